@@ -1,0 +1,88 @@
+/**
+ * Every bound, with its reason. The limits of messages are constants of version
+ * 1 of the contract: a client may rely on them, so they do not depend on the
+ * configuration. Capacities are defaults or ceilings of what configuration sets.
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+// --- Messages (contract v1) ---
+
+/** IDs or events in one call: two and a half SQL chunks of Synapse, one page of work for the event loop. */
+export const BATCH_MAX = 500;
+/** An event or room ID: 255 code points in older room versions, so at most 4 × 255 bytes of UTF-8. */
+export const ID_BYTES_MAX = 1020;
+/** A homeserver, writer or subscriber name: a server name has at most 255 bytes. */
+export const NAME_BYTES_MAX = 255;
+/** A room version: the Matrix specification's grammar allows 32 characters. */
+export const ROOM_VERSION_BYTES_MAX = 32;
+/** A rejection's reason: a sentence for people. */
+export const REJECTED_REASON_BYTES_MAX = 1024;
+/** A body: 64 KiB on the wire, stored ASCII-escaped by Synapse at up to three times as long. */
+export const BODY_BYTES_MAX = 256 * KIB;
+/** Internal metadata: a small JSON object in practice. */
+export const INTERNAL_METADATA_BYTES_MAX = 16 * KIB;
+/** A request: the default receive limit of every gRPC implementation. */
+export const REQUEST_BYTES_MAX = 4 * MIB;
+/** A reply: below the 4 MiB that clients accept by default, with room for framing. */
+export const REPLY_BYTES_MAX = 3.5 * MIB;
+/** Notices in a batch: bounds what a subscriber handles at once. */
+export const BATCH_NOTICES_MAX = 1000;
+/** Bytes in a batch: one notice of 500 of the longest IDs takes half of it. */
+export const BATCH_BYTES_MAX = MIB;
+/** Writers of a homeserver: Synapse deployments run a few dozen workers that write. */
+export const WRITERS_MAX = 100;
+/** An epoch: 128 random bits do not collide. */
+export const EPOCH_BYTES = 16;
+/** A lease token from a client: ours have 16 bytes; longer ones can only be foreign. */
+export const LEASE_TOKEN_BYTES_MAX = 64;
+/** Field violations named in one error, and the bytes of its details: clients refuse large trailers. */
+export const VIOLATIONS_MAX = 16;
+export const ERROR_DETAILS_BYTES_MAX = 4 * KIB;
+
+// --- Capacities ---
+
+/** The least budget with which the shares below still hold a useful number of events. */
+export const MEMORY_BUDGET_BYTES_MIN = 32 * MIB;
+/** The budget where there is no memory limit to take a quarter of. */
+export const MEMORY_BUDGET_BYTES_DEFAULT = 256 * MIB;
+/** Shares of the budget, in eighths: bodies are most of what an event costs. */
+export const EVENTS_SHARE_EIGHTHS = 5;
+export const METADATA_SHARE_EIGHTHS = 2;
+export const LOG_SHARE_EIGHTHS = 1;
+/** The part of the heap limit that entries may be counted to use; the rest is for work and garbage. */
+export const HEAP_SHARE = 0.6;
+/** Entries of one cache: a Map ends at 16.7 million, and grows by doubling. */
+export const CACHE_ENTRIES_MAX = 8_000_000;
+/** Event IDs in one homeserver's log: a few minutes of the busiest homeserver. */
+export const LOG_EVENT_IDS_MAX = 65_536;
+/** Homeservers at once; their names are label values of metrics. */
+export const HOMESERVERS_MAX = 1000;
+/** How long a homeserver must be unused before it may be forgotten. */
+export const HOMESERVER_IDLE_MS = 10 * 60 * 1000;
+/** Subscribers at once: each worker of each homeserver has one. */
+export const SUBSCRIBERS_MAX = 2000;
+/** GetEventsStream calls at once. */
+export const READ_STREAMS_MAX = 1000;
+/** Calls in flight, from their headers until their reply has left. */
+export const CALLS_IN_FLIGHT_MAX = 256;
+/** Bytes of requests and unsent replies in flight. */
+export const BYTES_IN_FLIGHT_MAX = 64 * MIB;
+/** The share of calls and bytes in flight that one of several homeservers may take. */
+export const IN_FLIGHT_SHARE_OF_ONE = 1 / 4;
+/** How long the server itself gives a call, or one frame of a read stream, until it has left. */
+export const CALL_TIME_LIMIT_MS = 30_000;
+
+// --- Times ---
+
+/** How long a metadata entry lives after its put: the last backstop for writers without leases. */
+export const METADATA_TTL_MS_DEFAULT = 60 * 60 * 1000;
+/** How long a writer's lease lasts. */
+export const LEASE_DURATION_MS_DEFAULT = 5000;
+/** The longest silence on a subscription that is well. */
+export const PROGRESS_INTERVAL_MS = 1000;
+/** The longest slice of background work: other calls wait no longer for it. */
+export const SWEEP_SLICE_MS = 2;
+/** Passes of the sweep start this far apart; two of them are well within the minute promised. */
+export const SWEEP_INTERVAL_MS = 20_000;

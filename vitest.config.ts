@@ -1,0 +1,11 @@
+import { defineConfig } from "vitest/config";
+
+const project = (name: string) => ({
+  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout: 30_000, hookTimeout: 30_000 },
+});
+
+export default defineConfig({
+  test: {
+    projects: ["unit", "contract", "protocol", "model", "integration"].map(project),
+  },
+});
