@@ -31,7 +31,11 @@ export interface EventStore {
   putEvents(request: PutRequest): Promise<PutResult>;
   setRedaction(request: SetRedactionRequest): Promise<SetResult>;
   setRejected(request: SetRejectedRequest): Promise<SetResult>;
-  invalidateEvents(homeserver: Homeserver, roomId: RoomId | undefined, eventIds: readonly EventId[]): Promise<Position>;
+  invalidateEvents(
+    homeserver: Homeserver,
+    roomId: RoomId | undefined,
+    eventIds: readonly EventId[],
+  ): Promise<Position>;
   purgeRoom(homeserver: Homeserver, roomId: RoomId): Promise<Position>;
   purgeHomeserver(homeserver: Homeserver): Promise<Position>;
 

@@ -83,9 +83,23 @@ export type SetOutcome = "applied" | "dropped" | "absent";
 
 /** One change of a homeserver's events, as the log keeps it and subscribers get it. */
 export type Change =
-  | { readonly kind: "redacted"; readonly roomId: RoomId | undefined; readonly eventId: EventId; readonly redactedBy: EventId }
-  | { readonly kind: "rejected"; readonly roomId: RoomId | undefined; readonly eventId: EventId; readonly rejected: boolean }
-  | { readonly kind: "invalidated"; readonly roomId: RoomId | undefined; readonly eventIds: readonly EventId[] }
+  | {
+      readonly kind: "redacted";
+      readonly roomId: RoomId | undefined;
+      readonly eventId: EventId;
+      readonly redactedBy: EventId;
+    }
+  | {
+      readonly kind: "rejected";
+      readonly roomId: RoomId | undefined;
+      readonly eventId: EventId;
+      readonly rejected: boolean;
+    }
+  | {
+      readonly kind: "invalidated";
+      readonly roomId: RoomId | undefined;
+      readonly eventIds: readonly EventId[];
+    }
   | { readonly kind: "roomPurged"; readonly roomId: RoomId }
   | { readonly kind: "homeserverPurged" };
 
