@@ -57,6 +57,14 @@ export function bodyFieldStart(frame: ByteRange): number {
   return readField(frame.bytes, roomIdEnd).end;
 }
 
+/** The room version. */
+export function frameRoomVersion(frame: ByteRange): string {
+  const eventId = readField(frame.bytes, frame.start);
+  const roomId = readField(frame.bytes, eventId.end);
+  const roomVersion = readField(frame.bytes, roomId.end);
+  return frame.bytes.toString("utf8", roomVersion.start, roomVersion.end);
+}
+
 /** The body, as a view of the frame's memory. */
 export function frameBody(frame: ByteRange): Buffer {
   const body = readField(frame.bytes, bodyFieldStart(frame));

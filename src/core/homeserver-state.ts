@@ -1,0 +1,111 @@
+import { type Counters, newCounters } from "./counters.js";
+import { InvalidationLog } from "./invalidation-log.js";
+import { LOG_EVENT_IDS_MAX } from "./limits.js";
+import { HomeserverMetadata } from "./metadata-cache.js";
+import type { HomeserverStats } from "./store.js";
+import type { EpochReason, StoreLog } from "./store-log.js";
+import { SubscriberHub } from "./subscription.js";
+import type { Change, Epoch, Homeserver, LeaseToken, Position } from "./types.js";
+import { WriterLeases } from "./writer-leases.js";
+
+/** What a homeserver's state needs from outside. */
+export interface HomeserverDeps {
+  readonly newEpoch: () => Epoch;
+  readonly newLeaseToken: () => LeaseToken;
+  readonly leaseDurationMs: number;
+  /** Runs `wake` soon, in a turn of the event loop of its own. */
+  readonly defer: (wake: () => void) => void;
+  /** Takes metadata that no read can reach any more, to be swept. */
+  readonly discard: (metadata: HomeserverMetadata) => void;
+  readonly log: StoreLog;
+}
+
+/** All that is kept for one homeserver; nothing of it is shared with another. */
+export class HomeserverState {
+  readonly name: Homeserver;
+  readonly log: InvalidationLog;
+  readonly leases: WriterLeases;
+  readonly hub: SubscriberHub;
+  readonly counters: Counters = newCounters();
+  metadata = new HomeserverMetadata();
+  lastCallMs: number;
+  readonly #deps: HomeserverDeps;
+  #suspended = false;
+
+  constructor(name: Homeserver, logBytesMax: number, nowMs: number, deps: HomeserverDeps) {
+    this.name = name;
+    this.#deps = deps;
+    this.lastCallMs = nowMs;
+    this.log = new InvalidationLog(deps.newEpoch(), {
+      bytesMax: logBytesMax,
+      eventIdsMax: LOG_EVENT_IDS_MAX,
+    });
+    this.leases = new WriterLeases(deps.leaseDurationMs, deps.newLeaseToken, {
+      lapsed: (writer, token) => deps.log.leaseLapsed(name, writer, token),
+      replaced: (writer) => deps.log.leaseReplaced(name, writer),
+    });
+    this.hub = new SubscriberHub(this.log, this.counters, deps.defer);
+    this.#announceEpoch("started");
+  }
+
+  get suspended(): boolean {
+    return this.#suspended;
+  }
+
+  /**
+   * Judges the leases. Comes before anything else that a call does: what the
+   * homeserver held before a lapse must not be seen after it.
+   */
+  settle(nowMs: number): void {
+    this.#follow(this.leases.settle(nowMs));
+  }
+
+  /** Applies a change of the leases; entering and leaving suspension each start a new epoch. */
+  changeLeases<T>(change: (leases: WriterLeases) => T): T {
+    const result = change(this.leases);
+    this.#follow(this.leases.suspended);
+    return result;
+  }
+
+  /** Appends to the log and tells the subscribers. */
+  announce(change: Change): Position {
+    const position = this.log.append(change);
+    this.counters.changes[change.kind] += 1;
+    this.hub.wake();
+    return position;
+  }
+
+  /** Drops all entries, in constant time. */
+  dropMetadata(): void {
+    this.#deps.discard(this.metadata);
+    this.metadata = new HomeserverMetadata();
+  }
+
+  stats(): HomeserverStats {
+    const size = this.log.size;
+    return {
+      ...this.counters,
+      subscribers: this.hub.count,
+      writers: this.leases.count,
+      suspended: this.#suspended,
+      logChanges: size.changes,
+      logEventIds: size.eventIds,
+      logBytes: size.bytes,
+      logBytesMax: size.bytesMax,
+    };
+  }
+
+  #follow(suspended: boolean): void {
+    if (suspended === this.#suspended) return;
+    this.#suspended = suspended;
+    this.dropMetadata();
+    this.log.restart(this.#deps.newEpoch());
+    this.#announceEpoch(suspended ? "suspended" : "resumed");
+    this.hub.wake();
+  }
+
+  #announceEpoch(reason: EpochReason): void {
+    this.counters.epochs += 1;
+    this.#deps.log.epochStarted(this.name, this.log.position.epoch, reason);
+  }
+}
