@@ -1,23 +1,33 @@
 import type { Bounded, BoundedCache, Bounds, Cost, MakeBoundedCache } from "./bounded-cache.js";
-import { encodeFrame, frameHolds } from "./event-frame.js";
-import { BUFFER_BYTES, CACHE_SLOT_BYTES, MAP_SLOT_BYTES, stringBytes } from "./heap-cost.js";
+import { frameBytes, frameHolds, writeFrame } from "./event-frame.js";
+import { FrameSlab, type RangeOwner, type SlabRange, slabCost } from "./frame-slab.js";
+import { CACHE_SLOT_BYTES, MAP_SLOT_BYTES, stringBytes } from "./heap-cost.js";
 import { hashOf, IncrementalMap } from "./incremental-map.js";
 import type { CacheStats } from "./store.js";
-import type { ByteRange, EventId, NewEvent } from "./types.js";
+import type { EventId, NewEvent } from "./types.js";
 
 /**
  * One event as some homeservers hold it: (event ID, room ID, room version, body),
  * all four equal. Others may hold a different text under the same event ID; that
  * is another variant.
  */
-export interface Variant extends Bounded {
+export interface Variant extends Bounded, RangeOwner {
   readonly eventId: EventId;
   /** The bytes; absent once the variant has left the cache, and with it all metadata that refers to it is dead. */
-  frame: ByteRange | undefined;
+  frame: SlabRange | undefined;
   /** How many metadata entries refer to it; owned by the event cache. */
   references: number;
   /** The next variant of the same event. */
   next: Variant | undefined;
+}
+
+export interface EventCacheOptions {
+  readonly bounds: Bounds;
+  readonly makeCache: MakeBoundedCache;
+  /** Runs a function in a later turn of the event loop. */
+  readonly defer: (run: () => void) => void;
+  /** Is told how many metadata entries died with an evicted variant. */
+  readonly onOrphans: (count: number) => void;
 }
 
 /**
@@ -27,15 +37,14 @@ export interface Variant extends Bounded {
 export class EventCache {
   readonly #firstVariants = new IncrementalMap<EventId, Variant>();
   readonly #recency: BoundedCache<Variant>;
-  readonly #onOrphans: (count: number) => void;
+  readonly #slab: FrameSlab;
 
-  /** `onOrphans` is told how many metadata entries died with an evicted variant. */
-  constructor(bounds: Bounds, makeCache: MakeBoundedCache, onOrphans: (count: number) => void) {
+  constructor({ bounds, makeCache, defer, onOrphans }: EventCacheOptions) {
+    this.#slab = new FrameSlab(defer);
     this.#recency = makeCache<Variant>(bounds, (variant) => {
       this.#unlink(variant);
-      this.#onOrphans(variant.references);
+      onOrphans(variant.references);
     });
-    this.#onOrphans = onOrphans;
   }
 
   /** Returns the variant that holds exactly this event, stored now if it was not, with one more reference. */
@@ -61,31 +70,32 @@ export class EventCache {
     this.#recency.touch(variant);
   }
 
-  stats(): CacheStats & { readonly heapBytes: number } {
-    return this.#recency.stats();
+  stats(): CacheStats & { readonly heapBytes: number; readonly pageBytes: number } {
+    return { ...this.#recency.stats(), pageBytes: this.#slab.pageBytes };
   }
 
   #insert(event: NewEvent): Variant {
-    const bytes = encodeFrame(event);
-    const frame = { bytes, start: 0, end: bytes.length };
-    const cost = variantCost(event.eventId, bytes.length);
+    const size = frameBytes(event);
+    const cost = variantCost(event.eventId, size);
     const variant: Variant = {
       hash: hashOf(event.eventId),
       cost,
       eventId: event.eventId,
-      frame,
+      frame: undefined,
       references: 1,
       next: undefined,
     };
     // Making room may evict other variants of this very event: link only then.
     this.#recency.add(variant, cost);
+    const { bytes, start } = this.#slab.allocate(variant, size);
+    writeFrame(bytes, start, event);
     variant.next = this.#firstVariants.get(event.eventId);
     this.#firstVariants.set(event.eventId, variant);
     return variant;
   }
 
   #unlink(variant: Variant): void {
-    variant.frame = undefined;
+    this.#slab.free(variant);
     const first = this.#firstVariants.get(variant.eventId);
     if (first === variant) {
       if (variant.next === undefined) this.#firstVariants.delete(variant.eventId);
@@ -99,12 +109,10 @@ export class EventCache {
   }
 }
 
-/** The variant object, its frame's range, its places in the index and in the order of use. */
-const VARIANT_HEAP_BYTES = 136 + BUFFER_BYTES + MAP_SLOT_BYTES + CACHE_SLOT_BYTES;
-/** What the allocator adds to a block. */
-const BLOCK_BYTES = 24;
+/** The variant, its range and place in its page's list, its places in the index and in the order of use. */
+const VARIANT_HEAP_BYTES = 136 + 80 + MAP_SLOT_BYTES + CACHE_SLOT_BYTES;
 
-function variantCost(eventId: EventId, frameBytes: number): Cost {
+function variantCost(eventId: EventId, size: number): Cost {
   const heapBytes = VARIANT_HEAP_BYTES + stringBytes(eventId);
-  return { heapBytes, bytes: heapBytes + frameBytes + BLOCK_BYTES };
+  return { heapBytes, bytes: heapBytes + slabCost(size) };
 }

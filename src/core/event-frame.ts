@@ -15,23 +15,23 @@ const BODY_TAG = 0x22;
 
 type FrameParts = Pick<NewEvent, "eventId" | "roomId" | "roomVersion" | "body">;
 
-/** Encodes a frame into memory of its own, which pins nothing of the event's. */
-export function encodeFrame(event: FrameParts): Buffer {
-  const eventIdBytes = Buffer.byteLength(event.eventId);
-  const roomIdBytes = Buffer.byteLength(event.roomId);
-  const roomVersionBytes = Buffer.byteLength(event.roomVersion);
-  const frame = Buffer.allocUnsafeSlow(
-    fieldBytes(eventIdBytes) +
-      fieldBytes(roomIdBytes) +
-      fieldBytes(roomVersionBytes) +
-      fieldBytes(event.body.byteLength),
+/** How many bytes the event's frame has. */
+export function frameBytes(event: FrameParts): number {
+  return (
+    fieldBytes(Buffer.byteLength(event.eventId)) +
+    fieldBytes(Buffer.byteLength(event.roomId)) +
+    fieldBytes(Buffer.byteLength(event.roomVersion)) +
+    fieldBytes(event.body.byteLength)
   );
-  let at = writeStringField(frame, 0, EVENT_ID_TAG, event.eventId, eventIdBytes);
-  at = writeStringField(frame, at, ROOM_ID_TAG, event.roomId, roomIdBytes);
-  at = writeStringField(frame, at, ROOM_VERSION_TAG, event.roomVersion, roomVersionBytes);
-  at = writeFieldHead(frame, at, BODY_TAG, event.body.byteLength);
-  frame.set(event.body, at);
-  return frame;
+}
+
+/** Writes the event's frame, `frameBytes` long, at `start`. */
+export function writeFrame(target: Buffer, start: number, event: FrameParts): void {
+  let at = writeStringField(target, start, EVENT_ID_TAG, event.eventId);
+  at = writeStringField(target, at, ROOM_ID_TAG, event.roomId);
+  at = writeStringField(target, at, ROOM_VERSION_TAG, event.roomVersion);
+  at = writeFieldHead(target, at, BODY_TAG, event.body.byteLength);
+  target.set(event.body, at);
 }
 
 /** Whether a frame is the one that encoding `event` would make, without making it. */
@@ -101,7 +101,8 @@ export function writeFieldHead(target: Buffer, start: number, tag: number, conte
   return writeVarint(target, start + 1, contentBytes);
 }
 
-function writeStringField(target: Buffer, start: number, tag: number, text: string, textBytes: number) {
+function writeStringField(target: Buffer, start: number, tag: number, text: string): number {
+  const textBytes = Buffer.byteLength(text);
   const at = writeFieldHead(target, start, tag, textBytes);
   // Every ID in practice is ASCII, for which latin1 is the same and faster.
   target.write(text, at, textBytes, textBytes === text.length ? "latin1" : "utf8");

@@ -35,6 +35,8 @@ export interface SplitCacheOptions {
   readonly metadataHeapBytesMax: number;
   readonly entriesMax: number;
   readonly metadataTtlMs: number;
+  /** Runs a function in a later turn of the event loop. */
+  readonly defer: (run: () => void) => void;
 }
 
 /**
@@ -51,11 +53,12 @@ export class SplitCache {
   constructor(options: SplitCacheOptions) {
     const { makeCache, entriesMax } = options;
     this.#metadataTtlMs = options.metadataTtlMs;
-    this.#events = new EventCache(
-      { bytesMax: options.eventBytesMax, heapBytesMax: options.eventHeapBytesMax, entriesMax },
+    this.#events = new EventCache({
+      bounds: { bytesMax: options.eventBytesMax, heapBytesMax: options.eventHeapBytesMax, entriesMax },
       makeCache,
-      (count) => this.sweep.expectDead(count),
-    );
+      defer: options.defer,
+      onOrphans: (count) => this.sweep.expectDead(count),
+    });
     this.#metadata = new MetadataCache(
       { bytesMax: options.metadataBytesMax, heapBytesMax: options.metadataHeapBytesMax, entriesMax },
       makeCache,

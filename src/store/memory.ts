@@ -72,6 +72,7 @@ class MemoryStore implements EventStore {
       metadataHeapBytesMax: heapShare(METADATA_SHARE_EIGHTHS),
       entriesMax: CACHE_ENTRIES_MAX,
       metadataTtlMs: options.metadataTtlMs ?? METADATA_TTL_MS_DEFAULT,
+      defer,
     });
     this.#homeservers = new Homeservers({
       homeserversMax: options.homeserversMax ?? HOMESERVERS_MAX,
@@ -80,7 +81,7 @@ class MemoryStore implements EventStore {
         newEpoch: () => options.randomBytes(EPOCH_BYTES).toString("hex") as Epoch,
         newLeaseToken: () => options.randomBytes(LEASE_TOKEN_BYTES).toString("hex") as LeaseToken,
         leaseDurationMs: this.#leaseDurationMs,
-        defer: (wake) => void setImmediate(wake),
+        defer,
         discard: (metadata) => this.#cache.sweep.discard(metadata),
         log: options.log,
       },
@@ -217,6 +218,8 @@ class MemoryStore implements EventStore {
     this.#sliceTimer = workIsLeft ? setImmediate(() => this.#slice()) : undefined;
   }
 }
+
+const defer = (run: () => void): void => void setImmediate(run);
 
 const LEASE_TOKEN_BYTES = 16;
 const SUBSCRIBE_RETRY_DELAY_MS = 5000;
