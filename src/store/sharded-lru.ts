@@ -31,7 +31,7 @@ export class ShardedLru<T extends Bounded> implements BoundedCache<T> {
   }
 
   add(item: T, cost: Cost): void {
-    this.#makeRoom(cost, 1);
+    this.#makeRoom(cost);
     this.#count(cost, 1);
     item.cost = cost;
     this.#shardOf(item).set(item, item, { size: cost.bytes });
@@ -77,13 +77,13 @@ export class ShardedLru<T extends Bounded> implements BoundedCache<T> {
     this.#heapBytes += sign * cost.heapBytes;
   }
 
-  #makeRoom(cost: Cost, entries: number): void {
+  #makeRoom(cost: Cost): void {
     const { bytesMax, heapBytesMax, entriesMax } = this.#bounds;
     while (
       this.#entries > 0 &&
       (this.#bytes + cost.bytes > bytesMax ||
         this.#heapBytes + cost.heapBytes > heapBytesMax ||
-        this.#entries + entries > entriesMax)
+        this.#entries + 1 > entriesMax)
     ) {
       this.#evictOne();
     }
@@ -103,12 +103,12 @@ export class ShardedLru<T extends Bounded> implements BoundedCache<T> {
   }
 }
 
-/** A shard for every 4 MiB: thousands of usual events each, and no Map above some 10,000 entries. */
-const SHARD_BYTES = 4 * 1024 * 1024;
+/** At the smallest budget one shard holds all; no Map grows far beyond 50,000 entries. */
+const SHARD_BYTES_MAX = 20 * 1024 * 1024;
 const SHARDS_MAX = 4096;
 
 function shardCount(bytesMax: number): number {
   let shards = 1;
-  while (shards < SHARDS_MAX && shards * 2 * SHARD_BYTES <= bytesMax) shards *= 2;
+  while (shards < SHARDS_MAX && shards * SHARD_BYTES_MAX < bytesMax) shards *= 2;
   return shards;
 }

@@ -1,0 +1,199 @@
+import { describe, expect, it, vi } from "vitest";
+import { frameBody, frameRoomVersion } from "../../src/core/event-frame.js";
+import {
+  ALPHA,
+  asHomeserver,
+  BETA,
+  eventId,
+  type MakeStore,
+  messageEvent,
+  OTHER_ROOM,
+  ROOM,
+  roomId,
+  TTL_MS,
+} from "../support/store-harness.js";
+import { useStores } from "../support/use-store.js";
+
+export function describeReads(makeStore: MakeStore): void {
+  describe("reads", () => {
+    const newStore = useStores(makeStore);
+    const newAlpha = (...options: Parameters<MakeStore>) => {
+      const harness = newStore(...options);
+      return { ...harness, alpha: asHomeserver(harness.store, ALPHA) };
+    };
+
+    it("gives the bytes back that were put, whatever the caller does with his", async () => {
+      const { alpha } = newAlpha();
+      const body = Buffer.from('{"content":{"body":"\\u00e9\u0000é"}}');
+      const event = messageEvent("$a", { body, roomVersion: "9" });
+      await alpha.put([event]);
+      const wanted = Buffer.from(body);
+      body.fill(0);
+      const [hit] = (await alpha.get(["$a"])).events;
+      expect(frameBody(hit!.frame)).toEqual(wanted);
+      expect(frameRoomVersion(hit!.frame)).toBe("9");
+    });
+
+    it("answers once per mention, in request order", async () => {
+      const { alpha } = newAlpha();
+      await alpha.put([messageEvent("$a"), messageEvent("$b")]);
+      const { events } = await alpha.get(["$b", "$x", "$a", "$b", "$x"]);
+      expect(events.map((event) => event?.eventId)).toEqual(["$b", undefined, "$a", "$b", undefined]);
+    });
+
+    it("answers a request without IDs with the position alone", async () => {
+      const { alpha } = newAlpha();
+      const before = await alpha.get([]);
+      expect(before.events).toEqual([]);
+      await alpha.invalidate(["$a"]);
+      expect((await alpha.get([])).position).toEqual({
+        ...before.position,
+        sequence: before.position.sequence + 1,
+      });
+    });
+
+    it.each(["__proto__", "constructor", "toString", "", "$\u0000", "$ünï😀", "$" + "x".repeat(1019)])(
+      "takes an ID as a value: %j",
+      async (id) => {
+        const { alpha } = newAlpha();
+        expect(await alpha.hits(id)).toEqual([]);
+        await alpha.put([messageEvent(id, { roomId: roomId(id) })]);
+        expect(await alpha.hits(id)).toEqual([id]);
+        await alpha.purgeRoom(roomId(id));
+        expect(await alpha.hits(id)).toEqual([]);
+      },
+    );
+
+    it("serves the redacted text under the redacted view, and both under the original one", async () => {
+      const { alpha } = newAlpha();
+      const redactedBody = Buffer.from('{"content":{}}');
+      await alpha.put([messageEvent("$a", { redaction: { redactedBy: eventId("$r"), redactedBody } })]);
+      for (const view of ["redacted", "original"] as const) {
+        const [hit] = (await alpha.get(["$a"], { view })).events;
+        expect(hit?.state.redaction?.redactedBy).toBe("$r");
+        expect(Buffer.from(hit!.state.redaction!.redactedBody!)).toEqual(redactedBody);
+      }
+    });
+
+    it("makes the redacted text itself when a put brings none", async () => {
+      const { alpha } = newAlpha();
+      await alpha.put([
+        messageEvent("$a", {
+          text: "secret",
+          redaction: { redactedBy: eventId("$r"), redactedBody: undefined },
+        }),
+      ]);
+      const [hit] = (await alpha.get(["$a"])).events;
+      const redacted = Buffer.from(hit!.state.redaction!.redactedBody!).toString();
+      expect(JSON.parse(redacted)).toMatchObject({ type: "m.room.message", content: {} });
+      expect(redacted).not.toContain("secret");
+    });
+
+    it.each([
+      ["an unknown room version", { roomVersion: "org.example.99" }],
+      ["a body that is not JSON", { body: Buffer.from("{not json") }],
+    ])("reports a redacted event missing when its redacted text cannot be made: %s", async (_, changes) => {
+      const { alpha } = newAlpha();
+      const redaction = { redactedBy: eventId("$r"), redactedBody: undefined };
+      await alpha.put([messageEvent("$a", { ...changes, redaction })]);
+      expect((await alpha.get(["$a"])).events).toEqual([undefined]);
+      expect(alpha.stats().misses.unredactable).toBe(1);
+      expect((await alpha.get(["$a"], { view: "original" })).events[0]?.state.redaction).toEqual(redaction);
+    });
+
+    it("answers all missing when it is behind the position that the reader demands", async () => {
+      const { alpha } = newAlpha();
+      await alpha.put([messageEvent("$a")]);
+      const position = await alpha.position();
+      expect((await alpha.get(["$a"], { minPosition: position })).events[0]).toBeDefined();
+      const ahead = { ...position, sequence: position.sequence + 1 };
+      expect((await alpha.get(["$a"], { minPosition: ahead })).events).toEqual([undefined]);
+      const other = { ...position, epoch: "00".repeat(16) as typeof position.epoch };
+      expect((await alpha.get(["$a"], { minPosition: other })).events).toEqual([undefined]);
+      expect(alpha.stats().misses.behind).toBe(2);
+    });
+
+    it("serves an entry until its time to live is over, which no read and no Set… prolongs", async () => {
+      const { alpha, advance } = newAlpha({ sweepIntervalMs: 1_000_000 });
+      await alpha.put([messageEvent("$a")]);
+      advance(TTL_MS - 1);
+      expect(await alpha.hits("$a")).toEqual(["$a"]);
+      expect((await alpha.reject("$a", true, { asOf: await alpha.position() })).outcome).toBe("applied");
+      advance(1);
+      expect(await alpha.hits("$a")).toEqual([]);
+      expect(alpha.stats().misses.expired).toBe(1);
+    });
+
+    it("keeps one entry an event ID: a put under another room replaces it", async () => {
+      const { alpha } = newAlpha();
+      await alpha.put([messageEvent("$a")]);
+      await alpha.put([messageEvent("$a", { roomId: OTHER_ROOM })]);
+      await alpha.purgeRoom(ROOM);
+      expect(await alpha.hits("$a")).toEqual(["$a"]);
+      await alpha.purgeRoom(OTHER_ROOM);
+      expect(await alpha.hits("$a")).toEqual([]);
+    });
+
+    it("keeps what differs as variants, each served to those who put it", async () => {
+      const { store, alpha } = newAlpha();
+      const beta = asHomeserver(store, BETA);
+      const variants = [
+        messageEvent("$a"),
+        messageEvent("$a", { text: "other" }),
+        messageEvent("$a", { roomId: OTHER_ROOM }),
+        messageEvent("$a", { roomVersion: "9" }),
+      ];
+      await alpha.put([variants[0]!]);
+      for (const [at, variant] of variants.entries()) {
+        await beta.put([variant]);
+        expect(frameBody((await beta.get(["$a"])).events[0]!.frame)).toEqual(variant.body);
+        expect(store.stats().events.entries).toBe(at === 0 ? 1 : 2);
+      }
+      expect(frameBody((await alpha.get(["$a"])).events[0]!.frame)).toEqual(variants[0]!.body);
+    });
+
+    it("loses the metadata with the body, and the body with the last metadata", async () => {
+      const { store, alpha } = newAlpha();
+      const body = Buffer.alloc(200_000, 32);
+      const ids = Array.from({ length: 200 }, (_, at) => `$${at}`);
+      for (const id of ids) await alpha.put([messageEvent(id, { body })]);
+      const { events } = store.stats();
+      expect(events.evictions).toBeGreaterThan(0);
+      const hits = await alpha.hits(...ids);
+      expect(hits).toHaveLength(events.entries);
+      // The least recently used went first.
+      expect(hits).toEqual(ids.slice(-hits.length));
+      await alpha.invalidate(hits);
+      expect(store.stats().events.entries).toBe(0);
+      await vi.waitFor(() => expect(store.stats().metadata.entries).toBe(0));
+    });
+
+    it("keeps what is read and drops what is not", async () => {
+      const { alpha } = newAlpha();
+      const body = Buffer.alloc(200_000, 32);
+      await alpha.put([messageEvent("$kept", { body })]);
+      for (let at = 0; at < 500; at++) {
+        expect(await alpha.hits("$kept")).toEqual(["$kept"]);
+        await alpha.put([messageEvent(`$${at}`, { body })]);
+      }
+      expect(await alpha.hits("$0", "$250")).toEqual([]);
+    });
+
+    it("removes from memory what nobody can reach: purged rooms, purged homeservers, expired entries", async () => {
+      const { store, alpha, advance } = newAlpha();
+      const ids = Array.from({ length: 500 }, (_, at) => `$${at}`);
+      const emptied = () => {
+        const { events, metadata } = store.stats();
+        expect([events.entries, metadata.entries]).toEqual([0, 0]);
+      };
+      for (const clear of [() => alpha.purgeRoom(ROOM), () => alpha.purge(), async () => advance(TTL_MS)]) {
+        await alpha.put(ids.map((id) => messageEvent(id)));
+        expect(store.stats().events.entries).toBe(500);
+        await clear();
+        await vi.waitFor(emptied);
+      }
+      expect(store.stats().metadata.bytes).toBe(0);
+      expect(store.stats().events.bytes).toBe(0);
+    });
+  });
+}

@@ -1,0 +1,240 @@
+import { describe, expect, it, vi } from "vitest";
+import type { Batch, Change, Epoch } from "../../src/core/types.js";
+import {
+  ALPHA,
+  asHomeserver,
+  BETA,
+  LEASE_MS,
+  type MakeStore,
+  messageEvent,
+  OTHER_ROOM,
+  ROOM,
+  type TestSubscriber,
+  token,
+  writer,
+} from "../support/store-harness.js";
+import { useStores } from "../support/use-store.js";
+
+export function describeSubscriptions(makeStore: MakeStore): void {
+  describe("subscriptions", () => {
+    const newStore = useStores(makeStore);
+    const newAlpha = (...options: Parameters<MakeStore>) => {
+      const harness = newStore(...options);
+      return { ...harness, alpha: asHomeserver(harness.store, ALPHA) };
+    };
+
+    it("begins at the current position with Ready", async () => {
+      const { alpha } = newAlpha();
+      const position = await alpha.invalidate(["$before"]);
+      const subscriber = alpha.subscribe();
+      expect(await subscriber.frame()).toEqual({ kind: "ready", position, resumed: false });
+      await alpha.invalidate(["$after"]);
+      expect(await changesUntil(subscriber, position.sequence + 1)).toEqual([
+        { kind: "invalidated", roomId: undefined, eventIds: ["$after"] },
+      ]);
+      await subscriber.close();
+    });
+
+    it("delivers every change in order, as it was made", async () => {
+      const { alpha } = newAlpha();
+      await alpha.put([messageEvent("$a"), messageEvent("$b"), messageEvent("$c")]);
+      const subscriber = alpha.subscribe();
+      await subscriber.frame();
+      await alpha.redact("$a", "$r");
+      await alpha.reject("$b", true, { room: ROOM });
+      await alpha.invalidate(["$c", "$c"]);
+      await alpha.invalidate(["$x"], OTHER_ROOM);
+      await alpha.purgeRoom(OTHER_ROOM);
+      const { sequence } = await alpha.purge();
+      expect(await changesUntil(subscriber, sequence)).toEqual([
+        { kind: "redacted", roomId: ROOM, eventId: "$a", redactedBy: "$r" },
+        { kind: "rejected", roomId: ROOM, eventId: "$b", rejected: true },
+        { kind: "invalidated", roomId: ROOM, eventIds: ["$c"] },
+        { kind: "invalidated", roomId: OTHER_ROOM, eventIds: ["$x"] },
+        { kind: "roomPurged", roomId: OTHER_ROOM },
+        { kind: "homeserverPurged" },
+      ]);
+      await subscriber.close();
+    });
+
+    it("names no room where the entries do not agree on one", async () => {
+      const { alpha } = newAlpha();
+      await alpha.put([messageEvent("$a"), messageEvent("$b", { roomId: OTHER_ROOM })]);
+      const subscriber = alpha.subscribe();
+      await subscriber.frame();
+      await alpha.invalidate(["$a", "$b"]);
+      const { sequence } = await alpha.invalidate(["$a", "$unknown"]);
+      const changes = await changesUntil(subscriber, sequence);
+      expect(changes.map((change) => "roomId" in change && change.roomId)).toEqual([undefined, undefined]);
+      await subscriber.close();
+    });
+
+    it("tells nothing of another homeserver", async () => {
+      const { store, alpha } = newAlpha();
+      const beta = asHomeserver(store, BETA);
+      const subscriber = alpha.subscribe();
+      await subscriber.frame();
+      await beta.invalidate(["$b"]);
+      await alpha.invalidate(["$a"]);
+      expect(await subscriber.change()).toMatchObject({ notices: [{ change: { eventIds: ["$a"] } }] });
+      await subscriber.close();
+    });
+
+    it("resumes after a position with exactly what came after it", async () => {
+      const { alpha } = newAlpha();
+      const first = await alpha.invalidate(["$1"]);
+      await alpha.invalidate(["$2"]);
+      const last = await alpha.invalidate(["$3"]);
+      const subscriber = alpha.subscribe(first);
+      expect(await subscriber.frame()).toEqual({ kind: "ready", position: first, resumed: true });
+      const batch = (await subscriber.change()) as Batch;
+      expect(batch.from).toEqual(first);
+      expect(batch.to).toEqual(last);
+      expect(batch.notices.map(({ sequence }) => sequence)).toEqual([first.sequence + 1, first.sequence + 2]);
+      await subscriber.close();
+    });
+
+    it("resets a subscriber from another epoch, or from ahead of the log", async () => {
+      const { alpha } = newAlpha();
+      const position = await alpha.invalidate(["$1"]);
+      const other = { ...position, epoch: "ab".repeat(16) as Epoch };
+      const ahead = { ...position, sequence: position.sequence + 1 };
+      for (const resumeAfter of [other, ahead]) {
+        const subscriber = alpha.subscribe(resumeAfter);
+        expect(await subscriber.frame()).toEqual({ kind: "reset", position, reason: "wrongEpoch" });
+        await subscriber.close();
+      }
+      expect(alpha.stats().resets.wrongEpoch).toBe(2);
+    });
+
+    it("resets a subscriber whose place the ring has passed, when it resumes and while it lags", async () => {
+      const { alpha } = newAlpha();
+      const before = await alpha.position();
+      const lagging = alpha.subscribe();
+      await lagging.frame();
+      for (let at = 0; at < 140; at++) {
+        await alpha.invalidate(Array.from({ length: 500 }, (_, n) => `$${at}-${n}`));
+      }
+      const position = await alpha.position();
+      expect(await lagging.change()).toEqual({ kind: "reset", position, reason: "tooOld" });
+      const late = alpha.subscribe(before);
+      expect(await late.frame()).toEqual({ kind: "reset", position, reason: "tooOld" });
+      await alpha.invalidate(["$after"]);
+      for (const subscriber of [lagging, late]) {
+        expect(await subscriber.change()).toMatchObject({ kind: "batch", from: position });
+        await subscriber.close();
+      }
+    });
+
+    it("gives all subscribers at one place the same batch, of bounded size", async () => {
+      const { alpha } = newAlpha();
+      const before = await alpha.position();
+      for (let at = 0; at < 2500; at++) await alpha.invalidate([`$${at}`]);
+      const [one, other] = [alpha.subscribe(before), alpha.subscribe(before)];
+      await one.frame();
+      await other.frame();
+      let sequence = before.sequence;
+      while (sequence < before.sequence + 2500) {
+        const batch = (await one.change()) as Batch;
+        expect(await other.change()).toBe(batch);
+        expect(batch.from.sequence).toBe(sequence);
+        expect(batch.notices.length).toBeLessThanOrEqual(1000);
+        sequence = batch.to.sequence;
+      }
+      await one.close();
+      await other.close();
+    });
+
+    it("cuts batches by bytes, and always lets one notice through", async () => {
+      const { alpha } = newAlpha();
+      const before = await alpha.position();
+      const long = (at: number) => Array.from({ length: 500 }, (_, n) => `$${at}-${n}-`.padEnd(1020, "x"));
+      for (let at = 0; at < 3; at++) await alpha.invalidate(long(at));
+      const subscriber = alpha.subscribe(before);
+      await subscriber.frame();
+      const batch = (await subscriber.change()) as Batch;
+      expect(batch.notices).toHaveLength(2);
+      await subscriber.close();
+    });
+
+    it("gives a sign of life when there is nothing to tell, after all notices before it", async () => {
+      const { alpha } = newAlpha();
+      const subscriber = alpha.subscribe();
+      await subscriber.frame();
+      expect(await subscriber.frame()).toEqual({ kind: "progress", position: await alpha.position() });
+      const position = await alpha.invalidate(["$a"]);
+      const frames = [];
+      for (let frame = await subscriber.frame(); ; frame = await subscriber.frame()) {
+        frames.push(frame);
+        if (frame.kind === "progress" && frame.position.sequence === position.sequence) break;
+      }
+      expect(frames.filter(({ kind }) => kind === "batch")).toHaveLength(1);
+      expect(frames.at(-2)?.kind).toBe("batch");
+      await subscriber.close();
+    });
+
+    it("ends when its signal aborts, while it waits, and forgets the subscriber", async () => {
+      const { alpha } = newAlpha();
+      const subscriber = alpha.subscribe();
+      await subscriber.frame();
+      expect(alpha.stats().subscribers).toBe(1);
+      const waiting = subscriber.change().catch((error: Error) => error.message);
+      await subscriber.close();
+      expect(await waiting).toBe("the subscription ended");
+      expect(alpha.stats().subscribers).toBe(0);
+    });
+
+    it("forgets a subscriber that never asked for another frame", async () => {
+      const { store } = newAlpha();
+      const abort = new AbortController();
+      const frames = store.subscribe({ homeserver: ALPHA, resumeAfter: undefined, signal: abort.signal });
+      await frames[Symbol.asyncIterator]().next();
+      abort.abort();
+      expect(store.stats().homeservers.get(ALPHA)?.subscribers).toBe(0);
+    });
+
+    it("refuses more subscribers than its capacity", async () => {
+      const { alpha } = newAlpha({ subscribersMax: 2 });
+      const subscribers = [alpha.subscribe(), alpha.subscribe()];
+      for (const subscriber of subscribers) await subscriber.frame();
+      await expect(alpha.subscribe().frame()).rejects.toMatchObject({ kind: "exhausted" });
+      await subscribers[0]!.close();
+      const third = alpha.subscribe();
+      expect((await third.frame()).kind).toBe("ready");
+      await third.close();
+      await subscribers[1]!.close();
+    });
+
+    it("resets subscribers when suspension begins and when it ends, also when nobody calls", async () => {
+      const { store, alpha, advance } = newAlpha();
+      const granted = await store.renewWriterLease(ALPHA, writer("w"), token(""));
+      const subscriber = alpha.subscribe();
+      expect(await subscriber.frame()).toMatchObject({ kind: "ready", position: granted.position });
+      advance(LEASE_MS);
+      const lapsed = await subscriber.change();
+      expect(lapsed).toMatchObject({ kind: "reset", reason: "suspended" });
+      const renewed = await store.renewWriterLease(ALPHA, writer("w"), granted.token);
+      expect(await subscriber.change()).toEqual({
+        kind: "reset",
+        reason: "suspended",
+        position: renewed.position,
+      });
+      await subscriber.close();
+      await vi.waitFor(() => expect(alpha.stats().subscribers).toBe(0));
+    });
+  });
+}
+
+/** The changes that a subscriber is told until it has the one with this sequence number; fails on a gap. */
+async function changesUntil(subscriber: TestSubscriber, sequence: number): Promise<Change[]> {
+  const changes: Change[] = [];
+  for (;;) {
+    const frame = await subscriber.change();
+    if (frame.kind !== "batch") throw new Error(`unexpected ${frame.kind}`);
+    for (const [at, notice] of frame.notices.entries()) {
+      if (notice.sequence !== frame.from.sequence + at + 1) throw new Error("a gap");
+      changes.push(notice.change);
+    }
+    if (frame.to.sequence >= sequence) return changes;
+  }
+}
