@@ -1,0 +1,150 @@
+import {
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  COMMA,
+  endOfCharacter,
+  endOfScalar,
+  endOfString,
+  INVALID,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  skipWhitespace,
+} from "./json-tokens.js";
+
+/** A member of a JSON object: what its key says, and where it stands in the text. */
+export interface JsonMember {
+  /** The key without its escapes. */
+  readonly key: string;
+  /** Where the key's opening quote is. */
+  readonly start: number;
+  readonly valueStart: number;
+  /** Where the value ends. */
+  readonly end: number;
+}
+
+/**
+ * The members of a text that is one JSON object and nothing else but whitespace
+ * around it; undefined if it is not, by RFC 8259, or if any object in it has a
+ * key twice (escaped or not): two parsers may then see two different values.
+ *
+ * Takes time and memory linear in the text, however deep or wide it is.
+ */
+export function membersOfDocument(text: string): readonly JsonMember[] | undefined {
+  const object = readObject(text, skipWhitespace(text, 0));
+  return object !== undefined && skipWhitespace(text, object.end) === text.length
+    ? object.members
+    : undefined;
+}
+
+/** As above, for the object that starts at `start`, whatever follows it. */
+export function membersOfObject(text: string, start: number): readonly JsonMember[] | undefined {
+  return readObject(text, start)?.members;
+}
+
+/** What the well-formed string from `start` to `end`, quotes included, says. */
+export function unescapeString(text: string, start: number, end: number): string {
+  const content = text.slice(start + 1, end - 1);
+  return content.includes("\\") ? JSON.parse(text.slice(start, end)) : content;
+}
+
+interface ObjectText {
+  readonly members: readonly JsonMember[];
+  readonly end: number;
+}
+
+function readObject(text: string, start: number): ObjectText | undefined {
+  const members: JsonMember[] = [];
+  const keys = new ObjectKeys();
+  let at = skipWhitespace(text, endOfCharacter(text, start, OPEN_BRACE));
+  if (text.charCodeAt(at) === CLOSE_BRACE) return { members, end: at + 1 };
+  for (;;) {
+    const keyEnd = endOfString(text, at);
+    if (keyEnd === INVALID) return undefined;
+    const key = unescapeString(text, at, keyEnd);
+    const valueStart = startOfValue(text, keyEnd);
+    const end = endOfValue(text, valueStart);
+    if (end === INVALID || !keys.add(key)) return undefined;
+    members.push({ key, start: at, valueStart, end });
+    at = skipWhitespace(text, end);
+    if (text.charCodeAt(at) === CLOSE_BRACE) return { members, end: at + 1 };
+    at = skipWhitespace(text, endOfCharacter(text, at, COMMA));
+  }
+}
+
+/**
+ * The end of a value of any kind, or INVALID. What is open around a place is
+ * kept in a list, not on the call stack: a text may nest as deep as it is long.
+ */
+function endOfValue(text: string, start: number): number {
+  const open: Container[] = [];
+  let at = start;
+  for (;;) {
+    const code = text.charCodeAt(at);
+    if (code === OPEN_BRACE || code === OPEN_BRACKET) {
+      const container = code === OPEN_BRACE ? new ObjectKeys() : ARRAY;
+      open.push(container);
+      at = skipWhitespace(text, at + 1);
+      if (!closes(text, at, container)) {
+        at = startOfItem(text, at, container);
+        continue;
+      }
+    } else {
+      at = endOfScalar(text, at);
+      if (at === INVALID) return INVALID;
+    }
+    at = closeContainers(text, at, open);
+    const container = open.at(-1);
+    if (container === undefined) return at;
+    at = startOfItem(text, skipWhitespace(text, endOfCharacter(text, at, COMMA)), container);
+  }
+}
+
+/** An open object's keys, or that it is an array that is open. */
+type Container = ObjectKeys | typeof ARRAY;
+const ARRAY = null;
+
+/** Leaves the containers that end here, and returns where the last of them ends or the next item is due. */
+function closeContainers(text: string, start: number, open: Container[]): number {
+  let at = start;
+  for (let last = open.at(-1); last !== undefined; last = open.at(-1)) {
+    at = skipWhitespace(text, at);
+    if (!closes(text, at, last)) break;
+    open.pop();
+    at++;
+  }
+  return at;
+}
+
+function closes(text: string, at: number, container: Container): boolean {
+  return text.charCodeAt(at) === (container === ARRAY ? CLOSE_BRACKET : CLOSE_BRACE);
+}
+
+/** Where the value starts of the item that starts at `at`: in an object, behind its key. */
+function startOfItem(text: string, at: number, container: Container): number {
+  if (container === ARRAY) return at;
+  const keyEnd = endOfString(text, at);
+  if (keyEnd === INVALID || !container.add(unescapeString(text, at, keyEnd))) return INVALID;
+  return startOfValue(text, keyEnd);
+}
+
+function startOfValue(text: string, keyEnd: number): number {
+  return skipWhitespace(text, endOfCharacter(text, skipWhitespace(text, keyEnd), COLON));
+}
+
+/** The keys of one object. Most objects of a deep text have one, which needs no set. */
+class ObjectKeys {
+  #first: string | undefined;
+  #all: Set<string> | undefined;
+
+  /** Adds a key; false if it is there already. */
+  add(key: string): boolean {
+    if (this.#first === undefined) {
+      this.#first = key;
+      return true;
+    }
+    this.#all ??= new Set([this.#first]);
+    const sizeBefore = this.#all.size;
+    return this.#all.add(key).size > sizeBefore;
+  }
+}
