@@ -6,11 +6,13 @@ export interface Cost {
   readonly heapBytes: number;
 }
 
-/** An item that a bounded cache can hold; the cache owns `cost` from `add` on. */
+/** An item that a bounded cache can hold; from `add` on the cache alone changes `cost` and `lastUse`. */
 export interface Bounded {
   /** Any number that differs between items; spreads them over shards. */
   readonly hash: number;
   cost: Cost;
+  /** When it was last used, as the cache counts. */
+  lastUse: number;
 }
 
 export interface Bounds {

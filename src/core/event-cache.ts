@@ -80,6 +80,7 @@ export class EventCache {
     const variant: Variant = {
       hash: hashOf(event.eventId),
       cost,
+      lastUse: 0,
       eventId: event.eventId,
       frame: undefined,
       references: 1,

@@ -10,6 +10,8 @@ import { WriterLeases } from "./writer-leases.js";
 
 /** What a homeserver's state needs from outside. */
 export interface HomeserverDeps {
+  /** A monotonic clock in milliseconds. */
+  readonly clock: () => number;
   readonly newEpoch: () => Epoch;
   readonly newLeaseToken: () => LeaseToken;
   readonly leaseDurationMs: number;
@@ -44,7 +46,12 @@ export class HomeserverState {
       lapsed: (writer, token) => deps.log.leaseLapsed(name, writer, token),
       replaced: (writer) => deps.log.leaseReplaced(name, writer),
     });
-    this.hub = new SubscriberHub(this.log, this.counters, deps.defer);
+    this.hub = new SubscriberHub({
+      log: this.log,
+      counters: this.counters,
+      defer: deps.defer,
+      settle: () => this.settle(deps.clock()),
+    });
     this.#announceEpoch("started");
   }
 

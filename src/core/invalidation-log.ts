@@ -15,7 +15,7 @@ export class InvalidationLog {
   #bytesMax: number;
   readonly #eventIdsMax: number;
 
-  /** The ring: `#notices[#head]` is the oldest that is held. */
+  /** The ring: `#notices[#head]` is the oldest that is held, and before it is nothing but places. */
   #notices: Notice[] = [];
   #head = 0;
   #bytes = 0;
@@ -28,7 +28,7 @@ export class InvalidationLog {
   #roomFence = new Map<RoomId, number>();
   #homeserverFence = 0;
 
-  /** Batches made since the last change, by where they begin, so that subscribers share them. */
+  /** The newest batches made since the last change, by where they begin, so that subscribers share them. */
   #batches = new Map<number, Batch>();
 
   constructor(epoch: Epoch, bounds: { readonly bytesMax: number; readonly eventIdsMax: number }) {
@@ -135,6 +135,7 @@ export class InvalidationLog {
       to: { epoch, sequence: from.sequence + notices.length },
       notices,
     };
+    if (this.#batches.size >= BATCHES_SHARED_MAX) this.#batches.clear();
     this.#batches.set(from.sequence, batch);
     return batch;
   }
@@ -153,6 +154,7 @@ export class InvalidationLog {
   #trim(): void {
     while (this.#bytes > this.#bytesMax || this.#eventIds > this.#eventIdsMax) {
       this.#forget(this.#notices[this.#head]!);
+      this.#notices[this.#head] = FORGOTTEN;
       this.#head += 1;
     }
     // Move what is left only when half is dead, so that a change costs constant time.
@@ -175,6 +177,15 @@ export class InvalidationLog {
     }
   }
 }
+
+/** Stands where a change was that is no longer held, so that its memory is free at once. */
+const FORGOTTEN: Notice = { sequence: 0, change: { kind: "homeserverPurged" } };
+
+/**
+ * Batches that are kept to be shared. Who keeps up shares one; every other place
+ * in the log would make one more, and each may be as large as a batch can be.
+ */
+const BATCHES_SHARED_MAX = 4;
 
 function eventIdsOf(change: Change): readonly EventId[] {
   switch (change.kind) {

@@ -62,6 +62,7 @@ export class MetadataCache {
     const entry: MetadataEntry = {
       hash,
       cost,
+      lastUse: 0,
       eventId,
       room,
       variant,

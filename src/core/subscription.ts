@@ -2,6 +2,15 @@ import type { Counters } from "./counters.js";
 import type { InvalidationLog } from "./invalidation-log.js";
 import type { Position, ResetReason, SubscriptionFrame } from "./types.js";
 
+export interface SubscriberHubDeps {
+  readonly log: InvalidationLog;
+  readonly counters: Counters;
+  /** Runs `wake` soon, in a turn of the event loop of its own. */
+  readonly defer: (wake: () => void) => void;
+  /** Judges the writer leases: a frame must not vouch for more than a read would. */
+  readonly settle: () => void;
+}
+
 /**
  * The subscribers of one homeserver. Each is a cursor into the log and nothing
  * more: no queue, so a slow one costs nothing and nobody waits for it.
@@ -10,16 +19,18 @@ export class SubscriberHub {
   readonly #log: InvalidationLog;
   readonly #counters: Counters;
   readonly #defer: (wake: () => void) => void;
+  readonly #settle: () => void;
   /** Subscribers that have read everything and wait for more. */
   #waiting = new Set<() => void>();
   #wakePending = false;
   #ticks = 0;
   #count = 0;
 
-  constructor(log: InvalidationLog, counters: Counters, defer: (wake: () => void) => void) {
+  constructor({ log, counters, defer, settle }: SubscriberHubDeps) {
     this.#log = log;
     this.#counters = counters;
     this.#defer = defer;
+    this.#settle = settle;
   }
 
   get count(): number {
@@ -96,11 +107,11 @@ export class SubscriberHub {
   }
 
   #next(cursor: Position): Exclude<SubscriptionFrame, { kind: "ready" | "progress" }> | undefined {
-    const { position } = this.#log;
+    this.#settle();
     const refused = this.#log.resume(cursor);
     if (refused === undefined) return this.#log.readAfter(cursor);
     // While a subscription lasts, only suspension starts a new epoch.
-    return this.#reset(position, refused === "wrongEpoch" ? "suspended" : refused);
+    return this.#reset(this.#log.position, refused === "wrongEpoch" ? "suspended" : refused);
   }
 
   #reset(position: Position, reason: ResetReason): Extract<SubscriptionFrame, { kind: "reset" }> {

@@ -78,6 +78,7 @@ class MemoryStore implements EventStore {
       homeserversMax: options.homeserversMax ?? HOMESERVERS_MAX,
       logBytesMax: this.#logBytesMax,
       deps: {
+        clock: options.clock,
         newEpoch: () => options.randomBytes(EPOCH_BYTES).toString("hex") as Epoch,
         newLeaseToken: () => options.randomBytes(LEASE_TOKEN_BYTES).toString("hex") as LeaseToken,
         leaseDurationMs: this.#leaseDurationMs,
@@ -209,7 +210,8 @@ class MemoryStore implements EventStore {
   #sweep(): void {
     const live = () => [...this.#homeservers.all()].map((homeserver) => homeserver.metadata);
     this.#cache.sweep.begin(live, this.#clock());
-    this.#slice();
+    // A pass that is still under way has its next slice due already.
+    if (this.#sliceTimer === undefined) this.#slice();
   }
 
   #slice(): void {

@@ -593,7 +593,8 @@ export interface Ready {
 
 /**
  * The server cannot tell what changed: drop everything that is held for the
- * homeserver and go on from here.
+ * homeserver and go on from here. Like a Ready that did not resume, it stands for
+ * a notice of every event: a reply to a read that was under way is not kept.
  */
 export interface Reset {
   /** The position from which the stream goes on. */
@@ -625,8 +626,8 @@ export interface Batch {
 }
 
 /**
- * All notices up to a position are behind the subscriber. Comes whenever the
- * stream was silent for the progress interval, in the same order as the batches.
+ * All notices up to a position are behind the subscriber. Comes once in every
+ * progress interval in which the subscriber has read all there is.
  */
 export interface Progress {
   /** The position. */
@@ -4149,7 +4150,11 @@ export const EventCacheServiceService = {
    * Grants a writer its lease or renews it; a name that was not declared is
    * declared by it. A writer renews every second, changes nothing before its
    * lease is granted, and does not renew while a change that it has not
-   * announced has been pending for half a lease. May be repeated.
+   * announced has been pending for half a lease. A writer that gave up announcing
+   * (detached) forgets its token, ignores replies to earlier renewals, and comes
+   * back as a new process, without a token, once every transaction begun while
+   * detached has ended; a transaction begun after that asks for a lease announces
+   * its changes. May be repeated.
    */
   renewWriterLease: {
     path: "/splitcache.v1.EventCacheService/RenewWriterLease" as const,
@@ -4166,7 +4171,8 @@ export const EventCacheServiceService = {
    * Gives a lease back, when the writer stops in good order and owes no
    * announcement. A writer that released its lease does not suspend the
    * homeserver. A release that names another lease than the writer's last one
-   * is ignored. May be repeated.
+   * is ignored. Releasing a dead writer for it is safe only when no COMMIT of it
+   * can still reach the database. May be repeated.
    */
   releaseWriterLease: {
     path: "/splitcache.v1.EventCacheService/ReleaseWriterLease" as const,
@@ -4271,14 +4277,19 @@ export interface EventCacheServiceServer extends UntypedServiceImplementation {
    * Grants a writer its lease or renews it; a name that was not declared is
    * declared by it. A writer renews every second, changes nothing before its
    * lease is granted, and does not renew while a change that it has not
-   * announced has been pending for half a lease. May be repeated.
+   * announced has been pending for half a lease. A writer that gave up announcing
+   * (detached) forgets its token, ignores replies to earlier renewals, and comes
+   * back as a new process, without a token, once every transaction begun while
+   * detached has ended; a transaction begun after that asks for a lease announces
+   * its changes. May be repeated.
    */
   renewWriterLease: handleUnaryCall<RenewWriterLeaseRequest, RenewWriterLeaseResponse>;
   /**
    * Gives a lease back, when the writer stops in good order and owes no
    * announcement. A writer that released its lease does not suspend the
    * homeserver. A release that names another lease than the writer's last one
-   * is ignored. May be repeated.
+   * is ignored. Releasing a dead writer for it is safe only when no COMMIT of it
+   * can still reach the database. May be repeated.
    */
   releaseWriterLease: handleUnaryCall<ReleaseWriterLeaseRequest, ReleaseWriterLeaseResponse>;
   /**
@@ -4496,7 +4507,11 @@ export interface EventCacheServiceClient extends Client {
    * Grants a writer its lease or renews it; a name that was not declared is
    * declared by it. A writer renews every second, changes nothing before its
    * lease is granted, and does not renew while a change that it has not
-   * announced has been pending for half a lease. May be repeated.
+   * announced has been pending for half a lease. A writer that gave up announcing
+   * (detached) forgets its token, ignores replies to earlier renewals, and comes
+   * back as a new process, without a token, once every transaction begun while
+   * detached has ended; a transaction begun after that asks for a lease announces
+   * its changes. May be repeated.
    */
   renewWriterLease(
     request: RenewWriterLeaseRequest,
@@ -4517,7 +4532,8 @@ export interface EventCacheServiceClient extends Client {
    * Gives a lease back, when the writer stops in good order and owes no
    * announcement. A writer that released its lease does not suspend the
    * homeserver. A release that names another lease than the writer's last one
-   * is ignored. May be repeated.
+   * is ignored. Releasing a dead writer for it is safe only when no COMMIT of it
+   * can still reach the database. May be repeated.
    */
   releaseWriterLease(
     request: ReleaseWriterLeaseRequest,
