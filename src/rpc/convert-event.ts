@@ -1,0 +1,61 @@
+import {
+  BODY_BYTES_MAX,
+  INTERNAL_METADATA_BYTES_MAX,
+  REJECTED_REASON_BYTES_MAX,
+  ROOM_VERSION_BYTES_MAX,
+} from "../core/limits.js";
+import type { EventState, NewEvent, Redaction } from "../core/types.js";
+import type * as wire from "../gen/splitcache/v1/event_cache_service.js";
+import { countProblem, requiredTextProblem, textProblem } from "./field-problems.js";
+import type { RequestCheck } from "./request-check.js";
+
+/** An event that a homeserver puts, found at `path` in its request. */
+export function fromCachedEvent(check: RequestCheck, path: string, event: wire.CachedEvent): NewEvent {
+  const { roomVersion, body, internalMetadata, redaction } = event;
+  const eventId = check.eventId(`${path}.event_id`, event.eventId);
+  const roomId = check.roomId(`${path}.room_id`, event.roomId);
+  check.note(`${path}.room_version`, requiredTextProblem(roomVersion, ROOM_VERSION_BYTES_MAX));
+  check.note(`${path}.body`, bodyProblem(body));
+  noteRejectedReason(check, `${path}.rejected_reason`, event);
+  check.note(
+    `${path}.internal_metadata`,
+    countProblem(internalMetadata.byteLength, INTERNAL_METADATA_BYTES_MAX, "bytes"),
+  );
+  return {
+    eventId,
+    roomId,
+    roomVersion,
+    body,
+    rejected: event.rejected,
+    rejectedReason: event.rejectedReason,
+    redaction: redaction === undefined ? undefined : fromRedaction(check, `${path}.redaction`, redaction),
+    internalMetadata,
+  };
+}
+
+/** A redaction, found at `path` in its request. */
+export function fromRedaction(check: RequestCheck, path: string, redaction: wire.Redaction): Redaction {
+  const { redactedBody } = redaction;
+  check.note(`${path}.redacted_body`, countProblem(redactedBody.byteLength, BODY_BYTES_MAX, "bytes"));
+  return {
+    redactedBy: check.eventId(`${path}.redacted_by`, redaction.redactedBy),
+    redactedBody: redactedBody.byteLength === 0 ? undefined : redactedBody,
+  };
+}
+
+/** Checks why an event is rejected: said only of one that is. */
+export function noteRejectedReason(
+  check: RequestCheck,
+  field: string,
+  { rejected, rejectedReason }: Pick<EventState, "rejected" | "rejectedReason">,
+): void {
+  const unexpected = !rejected && rejectedReason !== "";
+  check.note(
+    field,
+    unexpected ? "must be empty unless rejected" : textProblem(rejectedReason, REJECTED_REASON_BYTES_MAX),
+  );
+}
+
+function bodyProblem(body: Uint8Array): string | undefined {
+  return body.byteLength === 0 ? "is required" : countProblem(body.byteLength, BODY_BYTES_MAX, "bytes");
+}

@@ -1,0 +1,21 @@
+/**
+ * A message whose bytes are written only when grpc-js serialises it, in the same
+ * turn in which it is handed over, so that large replies need no memory of their own.
+ */
+export interface Outgoing {
+  /** How many bytes `encode` returns. */
+  readonly byteLength: number;
+  /** The bytes, valid until the next message is encoded: grpc-js copies them at once. */
+  encode(): Buffer;
+}
+
+/** The serialiser of such messages; bytes that are shared by many calls pass through. */
+export function serializeOutgoing(message: Outgoing | Buffer): Buffer {
+  return Buffer.isBuffer(message) ? message : message.encode();
+}
+
+/** The bytes of a message about to be sent, as far as they matter: other messages are small. */
+export function outgoingBytes(message: unknown): number {
+  const isSized = typeof message === "object" && message !== null && "byteLength" in message;
+  return isSized && typeof message.byteLength === "number" ? message.byteLength : 0;
+}

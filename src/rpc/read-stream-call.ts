@@ -1,0 +1,74 @@
+import type { CacheError } from "../core/errors.js";
+import { outgoingBytes } from "./outgoing.js";
+import { draining, exhausted } from "./refusals.js";
+import { READ_AHEAD_MAX, READ_STREAM_UNSENT_BYTES_MAX } from "./rpc-limits.js";
+import { StreamCall } from "./stream-call.js";
+import { TimeLimit } from "./time-limit.js";
+
+/**
+ * A read stream. A reply counts as written once few enough bytes are on their
+ * way, so that small replies need not wait for one another; one that has not
+ * left within the time limit ends the stream.
+ */
+export class ReadStreamCall extends StreamCall {
+  #isCounted = false;
+  #unsentBytes = 0;
+  #unsentMessages = 0;
+  /** Requests that the handler has and has not answered. */
+  #openRequests = 0;
+  #isReadDue = false;
+  readonly #replyTimeLimit = new TimeLimit(this.context.callTimeLimitMs, () => this.reset());
+
+  protected override admit(): CacheError | undefined {
+    const { drain, readStreams } = this.context;
+    if (drain.started) return draining();
+    if (!readStreams.take()) return exhausted("too many read streams");
+    this.#isCounted = true;
+    return undefined;
+  }
+
+  override startRead(): void {
+    this.#isReadDue = true;
+    this.#readIfDue();
+  }
+
+  protected override receivedMessage(message: unknown): CacheError | undefined {
+    this.#openRequests += 1;
+    return super.receivedMessage(message);
+  }
+
+  override sendMessage(message: unknown, callback: () => void): void {
+    const bytes = outgoingBytes(message);
+    this.#unsentBytes += bytes;
+    this.#unsentMessages += 1;
+    this.#replyTimeLimit.arm();
+    const isWritten = this.#unsentBytes <= READ_STREAM_UNSENT_BYTES_MAX;
+    this.call.sendMessage(message, () => {
+      this.#sent(bytes);
+      if (!isWritten) callback();
+    });
+    if (isWritten) callback();
+    this.#openRequests -= 1;
+    this.#readIfDue();
+  }
+
+  protected override release(): void {
+    super.release();
+    this.#replyTimeLimit.disarm();
+    if (this.#isCounted) this.context.readStreams.give();
+  }
+
+  /** Each request has one reply, so that counting both bounds what the handler holds. */
+  #readIfDue(): void {
+    if (!this.#isReadDue || this.#openRequests >= READ_AHEAD_MAX) return;
+    this.#isReadDue = false;
+    this.call.startRead();
+  }
+
+  #sent(bytes: number): void {
+    this.#unsentBytes -= bytes;
+    this.#unsentMessages -= 1;
+    if (this.#unsentMessages > 0) this.#replyTimeLimit.rearm();
+    else this.#replyTimeLimit.disarm();
+  }
+}

@@ -1,0 +1,154 @@
+import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js";
+import { CacheError } from "../core/errors.js";
+import type { EventStore } from "../core/store.js";
+import * as wire from "../gen/splitcache/v1/event_cache_service.js";
+import { fromGetEvents } from "./convert-request.js";
+import type { Drain } from "./drain.js";
+import type { InFlight, InFlightTicket } from "./in-flight.js";
+import type { Outgoing } from "./outgoing.js";
+import { draining, exhausted } from "./refusals.js";
+import { streamedReply } from "./reply-encoder.js";
+import { type AllowedHomeservers, checked } from "./request-check.js";
+import type { RpcLog } from "./rpc-log.js";
+import { toCacheError, toRequestFailure } from "./status.js";
+import { StreamWriter } from "./stream-writer.js";
+import type { Decoded } from "./strict-decode.js";
+
+/** What all read streams of a server share. */
+export interface ReadStreamContext {
+  readonly store: EventStore;
+  readonly log: RpcLog;
+  readonly drain: Drain;
+  readonly inFlight: InFlight;
+  readonly allowedHomeservers: AllowedHomeservers;
+}
+
+type Message = Outgoing | Buffer;
+type Call = ServerDuplexStream<Decoded<wire.GetEventsStreamRequest>, Message>;
+
+/**
+ * GetEventsStream. Requests are answered one after the other, each looked up
+ * when the reply before has been written, so that what a lookup returned is
+ * encoded at once. The call's layer below bounds how many are read ahead.
+ */
+export function readStreamHandler(
+  context: ReadStreamContext,
+): handleBidiStreamingCall<Decoded<wire.GetEventsStreamRequest>, Message> {
+  return (call) => {
+    const writer = new StreamWriter<Message>(call, context.log);
+    void writer.finish(new ReadStream(context, call, writer).run());
+  };
+}
+
+interface Accepted {
+  readonly request: wire.GetEventsStreamRequest;
+  readonly ticket: InFlightTicket;
+  /** Why it will not be looked up. */
+  readonly refusal: CacheError | undefined;
+}
+
+class ReadStream {
+  readonly #context: ReadStreamContext;
+  readonly #writer: StreamWriter<Message>;
+  readonly #accepted: Accepted[] = [];
+  readonly #requestIds = new Set<bigint>();
+  #failure: CacheError | undefined;
+  #isHalfClosed = false;
+  #wake: () => void = () => {};
+
+  constructor(context: ReadStreamContext, call: Call, writer: StreamWriter<Message>) {
+    this.#context = context;
+    this.#writer = writer;
+    call.on("data", (decoded: Decoded<wire.GetEventsStreamRequest>) => this.#accept(decoded));
+    call.once("end", () => {
+      this.#isHalfClosed = true;
+      this.#wake();
+    });
+  }
+
+  /** Resolves when the stream ends well, rejects with why it does not. */
+  async run(): Promise<void> {
+    const { drain } = this.#context;
+    const { gone } = this.#writer;
+    const wake = () => this.#wake();
+    const forgetDrain = drain.onStart(wake);
+    gone.addEventListener("abort", wake, { once: true });
+    try {
+      while (!gone.aborted) {
+        if (this.#failure !== undefined) throw this.#failure;
+        const next = this.#accepted.shift();
+        if (next !== undefined) await this.#answer(next);
+        else if (this.#isHalfClosed) return;
+        else if (drain.started) throw draining();
+        else await this.#woken();
+      }
+    } finally {
+      forgetDrain();
+      for (const { ticket } of this.#accepted) ticket.release();
+    }
+  }
+
+  #accept(decoded: Decoded<wire.GetEventsStreamRequest>): void {
+    if (this.#failure !== undefined || this.#writer.gone.aborted) return;
+    if (this.#context.drain.started) return;
+    if (!decoded.ok) {
+      this.#failure = decoded.error;
+    } else if (this.#requestIds.has(decoded.message.requestId)) {
+      this.#failure = new CacheError("invalidArgument", "request_id is still in flight", {
+        violations: [{ field: "request_id", description: "is still in flight" }],
+      });
+    } else {
+      const request = decoded.message;
+      const ticket = this.#context.inFlight.admitMessage();
+      const isAdmitted =
+        ticket.addBytes(decoded.byteLength) && ticket.assign(request.request?.homeserver ?? "");
+      this.#requestIds.add(request.requestId);
+      this.#accepted.push({ request, ticket, refusal: isAdmitted ? undefined : tooManyBytes() });
+    }
+    this.#wake();
+  }
+
+  async #answer({ request, ticket, refusal }: Accepted): Promise<void> {
+    const { requestId } = request;
+    try {
+      if (refusal !== undefined) throw refusal;
+      const reply = await this.#read(request);
+      if (!ticket.addBytes(reply.byteLength)) throw tooManyBytes();
+      await this.#write(requestId, reply);
+    } catch (error) {
+      await this.#write(requestId, failureReply(requestId, toCacheError(error, this.#context.log)));
+    } finally {
+      ticket.release();
+    }
+  }
+
+  async #read({ requestId, request }: wire.GetEventsStreamRequest): Promise<Outgoing> {
+    const { allowedHomeservers, store } = this.#context;
+    const read = checked(allowedHomeservers, (check) => {
+      if (request === undefined) check.note("request", "is required");
+      return fromGetEvents(check, request ?? wire.GetEventsRequest.create());
+    });
+    return streamedReply(requestId, read, await store.getEvents(read));
+  }
+
+  #write(requestId: bigint, message: Message): Promise<void> {
+    // Before it leaves: the client may use the ID again as soon as it has the reply.
+    this.#requestIds.delete(requestId);
+    return this.#writer.write(message);
+  }
+
+  #woken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+}
+
+function failureReply(requestId: bigint, error: CacheError): Buffer {
+  const result = { $case: "failure", value: toRequestFailure(error) } as const;
+  return Buffer.from(wire.GetEventsStreamResponse.encode({ requestId, result }).finish());
+}
+
+function tooManyBytes(): CacheError {
+  return exhausted("too many bytes in flight");
+}

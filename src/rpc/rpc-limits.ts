@@ -1,0 +1,29 @@
+import { CALLS_IN_FLIGHT_MAX, READ_STREAMS_MAX, SUBSCRIBERS_MAX } from "../core/limits.js";
+
+/** Bounds that only the transport knows, each with its reason. */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Requests of one read stream that were read and not yet answered: enough to hide a round trip. */
+export const READ_AHEAD_MAX = 16;
+/**
+ * Bytes of small replies that a read stream may have on their way before the next lookup waits: without
+ * it each reply costs a turn of the event loop, with it a client that does not read holds this and one reply.
+ */
+export const READ_STREAM_UNSENT_BYTES_MAX = 16 * KIB;
+/** Batches on their way to all subscribers; beyond it a slow one gets a Reset in place of its batch. */
+export const SUBSCRIPTION_BYTES_MAX = 32 * MIB;
+/** Calls at once to services other than the cache's: health probes and reflection. */
+export const FOREIGN_CALLS_MAX = 256;
+/** Streams on one connection: a proxy may bring everything over one. */
+export const CONCURRENT_STREAMS_MAX = SUBSCRIBERS_MAX + READ_STREAMS_MAX + CALLS_IN_FLIGHT_MAX;
+/** How soon a client that met a capacity may try again: by then most calls in flight have ended. */
+export const RETRY_DELAY_MS = 1000;
+/** From the end of a call to that of its connection, if the peer does not even take the end. */
+export const CLOSE_TIME_LIMIT_MS = 1000;
+/** A peer that has vanished is noticed after these two together; without pings its streams would stay. */
+export const KEEPALIVE_INTERVAL_MS = 60_000;
+export const KEEPALIVE_TIMEOUT_MS = 20_000;
+/** Of a message that a failure sends to a client. */
+export const STATUS_MESSAGE_BYTES_MAX = KIB;

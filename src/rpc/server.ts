@@ -1,0 +1,120 @@
+import { Server } from "@grpc/grpc-js";
+import {
+  BYTES_IN_FLIGHT_MAX,
+  CALL_TIME_LIMIT_MS,
+  CALLS_IN_FLIGHT_MAX,
+  READ_STREAMS_MAX,
+  REQUEST_BYTES_MAX,
+} from "../core/limits.js";
+import type { EventStore } from "../core/store.js";
+import type { CallObserver } from "./call-observer.js";
+import { Capacity } from "./capacity.js";
+import { Drain } from "./drain.js";
+import { InFlight } from "./in-flight.js";
+import { createInterceptor } from "./interceptor.js";
+import type { AllowedHomeservers } from "./request-check.js";
+import {
+  CONCURRENT_STREAMS_MAX,
+  FOREIGN_CALLS_MAX,
+  KEEPALIVE_INTERVAL_MS,
+  KEEPALIVE_TIMEOUT_MS,
+  SUBSCRIPTION_BYTES_MAX,
+} from "./rpc-limits.js";
+import type { RpcLog } from "./rpc-log.js";
+import { createService } from "./service.js";
+import { serviceDefinition } from "./service-definition.js";
+import { FrameEncoder } from "./subscription-frames.js";
+
+/** The capacities of a server; each has its default in core/limits.ts. */
+export interface ServerLimits {
+  readonly callsInFlightMax?: number;
+  readonly bytesInFlightMax?: number;
+  readonly readStreamsMax?: number;
+  /** How long the server gives a call, or one reply of a read stream, until it has left. */
+  readonly callTimeLimitMs?: number;
+  /** Bytes of batches on their way to all subscribers. */
+  readonly subscriptionBytesMax?: number;
+}
+
+export interface GrpcServerOptions {
+  readonly store: EventStore;
+  readonly observer: CallObserver;
+  readonly log: RpcLog;
+  /** A monotonic clock in milliseconds. */
+  readonly clock: () => number;
+  /** The homeservers that requests may name; undefined: any. */
+  readonly allowedHomeservers: AllowedHomeservers;
+  readonly limits?: ServerLimits;
+  /** As the store has it: told to subscribers. */
+  readonly leaseDurationMs: number;
+  readonly progressIntervalMs: number;
+}
+
+/** What a server holds for its clients. */
+export interface TransportUsage {
+  /** Unary calls, from their headers until their reply has left. */
+  readonly callsInFlight: number;
+  /** Bytes of requests and unsent replies. */
+  readonly bytesInFlight: number;
+  readonly readStreams: number;
+  /** Bytes of batches on their way to subscribers. */
+  readonly subscriptionBytes: number;
+  /** Calls of other services: health, reflection. */
+  readonly foreignCalls: number;
+}
+
+export interface GrpcServer {
+  /** Has the cache's service; not bound yet, so that others can be added. */
+  readonly server: Server;
+  /**
+   * Ends the cache's streams as the contract says and refuses new calls of it;
+   * calls in flight and other services go on. Follow with `server.tryShutdown`.
+   */
+  drain(): void;
+  usage(): TransportUsage;
+}
+
+/** Makes the gRPC server of a store. */
+export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  const { store, observer, log, clock, allowedHomeservers, limits = {} } = options;
+  const inFlight = new InFlight(
+    {
+      callsInFlightMax: limits.callsInFlightMax ?? CALLS_IN_FLIGHT_MAX,
+      bytesInFlightMax: limits.bytesInFlightMax ?? BYTES_IN_FLIGHT_MAX,
+    },
+    clock,
+  );
+  const drain = new Drain();
+  const readStreams = new Capacity(limits.readStreamsMax ?? READ_STREAMS_MAX);
+  const foreignCalls = new Capacity(FOREIGN_CALLS_MAX);
+  const unsentBytes = new Capacity(limits.subscriptionBytesMax ?? SUBSCRIPTION_BYTES_MAX);
+  const callTimeLimitMs = limits.callTimeLimitMs ?? CALL_TIME_LIMIT_MS;
+  const server = new Server({
+    interceptors: [
+      createInterceptor({ inFlight, drain, readStreams, foreignCalls, observer, callTimeLimitMs, clock }),
+    ],
+    "grpc.max_receive_message_length": REQUEST_BYTES_MAX,
+    // A reply is bounded where it is made.
+    "grpc.max_send_message_length": -1,
+    "grpc.max_concurrent_streams": CONCURRENT_STREAMS_MAX,
+    "grpc.keepalive_time_ms": KEEPALIVE_INTERVAL_MS,
+    "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
+    "grpc.enable_channelz": 0,
+  });
+  const encoder = new FrameEncoder(options);
+  server.addService(
+    serviceDefinition,
+    createService({ store, log, drain, inFlight, allowedHomeservers, encoder, unsentBytes }),
+  );
+  return {
+    server,
+    drain: () => drain.start(),
+    usage: () => ({
+      callsInFlight: inFlight.usage().calls,
+      bytesInFlight: inFlight.usage().bytes,
+      readStreams: readStreams.used,
+      subscriptionBytes: unsentBytes.used,
+      foreignCalls: foreignCalls.used,
+    }),
+  };
+}

@@ -1,0 +1,65 @@
+import type * as wire from "../gen/splitcache/v1/event_cache_service.js";
+import {
+  toDeclareWritersResponse,
+  toPositionResponse,
+  toPutEventResponse,
+  toPutEventsResponse,
+  toRenewWriterLeaseResponse,
+  toSetResponse,
+} from "./convert-reply.js";
+import * as from from "./convert-request.js";
+import { serverStreamHandler, unaryHandler } from "./handler.js";
+import { type ReadStreamContext, readStreamHandler } from "./read-stream.js";
+import { getEventsReply } from "./reply-encoder.js";
+import { checked, type RequestCheck } from "./request-check.js";
+import { type SubscribeContext, subscriptionFrames } from "./subscribe.js";
+
+/** The handlers of the service: each converts, calls the store, converts. */
+export function createService(context: ReadStreamContext & SubscribeContext) {
+  const { store, log, allowedHomeservers } = context;
+
+  const unary = <Request, Converted, Response>(
+    convert: (check: RequestCheck, request: Request) => Converted,
+    serve: (request: Converted) => Promise<Response>,
+  ) =>
+    unaryHandler(
+      (request: Request) => serve(checked(allowedHomeservers, (check) => convert(check, request))),
+      log,
+    );
+
+  return {
+    getEvents: unary(from.fromGetEvents, async (read) => getEventsReply(read, await store.getEvents(read))),
+    getEventsStream: readStreamHandler(context),
+    putEvent: unary(from.fromPutEvent, async (put) => toPutEventResponse(await store.putEvents(put))),
+    putEvents: unary(from.fromPutEvents, async (put) => toPutEventsResponse(await store.putEvents(put))),
+    setRedaction: unary(from.fromSetRedaction, async (set) => toSetResponse(await store.setRedaction(set))),
+    setRejected: unary(from.fromSetRejected, async (set) => toSetResponse(await store.setRejected(set))),
+    invalidateEvents: unary(from.fromInvalidateEvents, async ({ homeserver, roomId, eventIds }) =>
+      toPositionResponse(await store.invalidateEvents(homeserver, roomId, eventIds)),
+    ),
+    purgeRoom: unary(from.fromPurgeRoom, async ({ homeserver, roomId }) =>
+      toPositionResponse(await store.purgeRoom(homeserver, roomId)),
+    ),
+    purgeHomeserver: unary(from.fromPurgeHomeserver, async (homeserver) =>
+      toPositionResponse(await store.purgeHomeserver(homeserver)),
+    ),
+    declareWriters: unary(from.fromDeclareWriters, async ({ homeserver, writers }) =>
+      toDeclareWritersResponse(await store.declareWriters(homeserver, writers)),
+    ),
+    renewWriterLease: unary(from.fromWriterLease, async ({ homeserver, writer, token }) =>
+      toRenewWriterLeaseResponse(await store.renewWriterLease(homeserver, writer, token)),
+    ),
+    releaseWriterLease: unary(from.fromWriterLease, async ({ homeserver, writer, token }) =>
+      toPositionResponse(await store.releaseWriterLease(homeserver, writer, token)),
+    ),
+    subscribe: serverStreamHandler(
+      (request: wire.SubscribeRequest, gone) =>
+        subscriptionFrames(
+          context,
+          checked(allowedHomeservers, (check) => from.fromSubscribe(check, request)),
+          gone,
+        ),
+      log,
+    ),
+  };
+}

@@ -1,0 +1,54 @@
+import { CacheError } from "../core/errors.js";
+import type { InFlightTicket } from "./in-flight.js";
+import { outgoingBytes } from "./outgoing.js";
+import { draining, exhausted } from "./refusals.js";
+import type { Decoded } from "./strict-decode.js";
+import { TimeLimit } from "./time-limit.js";
+import { TrackedCall } from "./tracked-call.js";
+
+/**
+ * A unary call of the cache's service. It and its bytes are in flight from its
+ * headers until its reply has left; it ends at the server's own time limit, even
+ * if the client never reads.
+ */
+export class UnaryCall extends TrackedCall {
+  #ticket: InFlightTicket | undefined;
+  readonly #timeLimit = new TimeLimit(this.context.callTimeLimitMs, () => this.#expire());
+
+  protected override admit(): CacheError | undefined {
+    if (this.context.drain.started) return draining();
+    this.#ticket = this.context.inFlight.admitCall();
+    if (this.#ticket === undefined) return exhausted("too many calls in flight");
+    this.#timeLimit.arm();
+    return undefined;
+  }
+
+  protected override receivedBytes(bytes: number): void {
+    if (this.#ticket?.addBytes(bytes) === false) this.refuse(exhausted("too many bytes in flight"));
+  }
+
+  protected override receivedMessage(message: unknown): CacheError | undefined {
+    // The service's deserialisers make nothing else.
+    const request = message as Decoded<{ homeserver: string }>;
+    if (!request.ok || this.#ticket?.assign(request.message.homeserver) !== false) return undefined;
+    return exhausted("the homeserver has its share of calls or bytes in flight");
+  }
+
+  override sendMessage(message: unknown, callback: () => void): void {
+    if (this.#ticket?.addBytes(outgoingBytes(message)) === false) {
+      this.refuse(exhausted("too many bytes in flight"));
+    } else {
+      this.call.sendMessage(message, callback);
+    }
+  }
+
+  protected override release(): void {
+    this.#timeLimit.disarm();
+    this.#ticket?.release();
+  }
+
+  #expire(): void {
+    if (this.stream?.headersSent === true) this.reset();
+    else this.refuse(new CacheError("deadlineExceeded", "the server's time limit for a call has passed"));
+  }
+}

@@ -1,0 +1,188 @@
+import { once } from "node:events";
+import { type ClientHttp2Session, constants } from "node:http2";
+import { status } from "@grpc/grpc-js";
+import { describe, expect, it } from "vitest";
+import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
+import { eventually } from "../support/eventually.js";
+import {
+  call,
+  failureOf,
+  framed,
+  type RawCall,
+  rawCall,
+  type TestServer,
+  useGrpcServers,
+} from "../support/grpc-server.js";
+import { cachedEvent, HOMESERVER, put, read } from "../support/wire.js";
+
+const startServer = useGrpcServers();
+
+const MIB = 1024 * 1024;
+
+/** A server that holds one event of 200,000 bytes under the ID $large. */
+async function startWithLargeEvent(options: Parameters<typeof startServer>[0]) {
+  const server = await startServer(options);
+  const client = server.client();
+  const { position } = await call(client, client.getEvents, read([]));
+  const large = cachedEvent("$large", { body: Buffer.alloc(200_000, 120) });
+  await call(client, client.putEvents, put([large], position));
+  await expectIdle(server);
+  return { server, client };
+}
+
+function startRead(session: ClientHttp2Session, homeserver = HOMESERVER): RawCall {
+  const started = rawCall(session, "GetEvents");
+  started.stream.end(framed(wire.GetEventsRequest.encode(read(["$large"], { homeserver })).finish()));
+  return started;
+}
+
+async function expectIdle(server: TestServer): Promise<void> {
+  await eventually(() => expect(server.usage()).toMatchObject({ callsInFlight: 0, bytesInFlight: 0 }));
+}
+
+describe("a client that never opens its window", () => {
+  it("holds no more than the bytes that may be in flight; further calls are told to try again", async () => {
+    const { server, client } = await startWithLargeEvent({ limits: { bytesInFlightMax: MIB } });
+    const session = server.raw({ initialWindowSize: 0 });
+    const calls = Array.from({ length: 20 }, () => startRead(session));
+    // Five replies fit; a failure needs no window.
+    const refused = calls.slice(5).map(({ end }) => end);
+    expect(new Set(await Promise.all(refused))).toEqual(new Set([`${status.RESOURCE_EXHAUSTED}`]));
+    expect(server.usage()).toMatchObject({ callsInFlight: 5 });
+    expect(server.usage().bytesInFlight).toBeLessThanOrEqual(MIB);
+    expect(await failureOf(call(client, client.getEvents, read(["$large"])))).toMatchObject({
+      code: status.RESOURCE_EXHAUSTED,
+      canRetry: true,
+    });
+    session.destroy();
+    await expectIdle(server);
+    expect((await call(client, client.getEvents, read(["$large"]))).events).toHaveLength(1);
+  });
+
+  it("is cut off when the server's own time limit has passed, and what it held is free", async () => {
+    const { server, client } = await startWithLargeEvent({ limits: { callTimeLimitMs: 50 } });
+    const session = server.raw({ initialWindowSize: 0 });
+    const calls = Array.from({ length: 20 }, () => startRead(session));
+    const cancelled = `reset ${constants.NGHTTP2_CANCEL}`;
+    expect(new Set(await Promise.all(calls.map(({ end }) => end)))).toEqual(new Set([cancelled]));
+    await expectIdle(server);
+    expect((await call(client, client.getEvents, read(["$large"]))).events).toHaveLength(1);
+  });
+
+  it("gets its reply if it opens its window in time", async () => {
+    const { server } = await startWithLargeEvent({});
+    const session = server.raw({ initialWindowSize: 0 });
+    const { stream, end } = startRead(session);
+    await eventually(() => expect(server.usage().bytesInFlight).toBeGreaterThan(200_000));
+    let received = 0;
+    stream.on("data", (bytes: Buffer) => {
+      received += bytes.byteLength;
+    });
+    session.settings({ initialWindowSize: 4 * MIB });
+    session.setLocalWindowSize(4 * MIB);
+    expect(await end).toBe(`${status.OK}`);
+    expect(received).toBeGreaterThan(200_000);
+    await expectIdle(server);
+  });
+});
+
+describe("a peer that takes nothing from its socket any more", () => {
+  it("loses its connection soon after the time limit, and what it held is free", async () => {
+    const { server, client } = await startWithLargeEvent({ limits: { callTimeLimitMs: 200 } });
+    const { session, stop } = server.tapped();
+    await once(session, "remoteSettings");
+    stop();
+    const request = framed(wire.GetEventsRequest.encode(read(Array(15).fill("$large"))).finish());
+    for (let count = 0; count < 12; count++) rawCall(session, "GetEvents").stream.end(request);
+    await eventually(() => expect(server.usage().bytesInFlight).toBeGreaterThan(12 * MIB));
+    await expectIdle(server);
+    const cancelled = server.handled.filter((call) => call === `GetEvents ${status.CANCELLED}`);
+    expect(cancelled.length).toBeGreaterThan(3);
+    expect((await call(client, client.getEvents, read(["$large"]))).events).toHaveLength(1);
+  });
+});
+
+describe("requests that are sent halfway", () => {
+  it("count from their first byte, and are refused beyond the limit", async () => {
+    const { server } = await startWithLargeEvent({ limits: { bytesInFlightMax: MIB } });
+    const session = server.raw();
+    const half = framed(Buffer.alloc(400_000)).subarray(0, 300_000);
+    const calls = Array.from({ length: 6 }, () => {
+      const started = rawCall(session, "PutEvents");
+      started.stream.write(half);
+      started.stream.resume();
+      return started;
+    });
+    const ends: string[] = [];
+    for (const { end } of calls) void end.then((how) => ends.push(how));
+    await eventually(() => expect(ends.length).toBeGreaterThanOrEqual(3));
+    expect(new Set(ends)).toEqual(new Set([`${status.RESOURCE_EXHAUSTED}`]));
+    expect(server.usage().bytesInFlight).toBeLessThanOrEqual(MIB);
+    session.destroy();
+    await expectIdle(server);
+  });
+
+  it.each(["PutEvents", "Subscribe", "GetEventsStream"])(
+    "are refused by %s when they never end",
+    async (method) => {
+      const { server } = await startWithLargeEvent({ limits: { callTimeLimitMs: 50 } });
+      const { stream, end } = rawCall(server.raw(), method);
+      stream.write(framed(Buffer.alloc(1000)).subarray(0, 500));
+      stream.resume();
+      expect(await end).toBe(`${status.DEADLINE_EXCEEDED}`);
+      await expectIdle(server);
+      expect(server.usage().readStreams).toBe(0);
+    },
+  );
+});
+
+describe("calls in flight", () => {
+  it("are refused with RetryInfo from their headers on, when there are too many", async () => {
+    const { server, client } = await startWithLargeEvent({});
+    const session = server.raw();
+    const calls = Array.from({ length: 256 }, () => rawCall(session, "GetEvents"));
+    await eventually(() => expect(server.usage().callsInFlight).toBe(256));
+    expect(await failureOf(call(client, client.getEvents, read([])))).toMatchObject({
+      code: status.RESOURCE_EXHAUSTED,
+      canRetry: true,
+    });
+    for (const { stream } of calls) stream.close(constants.NGHTTP2_CANCEL);
+    await expectIdle(server);
+    await call(client, client.getEvents, read([]));
+  });
+
+  it("of one homeserver take at most a quarter, once there are several", async () => {
+    const { server, client } = await startWithLargeEvent({ limits: { callsInFlightMax: 8 } });
+    const session = server.raw({ initialWindowSize: 0 });
+    const stalled = [startRead(session), startRead(session), startRead(session)];
+    await eventually(() => expect(server.usage().bytesInFlight).toBeGreaterThan(600_000));
+    await call(client, client.getEvents, read([], { homeserver: "beta.example" }));
+    expect(await failureOf(call(client, client.getEvents, read([])))).toMatchObject({
+      code: status.RESOURCE_EXHAUSTED,
+      canRetry: true,
+    });
+    await call(client, client.getEvents, read([], { homeserver: "beta.example" }));
+    for (const { stream } of stalled) stream.close(constants.NGHTTP2_CANCEL);
+    await expectIdle(server);
+    await call(client, client.getEvents, read([]));
+  });
+});
+
+describe("replies that are made at the same time", () => {
+  it("do not mix", async () => {
+    const server = await startServer();
+    const client = server.client();
+    const { position } = await call(client, client.getEvents, read([]));
+    const events = Array.from({ length: 50 }, (_, index) =>
+      cachedEvent(`$${index}`, { body: Buffer.alloc(1000 + index * 300, 65 + index) }),
+    );
+    await call(client, client.putEvents, put(events, position));
+    const replies = await Promise.all(
+      events.map(({ eventId }) => call(client, client.getEvents, read([eventId, "$missing", "$0"]))),
+    );
+    for (const [index, reply] of replies.entries()) {
+      expect(reply.events).toEqual([events[index], events[0]]);
+      expect(reply.missingEventIds).toEqual(["$missing"]);
+    }
+  });
+});

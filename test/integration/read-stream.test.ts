@@ -1,0 +1,277 @@
+import { constants } from "node:http2";
+import { type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
+import { describe, expect, it } from "vitest";
+import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
+import { eventually } from "../support/eventually.js";
+import {
+  call,
+  describeFailure,
+  framed,
+  rawCall,
+  type TestServer,
+  useGrpcServers,
+} from "../support/grpc-server.js";
+import { makeMemoryStore } from "../support/store-harness.js";
+import { cachedEvent, put, read } from "../support/wire.js";
+
+const startServer = useGrpcServers();
+
+type Stream = ClientDuplexStream<wire.GetEventsStreamRequest, wire.GetEventsStreamResponse>;
+
+/** A worker's end of a read stream. */
+class Reader {
+  readonly replies = new Map<bigint, wire.GetEventsStreamResponse["result"]>();
+  end: number | undefined;
+  readonly stream: Stream;
+
+  constructor(stream: Stream) {
+    this.stream = stream;
+    stream.on("data", ({ requestId, result }: wire.GetEventsStreamResponse) => {
+      this.replies.set(requestId, result);
+    });
+    stream.on("error", ({ code }: ServiceError) => {
+      this.end ??= code;
+    });
+    stream.on("end", () => {
+      this.end ??= status.OK;
+    });
+  }
+
+  ask(requestId: bigint, eventIds: string[], changes: Partial<wire.GetEventsRequest> = {}): void {
+    this.stream.write({ requestId, request: read(eventIds, changes) });
+  }
+
+  hits(requestId: bigint): string[] {
+    const result = this.replies.get(requestId);
+    return result?.$case === "response" ? result.value.events.map(({ eventId }) => eventId) : [];
+  }
+
+  failure(requestId: bigint) {
+    const result = this.replies.get(requestId);
+    return result?.$case === "failure" ? describeFailure(result.value) : undefined;
+  }
+}
+
+async function open(options: Parameters<typeof startServer>[0] = {}) {
+  const server = await startServer(options);
+  const client = server.client();
+  const { position } = await call(client, client.getEvents, read([]));
+  const events = [
+    cachedEvent("$a"),
+    cachedEvent("$b"),
+    cachedEvent("$large", { body: Buffer.alloc(200_000, 120) }),
+  ];
+  await call(client, client.putEvents, put(events, position));
+  const openReader = () => new Reader(client.getEventsStream());
+  return { server, client, openReader };
+}
+
+async function expectIdle(server: TestServer): Promise<void> {
+  await eventually(() =>
+    expect(server.usage()).toMatchObject({ callsInFlight: 0, bytesInFlight: 0, readStreams: 0 }),
+  );
+}
+
+/** A store whose lookups wait until they are let go. */
+function heldStore() {
+  const { store } = makeMemoryStore();
+  let release = () => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const getEvents: typeof store.getEvents = async (request) => {
+    if (request.eventIds.length > 0) await released;
+    return store.getEvents(request);
+  };
+  const held = new Proxy(store, {
+    get(target, name) {
+      if (name === "getEvents") return getEvents;
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  return { held, release: () => release() };
+}
+
+describe("a read stream", () => {
+  it("answers each request under its ID, and ends OK when the client half-closes", async () => {
+    const { server, openReader } = await open();
+    const reader = openReader();
+    const ids = [0n, 1n, 2n ** 64n - 1n, 300n];
+    for (const id of ids) reader.ask(id, ["$a", `$${id}`]);
+    reader.stream.end();
+    await eventually(() => expect(reader.end).toBe(status.OK));
+    expect([...reader.replies.keys()]).toEqual(ids);
+    for (const id of ids) {
+      const result = reader.replies.get(id);
+      expect(result).toMatchObject({ $case: "response", value: { missingEventIds: [`$${id}`] } });
+      expect(reader.hits(id)).toEqual(["$a"]);
+    }
+    await expectIdle(server);
+  });
+
+  it("carries more requests at once than it reads ahead, and lets an ID be used again once it is answered", async () => {
+    const { server, openReader } = await open();
+    const reader = openReader();
+    for (let round = 0; round < 3; round++) {
+      reader.replies.clear();
+      for (let id = 0n; id < 200n; id++) reader.ask(id, [id % 2n === 0n ? "$a" : "$b"]);
+      await eventually(() => expect(reader.replies.size).toBe(200));
+      for (let id = 0n; id < 200n; id++) expect(reader.hits(id)).toEqual([id % 2n === 0n ? "$a" : "$b"]);
+    }
+    reader.stream.end();
+    await eventually(() => expect(reader.end).toBe(status.OK));
+    await expectIdle(server);
+  });
+
+  it("ends one bad request with its failure, and goes on", async () => {
+    const { openReader } = await open();
+    const reader = openReader();
+    reader.ask(1n, ["$a", ""], { homeserver: "" });
+    reader.stream.write({ requestId: 2n, request: undefined });
+    reader.ask(3n, ["$b"]);
+    await eventually(() => expect(reader.replies.size).toBe(3));
+    expect(reader.failure(1n)).toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      fields: ["homeserver", "event_ids[1]"],
+    });
+    expect(reader.failure(2n)?.fields).toContain("request");
+    expect(reader.hits(3n)).toEqual(["$b"]);
+    reader.stream.cancel();
+  });
+
+  it("ends with INVALID_ARGUMENT when a request_id is still in flight", async () => {
+    const { held, release } = heldStore();
+    const { server, openReader } = await open({ store: held });
+    const reader = openReader();
+    reader.ask(1n, ["$a"]);
+    reader.ask(2n, ["$a"]);
+    reader.ask(2n, ["$a"]);
+    await eventually(() => expect(server.usage().bytesInFlight).toBeGreaterThan(0));
+    release();
+    await eventually(() => expect(reader.end).toBe(status.INVALID_ARGUMENT));
+    await expectIdle(server);
+  });
+
+  it("ends with INVALID_ARGUMENT on what is not protobuf", async () => {
+    const { server } = await open();
+    const { stream, end } = rawCall(server.raw(), "GetEventsStream");
+    stream.write(framed(Buffer.from([0x12, 0x05, 0x0a])));
+    stream.resume();
+    expect(await end).toBe(`${status.INVALID_ARGUMENT}`);
+    await expectIdle(server);
+  });
+
+  it("answers what it accepted when the server drains, then ends UNAVAILABLE", async () => {
+    const { held, release } = heldStore();
+    const { server, openReader } = await open({ store: held });
+    const reader = openReader();
+    const idle = openReader();
+    reader.ask(1n, ["$a"]);
+    reader.ask(2n, ["$b"]);
+    const requestBytes = wire.GetEventsStreamRequest.encode({
+      requestId: 1n,
+      request: read(["$a"]),
+    }).finish();
+    await eventually(() => expect(server.usage().bytesInFlight).toBe(2 * requestBytes.byteLength));
+    server.drain();
+    await eventually(() => expect(idle.end).toBe(status.UNAVAILABLE));
+    release();
+    await eventually(() => expect(reader.end).toBe(status.UNAVAILABLE));
+    expect([reader.hits(1n), reader.hits(2n)]).toEqual([["$a"], ["$b"]]);
+    await expectIdle(server);
+  });
+
+  it("reads no more ahead than sixteen requests", async () => {
+    const { held, release } = heldStore();
+    const { server, client, openReader } = await open({ store: held });
+    const reader = openReader();
+    const ids = Array.from({ length: 20 }, (_, index) => `$${index}`.padEnd(1000, "x"));
+    const requestBytes = wire.GetEventsStreamRequest.encode({ requestId: 1n, request: read(ids) }).finish()
+      .byteLength;
+    for (let id = 0n; id < 100n; id++) reader.ask(id, ids);
+    await eventually(() =>
+      expect(server.usage().bytesInFlight).toBeGreaterThanOrEqual(16 * requestBytes - 16),
+    );
+    for (let turn = 0; turn < 20; turn++) await call(client, client.getEvents, read([]));
+    // What fits into the window of the HTTP/2 stream has arrived as well.
+    expect(server.usage().bytesInFlight).toBeLessThan(16 * requestBytes + 2 * 65_536);
+    release();
+    await eventually(() => expect(reader.replies.size).toBe(100));
+    reader.stream.cancel();
+    await expectIdle(server);
+  });
+
+  it("leaves nothing when the client cancels while its requests wait", async () => {
+    const { held } = heldStore();
+    const { server, openReader } = await open({ store: held });
+    const reader = openReader();
+    for (let id = 0n; id < 20n; id++) reader.ask(id, ["$a"]);
+    await eventually(() => expect(server.usage().bytesInFlight).toBeGreaterThan(0));
+    reader.stream.cancel();
+    await eventually(() => expect(server.usage().readStreams).toBe(0));
+  });
+
+  it("is refused with RetryInfo when there are too many", async () => {
+    const { server, openReader } = await open({ limits: { readStreamsMax: 1 } });
+    const first = openReader();
+    await eventually(() => expect(server.usage().readStreams).toBe(1));
+    const second = openReader();
+    await eventually(() => expect(second.end).toBe(status.RESOURCE_EXHAUSTED));
+    first.stream.cancel();
+    await expectIdle(server);
+  });
+
+  it("fails a request whose reply has no room, and goes on", async () => {
+    const { server, openReader } = await open({ limits: { bytesInFlightMax: 210_000 } });
+    const reader = openReader();
+    reader.ask(1n, ["$large", "$large"]);
+    reader.ask(2n, ["$large"]);
+    await eventually(() => expect(reader.replies.size).toBe(2));
+    expect(reader.failure(1n)).toMatchObject({ code: status.RESOURCE_EXHAUSTED, canRetry: true });
+    expect(reader.hits(2n)).toEqual(["$large"]);
+    reader.stream.cancel();
+    await expectIdle(server);
+  });
+});
+
+describe("a client that does not read its replies", () => {
+  it("holds one reply and its requests wait; it is cut off at the time limit", async () => {
+    const { server } = await open({ limits: { callTimeLimitMs: 100 } });
+    const { stream, end } = rawCall(server.raw({ initialWindowSize: 0 }), "GetEventsStream");
+    for (let id = 1n; id <= 50n; id++) {
+      stream.write(
+        framed(wire.GetEventsStreamRequest.encode({ requestId: id, request: read(["$large"]) }).finish()),
+      );
+    }
+    await eventually(() => expect(server.usage().bytesInFlight).toBeGreaterThan(200_000));
+    expect(server.usage().bytesInFlight).toBeLessThan(210_000);
+    expect(await end).toBe(`reset ${constants.NGHTTP2_CANCEL}`);
+    await expectIdle(server);
+  });
+
+  it("holds few small replies", async () => {
+    const lookups: string[] = [];
+    const { store } = makeMemoryStore();
+    const counting = new Proxy(store, {
+      get(target, name) {
+        if (name === "getEvents") lookups.push("lookup");
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    const { server } = await open({ store: counting, limits: { callTimeLimitMs: 200 } });
+    lookups.length = 0;
+    const missing = "$".padEnd(1000, "m");
+    const { stream, end } = rawCall(server.raw({ initialWindowSize: 0 }), "GetEventsStream");
+    for (let id = 1n; id <= 500n; id++) {
+      stream.write(
+        framed(wire.GetEventsStreamRequest.encode({ requestId: id, request: read([missing]) }).finish()),
+      );
+    }
+    expect(await end).toBe(`reset ${constants.NGHTTP2_CANCEL}`);
+    await expectIdle(server);
+    expect(lookups.length).toBeGreaterThan(1);
+    expect(lookups.length).toBeLessThan(70);
+  });
+});

@@ -1,0 +1,132 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import * as wire from "../../../src/gen/splitcache/v1/event_cache_service.js";
+import { serviceDefinition } from "../../../src/rpc/service-definition.js";
+import { isWellFormed } from "../../../src/rpc/wire-shape.js";
+
+const decodePut = serviceDefinition.putEvents.requestDeserialize;
+const decodeRead = serviceDefinition.getEvents.requestDeserialize;
+
+function accepts(hex: string): boolean {
+  return decodeRead(Buffer.from(hex.replaceAll(" ", ""), "hex")).ok;
+}
+
+const bytes = (max: number) => fc.uint8Array({ maxLength: max }).map((array) => Buffer.from(array));
+const text = fc.string({ unit: "binary" });
+const position = fc.record({ epoch: bytes(20), sequence: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }) });
+const event = fc.record({
+  eventId: text,
+  roomId: text,
+  roomVersion: text,
+  body: bytes(300),
+  rejected: fc.boolean(),
+  rejectedReason: text,
+  redaction: fc.option(fc.record({ redactedBy: text, redactedBody: bytes(50) }), { nil: undefined }),
+  internalMetadata: bytes(50),
+});
+const putRequest = fc.record({
+  homeserver: text,
+  events: fc.array(event),
+  asOf: fc.option(position, { nil: undefined }),
+});
+
+describe("the strict deserialiser", () => {
+  it("reads whatever the generated code writes", () => {
+    fc.assert(
+      fc.property(putRequest, (request) => {
+        const encoded = Buffer.from(wire.PutEventsRequest.encode(request).finish());
+        const decoded = decodePut(encoded);
+        expect(decoded).toEqual({ ok: true, byteLength: encoded.byteLength, message: request });
+      }),
+    );
+  });
+
+  it("refuses every message that is cut short inside a field, and never throws on rubbish", () => {
+    fc.assert(
+      fc.property(putRequest, bytes(40), fc.nat(), (request, rubbish, cut) => {
+        const encoded = Buffer.from(wire.PutEventsRequest.encode(request).finish());
+        // Every field of this message is length-delimited, so a prefix is whole only at a field's end.
+        const prefix = encoded.subarray(0, cut % (encoded.byteLength + 1));
+        const decoded = decodePut(prefix);
+        if (decoded.ok) {
+          expect(Buffer.from(wire.PutEventsRequest.encode(decoded.message).finish())).toEqual(prefix);
+        }
+        decodePut(rubbish);
+      }),
+    );
+  });
+
+  it("refuses malformed messages", () => {
+    expect(accepts("")).toBe(true);
+    expect(accepts("0a 01 61")).toBe(true);
+    expect(accepts("00")).toBe(false); // tag 0
+    expect(accepts("0a 01 61 00")).toBe(false); // tag 0 after a field
+    expect(accepts("0a 01 61 04")).toBe(false); // end of a group
+    expect(accepts("0b 0c")).toBe(false); // a group
+    expect(accepts("0e")).toBe(false); // no such wire type
+    expect(accepts("0a 02 61")).toBe(false); // too short
+    expect(accepts("0a ff ff ff ff ff 01")).toBe(false); // an endless length
+    expect(accepts("0a ff ff ff ff 7f")).toBe(false); // a length beyond 32 bits
+    expect(accepts("18 ff ff ff ff ff ff ff ff ff ff 01")).toBe(false); // an endless number
+    expect(accepts("18")).toBe(false); // no number
+    expect(accepts("22 03 10 ff ff")).toBe(false); // a number that ends behind its message
+    expect(accepts("22 02 0a 01 0a 01 61")).toBe(false); // a field that overruns the message around it
+    expect(accepts("ff ff ff ff 1f 01")).toBe(false); // a tag beyond 32 bits
+  });
+
+  it("skips fields that the contract does not know", () => {
+    expect(accepts("f8 07 01")).toBe(true);
+    expect(accepts("f9 07 00 00 00 00 00 00 00 00")).toBe(true);
+    expect(accepts("f9 07 00 00 00 00 00 00 00")).toBe(false);
+    expect(accepts("fd 07 00 00 00 00")).toBe(true);
+    expect(accepts("fa 07 02 ff ff")).toBe(true);
+  });
+
+  it("refuses strings that are not UTF-8, and keeps a BOM and a real replacement character", () => {
+    expect(accepts("0a 01 ff")).toBe(false);
+    expect(accepts("0a 03 ed a0 80")).toBe(false); // half a surrogate pair
+    expect(accepts("0a 02 c0 80")).toBe(false); // an overlong NUL
+    expect(accepts("0a 04 24 ef bf bd")).toBe(true);
+    const decoded = decodeRead(Buffer.from("0a04efbbbf24", "hex"));
+    expect(decoded).toMatchObject({ ok: true, message: { homeserver: "\uFEFF$" } });
+  });
+
+  it.each(
+    Object.values(serviceDefinition).map(({ path, requestDeserialize }) => ({ path, requestDeserialize })),
+  )("knows the messages inside the request of $path", ({ path, requestDeserialize }) => {
+    const nested = NESTED_FIELDS[path.split("/")[2] ?? ""] ?? [];
+    for (let field = 1; field <= 10; field++) {
+      // Two bytes that as a message would hold a string longer than themselves.
+      const bytes = Buffer.from([(field << 3) | 2, 2, 0x0a, 0x05]);
+      expect({ field, ok: requestDeserialize(bytes).ok }).toEqual({ field, ok: !nested.includes(field) });
+    }
+  });
+
+  it("knows the messages inside those", () => {
+    const overrun = "0a05";
+    expect(decodePut(Buffer.from(`12043a02${overrun}`, "hex")).ok).toBe(false);
+    const decodeStreamed = serviceDefinition.getEventsStream.requestDeserialize;
+    expect(decodeStreamed(Buffer.from(`12042202${overrun}`, "hex")).ok).toBe(false);
+  });
+});
+
+/** The fields of each request that are messages. */
+const NESTED_FIELDS: Readonly<Record<string, readonly number[]>> = {
+  GetEvents: [4],
+  GetEventsStream: [2],
+  PutEvent: [2, 3],
+  PutEvents: [2, 3],
+  SetRedaction: [4, 5],
+  SetRejected: [6],
+  Subscribe: [2],
+};
+
+describe("the walk over the wire form", () => {
+  it("goes into the messages that the shape names, and no others", () => {
+    const overrun = Buffer.from("12020a05", "hex");
+    expect(isWellFormed(overrun, {})).toBe(true);
+    expect(isWellFormed(overrun, { 2: {} })).toBe(false);
+    expect(isWellFormed(Buffer.from("1204" + "12020a05", "hex"), { 2: {} })).toBe(true);
+    expect(isWellFormed(Buffer.from("1204" + "12020a05", "hex"), { 2: { 2: {} } })).toBe(false);
+  });
+});
