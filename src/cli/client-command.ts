@@ -1,0 +1,108 @@
+import { type Command, Option } from "commander";
+import { NAME_BYTES_MAX } from "../core/limits.js";
+import { CliError } from "./cli-error.js";
+import type { CliIo } from "./cli-io.js";
+import { type Connection, connect } from "./connection.js";
+import { describeFailure } from "./describe-failure.js";
+import { parseDurationMs } from "./duration.js";
+import { EXIT_CODES_HELP, ExitCode } from "./exit-code.js";
+import { terminalText } from "./terminal-text.js";
+
+export const DEFAULT_ADDRESS = "127.0.0.1:50051";
+
+/** What a command prints: for people, or one JSON object a line. */
+export type OutputFormat = "table" | "json";
+
+export interface ConnectionFlags {
+  readonly address?: string;
+  readonly timeout: number;
+}
+
+export interface HomeserverFlags {
+  readonly homeserver?: string;
+}
+
+export interface OutputFlags {
+  readonly output: OutputFormat;
+}
+
+/** Adds `--address`. */
+export function addAddressOption(command: Command): Command {
+  const where = "the sidecar: host:port or unix:path";
+  return command.option(
+    "--address <address>",
+    `${where} (env: SPLITCACHE_ADDRESS, default: ${DEFAULT_ADDRESS})`,
+  );
+}
+
+/** Adds `--address` and `--timeout`. */
+export function addConnectionOptions(command: Command): Command {
+  return addAddressOption(command).addOption(
+    new Option("--timeout <duration>", "how long one call may take")
+      .argParser(parseDurationMs)
+      .default(5000, "5s"),
+  );
+}
+
+/** Adds `--homeserver`. */
+export function addHomeserverOption(command: Command): Command {
+  return command.option("-H, --homeserver <name>", "the homeserver to act for (env: SPLITCACHE_HOMESERVER)");
+}
+
+/** Adds `--output`. */
+export function addOutputOption(command: Command): Command {
+  return command.addOption(
+    new Option("-o, --output <format>", "what to print").choices(["table", "json"]).default("table"),
+  );
+}
+
+/** Adds the examples and the exit codes at the end of the help. */
+export function addExamples(command: Command, examples: readonly string[]): Command {
+  const lines = examples.map((example) => `  $ splitcache ${example}`).join("\n");
+  return command.addHelpText("after", `\nExamples:\n${lines}\n\n${EXIT_CODES_HELP}`);
+}
+
+/** The homeserver of the flags or the environment. */
+export function homeserverOf(flags: HomeserverFlags, io: CliIo): string {
+  const name = flags.homeserver ?? io.env["SPLITCACHE_HOMESERVER"] ?? "";
+  if (name === "" || Buffer.byteLength(name) > NAME_BYTES_MAX) {
+    throw new CliError(
+      ExitCode.usage,
+      `name the homeserver with --homeserver or SPLITCACHE_HOMESERVER, 1 to ${NAME_BYTES_MAX} bytes`,
+    );
+  }
+  return name;
+}
+
+/** The address of the flags or the environment. */
+export function addressOf(flags: ConnectionFlags, io: CliIo): string {
+  return flags.address ?? io.env["SPLITCACHE_ADDRESS"] ?? DEFAULT_ADDRESS;
+}
+
+/** Runs a command over a connection that is closed at its end; see `runCommand`. */
+export function runClient(
+  io: CliIo,
+  flags: ConnectionFlags,
+  run: (connection: Connection) => Promise<ExitCode>,
+): Promise<void> {
+  const address = addressOf(flags, io);
+  return runCommand(io, address, async () => {
+    const connection = connect({ address, timeoutMs: flags.timeout, signal: io.signal });
+    try {
+      return await run(connection);
+    } finally {
+      connection.close();
+    }
+  });
+}
+
+/** Runs a command and sets the exit code; a failure is one line on stderr. Never rejects. */
+export async function runCommand(io: CliIo, address: string, run: () => Promise<ExitCode>): Promise<void> {
+  try {
+    io.setExitCode(await run());
+  } catch (failure) {
+    const error = describeFailure(failure, address);
+    io.stderr.write(`splitcache: ${terminalText(error.message)}\n`);
+    io.setExitCode(error.exitCode);
+  }
+}

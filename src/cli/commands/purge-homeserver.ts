@@ -1,0 +1,45 @@
+import type { Command } from "commander";
+import { EventCacheServiceService as Calls } from "../../gen/splitcache/v1/event_cache_service.js";
+import { CliError } from "../cli-error.js";
+import type { CliIo } from "../cli-io.js";
+import {
+  addConnectionOptions,
+  addExamples,
+  addHomeserverOption,
+  addOutputOption,
+  type ConnectionFlags,
+  type HomeserverFlags,
+  homeserverOf,
+  type OutputFlags,
+  runClient,
+} from "../client-command.js";
+import { ExitCode } from "../exit-code.js";
+import { printChange } from "../print-change.js";
+
+interface PurgeHomeserverFlags extends ConnectionFlags, HomeserverFlags, OutputFlags {
+  readonly yes?: true;
+}
+
+/** `purge-homeserver`: drops everything of a homeserver. */
+export function registerPurgeHomeserver(program: Command, io: CliIo): void {
+  const command = program
+    .command("purge-homeserver")
+    .summary("drop everything of a homeserver")
+    .description("Drops all that the cache holds for the homeserver: every next read goes to its database.")
+    .option("--yes", "required: it is meant");
+  addOutputOption(addHomeserverOption(addConnectionOptions(command)));
+  addExamples(command, ["purge-homeserver -H example.org --yes"]);
+  command.action((flags: PurgeHomeserverFlags) =>
+    runClient(io, flags, async (connection) => {
+      const homeserver = homeserverOf(flags, io);
+      if (flags.yes !== true) {
+        throw new CliError(
+          ExitCode.usage,
+          `this drops everything of ${homeserver}: say --yes if it is meant`,
+        );
+      }
+      printChange(io, flags, await connection.call(Calls.purgeHomeserver, { homeserver }));
+      return ExitCode.done;
+    }),
+  );
+}

@@ -1,0 +1,50 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { buildProgram, type Program } from "../support/build-program.js";
+import { startTestServer, type TestServer } from "../support/start-server.js";
+
+/** What only the built program can show: arguments, environment, streams and exit codes of a process. */
+describe("the splitcache program as a client", () => {
+  let program: Program;
+  let server: TestServer;
+  let env: Record<string, string>;
+
+  beforeAll(async () => {
+    program = await buildProgram();
+    server = await startTestServer();
+    env = { SPLITCACHE_ADDRESS: server.address, SPLITCACHE_HOMESERVER: "example.org" };
+  });
+
+  afterAll(async () => {
+    await program.remove();
+    await server.stop();
+  });
+
+  it("reads, and says with its exit code and stderr that an event is missing", async () => {
+    expect(await program.run(["get", "$none"], env)).toEqual({
+      code: 3,
+      stdout: "",
+      stderr: "missing: $none\n",
+    });
+  });
+
+  it("changes what the environment's homeserver holds", async () => {
+    const { code, stdout, stderr } = await program.run(["purge-room", "!room", "-o", "json"], env);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(JSON.parse(stdout).position).toMatch(/^[0-9a-f]{32}:1$/);
+  });
+
+  it("is an exec probe: 0 where a sidecar serves, 4 where none is", async () => {
+    expect(await program.run(["health"], env)).toMatchObject({ code: 0, stdout: "SERVING\n" });
+    const nowhere = await program.run(["health", "--address", "127.0.0.1:1"]);
+    expect(nowhere).toMatchObject({ code: 4, stdout: "" });
+  });
+
+  it("exits with 2 for wrong usage, with a line and no stack", async () => {
+    for (const args of [["get", "--no-such-flag"], ["get", "$one"], ["no-such-command"]]) {
+      const { code, stdout, stderr } = await program.run(args);
+      expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+      expect(stderr).toMatch(/^\S.*\n/);
+      expect(stderr).not.toMatch(/^ +at /m);
+    }
+  });
+});

@@ -1,0 +1,344 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { status } from "@grpc/grpc-js";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type NaiveSidecar, startNaiveSidecar } from "../support/naive-sidecar.js";
+import { type CliRunOptions, runCli } from "../support/run-cli.js";
+import { startTestServer, type TestServer } from "../support/start-server.js";
+
+const EVENT = { event_id: "$one", room_id: "!room", room_version: "10" };
+const BODY = '{"type":"m.room.message","content":{"body":"hello"},"room_id":"!room"}';
+
+describe("the client commands", () => {
+  let server: TestServer;
+  let dir: string;
+
+  beforeEach(async () => {
+    server = await startTestServer();
+    dir = await mkdtemp(join(tmpdir(), "splitcache-cli-"));
+  });
+
+  afterEach(async () => {
+    await server.stop();
+    await rm(dir, { recursive: true });
+  });
+
+  /** Runs a command as an operator would whose environment names the sidecar. */
+  function run(args: string[], options: CliRunOptions = {}) {
+    const env = { SPLITCACHE_ADDRESS: server.address, SPLITCACHE_HOMESERVER: "example.org" };
+    return runCli(args, { env, ...options });
+  }
+
+  function put(...events: object[]) {
+    return run(["put"], { stdin: events.map((event) => JSON.stringify(event)).join("\n") });
+  }
+
+  async function getJson(...args: string[]) {
+    const { stdout, code } = await run(["get", "-o", "json", ...args]);
+    expect(code).toBe(0);
+    return JSON.parse(stdout);
+  }
+
+  describe("put and get", () => {
+    it("give an event back as it was put", async () => {
+      const event = { ...EVENT, body: BODY, rejected: true, rejected_reason: "why", internal_metadata: "m" };
+      expect(await put(event)).toEqual({ code: 0, stdout: "1 stored, 0 refused\n", stderr: "" });
+      expect(await getJson("$one")).toEqual(event);
+    });
+
+    it("show an event in a table that a body cannot take over", async () => {
+      await put({ ...EVENT, body: '"\u001b[2J"', redacted_by: "$by", redacted_body: '"\u001b[2Jr"' });
+      const { stdout } = await run(["get", "$one"]);
+      expect(stdout).toMatch(
+        /^EVENT +ROOM +VERSION +STATE +BYTES +BODY\n\$one +!room +10 +redacted by \$by +7 /,
+      );
+      expect(stdout).toContain('"\\u{1b}[2Jr"');
+    });
+
+    it("name what is missing and exit with 3", async () => {
+      await put({ ...EVENT, body: BODY });
+      const { code, stdout, stderr } = await run(["get", "-o", "json", "$one", "$two\u0007"]);
+      expect(stdout.trim().split("\n")).toHaveLength(1);
+      expect({ code, stderr }).toEqual({ code: 3, stderr: "missing: $two\\u{7}\n" });
+    });
+
+    it("take more events than one call may hold, from a file", async () => {
+      const ids = Array.from({ length: 1100 }, (_, index) => `$e${index}`);
+      const file = join(dir, "events.jsonl");
+      await writeFile(
+        file,
+        ids.map((event_id) => JSON.stringify({ ...EVENT, event_id, body: BODY })).join("\n"),
+      );
+      expect(await run(["put", file])).toMatchObject({ code: 0, stdout: "1100 stored, 0 refused\n" });
+      const { stdout } = await run(["get", "-o", "json", ...ids]);
+      const found = stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line).event_id);
+      expect(found).toEqual(ids);
+    });
+
+    it("ask again for what did not fit into a reply", async () => {
+      const body = `"${"x".repeat(250_000)}"`;
+      const ids = Array.from({ length: 20 }, (_, index) => `$e${index}`);
+      await put(...ids.map((event_id) => ({ ...EVENT, event_id, body })));
+      const { code, stdout } = await run(["get", "-o", "json", ...ids]);
+      expect(code).toBe(0);
+      expect(
+        stdout
+          .trim()
+          .split("\n")
+          .map((line) => JSON.parse(line).event_id),
+      ).toEqual(ids);
+    });
+
+    it("store one event whose text is a file", async () => {
+      const file = join(dir, "event.json");
+      await writeFile(file, BODY);
+      const of = ["--event-id", "$one", "--room", "!room", "--room-version", "10"];
+      expect(await run(["put", file, ...of])).toMatchObject({ code: 0 });
+      expect(await getJson("$one")).toEqual({ ...EVENT, body: BODY });
+      expect(await run(["put", file, "--event-id", "$one"])).toMatchObject({
+        code: 2,
+        stderr: "splitcache: --event-id needs --room and --room-version\n",
+      });
+    });
+
+    it("refuse an event that changed after the position that was given, and exit with 3", async () => {
+      const { position } = await getJson();
+      await run(["invalidate", "$one"]);
+      const refused = await run(["put", "-o", "json", "--as-of", position], {
+        stdin: JSON.stringify({ ...EVENT, body: BODY }),
+      });
+      expect(refused).toMatchObject({ code: 3, stdout: '{"event_id":"$one","outcome":"fenced"}\n' });
+      const told = await run(["put", "--as-of", position], {
+        stdin: JSON.stringify({ ...EVENT, body: BODY }),
+      });
+      expect(told.stdout).toBe("0 stored, 1 refused\nEVENT  OUTCOME\n$one   fenced\n");
+    });
+
+    it("take the position before they read the events, so that a change meanwhile refuses them", async () => {
+      async function* slowly() {
+        await run(["invalidate", "$one"]);
+        yield JSON.stringify({ ...EVENT, body: BODY });
+      }
+      expect(await run(["put"], { stdin: slowly() })).toMatchObject({ code: 3 });
+    });
+
+    it("name the line that is wrong, and store nothing", async () => {
+      const { code, stderr } = await put({ ...EVENT, body: BODY }, { ...EVENT, event_id: 7, body: BODY });
+      expect({ code, stderr }).toEqual({
+        code: 2,
+        stderr: "splitcache: stdin, line 2: event_id must be a string\n",
+      });
+      expect((await run(["get", "$one"])).code).toBe(3);
+    });
+  });
+
+  describe("changes at a prompt", () => {
+    beforeEach(() => put({ ...EVENT, body: BODY }));
+
+    it("show a redaction, with a body that the sidecar makes", async () => {
+      const { code, stdout } = await run(["redact", "$one", "--by", "$by"]);
+      expect(code).toBe(0);
+      expect(stdout).toMatch(/^outcome {3}applied\nposition {2}[0-9a-f]{32}:1\n$/);
+      expect(await getJson("$one")).toEqual({
+        ...EVENT,
+        body: '{"type":"m.room.message","content":{},"room_id":"!room"}',
+        redacted_by: "$by",
+      });
+      expect(await getJson("--view", "original", "$one")).toMatchObject({ body: BODY, redacted_by: "$by" });
+    });
+
+    it("show a redaction with the body of a file", async () => {
+      const file = join(dir, "redacted.json");
+      await writeFile(file, '{"mine":1}');
+      await run(["redact", "$one", "--by", "$by", "--room", "!room", "--redacted-body-file", file]);
+      expect(await getJson("$one")).toMatchObject({ body: '{"mine":1}' });
+    });
+
+    it("show a rejection, and that it was undone", async () => {
+      expect((await run(["reject", "$one", "--reason", "auth_error"])).code).toBe(0);
+      expect(await getJson("$one")).toMatchObject({ rejected: true, rejected_reason: "auth_error" });
+      const undone = await run(["reject", "$one", "--undo", "-o", "json"]);
+      expect(JSON.parse(undone.stdout)).toMatchObject({ outcome: "applied" });
+      expect(await getJson("$one")).not.toHaveProperty("rejected");
+      expect((await run(["reject", "$one", "--undo", "--reason", "x"])).code).toBe(2);
+    });
+
+    it("drop the entry where the position that was given is too early", async () => {
+      const { position } = await getJson();
+      await run(["redact", "$one", "--by", "$by"]);
+      const { stdout } = await run(["redact", "$one", "--by", "$by", "--as-of", position, "-o", "json"]);
+      expect(JSON.parse(stdout)).toMatchObject({ outcome: "dropped" });
+    });
+
+    it.each([
+      ["invalidate", "$one"],
+      ["purge-room", "!room"],
+      ["purge-homeserver", "--yes"],
+    ])("drop what %s %s names", async (...args) => {
+      expect(await run(args)).toMatchObject({ code: 0, stderr: "" });
+      expect((await run(["get", "$one"])).code).toBe(3);
+    });
+
+    it("do not purge a homeserver by accident", async () => {
+      const { code, stderr } = await run(["purge-homeserver"]);
+      expect(code).toBe(2);
+      expect(stderr).toContain("say --yes");
+      expect((await run(["get", "$one"])).code).toBe(0);
+    });
+
+    it("act for the homeserver of the flag rather than the environment's", async () => {
+      await run(["purge-homeserver", "--yes", "-H", "other.example"]);
+      expect((await run(["get", "$one"])).code).toBe(0);
+    });
+  });
+
+  describe("release-writer", () => {
+    it("ends the suspension that a declared writer causes, where no lease was granted", async () => {
+      const client = server.newClient();
+      await new Promise((resolve) => {
+        client.declareWriters({ homeserver: "example.org", writers: ["w1", "w2"] }, resolve);
+      });
+      const first = await run(["release-writer", "w1", "-o", "json"]);
+      expect(first.code).toBe(1);
+      expect(JSON.parse(first.stdout)).toMatchObject({ outcome: "suspended" });
+      expect(await run(["release-writer", "w2"])).toMatchObject({ code: 0 });
+    });
+
+    it("refuses a token that is none", async () => {
+      expect(await run(["release-writer", "w1", "--token", "xyz"])).toMatchObject({ code: 2 });
+    });
+  });
+
+  describe("stats", () => {
+    it("shows the product's metrics in a table and every sample as JSON", async () => {
+      await run(["get", "$one"]);
+      const http = server.httpUrl.slice("http://".length);
+      const table = await run(["stats", "--http", http]);
+      expect(table.code).toBe(0);
+      expect(table.stdout).toMatch(/^METRIC +LABELS +VALUE\n/);
+      expect(table.stdout).toMatch(/^grpc_server_handling_seconds_mean +.*GetEvents/m);
+      expect(table.stdout).not.toContain("_bucket");
+      const json = await run(["stats", "-o", "json"], { env: { SPLITCACHE_HTTP: http } });
+      const names = json.stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line).name);
+      expect(names).toContain("grpc_server_handling_seconds_bucket");
+    });
+
+    it("says where nothing answers and exits with 4", async () => {
+      const { code, stderr } = await run(["stats", "--http", "127.0.0.1:1"]);
+      expect({ code, stderr }).toEqual({
+        code: 4,
+        stderr: "splitcache: no metrics at http://127.0.0.1:1/metrics\n",
+      });
+    });
+  });
+
+  describe("health and wait", () => {
+    it("exit with 0 where the sidecar serves", async () => {
+      expect(await run(["health"])).toEqual({ code: 0, stdout: "SERVING\n", stderr: "" });
+      expect(await run(["wait"])).toEqual({ code: 0, stdout: "", stderr: "" });
+    });
+
+    it("exit with 4 where nothing answers", async () => {
+      expect((await run(["health", "--address", "127.0.0.1:1"])).code).toBe(4);
+      const { code, stderr } = await run(["wait", "--address", "127.0.0.1:1", "--timeout", "300ms"]);
+      expect({ code, stderr }).toEqual({
+        code: 4,
+        stderr: "splitcache: 127.0.0.1:1 is not there after 300 ms\n",
+      });
+    });
+  });
+
+  describe("mistakes", () => {
+    it("are named field by field where the sidecar refuses", async () => {
+      const { code, stderr } = await run(["get", "-H", "example.org", "x".repeat(1021)]);
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/^splitcache: refused: .*event_ids\[0\]: .*\n$/);
+    });
+
+    it.each([
+      [["get", "--no-such-flag"], /unknown option/],
+      [["get", "--timeout", "soon"], /Expected a duration/],
+      [["get", "--address", "nonsense"], /expected host:port or unix:path/],
+      [["redact", "$one"], /required option '--by/],
+      [["get", "-H", ""], /name the homeserver with --homeserver or SPLITCACHE_HOMESERVER/],
+      [["put", "/nowhere.jsonl"], /ENOENT/],
+      [["put", "--as-of", "7"], /Expected a position/],
+      [["watch", "--count", "0"], /Expected a positive number/],
+    ])("of usage exit with 2: %j", async (args, message) => {
+      const { code, stdout, stderr } = await run(args);
+      expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+      expect(stderr).toMatch(message);
+      expect(stderr).not.toMatch(/^ +at /m);
+    });
+
+    it("say who does not answer, and exit with 4", async () => {
+      const { code, stderr } = await run(["get", "--address", "127.0.0.1:1", "$one"]);
+      expect(code).toBe(4);
+      expect(stderr).toMatch(/^splitcache: no sidecar answers at 127\.0\.0\.1:1: .*\n$/);
+    });
+
+    it("are explained by a help with examples and exit codes, for every command", async () => {
+      const { stdout } = await run(["--help"]);
+      const commands = [...stdout.matchAll(/^ {2}([a-z][a-z-]+) /gm)].map(([, name = ""]) => name);
+      expect(commands).toHaveLength(14);
+      for (const command of commands.filter((name) => name !== "help")) {
+        const help = await run([command, "--help"]);
+        expect(help.code).toBe(0);
+        expect(help.stdout).toMatch(new RegExp(`Examples:\\n {2}\\$ splitcache ${command}`));
+        expect(help.stdout).toContain("Exit codes:");
+      }
+    });
+  });
+});
+
+describe("the client commands against a sidecar in trouble", () => {
+  let sidecar: NaiveSidecar;
+
+  afterEach(() => sidecar.stop());
+
+  it("health exits with 1 where the sidecar is there and does not serve, and wait goes on", async () => {
+    sidecar = await startNaiveSidecar();
+    sidecar.health.setStatus("", "NOT_SERVING");
+    expect(await runCli(["health", "--address", sidecar.address, "-o", "json"])).toEqual({
+      code: 1,
+      stdout: '{"status":"NOT_SERVING"}\n',
+      stderr: "",
+    });
+    const waiting = runCli(["wait", "--address", sidecar.address]);
+    sidecar.health.setStatus("", "SERVING");
+    expect((await waiting).code).toBe(0);
+  });
+
+  it("a call that gets no answer ends at its deadline, with 4", async () => {
+    sidecar = await startNaiveSidecar({ getEvents: () => {} });
+    const args = ["get", "-H", "h", "--address", sidecar.address, "--timeout", "200ms", "$one"];
+    const { code, stderr } = await runCli(args);
+    expect({ code, stderr }).toEqual({
+      code: 4,
+      stderr: `splitcache: no answer from ${sidecar.address} in time\n`,
+    });
+  });
+
+  it("an interrupted command ends at once, with 130", async () => {
+    const interrupt = new AbortController();
+    sidecar = await startNaiveSidecar({ getEvents: () => interrupt.abort() });
+    const args = ["get", "-H", "h", "--address", sidecar.address, "$one"];
+    const { code, stderr } = await runCli(args, { signal: interrupt.signal });
+    expect({ code, stderr }).toEqual({ code: 130, stderr: "splitcache: interrupted\n" });
+  });
+
+  it("an error's text cannot take over the terminal", async () => {
+    sidecar = await startNaiveSidecar({
+      getEvents: (_call, reply) => reply({ code: status.INTERNAL, details: "\u001b[2J" }),
+    });
+    const { code, stderr } = await runCli(["get", "-H", "h", "--address", sidecar.address]);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: "splitcache: INTERNAL: \\u{1b}[2J\n" });
+  });
+});

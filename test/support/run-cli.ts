@@ -1,0 +1,59 @@
+import { Readable, Writable } from "node:stream";
+import { Command, CommanderError } from "commander";
+import { registerClientCommands } from "../../src/cli/program.js";
+
+export interface CliRun {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CliRunOptions {
+  readonly env?: Record<string, string>;
+  readonly stdin?: string | AsyncIterable<string>;
+  readonly signal?: AbortSignal;
+  /** Called with all of stdout so far whenever there is more. */
+  readonly onStdout?: (text: string) => void;
+}
+
+/** Runs a client command in this process, as the process edge would. */
+export async function runCli(args: readonly string[], options: CliRunOptions = {}): Promise<CliRun> {
+  const stdout = collector(options.onStdout);
+  const stderr = collector();
+  let code = 0;
+  const program = new Command("splitcache").exitOverride().configureOutput({
+    writeOut: (text) => stdout.stream.write(text),
+    writeErr: (text) => stderr.stream.write(text),
+  });
+  registerClientCommands(program, {
+    stdout: stdout.stream,
+    stderr: stderr.stream,
+    stdin:
+      typeof options.stdin === "string" ? Readable.from([options.stdin]) : Readable.from(options.stdin ?? []),
+    env: options.env ?? {},
+    isTty: false,
+    signal: options.signal ?? new AbortController().signal,
+    setExitCode: (exitCode) => {
+      code = exitCode;
+    },
+  });
+  try {
+    await program.parseAsync(args, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    code = error.exitCode === 0 ? 0 : 2;
+  }
+  return { code, stdout: stdout.text(), stderr: stderr.text() };
+}
+
+function collector(onText: (text: string) => void = () => {}) {
+  let text = "";
+  const stream = new Writable({
+    write(chunk, _encoding, done) {
+      text += String(chunk);
+      onText(text);
+      done();
+    },
+  });
+  return { stream, text: () => text };
+}
