@@ -1,0 +1,86 @@
+import { stringify } from "yaml";
+import { MEMORY_BUDGET_BYTES_DEFAULT, MEMORY_BUDGET_BYTES_MIN } from "../core/limits.js";
+import { type Config, type ConfigKey, configOptions, configSchema, fileKeyOf } from "./options.js";
+import {
+  type ConfigFile,
+  defaultSettings,
+  environmentSettings,
+  fileSettings,
+  flagSettings,
+  type GivenFlags,
+  type Mistake,
+  type Setting,
+} from "./settings.js";
+
+/** Where a configuration comes from; flags win over the environment, and that over the file. */
+export interface ConfigSources {
+  readonly flags: GivenFlags;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly file: ConfigFile | undefined;
+  /** The container's memory limit in bytes, if it has one. */
+  readonly memoryLimitBytes: number | undefined;
+}
+
+export interface ParsedConfig {
+  readonly config: Config;
+  /** The configuration as a file that can be read again, each line with the place that it comes from. */
+  readonly yaml: string;
+}
+
+/** All that is wrong with a configuration; its message has one line for each mistake. */
+export class ConfigError extends Error {
+  readonly mistakes: readonly Mistake[];
+
+  constructor(mistakes: readonly Mistake[]) {
+    super(mistakes.map(({ place, problem }) => `${place}: ${problem}`).join("\n"));
+    this.name = "ConfigError";
+    this.mistakes = mistakes;
+  }
+}
+
+/** Joins the sources. Throws a ConfigError that names every mistake of every source. */
+export function parseConfig(sources: ConfigSources): ParsedConfig {
+  const read = [
+    defaultSettings(String(defaultMemoryBytes(sources.memoryLimitBytes))),
+    sources.file === undefined ? { settings: [], mistakes: [] } : fileSettings(sources.file),
+    environmentSettings(sources.environment),
+    flagSettings(sources.flags),
+  ];
+  const settings = read.flatMap((source) => source.settings);
+  const mistakes = [...read.flatMap((source) => source.mistakes), ...settings.flatMap(mistakesIn)];
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
+  const effective = new Map(settings.map((setting) => [setting.option.key, setting]));
+  const texts = Object.fromEntries([...effective].map(([key, setting]) => [key, inputOf(setting)]));
+  return { config: configSchema.parse(texts), yaml: toYaml(effective) };
+}
+
+/** A quarter of the limit, or the fixed default without one; never below the least budget. */
+function defaultMemoryBytes(limitBytes: number | undefined): number {
+  if (limitBytes === undefined) return MEMORY_BUDGET_BYTES_DEFAULT;
+  return Math.max(MEMORY_BUDGET_BYTES_MIN, Math.floor(limitBytes / 4));
+}
+
+/** A setting is validated wherever it comes from, even if another one outranks it. */
+function mistakesIn(setting: Setting): Mistake[] {
+  const { option, texts, place } = setting;
+  const result = configSchema.shape[option.key].safeParse(inputOf(setting));
+  return (result.error?.issues ?? []).map(({ message, path }) => {
+    const text = texts[Number(path[0] ?? 0)];
+    return { place, problem: text === undefined ? message : `${JSON.stringify(text)} ${message}` };
+  });
+}
+
+/** Of a flag that is given twice and takes one value, the last counts. */
+function inputOf({ option, texts }: Setting): readonly string[] | string | undefined {
+  return option.several ? texts : texts.at(-1);
+}
+
+function toYaml(effective: ReadonlyMap<ConfigKey, Setting>): string {
+  return configOptions
+    .flatMap(({ key }) => effective.get(key) ?? [])
+    .map((setting) => {
+      const value = stringify(inputOf(setting), { collectionStyle: "flow", lineWidth: 0 }).trimEnd();
+      return `${fileKeyOf(setting.option)}: ${value} # ${setting.place}\n`;
+    })
+    .join("");
+}

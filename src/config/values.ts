@@ -1,0 +1,112 @@
+import { z } from "zod";
+import { NAME_BYTES_MAX } from "../core/limits.js";
+import { parseListenAddress, parseTcpAddress, type TcpAddress } from "./address.js";
+
+/**
+ * The kinds of values that options have. Each reads the text of a flag, a
+ * variable or a file alike, and says what is allowed when it cannot.
+ */
+
+const BYTE_UNITS = [
+  ["GiB", 2 ** 30],
+  ["MiB", 2 ** 20],
+  ["KiB", 2 ** 10],
+] as const;
+const DURATION_UNITS: ReadonlyMap<string, number> = new Map([
+  ["ms", 1],
+  ["s", 1000],
+  ["m", 60_000],
+  ["h", 3_600_000],
+  ["d", 86_400_000],
+]);
+
+/** A whole number from `min` to `max`. */
+export function integer(min: number, max: number) {
+  return readText(`a whole number from ${min} to ${max}`, (text) =>
+    within(/^\d+$/.test(text) ? Number(text) : Number.NaN, min, max),
+  );
+}
+
+/** A number of bytes, in units of 1,024: `268435456`, `256MiB`, or `256Mi` as Kubernetes writes it. */
+export function byteSize(min: number) {
+  return readText(`bytes, such as 256MiB or 1GiB, at least ${formatBytes(min)}`, (text) =>
+    within(bytesOf(text), min, Number.MAX_SAFE_INTEGER),
+  );
+}
+
+/** A span of time in milliseconds, written with its unit: `500ms`, `5s`, `1.5h`. */
+export function duration(min: string, max: string) {
+  return readText(`a duration with its unit (ms, s, m, h or d), from ${min} to ${max}`, (text) =>
+    within(millisecondsOf(text), millisecondsOf(min), millisecondsOf(max)),
+  );
+}
+
+/** A file mode of three octal digits, with or without a leading zero. */
+export function fileMode() {
+  return readText("three octal digits, such as 0660", (text) =>
+    /^0?[0-7]{3}$/.test(text) ? Number.parseInt(text, 8) : undefined,
+  );
+}
+
+/** One of these words. */
+export function oneOf<Word extends string>(words: readonly Word[]) {
+  return readText(`one of ${words.join(", ")}`, (text) => words.find((word) => word === text));
+}
+
+/** The name of a homeserver. */
+export function homeserverName() {
+  return readText(`a server name of 1 to ${NAME_BYTES_MAX} bytes`, (text) => {
+    const bytes = Buffer.byteLength(text);
+    return bytes >= 1 && bytes <= NAME_BYTES_MAX ? text : undefined;
+  });
+}
+
+/** An address to listen on. */
+export function listenAddress() {
+  return readText("host:port, [ipv6]:port or unix:path (a path of at most 103 bytes)", parseListenAddress);
+}
+
+/** A TCP address to listen on. */
+export function tcpAddress() {
+  return readText("host:port or [ipv6]:port", parseTcpAddress);
+}
+
+/** A TCP address to listen on, or `off`. */
+export function tcpAddressOrOff() {
+  return readText<TcpAddress | "off">("host:port, [ipv6]:port or off", (text) =>
+    text === "off" ? "off" : parseTcpAddress(text),
+  );
+}
+
+/** Bytes in the largest unit that divides them. */
+export function formatBytes(bytes: number): string {
+  const [unit, size] = BYTE_UNITS.find(([, size]) => bytes >= size && bytes % size === 0) ?? ["B", 1];
+  return `${bytes / size}${unit}`;
+}
+
+/** A value read from text by `read`, which answers undefined for a text that is not `allowed`. */
+function readText<Value>(allowed: string, read: (text: string) => Value | undefined) {
+  return z.string().transform((text, context): Value => {
+    const value = read(text);
+    if (value === undefined) {
+      context.issues.push({ code: "custom", message: `must be ${allowed}`, input: text });
+      return z.NEVER;
+    }
+    return value;
+  });
+}
+
+function bytesOf(text: string): number {
+  const [, digits, prefix = ""] = /^(\d+)(?:([KMG])iB?|B)?$/.exec(text) ?? [];
+  const [, size] = BYTE_UNITS.find(([unit]) => unit === `${prefix}iB`) ?? ["B", 1];
+  return Number(digits) * size;
+}
+
+function millisecondsOf(text: string): number {
+  const [, digits, unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
+  return Math.round(Number(digits) * (DURATION_UNITS.get(unit) ?? Number.NaN));
+}
+
+function within(value: number, min: number, max: number): number | undefined {
+  return value >= min && value <= max ? value : undefined;
+}

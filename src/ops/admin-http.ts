@@ -1,0 +1,80 @@
+import { createServer, type RequestListener, type Server } from "node:http";
+
+/** What the HTTP server answers from. */
+export interface AdminSources {
+  readonly isReady: () => boolean;
+  /** Left out: there is no /metrics. */
+  readonly metrics?: MetricsSource;
+}
+
+/** Metrics in the text format of Prometheus. */
+export interface MetricsSource {
+  readonly contentType: string;
+  metrics(): Promise<string>;
+}
+
+interface Answer {
+  readonly code: number;
+  readonly text: string;
+  readonly contentType: string;
+}
+
+/** No probe and no scrape takes longer to send its request. */
+const REQUEST_TIMEOUT_MS = 5000;
+
+/**
+ * Makes the HTTP server of probes and metrics; it does not listen by itself.
+ * /livez says that the event loop turns and asks nothing else, so that no
+ * trouble elsewhere gets the process killed.
+ */
+export function createAdminHttp(sources: AdminSources): Server {
+  const options = {
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: REQUEST_TIMEOUT_MS,
+  };
+  return createServer(options, handlerFor(routesOf(sources)));
+}
+
+type Routes = ReadonlyMap<string, () => Answer | Promise<Answer>>;
+
+function routesOf({ isReady, metrics }: AdminSources): Routes {
+  const routes = new Map<string, () => Answer | Promise<Answer>>([
+    ["/livez", () => plain(200, "ok")],
+    ["/readyz", () => (isReady() ? plain(200, "ok") : plain(503, "draining"))],
+  ]);
+  if (metrics !== undefined) {
+    routes.set("/metrics", async () => ({
+      code: 200,
+      text: await metrics.metrics(),
+      contentType: metrics.contentType,
+    }));
+  }
+  return routes;
+}
+
+function handlerFor(routes: Routes): RequestListener {
+  return ({ method, url = "" }, response) => {
+    const route = routes.get(url.split("?", 1)[0] ?? "");
+    const isRead = method === "GET" || method === "HEAD";
+    const answer = isRead
+      ? Promise.resolve(route?.() ?? plain(404, "not found"))
+      : Promise.resolve(plain(405, "only GET and HEAD"));
+    void answer
+      .catch(() => plain(500, "internal error"))
+      .then(({ code, text, contentType }) => {
+        response.writeHead(code, {
+          "content-type": contentType,
+          "content-length": Buffer.byteLength(text),
+          "cache-control": "no-store",
+          ...(isRead ? {} : { allow: "GET, HEAD" }),
+        });
+        response.end(method === "HEAD" ? undefined : text);
+      });
+  };
+}
+
+function plain(code: number, line: string): Answer {
+  return { code, text: `${line}\n`, contentType: "text/plain; charset=utf-8" };
+}

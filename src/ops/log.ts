@@ -1,0 +1,61 @@
+import { type DestinationStream, destination, pino, stdTimeFunctions } from "pino";
+import type { StoreLog } from "../core/store-log.js";
+import type { RpcLog } from "../rpc/rpc-log.js";
+
+/** Named values of a log line; never the content of an event. */
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** Where the process writes what operators read. */
+export interface Log extends RpcLog {
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  fatal(message: string, fields?: LogFields): void;
+  debug(message: string, fields?: LogFields): void;
+}
+
+export interface LogOptions {
+  /** The least severe level that is written; `silent` writes nothing. */
+  readonly level: string;
+  /** Where lines go; standard error, written before the call returns, unless given. */
+  readonly to?: DestinationStream;
+}
+
+/** Makes a log of one JSON object a line, each with its level and an ISO 8601 time. */
+export function createLog({ level, to }: LogOptions): Log {
+  const options = {
+    level,
+    base: null,
+    timestamp: stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  const logger = pino(options, to ?? destination({ fd: STDERR, sync: true }));
+  return {
+    debug: (message, fields = {}) => logger.debug(fields, message),
+    info: (message, fields = {}) => logger.info(fields, message),
+    warn: (message, fields = {}) => logger.warn(fields, message),
+    error: (message, fields = {}) => logger.error(fields, message),
+    fatal: (message, fields = {}) => logger.fatal(fields, message),
+  };
+}
+
+/** Tells operators what happens in a store. */
+export function storeLogTo(log: Log): StoreLog {
+  return {
+    epochStarted: (homeserver, epoch, reason) => {
+      log.info("a homeserver's log starts afresh", { homeserver, epoch, reason });
+    },
+    leaseLapsed: (homeserver, writer, leaseToken) => {
+      const message = "a writer's lease lapsed: the homeserver is suspended until it is renewed or released";
+      log.warn(message, { homeserver, writer, leaseToken });
+    },
+    leaseReplaced: (homeserver, writer) => {
+      log.warn("a new process took over the name of a live writer", { homeserver, writer });
+    },
+    homeserverForgotten: (homeserver) => {
+      log.info("an idle homeserver is forgotten", { homeserver });
+    },
+  };
+}
+
+const STDERR = 2;

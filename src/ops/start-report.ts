@@ -1,0 +1,54 @@
+import { formatListenAddress, type ListenAddress } from "../config/address.js";
+import { formatBytes } from "../config/values.js";
+import { EVENTS_SHARE_EIGHTHS, LOG_SHARE_EIGHTHS, METADATA_SHARE_EIGHTHS } from "../core/limits.js";
+import { isLocal } from "./listeners.js";
+import type { Log } from "./log.js";
+
+/** What operators want to know of a process that has started. */
+export interface StartReport {
+  readonly version: string;
+  readonly nodeVersion: string;
+  readonly pid: number;
+  readonly addresses: readonly ListenAddress[];
+  readonly httpAddress: ListenAddress | undefined;
+  readonly healthAddresses: readonly ListenAddress[];
+  readonly memoryBytes: number;
+  readonly heapLimitBytes: number;
+  readonly heapBytesMax: number;
+}
+
+/** Logs the start in one line, then a warning for each thing that is better known now than later. */
+export function reportStart(log: Log, report: StartReport): void {
+  const { version, nodeVersion, pid, memoryBytes, heapBytesMax, heapLimitBytes, httpAddress } = report;
+  const share = (eighths: number) => Math.floor((memoryBytes * eighths) / 8);
+  log.info("splitcache serves", {
+    version,
+    nodeVersion,
+    pid,
+    listen: report.addresses.map(formatListenAddress),
+    http: httpAddress === undefined ? "off" : formatListenAddress(httpAddress),
+    healthListen: report.healthAddresses.map(formatListenAddress),
+    memoryBytes,
+    eventsBytes: share(EVENTS_SHARE_EIGHTHS),
+    metadataBytes: share(METADATA_SHARE_EIGHTHS),
+    logsBytes: share(LOG_SHARE_EIGHTHS),
+    heapLimitBytes,
+    heapBytesMax,
+  });
+  for (const address of report.addresses.filter((address) => !isLocal(address))) {
+    log.warn("whoever reaches this listener can read and purge everything: it takes no credentials", {
+      listen: formatListenAddress(address),
+    });
+  }
+  if (httpAddress !== undefined && !isLocal(httpAddress)) {
+    log.warn("whoever reaches this listener learns the names of the homeservers from its metrics", {
+      http: formatListenAddress(httpAddress),
+    });
+  }
+  // Metadata and logs lie in the heap.
+  const inHeapBytes = share(METADATA_SHARE_EIGHTHS + LOG_SHARE_EIGHTHS);
+  if (inHeapBytes > heapBytesMax) {
+    const message = `the heap is too small for the memory budget, of which ${formatBytes(inHeapBytes)} lie in it: entries are evicted earlier; raise it by node --max-old-space-size`;
+    log.warn(message, { inHeapBytes, heapBytesMax });
+  }
+}

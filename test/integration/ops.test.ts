@@ -1,0 +1,278 @@
+import { once } from "node:events";
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Client, type ClientDuplexStream, credentials, type MethodDefinition, status } from "@grpc/grpc-js";
+import { loadSync, type ServiceDefinition } from "@grpc/proto-loader";
+import { service as healthService } from "grpc-health-check";
+import { afterEach, describe, expect, it } from "vitest";
+import { parseMetrics } from "../../src/cli/metrics-text.js";
+import type { Config } from "../../src/config/options.js";
+import { descriptorSet } from "../../src/gen/descriptor-set.js";
+import {
+  EventCacheServiceClient,
+  type GetEventsResponse,
+  type SubscribeResponse,
+} from "../../src/gen/splitcache/v1/event_cache_service.js";
+import { ListenError } from "../../src/ops/listeners.js";
+import { startTestServer, type TestServer } from "../support/start-server.js";
+
+const SERVICE = "splitcache.v1.EventCacheService";
+const servers: TestServer[] = [];
+const clients: Client[] = [];
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.close();
+  await Promise.all(servers.splice(0).map((server) => server.stop()));
+});
+
+async function start(given: Partial<Config> = {}): Promise<TestServer> {
+  const server = await startTestServer(given);
+  servers.push(server);
+  return server;
+}
+
+function clientOf(address: string): Client {
+  const client = new Client(address, credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1 });
+  clients.push(client);
+  return client;
+}
+
+function callUnary(
+  client: Client,
+  method: MethodDefinition<object, object>,
+  request: object,
+): Promise<object> {
+  return new Promise((resolve, reject) => {
+    const { path, requestSerialize, responseDeserialize } = method;
+    client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, (error, reply) => {
+      if (reply === undefined) reject(error);
+      else resolve(reply);
+    });
+  });
+}
+
+function getEvents(
+  client: EventCacheServiceClient,
+  homeserver: string,
+  eventIds: string[],
+): Promise<GetEventsResponse> {
+  const request = {
+    homeserver,
+    eventIds,
+    redactionView: 0,
+    minPosition: undefined,
+  } as const;
+  return new Promise((resolve, reject) => {
+    client.getEvents(request, (error, reply) => (error ? reject(error) : resolve(reply)));
+  });
+}
+
+function checkHealth(address: string, service: string): Promise<object> {
+  return callUnary(clientOf(address), healthService["Check"]!, { service });
+}
+
+describe("grpc.health.v1", () => {
+  it.each(["", SERVICE])("says that %j serves, on both ports", async (name) => {
+    const server = await start();
+    await expect(checkHealth(server.address, name)).resolves.toEqual({ status: "SERVING" });
+    await expect(checkHealth(server.healthAddress, name)).resolves.toEqual({ status: "SERVING" });
+  });
+
+  it("does not know other services", async () => {
+    const server = await start();
+    await expect(checkHealth(server.address, "x")).rejects.toMatchObject({ code: status.NOT_FOUND });
+  });
+
+  it("tells a watch that the server drains, and ends it", async () => {
+    const server = await start();
+    const { path, requestSerialize, responseDeserialize } = healthService["Watch"]!;
+    const watch = clientOf(server.address).makeServerStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      {
+        service: SERVICE,
+      },
+    );
+    const statuses: object[] = [];
+    const end = once(watch, "error");
+    watch.on("data", (reply: object) => statuses.push(reply));
+    await once(watch, "data");
+    await server.drain();
+    expect(await end).toMatchObject([{ code: status.UNAVAILABLE }]);
+    expect(statuses).toEqual([{ status: "SERVING" }, { status: "NOT_SERVING" }]);
+  });
+});
+
+describe("the health listener", () => {
+  it("answers HTTP probes on the port of grpc.health", async () => {
+    const { healthAddress } = await start();
+    for (const path of ["/livez", "/readyz"]) {
+      const reply = await fetch(`http://${healthAddress}${path}`);
+      expect([reply.status, await reply.text()]).toEqual([200, "ok\n"]);
+    }
+  });
+
+  it("serves neither metrics nor events", async () => {
+    const { healthAddress } = await start();
+    expect((await fetch(`http://${healthAddress}/metrics`)).status).toBe(404);
+    const client = new EventCacheServiceClient(healthAddress, credentials.createInsecure());
+    clients.push(client);
+    await expect(getEvents(client, "h", [])).rejects.toMatchObject({ code: status.UNIMPLEMENTED });
+  });
+});
+
+describe("reflection", () => {
+  it.each(["v1", "v1alpha"])("lists and describes the services without proto files (%s)", async (version) => {
+    const server = await start();
+    const stream = openReflection(server.address, version);
+    expect(await ask(stream, { listServices: "*" })).toMatchObject({
+      listServicesResponse: {
+        service: expect.arrayContaining([{ name: SERVICE }, { name: "grpc.health.v1.Health" }]),
+      },
+    });
+    const described = await ask(stream, { fileContainingSymbol: `${SERVICE}.GetEvents` });
+    const files = described["fileDescriptorResponse"] as { fileDescriptorProto: Buffer[] };
+    expect(Buffer.concat(files.fileDescriptorProto).includes("as_of")).toBe(true);
+    stream.end();
+  });
+
+  it("has every message of the contract", () => {
+    const set = Buffer.from(descriptorSet, "base64");
+    for (const name of ["GetEventsStreamRequest", "RequestFailure", "BadRequest", "RetryInfo"]) {
+      expect(set.includes(name), name).toBe(true);
+    }
+  });
+});
+
+describe("/metrics", () => {
+  it("counts hits, misses and calls, and labels none of them with an event or a room", async () => {
+    const server = await start();
+    await getEvents(server.newClient(), "hs.example", ["$absent", "$also-absent"]);
+    const reply = await fetch(`${server.httpUrl}/metrics`);
+    expect(reply.headers.get("content-type")).toMatch(/^text\/plain; version=0\.0\.4/);
+    const text = await reply.text();
+    expect(text).not.toContain("$absent");
+    const samples = parseMetrics(text);
+    const sampleOf = (name: string, labels: Record<string, string>) =>
+      samples.find(
+        (sample) =>
+          sample.name === name &&
+          Object.entries(labels).every(([label, text]) => sample.labels.get(label) === text),
+      )?.value;
+    expect(sampleOf("splitcache_misses_total", { server_name: "hs.example", reason: "absent" })).toBe(2);
+    expect(sampleOf("splitcache_memory_budget_bytes", {})).toBe(2 ** 28);
+    expect(sampleOf("splitcache_build_info", { version: "0.0.0-test" })).toBe(1);
+    const call = { grpc_type: "unary", grpc_service: SERVICE, grpc_method: "GetEvents" };
+    expect(sampleOf("grpc_server_handled_total", { ...call, grpc_code: "OK" })).toBe(1);
+    expect(sampleOf("grpc_server_handling_seconds_count", call)).toBe(1);
+  });
+});
+
+describe("stopping", () => {
+  it("reports that it drains, takes no connections, and ends when the last call has", async () => {
+    const server = await start();
+    const stream = openReflection(server.address, "v1");
+    await ask(stream, { listServices: "*" });
+    const stopped = server.drain();
+    const reply = await fetch(`${server.httpUrl}/readyz`);
+    expect([reply.status, await reply.text()]).toEqual([503, "draining\n"]);
+    expect((await fetch(`${server.httpUrl}/livez`)).status).toBe(200);
+    await expect(checkHealth(server.healthAddress, SERVICE)).resolves.toEqual({ status: "NOT_SERVING" });
+    await expect(checkHealth(server.address, SERVICE)).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    stream.end();
+    await stopped;
+    expect(server.logLines.at(-1)?.msg).toBe("stopped");
+    expect(server.logLines.map(({ level }) => level)).not.toContain("warn");
+  });
+
+  it("cuts what is left at the deadline, and says so", async () => {
+    const server = await start({ shutdownTimeoutMs: 50 });
+    const stream = openReflection(server.address, "v1");
+    await ask(stream, { listServices: "*" });
+    const cut = once(stream, "error");
+    await server.drain();
+    expect(server.logLines.map(({ msg }) => msg)).toContain("calls were cut: the shutdown timeout passed");
+    expect(await cut).toMatchObject([{ code: status.UNAVAILABLE }]);
+  });
+
+  it("sends subscribers GoingAway, then UNAVAILABLE", async () => {
+    const server = await start();
+    const frames: string[] = [];
+    const stream = server
+      .newClient()
+      .subscribe({ homeserver: "h", resumeAfter: undefined, subscriber: "w1" });
+    stream.on("data", (reply: SubscribeResponse) => frames.push(reply.frame?.$case ?? ""));
+    const end = once(stream, "error");
+    await once(stream, "data");
+    await server.drain();
+    expect(await end).toMatchObject([{ code: status.UNAVAILABLE }]);
+    expect([frames[0], frames.at(-1)]).toEqual(["ready", "goingAway"]);
+  });
+});
+
+describe("listeners", () => {
+  it("serve a Unix socket with the given mode, and remove it at the end", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "splitcache-"));
+    const path = join(directory, "s");
+    const server = await start({ listen: [{ kind: "unix", path }], socketMode: 0o600 });
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    await getEvents(server.newClient(), "h", []);
+    await server.stop();
+    await expect(stat(path)).rejects.toMatchObject({ code: "ENOENT" });
+    await rm(directory, { recursive: true });
+  });
+
+  it("warn of an address that others can reach", async () => {
+    const listen = [{ kind: "tcp", host: "0.0.0.0", port: 0 } as const];
+    const server = await start({ listen });
+    const warning = server.logLines.find(({ level }) => level === "warn");
+    expect(warning?.msg).toMatch(/whoever reaches this listener can read and purge everything/);
+    expect((await start()).logLines.find(({ level }) => level === "warn")).toBeUndefined();
+  });
+
+  it("are all closed again if one of them cannot be opened", async () => {
+    const other = await start();
+    const port = Number(new URL(other.httpUrl).port);
+    const directory = await mkdtemp(join(tmpdir(), "splitcache-"));
+    const path = join(directory, "s");
+    const taken = { kind: "tcp", host: "127.0.0.1", port } as const;
+    const failure = startTestServer({ listen: [{ kind: "unix", path }, taken] });
+    await expect(failure).rejects.toThrow(ListenError);
+    await expect(failure).rejects.toThrow(
+      `cannot listen on 127.0.0.1:${port}: the address is already in use`,
+    );
+    await expect(stat(path)).rejects.toMatchObject({ code: "ENOENT" });
+    await rm(directory, { recursive: true });
+  });
+});
+
+it("serves only the homeservers that the configuration names", async () => {
+  const server = await start({ homeservers: ["a.example"] });
+  const client = server.newClient();
+  await getEvents(client, "a.example", []);
+  await expect(getEvents(client, "b.example", [])).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+});
+
+type ReflectionStream = ClientDuplexStream<object, Record<string, unknown>>;
+
+function openReflection(address: string, version: string): ReflectionStream {
+  const path = new URL(
+    `../../node_modules/@grpc/reflection/build/proto/grpc/reflection/${version}/reflection.proto`,
+    import.meta.url,
+  ).pathname;
+  const definition = loadSync(path)[`grpc.reflection.${version}.ServerReflection`];
+  const method = (definition as ServiceDefinition)["ServerReflectionInfo"]!;
+  return clientOf(address).makeBidiStreamRequest(
+    method.path,
+    method.requestSerialize,
+    method.responseDeserialize as (bytes: Buffer) => Record<string, unknown>,
+  );
+}
+
+async function ask(stream: ReflectionStream, question: object): Promise<Record<string, unknown>> {
+  stream.write(question);
+  const [reply] = await once(stream, "data");
+  return reply as Record<string, unknown>;
+}

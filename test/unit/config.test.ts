@@ -1,0 +1,261 @@
+import { Command } from "commander";
+import { describe, expect, it } from "vitest";
+import { formatListenAddress, parseListenAddress } from "../../src/config/address.js";
+import { configTable } from "../../src/config/config-table.js";
+import { addConfigFlags, givenFlags } from "../../src/config/flags.js";
+import { type Config, configOptions, fileKeyOf, variableOf } from "../../src/config/options.js";
+import { ConfigError, type ConfigSources, parseConfig } from "../../src/config/parse-config.js";
+
+interface Given {
+  readonly flags?: readonly string[];
+  readonly environment?: ConfigSources["environment"];
+  readonly file?: string;
+  readonly memoryLimitBytes?: number;
+}
+
+function parse({ flags = [], environment = {}, file, memoryLimitBytes }: Given) {
+  const command = addConfigFlags(new Command("serve")).exitOverride();
+  command.parse([...flags], { from: "user" });
+  return parseConfig({
+    flags: givenFlags(command),
+    environment,
+    file: file === undefined ? undefined : { path: "test.yaml", text: file },
+    memoryLimitBytes,
+  });
+}
+
+const configOf = (given: Given): Config => parse(given).config;
+
+function mistakesOf(given: Given): string[] {
+  try {
+    parse(given);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message.split("\n");
+    throw error;
+  }
+  return [];
+}
+
+const MIB = 2 ** 20;
+
+describe("defaults", () => {
+  it("listen on loopback alone", () => {
+    expect(configOf({})).toMatchObject({
+      listen: [{ kind: "tcp", host: "127.0.0.1", port: 50_051 }],
+      http: { kind: "tcp", host: "127.0.0.1", port: 9464 },
+      healthListen: [],
+      socketMode: 0o660,
+      metadataTtlMs: 3_600_000,
+      leaseDurationMs: 5000,
+      homeservers: [],
+      shutdownTimeoutMs: 10_000,
+      logLevel: "info",
+    });
+  });
+
+  it("take a quarter of the container's memory limit", () => {
+    expect(configOf({ memoryLimitBytes: 2048 * MIB }).memoryBytes).toBe(512 * MIB);
+  });
+
+  it("take 256 MiB where there is no memory limit", () => {
+    expect(configOf({}).memoryBytes).toBe(256 * MIB);
+  });
+
+  it("take the least budget in a container with very little memory", () => {
+    expect(configOf({ memoryLimitBytes: 64 * MIB }).memoryBytes).toBe(32 * MIB);
+  });
+});
+
+describe("sources", () => {
+  const all = {
+    flags: ["--lease-duration", "7s"],
+    environment: { SPLITCACHE_LEASE_DURATION: "8s", SPLITCACHE_MEMORY: "64MiB" },
+    file: "lease_duration: 9s\nmemory: 128MiB\nmetadata_ttl: 2h\n",
+  };
+
+  it("let flags win over the environment, and that over the file", () => {
+    expect(configOf(all)).toMatchObject({
+      leaseDurationMs: 7000,
+      memoryBytes: 64 * MIB,
+      metadataTtlMs: 7_200_000,
+    });
+  });
+
+  it("replace a list as a whole", () => {
+    const config = configOf({
+      environment: { SPLITCACHE_HOMESERVER: "a.example, b.example" },
+      file: "homeserver: [c.example, d.example]",
+    });
+    expect(config.homeservers).toEqual(["a.example", "b.example"]);
+  });
+
+  it("read every option from each of them alike", () => {
+    for (const option of configOptions) {
+      const text = EXAMPLES[option.key];
+      const fromFlag = configOf({ flags: [`--${option.name}`, text] })[option.key];
+      const fromVariable = configOf({ environment: { [variableOf(option)]: text } })[option.key];
+      const fromFile = configOf({ file: `${fileKeyOf(option)}: ${text}` })[option.key];
+      expect(fromFlag, option.name).not.toEqual(configOf({})[option.key]);
+      expect(fromVariable, option.name).toEqual(fromFlag);
+      expect(fromFile, option.name).toEqual(fromFlag);
+    }
+  });
+
+  it("read a flag that is given several times as a list", () => {
+    const { listen } = configOf({ flags: ["--listen", "[::1]:50051", "--listen", "unix:/run/splitcache/s"] });
+    expect(listen).toEqual([
+      { kind: "tcp", host: "::1", port: 50_051 },
+      { kind: "unix", path: "/run/splitcache/s" },
+    ]);
+  });
+
+  it("read a file mode in YAML as octal digits, as in a flag", () => {
+    expect(configOf({ file: "socket_mode: 0600" }).socketMode).toBe(0o600);
+  });
+
+  it("let the last of a flag given twice count", () => {
+    expect(configOf({ flags: ["--memory", "64MiB", "--memory", "96MiB"] }).memoryBytes).toBe(96 * MIB);
+  });
+
+  it("count an empty variable as not set, and leave the variables of client commands alone", () => {
+    const environment = { SPLITCACHE_MEMORY: "", SPLITCACHE_ADDRESS: "unix:/s", SPLITCACHE_CONFIG: "c.yaml" };
+    expect(configOf({ environment })).toEqual(configOf({}));
+  });
+
+  it("take an empty file as no settings", () => {
+    expect(configOf({ file: "# nothing yet\n" })).toEqual(configOf({}));
+  });
+});
+
+describe("mistakes", () => {
+  it("are all reported at once, each with its place and what is allowed", () => {
+    const mistakes = mistakesOf({
+      flags: ["--colour", "red", "--memory", "3", "--lease-duration=5"],
+      environment: { SPLITCACHE_HTTP: "on", SPLITCACHE_TYPO: "1" },
+      file: "listen:\n  - nowhere\nlog_level: loud\nshutdown: 3s\n",
+    });
+    expect(mistakes).toHaveLength(8);
+    expect(mistakes).toEqual(
+      expect.arrayContaining([
+        "--colour: is not a known flag; see splitcache serve --help",
+        '--memory: "3" must be bytes, such as 256MiB or 1GiB, at least 32MiB',
+        '--lease-duration: "5" must be a duration with its unit (ms, s, m, h or d), from 2s to 1h',
+        'SPLITCACHE_HTTP: "on" must be host:port, [ipv6]:port or off',
+        expect.stringMatching(/^SPLITCACHE_TYPO: is not known; known are SPLITCACHE_LISTEN, /),
+        expect.stringMatching(/^listen \(test\.yaml, line 1\): "nowhere" must be host:port/),
+        'log_level (test.yaml, line 3): "loud" must be one of debug, info, warn, error, fatal, silent',
+        expect.stringMatching(/^shutdown \(test\.yaml, line 4\): is not known; known are listen, /),
+      ]),
+    );
+  });
+
+  it("count even where another source wins", () => {
+    const mistakes = mistakesOf({ flags: ["--memory", "64MiB"], environment: { SPLITCACHE_MEMORY: "lots" } });
+    expect(mistakes).toHaveLength(1);
+  });
+
+  it("name an argument that is no flag", () => {
+    expect(mistakesOf({ flags: ["now"] })).toEqual(["now: is not expected"]);
+  });
+
+  it.each([
+    ["listen: []", "listen (test.yaml, line 1)"],
+    ["memory: [64MiB]", "memory (test.yaml, line 1)"],
+    ["memory:", "memory (test.yaml, line 1)"],
+    ["memory: {a: 1}", "memory (test.yaml, line 1)"],
+    ["- memory", "test.yaml"],
+    ["memory: 64MiB\nmemory: 64MiB", "test.yaml, line 2"],
+    ["memory: [", "test.yaml, line 1"],
+  ])("refuse the file %j", (file, place) => {
+    expect(mistakesOf({ file })).toEqual([expect.stringMatching(new RegExp(`^${escapeRegExp(place)}: `))]);
+  });
+
+  it("name a file that cannot be read", () => {
+    const sources = {
+      flags: { texts: new Map(), unknown: [] },
+      environment: {},
+      memoryLimitBytes: undefined,
+    };
+    expect(() => parseConfig({ ...sources, file: { path: "gone.yaml", problem: "cannot be read" } })).toThrow(
+      "gone.yaml: cannot be read",
+    );
+  });
+
+  it.each([
+    ["--memory", "31MiB"],
+    ["--memory", "1e9"],
+    ["--memory", "64MB"],
+    ["--socket-mode", "0999"],
+    ["--socket-mode", "rw"],
+    ["--lease-duration", "1s"],
+    ["--lease-duration", "2 s"],
+    ["--metadata-ttl", "31d"],
+    ["--homeservers-max", "0"],
+    ["--homeservers-max", "1.5"],
+    ["--homeserver", ""],
+    ["--homeserver", "x".repeat(256)],
+    ["--listen", "127.0.0.1"],
+    ["--listen", "127.0.0.1:65536"],
+    ["--listen", "::1:80"],
+    ["--listen", "[127.0.0.1]:80"],
+    ["--listen", "unix:"],
+    ["--listen", `unix:/${"x".repeat(103)}`],
+    ["--http", "unix:/s"],
+    ["--health-listen", "off"],
+    ["--log-level", "trace"],
+  ])("refuse %s %j", (flag, value) => {
+    expect(mistakesOf({ flags: [flag, value] })).toEqual([expect.stringMatching(new RegExp(`^${flag}: `))]);
+  });
+});
+
+it("prints a configuration that reads back as the same", () => {
+  const given = {
+    flags: ["--listen", "127.0.0.1:0", "--listen", "unix:/s", "--socket-mode", "0600", "--homeserver", "h"],
+    environment: { SPLITCACHE_MEMORY: "64Mi" },
+  };
+  const { config, yaml } = parse(given);
+  expect(configOf({ file: yaml })).toEqual(config);
+  expect(yaml).toContain("memory: 64Mi # SPLITCACHE_MEMORY\n");
+  expect(yaml).toContain("lease_duration: 5s # default\n");
+});
+
+it("shows every option in the help and in the table, with its names and default", () => {
+  const help = addConfigFlags(new Command("serve")).helpInformation().replace(/\s+/g, " ");
+  for (const option of configOptions) {
+    expect(help).toContain(`--${option.name} ${option.placeholder}`);
+    expect(help).toContain(variableOf(option));
+    expect(configTable()).toContain(`\`${variableOf(option)}\``);
+  }
+  expect(help).toContain("default: a quarter of the container's memory limit");
+});
+
+it.each(["127.0.0.1:0", "[::1]:50051", "localhost:9464", "unix:relative/s"])(
+  "formats %s as it was",
+  (text) => {
+    const address = parseListenAddress(text);
+    expect(address && formatListenAddress(address)).toBe(text);
+  },
+);
+
+/** A value for each option that is not its default. */
+const EXAMPLES: Readonly<Record<keyof Config, string>> = {
+  listen: "127.0.0.1:1",
+  http: "off",
+  healthListen: "0.0.0.0:2",
+  socketMode: "0600",
+  memoryBytes: "100MiB",
+  metadataTtlMs: "90m",
+  leaseDurationMs: "2500ms",
+  homeservers: "hs.example",
+  homeserversMax: "3",
+  subscribersMax: "4",
+  readStreamsMax: "5",
+  callsInFlightMax: "6",
+  bytesInFlightMax: "16777216",
+  shutdownTimeoutMs: "1.5s",
+  logLevel: "debug",
+};
+
+function escapeRegExp(text: string): string {
+  return text.replace(/[()[\].]/g, "\\$&");
+}

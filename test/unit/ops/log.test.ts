@@ -1,0 +1,86 @@
+import { expect, it } from "vitest";
+import type { Epoch, Homeserver, LeaseToken, Writer } from "../../../src/core/types.js";
+import { createLog, storeLogTo } from "../../../src/ops/log.js";
+import { reportStart } from "../../../src/ops/start-report.js";
+import { readVersion } from "../../../src/ops/version.js";
+
+function logTo(level: string) {
+  const lines: Record<string, unknown>[] = [];
+  const log = createLog({ level, to: { write: (line) => void lines.push(JSON.parse(line)) } });
+  return { log, lines };
+}
+
+it("writes one JSON object a line, with its level in words and an ISO time", () => {
+  const { log, lines } = logTo("info");
+  log.warn("careful", { count: 3 });
+  expect(lines).toEqual([
+    { level: "warn", time: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/), count: 3, msg: "careful" },
+  ]);
+});
+
+it("writes nothing below its level", () => {
+  const { log, lines } = logTo("warn");
+  log.debug("no");
+  log.info("no");
+  log.error("yes", { err: new Error("why") });
+  expect(lines).toMatchObject([{ level: "error", msg: "yes", err: { message: "why" } }]);
+});
+
+it("names the writer whose lease lapsed, and the token that releases it", () => {
+  const { log, lines } = logTo("info");
+  const storeLog = storeLogTo(log);
+  storeLog.leaseLapsed("hs" as Homeserver, "persister-1" as Writer, "ab12" as LeaseToken);
+  storeLog.leaseReplaced("hs" as Homeserver, "persister-2" as Writer);
+  storeLog.epochStarted("hs" as Homeserver, "00ff" as Epoch, "suspended");
+  storeLog.homeserverForgotten("hs" as Homeserver);
+  expect(lines).toMatchObject([
+    { level: "warn", homeserver: "hs", writer: "persister-1", leaseToken: "ab12" },
+    { level: "warn", homeserver: "hs", writer: "persister-2" },
+    { level: "info", homeserver: "hs", epoch: "00ff", reason: "suspended" },
+    { level: "info", homeserver: "hs" },
+  ]);
+});
+
+const MIB = 2 ** 20;
+const REPORT = {
+  version: "1.2.3",
+  nodeVersion: "v24",
+  pid: 7,
+  addresses: [{ kind: "unix", path: "/s" }],
+  httpAddress: undefined,
+  healthAddresses: [{ kind: "tcp", host: "0.0.0.0", port: 8080 }],
+  memoryBytes: 256 * MIB,
+  heapLimitBytes: 1000 * MIB,
+  heapBytesMax: 600 * MIB,
+} as const;
+
+it("reports the budget and its split at the start", () => {
+  const { log, lines } = logTo("info");
+  reportStart(log, REPORT);
+  expect(lines).toMatchObject([
+    {
+      listen: ["unix:/s"],
+      http: "off",
+      eventsBytes: 160 * MIB,
+      metadataBytes: 64 * MIB,
+      logsBytes: 32 * MIB,
+    },
+  ]);
+});
+
+it("warns at the start of a heap that cannot hold its part of the budget", () => {
+  const { log, lines } = logTo("warn");
+  reportStart(log, { ...REPORT, heapBytesMax: 95 * MIB });
+  expect(lines).toMatchObject([{ level: "warn", inHeapBytes: 96 * MIB, heapBytesMax: 95 * MIB }]);
+});
+
+it("warns at the start of each listener that others can reach, probes aside", () => {
+  const { log, lines } = logTo("warn");
+  const open = { kind: "tcp", host: "0.0.0.0", port: 1 } as const;
+  reportStart(log, { ...REPORT, addresses: [open, { ...open, host: "::" }], httpAddress: open });
+  expect(lines).toMatchObject([{ listen: "0.0.0.0:1" }, { listen: "[::]:1" }, { http: "0.0.0.0:1" }]);
+});
+
+it("knows the version of its package", () => {
+  expect(readVersion()).toMatch(/^\d+\.\d+\.\d+/);
+});
