@@ -52,7 +52,7 @@ export function describeReads(makeStore: MakeStore): void {
       });
     });
 
-    it.each(["__proto__", "constructor", "toString", "", "$\u0000", "$ünï😀", "$" + "x".repeat(1019)])(
+    it.each(["__proto__", "constructor", "toString", "", "$\u0000", "$ünï😀", `$${"x".repeat(1019)}`])(
       "takes an ID as a value: %j",
       async (id) => {
         const { alpha } = newAlpha();
