@@ -27,5 +27,5 @@ EXPOSE 50051 9464
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
   CMD ["/nodejs/bin/node", "/app/dist/main.js", "health"]
 # The heap may take half of the container's memory; bodies lie outside of it.
-ENTRYPOINT ["/nodejs/bin/node", "--max-old-space-size-percentage=50", "--enable-source-maps", "/app/dist/main.js"]
+ENTRYPOINT ["/nodejs/bin/node", "--max-old-space-size-percentage=50", "--max-semi-space-size=2", "--enable-source-maps", "/app/dist/main.js"]
 CMD ["serve"]

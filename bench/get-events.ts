@@ -17,7 +17,7 @@ import { fill, syntheticEvent, syntheticEventId } from "./synthetic.js";
 const EVENTS = 100_000;
 const BODY_BYTES = 900;
 const ROUNDS = Number(process.env["BENCH_ROUNDS"] ?? 5);
-const BATCHES = [1, 10, 100];
+const BATCHES = (process.env["BENCH_BATCHES"] ?? "1,10,100").split(",").map(Number);
 const HOMESERVER = "alpha.example";
 const SERVER_CORE = ["taskset", "-c", "0"];
 const LOAD_CORE = ["taskset", "-c", "1"];

@@ -1,7 +1,7 @@
 import type { Bounded, BoundedCache, Bounds, Cost, MakeBoundedCache } from "./bounded-cache.js";
 import { frameBytes, frameHolds, writeFrame } from "./event-frame.js";
 import { FrameSlab, type RangeOwner, type SlabRange, slabCost } from "./frame-slab.js";
-import { CACHE_SLOT_BYTES, MAP_SLOT_BYTES, stringBytes } from "./heap-cost.js";
+import { CACHE_SLOT_BYTES, MAP_SLOT_BYTES, residentBytes, stringBytes } from "./heap-cost.js";
 import { hashOf, IncrementalMap } from "./incremental-map.js";
 import type { CacheStats } from "./store.js";
 import type { EventId, NewEvent } from "./types.js";
@@ -115,5 +115,5 @@ const VARIANT_HEAP_BYTES = 136 + 80 + MAP_SLOT_BYTES + CACHE_SLOT_BYTES;
 
 function variantCost(eventId: EventId, size: number): Cost {
   const heapBytes = VARIANT_HEAP_BYTES + stringBytes(eventId);
-  return { heapBytes, bytes: heapBytes + slabCost(size) };
+  return { heapBytes, bytes: residentBytes(heapBytes) + slabCost(size) };
 }

@@ -3,6 +3,8 @@ import type { ByteRange } from "./types.js";
 /** A stretch of a page. */
 export interface SlabRange extends ByteRange {
   readonly page: Page;
+  /** Its place among the page's owners. */
+  readonly place: number;
 }
 
 /** Who holds a range; the slab gives it another when it moves the bytes. */
@@ -60,6 +62,8 @@ export class FrameSlab {
     if (frame === undefined) return;
     owner.frame = undefined;
     const size = frame.end - frame.start;
+    // A page full of dead ranges must not keep their owners in memory.
+    frame.page.owners[frame.place] = undefined;
     frame.page.liveBytes -= size;
     this.#liveBytes -= size;
     if (frame.page.liveBytes === 0 && frame.page !== this.#open) this.#retire(frame.page);
@@ -81,10 +85,10 @@ export class FrameSlab {
     const start = page.usedBytes;
     page.usedBytes += size;
     page.liveBytes += size;
-    page.owners.push(owner);
+    const place = page.owners.push(owner) - 1;
     this.#usedBytes += size;
     this.#liveBytes += size;
-    const range = { bytes: page.bytes, start, end: start + size, page };
+    const range = { bytes: page.bytes, start, end: start + size, page, place };
     owner.frame = range;
     return range;
   }
@@ -98,9 +102,8 @@ export class FrameSlab {
     let budget = allocatedBytes * MOVED_PER_ALLOCATED;
     while (budget > 0 && this.#victim === victim) {
       const owner: RangeOwner | undefined = victim.owners[this.#victimNext++];
-      if (owner === undefined) break;
-      const from: SlabRange | undefined = owner.frame;
-      if (from?.page !== victim) continue;
+      const from: SlabRange | undefined = owner?.frame;
+      if (owner === undefined || from === undefined) continue;
       const size = from.end - from.start;
       const to = this.#append(owner, size);
       from.bytes.copy(to.bytes, to.start, from.start, from.end);
@@ -142,8 +145,8 @@ export class FrameSlab {
 /** One page; its fields belong to the slab. */
 export interface Page {
   readonly bytes: Buffer;
-  /** Who got a range of it, in the order of their places; some have left since. */
-  owners: RangeOwner[];
+  /** Who got a range of it, in the order of their places; undefined who has left since. */
+  owners: (RangeOwner | undefined)[];
   usedBytes: number;
   liveBytes: number;
 }
@@ -156,7 +159,7 @@ const DEAD_SHARE_MAX = 1 / 8;
 const WORTH_MOVING_SHARE = 15 / 16;
 /** Keeps up with freeing even if the emptiest page is seven eighths full. */
 const MOVED_PER_ALLOCATED = 8;
-const FREE_PAGES_MAX = 8;
+const FREE_PAGES_MAX = 2;
 
 /** What a range takes of pages, with the dead space that is tolerated and the end of a page where nothing fits. */
 export function slabCost(size: number): number {

@@ -82,14 +82,17 @@ interface Shard<K, V> {
 const SHARD_ENTRIES_MAX = 4096;
 /** 65,536 places: keys made to collide only make one shard large. */
 const DEPTH_MAX = 16;
-/** So many characters, spread over the ID: 48 random bits in room versions 3 and up, and cheap. */
-const HASHED_CHARACTERS = 8;
+/** An ID of room versions 3 and up is `$` and a hash: any nine of its characters are 54 random bits. */
+const HASH_ID_LENGTH = 44;
+const HASH_ID_STEP = 5;
+/** Enough of an ID that somebody chose to tell it from its neighbours, which may differ in one character. */
+const HASHED_CHARACTERS = 48;
 
-/** FNV-1a over a few characters with a final mix, so that the low bits are good. */
+/** FNV-1a with a final mix, so that the low bits are good; over a few characters where they are random. */
 export function hashOf(key: string): number {
-  let hash = 0x811c9dc5 ^ key.length;
-  const step = Math.max(1, Math.floor(key.length / HASHED_CHARACTERS));
-  for (let at = key.length - 1; at >= 0; at -= step) {
+  let hash = 0x811c9dc5;
+  const step = key.length === HASH_ID_LENGTH ? HASH_ID_STEP : 1;
+  for (let at = Math.min(key.length, HASHED_CHARACTERS) - 1; at >= 0; at -= step) {
     hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);
   }
   return hash ^ (hash >>> 15);

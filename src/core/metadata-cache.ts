@@ -1,6 +1,6 @@
 import type { Bounded, BoundedCache, Bounds, Cost, MakeBoundedCache } from "./bounded-cache.js";
 import type { EventCache, Variant } from "./event-cache.js";
-import { BUFFER_BYTES, CACHE_SLOT_BYTES, MAP_SLOT_BYTES, stringBytes } from "./heap-cost.js";
+import { BUFFER_BYTES, CACHE_SLOT_BYTES, MAP_SLOT_BYTES, residentBytes, stringBytes } from "./heap-cost.js";
 import { IncrementalMap } from "./incremental-map.js";
 import type { CacheStats, MissReason } from "./store.js";
 import type { EventId, EventState, RoomId } from "./types.js";
@@ -123,7 +123,7 @@ export class MetadataCache {
   #unlink(entry: MetadataEntry): void {
     const { room, variant } = entry;
     const { owner } = room;
-    if (owner.entries.get(entry.eventId) === entry) owner.entries.delete(entry.eventId);
+    owner.entries.delete(entry.eventId);
     room.entries -= 1;
     if (room.entries === 0 && !room.purged) {
       owner.rooms.delete(room.roomId);
@@ -150,7 +150,7 @@ function entryCost(state: EventState, internalMetadata: string): Cost {
       bytes += redactedBody.byteLength;
     }
   }
-  return { heapBytes, bytes: bytes + heapBytes };
+  return { heapBytes, bytes: bytes + residentBytes(heapBytes) };
 }
 
 function roomHeapBytes(room: Room): number {

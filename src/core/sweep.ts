@@ -36,7 +36,6 @@ export class Sweep {
 
   /** Takes over metadata that nothing refers to any more. */
   discard(metadata: HomeserverMetadata): void {
-    if (metadata.entries.size === 0) return;
     if (metadata.entries.size > EAGER_ENTRIES_MAX) this.#discarded.push(metadata);
     else for (const entry of metadata.entries.values()) this.#drop(entry);
   }
