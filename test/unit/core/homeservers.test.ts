@@ -1,0 +1,138 @@
+import { describe, expect, it } from "vitest";
+import { Homeservers } from "../../../src/core/homeservers.js";
+import { HOMESERVER_IDLE_MS } from "../../../src/core/limits.js";
+import type { HomeserverMetadata, MetadataEntry } from "../../../src/core/metadata-cache.js";
+import type { Epoch } from "../../../src/core/types.js";
+import { ALPHA, BETA, eventId, homeserver, token, writer } from "../../support/store-harness.js";
+
+const GAMMA = homeserver("gamma.example");
+
+function newHomeservers(homeserversMax = 2, logBytesMax = 1000) {
+  const forgotten: string[] = [];
+  const discarded: HomeserverMetadata[] = [];
+  let count = 0;
+  const homeservers = new Homeservers({
+    homeserversMax,
+    logBytesMax,
+    deps: {
+      clock: () => 0,
+      newEpoch: () => `e${++count}` as Epoch,
+      newLeaseToken: () => token(`t${++count}`),
+      leaseDurationMs: 5000,
+      defer: (run) => void setImmediate(run),
+      discard: (metadata) => discarded.push(metadata),
+      log: {
+        epochStarted: () => {},
+        leaseLapsed: () => {},
+        leaseReplaced: () => {},
+        homeserverForgotten: (name) => forgotten.push(name),
+      },
+    },
+  });
+  const shares = () => [...homeservers.all()].map(({ log }) => log.size.bytesMax);
+  return { homeservers, forgotten, discarded, shares };
+}
+
+describe("Homeservers", () => {
+  it("makes a homeserver's state once", () => {
+    const { homeservers } = newHomeservers();
+    const state = homeservers.enter(ALPHA, 5);
+    expect(homeservers.enter(ALPHA, 9)).toBe(state);
+    expect(state).toMatchObject({ name: ALPHA, lastCallMs: 9 });
+    expect([...homeservers.all()]).toEqual([state]);
+  });
+
+  it("judges the leases before a call does anything", () => {
+    const { homeservers } = newHomeservers();
+    const state = homeservers.enter(ALPHA, 0);
+    state.changeLeases((leases) => leases.declare([writer("w")]));
+    state.changeLeases((leases) => leases.renew(writer("w"), token(""), 0));
+    expect(homeservers.enter(ALPHA, 4999).suspended).toBe(false);
+    expect(homeservers.enter(ALPHA, 5000).suspended).toBe(true);
+  });
+
+  it("gives every homeserver an equal share of the log budget, also when others come and go", () => {
+    const { homeservers, shares } = newHomeservers(3);
+    homeservers.enter(ALPHA, 0);
+    expect(shares()).toEqual([1000]);
+    homeservers.enter(BETA, 5);
+    expect(shares()).toEqual([500, 500]);
+    homeservers.enter(GAMMA, 5);
+    expect(shares()).toEqual([333, 333, 333]);
+    homeservers.enter(GAMMA, 5);
+    homeservers.forgetEmpty(HOMESERVER_IDLE_MS + 4);
+    expect(shares()).toEqual([500, 500]);
+    homeservers.forgetEmpty(HOMESERVER_IDLE_MS + 5);
+    expect(shares()).toEqual([]);
+  });
+
+  it("keeps thousands of logs together inside their budget", () => {
+    const { homeservers } = newHomeservers(1000, 4096);
+    for (let n = 0; n < 1000; n++) {
+      const { log } = homeservers.enter(homeserver(`h${n}`), 0);
+      log.append({ kind: "invalidated", roomId: undefined, eventIds: [eventId("$a".padEnd(1020))] });
+    }
+    const sizes = [...homeservers.all()].map(({ log }) => log.size);
+    expect(sizes.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(0);
+    for (const { log } of homeservers.all()) {
+      expect(log.judge({ ...log.position, sequence: 0 }, eventId("$b"), "!" as never)).toBe("tooOld");
+    }
+  });
+
+  it("refuses one more than it may know while none is idle, and says when to come back", () => {
+    const { homeservers } = newHomeservers();
+    homeservers.enter(ALPHA, 0);
+    homeservers.enter(BETA, 1);
+    expect(() => homeservers.enter(GAMMA, HOMESERVER_IDLE_MS - 1)).toThrow(
+      expect.objectContaining({
+        kind: "exhausted",
+        message: expect.stringContaining("2"),
+        retryDelayMs: 60_000,
+      }),
+    );
+    expect([...homeservers.all()].map(({ name }) => name)).toEqual([ALPHA, BETA]);
+    expect(homeservers.enter(ALPHA, HOMESERVER_IDLE_MS - 1).log.size.bytesMax).toBe(500);
+  });
+
+  it("forgets the one that is idle longest to make room, entries and all", () => {
+    const { homeservers, forgotten, discarded } = newHomeservers(3);
+    const old = homeservers.enter(ALPHA, 10);
+    const { metadata } = homeservers.enter(BETA, 5);
+    homeservers.enter(GAMMA, 20);
+    homeservers.enter(homeserver("delta.example"), 20 + HOMESERVER_IDLE_MS);
+    expect(forgotten).toEqual([BETA]);
+    expect(discarded).toEqual([metadata]);
+    homeservers.enter(BETA, 30 + HOMESERVER_IDLE_MS);
+    expect(forgotten).toEqual([BETA, ALPHA]);
+    const back = homeservers.enter(ALPHA, 40 + HOMESERVER_IDLE_MS);
+    expect(forgotten).toEqual([BETA, ALPHA, GAMMA]);
+    expect(back.log.position.epoch).not.toBe(old.log.position.epoch);
+  });
+
+  it.each<[string, (state: ReturnType<Homeservers["enter"]>) => unknown]>([
+    ["a subscriber", (state) => state.hub.open(undefined, new AbortController().signal)],
+    ["a declared writer", (state) => state.changeLeases((leases) => leases.declare([writer("w")]))],
+  ])("takes no homeserver for idle that has %s", (_, use) => {
+    const { homeservers, forgotten } = newHomeservers(1);
+    use(homeservers.enter(ALPHA, 0));
+    homeservers.forgetEmpty(9 * HOMESERVER_IDLE_MS);
+    expect(() => homeservers.enter(BETA, 9 * HOMESERVER_IDLE_MS)).toThrow();
+    expect(forgotten).toEqual([]);
+  });
+
+  it("forgets of itself only homeservers that are idle and hold nothing", () => {
+    const { homeservers, forgotten } = newHomeservers(3);
+    const full = homeservers.enter(ALPHA, 0);
+    full.metadata.entries.set(eventId("$a"), {} as MetadataEntry);
+    homeservers.enter(BETA, 0);
+    homeservers.enter(GAMMA, 1);
+    homeservers.forgetEmpty(HOMESERVER_IDLE_MS - 1);
+    expect(forgotten).toEqual([]);
+    homeservers.forgetEmpty(HOMESERVER_IDLE_MS);
+    expect(forgotten).toEqual([BETA]);
+    full.metadata.entries.delete(eventId("$a"));
+    homeservers.forgetEmpty(HOMESERVER_IDLE_MS + 1);
+    expect(forgotten).toEqual([BETA, ALPHA, GAMMA]);
+    expect([...homeservers.all()]).toEqual([]);
+  });
+});

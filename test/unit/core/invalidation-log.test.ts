@@ -1,0 +1,377 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { InvalidationLog } from "../../../src/core/invalidation-log.js";
+import type { Batch, Change, EventId } from "../../../src/core/types.js";
+import { SubscribeResponse } from "../../../src/gen/splitcache/v1/event_cache_service.js";
+import { FrameEncoder } from "../../../src/rpc/subscription-frames.js";
+import { eventId, OTHER_ROOM, ROOM, roomId } from "../../support/store-harness.js";
+import { at, collectGarbage, EPOCH, epoch } from "./parts.js";
+
+const invalidated = (...ids: string[]): Change => ({
+  kind: "invalidated",
+  roomId: undefined,
+  eventIds: ids.map(eventId),
+});
+const redacted = (id: string, by = "$r"): Change => ({
+  kind: "redacted",
+  roomId: ROOM,
+  eventId: eventId(id),
+  redactedBy: eventId(by),
+});
+const rejected = (id: string): Change => ({
+  kind: "rejected",
+  roomId: ROOM,
+  eventId: eventId(id),
+  rejected: true,
+});
+const roomPurged = (room = ROOM): Change => ({ kind: "roomPurged", roomId: room });
+const homeserverPurged: Change = { kind: "homeserverPurged" };
+const A = eventId("$a");
+
+const newLog = (bounds: { bytesMax?: number; eventIdsMax?: number } = {}) =>
+  new InvalidationLog(EPOCH, { bytesMax: 1e6, eventIdsMax: 65_536, ...bounds });
+
+/** The bytes that a change is counted to cost. */
+function costOf(change: Change): number {
+  const log = newLog();
+  log.append(change);
+  return log.size.bytes;
+}
+
+/** 500 of the longest IDs: the largest change there is. */
+const largest = (mark: string) =>
+  invalidated(...Array.from({ length: 500 }, (_, n) => `$${mark}${n}-`.padEnd(1020, "x")));
+
+describe("InvalidationLog", () => {
+  it("begins at 0 and gives every change the next number", () => {
+    const log = newLog();
+    expect(log.position).toEqual(at(0));
+    expect([log.append(invalidated("$a")), log.append(roomPurged())]).toEqual([at(1), at(2)]);
+    expect(log.position).toBe(log.position);
+    expect(log.size).toMatchObject({ changes: 2, eventIds: 1, bytesMax: 1e6 });
+  });
+
+  it.each<[string, Change]>([
+    ["an invalidation", invalidated("$x", "$a")],
+    ["a redaction", redacted("$a")],
+    ["a rejection", rejected("$a")],
+    ["a purge of its room", roomPurged()],
+    ["a purge of everything", homeserverPurged],
+  ])("fences what was read before %s, and nothing that was read at or after it", (_, change) => {
+    const log = newLog();
+    const before = log.position;
+    const after = log.append(change);
+    expect(log.judge(before, A, ROOM)).toBe("fenced");
+    expect(log.judge(after, A, ROOM)).toBe("stored");
+    log.append(invalidated("$other"));
+    log.append(roomPurged(OTHER_ROOM));
+    expect(log.judge(before, A, ROOM)).toBe("fenced");
+    expect(log.judge(after, A, ROOM)).toBe("stored");
+  });
+
+  it("refuses positions that it never had", () => {
+    const log = newLog();
+    log.append(invalidated("$x"));
+    for (const position of [at(2), at(1, epoch("b")), at(0, epoch("b"))]) {
+      expect(log.judge(position, A, ROOM)).toBe("wrongEpoch");
+      expect(log.resume(position)).toBe("wrongEpoch");
+    }
+    expect([log.resume(at(0)), log.resume(at(1))]).toEqual([undefined, undefined]);
+  });
+
+  it("refuses what is older than its oldest change, and trims no earlier than it must", () => {
+    const log = newLog({ bytesMax: 3 * costOf(redacted("$1")) });
+    for (const id of ["$1", "$2", "$3"]) log.append(redacted(id));
+    expect(log.judge(at(0), A, ROOM)).toBe("stored");
+    expect(log.resume(at(0))).toBeUndefined();
+    log.append(redacted("$4"));
+    expect(log.size).toMatchObject({ changes: 3, eventIds: 3 });
+    for (const [sequence, verdict] of ["tooOld", "stored", "stored", "stored", "stored"].entries()) {
+      expect(log.judge(at(sequence), A, ROOM)).toBe(verdict);
+      expect(log.resume(at(sequence))).toBe(verdict === "stored" ? undefined : verdict);
+    }
+    expect(log.judge(at(1), eventId("$2"), ROOM)).toBe("fenced");
+    expect(log.readAfter(at(1))?.notices.map(({ sequence }) => sequence)).toEqual([2, 3, 4]);
+  });
+
+  it("holds as many event IDs as it may, and drops whole changes beyond", () => {
+    const log = newLog({ eventIdsMax: 5 });
+    log.append(invalidated("$1", "$2", "$3"));
+    log.append(roomPurged());
+    log.append(invalidated("$4", "$5"));
+    expect(log.size).toMatchObject({ changes: 3, eventIds: 5 });
+    log.append(rejected("$6"));
+    expect(log.size).toMatchObject({ changes: 3, eventIds: 3 });
+    expect(log.judge(at(0), A, ROOM)).toBe("tooOld");
+    expect(log.judge(at(1), A, ROOM)).toBe("fenced");
+  });
+
+  it("keeps the fence of an event whose older change it drops", () => {
+    const log = newLog({ eventIdsMax: 2 });
+    log.append(invalidated("$a"));
+    log.append(roomPurged());
+    log.append(invalidated("$a"));
+    log.append(roomPurged());
+    log.append(invalidated("$x"));
+    expect(log.judge(at(2), A, OTHER_ROOM)).toBe("fenced");
+    expect(log.judge(at(3), A, ROOM)).toBe("fenced");
+    expect(log.judge(at(4), A, ROOM)).toBe("stored");
+  });
+
+  it("holds nothing and refuses all that is older when a single change does not fit", () => {
+    const log = newLog({ bytesMax: 4096 });
+    log.append(invalidated("$x"));
+    const after = log.append(largest("a"));
+    expect(log.size).toEqual({ changes: 0, eventIds: 0, bytes: 0, bytesMax: 4096 });
+    expect([log.judge(at(0), A, ROOM), log.judge(at(1), A, ROOM)]).toEqual(["tooOld", "tooOld"]);
+    expect(log.resume(at(1))).toBe("tooOld");
+    expect(log.judge(after, A, ROOM)).toBe("stored");
+    expect([log.resume(after), log.readAfter(after)]).toEqual([undefined, undefined]);
+    const next = log.append(invalidated("$y"));
+    expect(log.readAfter(after)).toMatchObject({ from: after, to: next });
+  });
+
+  it("drops what no longer fits when its share shrinks, down to nothing, and fills up again when it grows", () => {
+    const log = newLog();
+    for (let n = 0; n < 10; n++) log.append(invalidated(`$${n}`));
+    log.setBytesMax(4 * costOf(invalidated("$1")));
+    expect(log.size).toMatchObject({ changes: 4, eventIds: 4 });
+    expect([log.resume(at(5)), log.resume(at(6))]).toEqual(["tooOld", undefined]);
+    log.setBytesMax(0);
+    expect(log.size).toEqual({ changes: 0, eventIds: 0, bytes: 0, bytesMax: 0 });
+    expect(log.judge(at(9), A, ROOM)).toBe("tooOld");
+    expect(log.judge(at(10), A, ROOM)).toBe("stored");
+    log.setBytesMax(1000);
+    log.append(invalidated("$11"));
+    expect(log.size).toMatchObject({ changes: 1, bytesMax: 1000 });
+    expect(log.judge(at(10), eventId("$11"), ROOM)).toBe("fenced");
+  });
+
+  it("starts afresh in a new epoch: nothing of the old one counts", () => {
+    const log = newLog();
+    log.append(invalidated("$a"));
+    log.append(roomPurged());
+    log.append(homeserverPurged);
+    log.readAfter(at(0));
+    log.restart(epoch("b"));
+    const start = at(0, epoch("b"));
+    expect(log.position).toEqual(start);
+    expect(log.size).toEqual({ changes: 0, eventIds: 0, bytes: 0, bytesMax: 1e6 });
+    expect(log.judge(start, A, ROOM)).toBe("stored");
+    expect(log.judge(at(0), A, ROOM)).toBe("wrongEpoch");
+    expect(log.readAfter(start)).toBeUndefined();
+    log.append(redacted("$b"));
+    expect(log.readAfter(start)).toEqual({
+      kind: "batch",
+      from: start,
+      to: at(1, epoch("b")),
+      notices: [{ sequence: 1, change: redacted("$b") }],
+    });
+  });
+
+  it("starts afresh where it had been trimmed, too", () => {
+    const log = newLog({ eventIdsMax: 1 });
+    for (let n = 0; n < 5; n++) log.append(invalidated(`$${n}`));
+    log.restart(epoch("b"));
+    log.append(invalidated("$a"));
+    expect(log.resume(at(0, epoch("b")))).toBeUndefined();
+    expect(log.readAfter(at(0, epoch("b")))?.notices).toHaveLength(1);
+  });
+
+  it("shares a batch among all who ask at one place, until the next change", () => {
+    const log = newLog();
+    log.append(invalidated("$1"));
+    log.append(invalidated("$2"));
+    const batch = log.readAfter(at(0));
+    expect(log.readAfter(at(0))).toBe(batch);
+    expect(log.readAfter(at(1))).not.toBe(batch);
+    expect(log.readAfter(at(0))).toBe(batch);
+    log.append(invalidated("$3"));
+    expect(log.readAfter(at(0))?.notices).toHaveLength(3);
+    expect(batch?.notices).toHaveLength(2);
+  });
+
+  it("keeps but a few batches to share, from however many places it is read", () => {
+    const log = newLog();
+    for (let n = 0; n < 50; n++) log.append(invalidated(`$${n}`));
+    const batches = Array.from({ length: 50 }, (_, from) => log.readAfter(at(from)));
+    const kept = batches.filter((batch, from) => log.readAfter(at(from)) === batch);
+    expect(kept.length).toBeLessThanOrEqual(4);
+    expect(batches.every((batch, from) => batch?.from.sequence === from)).toBe(true);
+  });
+
+  it("lets go of what it forgets at once, however large it is", async () => {
+    const log = newLog({ bytesMax: 4096 });
+    const forgotten: WeakRef<readonly EventId[]>[] = [];
+    const append = () => {
+      const change = largest("a");
+      if (change.kind === "invalidated") forgotten.push(new WeakRef(change.eventIds));
+      log.append(change);
+    };
+    for (let n = 0; n < 5; n++) append();
+    await collectGarbage();
+    expect(forgotten.filter((reference) => reference.deref() !== undefined)).toEqual([]);
+    expect(log.size.bytes).toBe(0);
+  });
+
+  it("takes no more memory, however many changes have passed through", async () => {
+    const log = newLog({ eventIdsMax: 100 });
+    const passThrough = (from: number, to: number) => {
+      for (let n = from; n < to; n++) {
+        log.append(invalidated(`$${n}`));
+        log.append(roomPurged(roomId(`!${n}`)));
+      }
+    };
+    passThrough(0, 1000);
+    await collectGarbage();
+    const before = process.memoryUsage().heapUsed;
+    passThrough(1000, 150_000);
+    await collectGarbage();
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(1.5e6);
+    expect(log.size.changes).toBe(201);
+  });
+
+  it("lets a notice through that is larger than a batch may be", () => {
+    const log = newLog({ bytesMax: 1e9 });
+    log.append(invalidated(...Array.from({ length: 1100 }, (_, n) => `$${n}`.padEnd(1020))));
+    log.append(homeserverPurged);
+    expect(log.readAfter(at(0))).toMatchObject({ from: at(0), to: at(1) });
+  });
+
+  it("cuts a batch at a thousand notices", () => {
+    const log = newLog();
+    for (let n = 0; n < 1500; n++) log.append(homeserverPurged);
+    expect(log.readAfter(at(0))).toMatchObject({ from: at(0), to: at(1000) });
+    expect(log.readAfter(at(1000))?.notices).toHaveLength(500);
+    expect(log.readAfter(at(499))?.to).toEqual(at(1499));
+  });
+
+  it("counts what a change costs: its IDs, its room, their places in the fence", () => {
+    const long = "x".repeat(101);
+    expect(costOf(invalidated("$"))).toBeGreaterThan(costOf(homeserverPurged) + 60);
+    expect(costOf(invalidated(long)) - costOf(invalidated("x"))).toBe(100);
+    expect(costOf(invalidated("$1", "$2", "$3")) - costOf(invalidated("$1", "$2"))).toBe(
+      costOf(invalidated("$1", "$2")) - costOf(invalidated("$1")),
+    );
+    expect(costOf(redacted("$a", long)) - costOf(redacted("$a", "x"))).toBe(100);
+    expect(costOf({ ...rejected("$a"), roomId: roomId(long) } as Change)).toBe(
+      costOf({ ...rejected("$a"), roomId: roomId("x") } as Change) + 100,
+    );
+    expect(costOf(roomPurged(roomId(long))) - costOf(roomPurged(roomId("x")))).toBe(100);
+    expect(costOf(roomPurged(roomId("x")))).toBeGreaterThan(costOf(homeserverPurged) + 56);
+    expect(costOf(homeserverPurged)).toBeGreaterThan(100);
+  });
+
+  it.each<[string, (n: number) => Change]>([
+    ["short ones", (n) => rejected(`$${n}`)],
+    ["redactions with long IDs", (n) => redacted(`$${n}`.padEnd(1020, "é"), "r".repeat(1020))],
+    ["invalidations", (n) => invalidated(...Array.from({ length: 40 }, (_, m) => `$${n}-${m}`))],
+    ["invalidations of one ID", (n) => invalidated(`$${n}`)],
+    [
+      "invalidations with a room",
+      (n) => ({ ...invalidated(`$${n}`), roomId: roomId("!".padEnd(1020)) }) as Change,
+    ],
+    ["purges of rooms", (n) => roomPurged(roomId(`!${n}`.padEnd(1020, "😀")))],
+    ["purges", () => homeserverPurged],
+  ])("cuts a batch so that its wire form stays under a mebibyte, but not far under: %s", (_, change) => {
+    const log = newLog({ bytesMax: 1e9 });
+    for (let n = 0; n < 3000; n++) log.append(change(n));
+    const batch = log.readAfter(at(0))!;
+    const encoder = new FrameEncoder({ progressIntervalMs: 1, leaseDurationMs: 1 });
+    const bytes = encoder.encode(batch).byteLength;
+    expect(bytes).toBeLessThanOrEqual(2 ** 20);
+    expect(batch.notices.length === 1000 || bytes > 0.75 * 2 ** 20).toBe(true);
+    expect(SubscribeResponse.decode(encoder.encode(batch)).frame?.$case).toBe("batch");
+  });
+
+  it("agrees with a log that keeps everything, wherever it does not say that it is too old", () => {
+    const ids = fc.constantFrom("$1", "$2", "$3", "$4", "$5");
+    const rooms = fc.constantFrom("!1", "!2");
+    const change: fc.Arbitrary<Change> = fc.oneof(
+      fc.array(ids, { minLength: 1, maxLength: 3 }).map((some) => invalidated(...new Set(some))),
+      ids.map((id) => redacted(id)),
+      ids.map((id) => rejected(id)),
+      rooms.map((room) => roomPurged(roomId(room))),
+      fc.constant(homeserverPurged),
+    );
+    const step = fc.oneof(
+      { weight: 20, arbitrary: change.map((appended) => ({ change: appended })) },
+      { weight: 2, arbitrary: fc.nat(3000).map((bytesMax) => ({ bytesMax })) },
+      { weight: 1, arbitrary: fc.constant({ restart: true }) },
+    );
+    const bounds = fc.record({ bytesMax: fc.nat(3000), eventIdsMax: fc.nat(12) });
+    fc.assert(
+      fc.property(bounds, fc.array(step, { maxLength: 120, size: "max" }), (bound, steps) => {
+        const log = newLog(bound);
+        let kept: Change[] = [];
+        let bytesMax = bound.bytesMax;
+        let epochs = 0;
+        const current = () => epoch("abcdef0123456789"[epochs % 16]!);
+        for (const one of steps) {
+          if ("change" in one) {
+            kept.push(one.change);
+            log.append(one.change);
+          } else if ("bytesMax" in one) {
+            bytesMax = one.bytesMax;
+            log.setBytesMax(bytesMax);
+          } else {
+            kept = [];
+            epochs += 1;
+            log.restart(current());
+          }
+          checkAgainst(log, kept, current());
+          const { bytes, eventIds } = log.size;
+          expect(bytes).toBeLessThanOrEqual(bytesMax);
+          expect(eventIds).toBeLessThanOrEqual(bound.eventIdsMax);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+/** Compares verdicts and batches at every position with what all the changes since say. */
+function checkAgainst(log: InvalidationLog, kept: readonly Change[], current: typeof EPOCH): void {
+  const oldest = kept.length - log.size.changes;
+  expect(log.position).toEqual(at(kept.length, current));
+  for (let sequence = 0; sequence <= kept.length; sequence++) {
+    const position = at(sequence, current);
+    const since = kept.slice(sequence);
+    for (const id of ["$1", "$5"].map(eventId)) {
+      for (const room of ["!1", "!2"].map(roomId)) {
+        const outdated = since.some((change) => outdates(change, id, room));
+        const wanted = sequence < oldest ? "tooOld" : outdated ? "fenced" : "stored";
+        if (log.judge(position, id, room) !== wanted) throw new Error(`${id} at ${sequence}: not ${wanted}`);
+      }
+    }
+    if (log.resume(position) !== (sequence < oldest ? "tooOld" : undefined)) throw new Error("resume");
+    if (sequence >= oldest) checkBatch(log.readAfter(position), sequence, since);
+  }
+}
+
+function checkBatch(batch: Batch | undefined, sequence: number, since: readonly Change[]): void {
+  if (since.length === 0) {
+    if (batch !== undefined) throw new Error("a batch of nothing");
+    return;
+  }
+  const told = batch?.notices ?? [];
+  const exact =
+    batch?.from.sequence === sequence &&
+    batch.to.sequence === sequence + since.length &&
+    told.length === since.length &&
+    told.every((notice, n) => notice.change === since[n] && notice.sequence === sequence + n + 1);
+  if (!exact) throw new Error(`the batch after ${sequence}`);
+}
+
+function outdates(change: Change, id: EventId, room: string): boolean {
+  switch (change.kind) {
+    case "homeserverPurged":
+      return true;
+    case "roomPurged":
+      return change.roomId === room;
+    case "invalidated":
+      return change.eventIds.includes(id);
+    default:
+      return change.eventId === id;
+  }
+}

@@ -1,0 +1,162 @@
+import { describe, expect, it, vi } from "vitest";
+import { residentBytes } from "../../../src/core/heap-cost.js";
+import { LOG_SHARE_EIGHTHS } from "../../../src/core/limits.js";
+import type { EventId } from "../../../src/core/types.js";
+import {
+  ALPHA,
+  asHomeserver,
+  BETA,
+  homeserver,
+  LEASE_MS,
+  makeMemoryStore,
+  messageEvent,
+  token,
+  writer,
+} from "../../support/store-harness.js";
+import { useStores } from "../../support/use-store.js";
+
+const MIB = 2 ** 20;
+
+describe("the memory store", () => {
+  const newStore = useStores(makeMemoryStore);
+
+  it("splits its budget in eighths, and holds logs to their share of the heap", () => {
+    const { store } = newStore({ memoryBytes: 32 * MIB, heapBytesMax: 16 * MIB });
+    expect(store.stats()).toMatchObject({
+      events: { bytesMax: 20 * MIB },
+      metadata: { bytesMax: 8 * MIB },
+      logBytesMax: 2 * MIB,
+      heapBytes: 0,
+      heapBytesMax: 16 * MIB,
+      swept: 0,
+    });
+    expect(newStore({ heapBytesMax: 999 * MIB }).store.stats().logBytesMax).toBe(LOG_SHARE_EIGHTHS * 4 * MIB);
+  });
+
+  it("counts heap of both caches and of all logs", async () => {
+    const { store } = newStore();
+    const [alpha, beta] = [asHomeserver(store, ALPHA), asHomeserver(store, BETA)];
+    await alpha.put([messageEvent("$a")]);
+    const entries = store.stats().heapBytes;
+    expect(entries).toBeGreaterThan(500);
+    await alpha.invalidate(["$x"]);
+    const one = store.stats().logBytes;
+    await beta.invalidate(["$x"]);
+    expect(store.stats().logBytes).toBe(2 * one);
+    expect(store.stats().heapBytes).toBe(entries + 2 * one);
+    expect([...store.stats().homeservers.keys()]).toEqual([ALPHA, BETA]);
+  });
+
+  it("evicts when the heap is used up, though bytes are left", async () => {
+    const { store } = newStore({ heapBytesMax: 80_000, sweepIntervalMs: 1_000_000 });
+    const alpha = asHomeserver(store, ALPHA);
+    for (let n = 0; n < 300; n++) await alpha.put([messageEvent(`$${n}`)]);
+    const { metadata, heapBytes } = store.stats();
+    expect(metadata.evictions + metadata.entries).toBe(300);
+    expect(metadata.entries).toBeLessThan(100);
+    expect(metadata.bytes).toBeLessThanOrEqual(residentBytes(20_000) + metadata.entries);
+    expect(metadata.bytes).toBeGreaterThan(15_000);
+    expect(heapBytes).toBeLessThanOrEqual(80_000);
+  });
+
+  it("gives a reply the position of its lookup, whatever happens before the reply is read", async () => {
+    const { store } = newStore();
+    const alpha = asHomeserver(store, ALPHA);
+    const before = await alpha.position();
+    await alpha.put([messageEvent("$a")]);
+    const reading = alpha.get(["$a"]);
+    const changing = alpha.invalidate(["$a"]);
+    const { events, position } = await reading;
+    expect(events[0]).toBeDefined();
+    expect(position).toEqual(before);
+    await changing;
+    expect(await alpha.put([messageEvent("$a")], position)).toEqual(["fenced"]);
+  });
+
+  it("ends the log's old epoch and begins two when a new process takes a live writer's name", async () => {
+    const { store, logged } = newStore();
+    await store.renewWriterLease(ALPHA, writer("w"), token(""));
+    const before = logged.length;
+    await store.renewWriterLease(ALPHA, writer("w"), token("ab"));
+    expect(logged.slice(before)).toEqual([`${ALPHA} replaced w`, `${ALPHA} suspended`, `${ALPHA} resumed`]);
+  });
+
+  it("gives epochs and lease tokens of 16 unpredictable bytes, never the same", async () => {
+    const { store } = newStore();
+    const grants = [];
+    for (const name of ["a", "b"]) grants.push(await store.renewWriterLease(ALPHA, writer(name), token("")));
+    for (const { token: issued, position } of grants) {
+      expect(issued).toMatch(/^[0-9a-f]{32}$/);
+      expect(position.epoch).toMatch(/^[0-9a-f]{32}$/);
+    }
+    expect(new Set(grants.flatMap((grant) => [grant.token, grant.position.epoch])).size).toBe(4);
+  });
+
+  it("notices by itself that a lease has lapsed, and that a homeserver is idle", async () => {
+    const { store, advance, logged } = newStore({ homeserversMax: 1 });
+    await store.renewWriterLease(ALPHA, writer("w"), token(""));
+    advance(LEASE_MS);
+    await vi.waitFor(() => expect(logged.at(-1)).toBe(`${ALPHA} suspended`));
+    const other = newStore();
+    await asHomeserver(other.store, BETA).position();
+    other.advance(10 * 60 * 1000);
+    await vi.waitFor(() => expect(other.logged.at(-1)).toBe(`${BETA} forgotten`));
+    expect(other.store.stats().homeservers.size).toBe(0);
+  });
+
+  it("refuses one homeserver more than it may know", async () => {
+    const { store } = newStore({ homeserversMax: 2 });
+    for (const name of [ALPHA, BETA]) await asHomeserver(store, name).position();
+    await expect(asHomeserver(store, homeserver("gamma.example")).position()).rejects.toMatchObject({
+      kind: "exhausted",
+    });
+  });
+
+  it("counts the subscribers of all homeservers against its limit, and says when to come back", async () => {
+    const { store } = newStore({ subscribersMax: 2 });
+    const subscribers = [ALPHA, BETA].map((name) => asHomeserver(store, name).subscribe());
+    for (const subscriber of subscribers) await subscriber.frame();
+    await expect(asHomeserver(store, ALPHA).subscribe().frame()).rejects.toMatchObject({
+      kind: "exhausted",
+      message: expect.stringContaining("2"),
+      retryDelayMs: 5000,
+    });
+    for (const subscriber of subscribers) await subscriber.close();
+  });
+
+  it("sweeps in slices of its own clock, one at a time, until a pass is over", async () => {
+    // A clock that goes on whenever it is read: every slice is over after its first step.
+    let nowMs = 1;
+    const { store } = newStore({ clock: () => nowMs++, sweepIntervalMs: 1, metadataTtlMs: 1e9 });
+    const alpha = asHomeserver(store, ALPHA);
+    const ids = Array.from({ length: 5000 }, (_, n) => `$${n}` as EventId);
+    for (let n = 0; n < 5000; n += 500) {
+      await alpha.put(ids.slice(n, n + 500).map((id) => messageEvent(id)));
+    }
+    await alpha.purge();
+    // In one turn of the event loop there is one slice, however many passes fell due meanwhile.
+    let before = store.stats().swept;
+    let most = 0;
+    while (before < 5000) {
+      await new Promise(setImmediate);
+      const { swept } = store.stats();
+      most = Math.max(most, swept - before);
+      before = swept;
+    }
+    expect(most).toBeLessThanOrEqual(64);
+    expect(store.stats().metadata.entries).toBe(0);
+  });
+
+  it("does no more work once it is closed", async () => {
+    let reads = 0;
+    const { store } = newStore({ clock: () => ++reads, sweepIntervalMs: 1, progressIntervalMs: 1 });
+    const alpha = asHomeserver(store, ALPHA);
+    await alpha.put(Array.from({ length: 500 }, (_, n) => messageEvent(`$${n}`)));
+    await alpha.purge();
+    await vi.waitFor(() => expect(store.stats().swept).toBeGreaterThan(0));
+    await store.close();
+    const [before, swept] = [reads, store.stats().swept];
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
+    expect([reads, store.stats().swept]).toEqual([before, swept]);
+  });
+});
