@@ -1,0 +1,75 @@
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, it, vi } from "vitest";
+import type { Epoch } from "../../src/core/types.js";
+import { auditedSidecar } from "../support/model/audit.js";
+import { checkedSidecar } from "../support/model/checked-sidecar.js";
+import { commandArbitraries } from "../support/model/commands.js";
+import { connectOverSocket } from "../support/model/grpc-connection.js";
+import { ROOMY_BYTES, startMemoryHost } from "../support/model/memory-host.js";
+import { runSettings } from "../support/model/run-settings.js";
+import { World } from "../support/model/world.js";
+
+const { runs, commands, timeoutMs } = runSettings(100);
+
+describe("the running service", () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] }));
+  afterEach(() => void vi.useRealTimers());
+
+  it(
+    "answers as the reference does, call by call",
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.commands(commandArbitraries({ waits: true }), commands),
+          fc.constantFrom(true, true, false),
+          async (acts, isLeased) => {
+            const epochs = new Set<Epoch>();
+            const host = await startMemoryHost({
+              memoryBytes: ROOMY_BYTES,
+              connect: connectOverSocket,
+              watch: (sidecar, around) => checkedSidecar(sidecar, around, { epochs, comparesFrames: false }),
+            });
+            const world = new World(host, { turn: async () => {} }, { isLeased });
+            await fc.asyncModelRun(() => ({ model: {}, real: world }), acts);
+            await world.close();
+          },
+        ),
+        runs,
+      );
+    },
+    timeoutMs,
+  );
+
+  it(
+    "serves nothing outdated to clients whose calls overlap",
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.scheduler({ act: onItsWay }),
+          fc.commands(commandArbitraries({ waits: false }), commands),
+          fc.constantFrom(true, true, false),
+          async (scheduler, acts, isLeased) => {
+            const host = await startMemoryHost({
+              memoryBytes: ROOMY_BYTES,
+              connect: connectOverSocket,
+              watch: (sidecar) => auditedSidecar(sidecar),
+            });
+            const stage = { turn: (label: string) => scheduler.schedule(Promise.resolve(), label) };
+            const world = new World(host, stage, { isLeased });
+            await fc.scheduledModelRun(scheduler, () => ({ model: {}, real: world }), acts);
+            await scheduler.waitFor(world.ended());
+            await world.close();
+          },
+        ),
+        runs,
+      );
+    },
+    timeoutMs,
+  );
+});
+
+/** What one turn calls is under way, no more, when the next begins. */
+async function onItsWay(turn: () => Promise<unknown>): Promise<void> {
+  await turn();
+  await new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,175 @@
+import type { EventId, Notice, Position, RedactionView, SubscriptionFrame } from "../../../src/core/types.js";
+import type { SeenEvent } from "./event-facts.js";
+import type { Home } from "./home.js";
+import { concerns } from "./reference-homeserver.js";
+import { SidecarLost, type Stage } from "./stage.js";
+import { staleness } from "./truth.js";
+
+/**
+ * A worker with a near cache: it follows its homeserver's changes, as slowly as it
+ * is told to, and fails if what it is told would leave it with anything outdated.
+ */
+export class Follower {
+  readonly #home: Home;
+  /** The last position that it has applied; kept over lost connections. */
+  #cursor: Position | undefined;
+  /** Where it began, or began again: what changed before, it was not told. */
+  #beginning = 0;
+  /** What it has applied since. */
+  #applied: Notice[] = [];
+  #held = new Map<EventId, { readonly seen: SeenEvent; readonly view: RedactionView }>();
+  #connection: Connection | undefined;
+  #isBusy = false;
+
+  constructor(home: Home) {
+    this.#home = home;
+  }
+
+  /** Takes up to so many frames, or all that there are; connects first if it must, and resumes. */
+  async hear(frames: number, stage: Stage, tick: () => void): Promise<void> {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    try {
+      this.#connection ??= this.#connect();
+      for (let heard = 0; heard < frames; heard++) {
+        // If there is nothing else to tell, then that.
+        tick();
+        const { done, value } = await this.#connection.frames.next();
+        if (done === true) return this.hangUp();
+        this.#apply(value, this.#connection);
+        if (value.kind === "progress") return;
+        await stage.turn(`a follower of ${this.#home.name} hears`);
+        // Its connection may have gone in the meantime.
+        if (this.#connection === undefined) return;
+      }
+    } catch (failure) {
+      if (!(failure instanceof SidecarLost)) throw failure;
+      this.hangUp();
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  /** Takes all there is, and fails if that does not lead to where the log ends. Nothing else is under way. */
+  async catchUp(tick: () => void): Promise<void> {
+    const end = await this.#home.endOfLog();
+    for (
+      let ticks = 0;
+      this.#cursor?.epoch !== end.epoch || this.#cursor.sequence !== end.sequence;
+      ticks++
+    ) {
+      if (ticks > FRAMES_MAX) throw new Error(`a follower never gets to ${end.epoch}/${end.sequence}`);
+      await this.hear(1, { turn: async () => {} }, tick);
+    }
+  }
+
+  /**
+   * Reads an event and keeps it, unless the reply is from before the follower
+   * began, or something that it has applied since names the event.
+   */
+  async keep(eventId: EventId, view: RedactionView, stage: Stage): Promise<void> {
+    const reply = await this.#home.read([eventId], view);
+    const seen = reply?.events[0];
+    if (reply === undefined || seen === undefined) return;
+    await stage.turn(`a follower of ${this.#home.name} keeps what it read`);
+    const { epoch, sequence: readAt } = reply.position;
+    if (epoch !== this.#cursor?.epoch || readAt < this.#beginning) return;
+    const outdated = this.#applied.some(
+      ({ sequence, change }) => sequence > readAt && concerns(change, seen.eventId, seen.roomId),
+    );
+    if (!outdated) this.#held.set(eventId, { seen, view });
+    this.#check();
+  }
+
+  /** Lets its connection go; it keeps what it holds. */
+  hangUp(): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    connection?.abort.abort();
+    void connection?.frames.return?.();
+  }
+
+  #connect(): Connection {
+    const abort = new AbortController();
+    const { name, sidecar } = this.#home;
+    const frames = sidecar.subscribe({ homeserver: name, resumeAfter: this.#cursor, signal: abort.signal });
+    return { abort, frames: frames[Symbol.asyncIterator](), isReady: false };
+  }
+
+  #apply(frame: SubscriptionFrame, connection: Connection): void {
+    const isFirst = frame.kind === "ready" || (frame.kind === "reset" && !connection.isReady);
+    if (isFirst === connection.isReady) throw new Error(`${frame.kind} is out of place`);
+    connection.isReady = true;
+    switch (frame.kind) {
+      case "ready":
+        this.#start(frame);
+        break;
+      case "reset":
+        this.#forget(frame.position);
+        break;
+      case "batch":
+        this.#applyBatch(frame);
+        break;
+      case "progress":
+        this.#expectHere(frame.position, "progress");
+        break;
+    }
+    this.#check();
+  }
+
+  #start({ position, resumed }: Extract<SubscriptionFrame, { kind: "ready" }>): void {
+    if (resumed !== (this.#cursor !== undefined)) throw new Error(`resumed is ${resumed}`);
+    if (resumed) this.#expectHere(position, "ready");
+    else this.#forget(position);
+  }
+
+  #forget(position: Position): void {
+    this.#cursor = position;
+    this.#beginning = position.sequence;
+    this.#applied = [];
+    this.#held = new Map();
+  }
+
+  #applyBatch({ from, to, notices }: Extract<SubscriptionFrame, { kind: "batch" }>): void {
+    this.#expectHere(from, "a batch");
+    for (const notice of notices) {
+      const { epoch, sequence } = this.#cursor!;
+      if (notice.sequence !== sequence + 1) throw new Error(`change ${notice.sequence} follows ${sequence}`);
+      this.#cursor = { epoch, sequence: notice.sequence };
+      this.#applied.push(notice);
+      for (const [eventId, { seen }] of [...this.#held]) {
+        if (concerns(notice.change, eventId, seen.roomId)) this.#held.delete(eventId);
+      }
+    }
+    this.#expectHere(to, "the end of a batch");
+  }
+
+  #expectHere({ epoch, sequence }: Position, what: string): void {
+    const here = this.#cursor;
+    if (here?.epoch === epoch && here.sequence === sequence) return;
+    throw new Error(`${what} is at ${epoch}/${sequence}, its follower at ${here?.epoch}/${here?.sequence}`);
+  }
+
+  /** Nothing that it holds may be older than a change that it has applied. */
+  #check(): void {
+    const { epoch, sequence } = this.#cursor!;
+    const applied = this.#home.announcements.filter(
+      ({ position }) => position?.epoch === epoch && position.sequence <= sequence,
+    );
+    for (const { seen, view } of this.#held.values()) {
+      const problem = staleness(this.#home.database, applied, seen, view);
+      if (problem !== undefined)
+        throw new Error(`a follower at ${epoch}/${sequence} holds what is ${problem}`);
+    }
+  }
+}
+
+interface Connection {
+  readonly abort: AbortController;
+  readonly frames: AsyncIterator<SubscriptionFrame>;
+  /** Whether its first frame has come. */
+  isReady: boolean;
+}
+
+/** More than a follower can be behind. */
+const FRAMES_MAX = 1000;

@@ -1,0 +1,153 @@
+import { type CallOptions, type ClientUnaryCall, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import type { LeaseToken, SubscriptionFrame } from "../../../src/core/types.js";
+import type { Duration } from "../../../src/gen/google/protobuf/duration.js";
+import type {
+  EventCacheServiceClient,
+  SubscribeResponse,
+} from "../../../src/gen/splitcache/v1/event_cache_service.js";
+import type { Sidecar } from "./sidecar.js";
+import { SidecarLost } from "./stage.js";
+import {
+  fromWireFrame,
+  fromWireOutcome,
+  fromWirePosition,
+  fromWireSetOutcome,
+  seenInReply,
+  toWireEvent,
+  toWirePosition,
+  toWireRedaction,
+  WIRE_VIEWS,
+} from "./wire.js";
+
+/** A sidecar behind a socket, called with the generated client; when it has ended, its callers have lost it. */
+export function grpcSidecar(client: EventCacheServiceClient, hasEnded: () => boolean): Sidecar {
+  const lostOr = (failure: unknown): unknown =>
+    hasEnded() || isRefusal(failure) ? new SidecarLost(String(failure)) : failure;
+
+  const make = <Request, Response>(
+    method: UnaryMethod<Request, Response>,
+    request: Request,
+  ): Promise<Response> =>
+    new Promise<Response>((resolve, reject) => {
+      const deadline = Date.now() + PATIENCE_MS;
+      method.call(client, request, new Metadata(), { deadline }, (error, response) =>
+        error === null ? resolve(response) : reject(error),
+      );
+    }).catch((failure: unknown) => {
+      throw lostOr(failure);
+    });
+
+  return {
+    async getEvents({ homeserver, eventIds, view, minPosition }) {
+      const reply = await make(client.getEvents, {
+        homeserver,
+        eventIds: [...eventIds],
+        redactionView: WIRE_VIEWS[view],
+        minPosition: toWirePosition(minPosition),
+      });
+      return { position: fromWirePosition(reply.position), events: seenInReply(reply, eventIds) };
+    },
+    async putEvents({ homeserver, events, asOf }) {
+      const request = { homeserver, events: events.map(toWireEvent), asOf: toWirePosition(asOf) };
+      const { outcomes, position } = await make(client.putEvents, request);
+      return { outcomes: outcomes.map(fromWireOutcome), position: fromWirePosition(position) };
+    },
+    async setRedaction({ homeserver, roomId, eventId, redaction, asOf }) {
+      const { outcome, position } = await make(client.setRedaction, {
+        homeserver,
+        roomId: roomId ?? "",
+        eventId,
+        redaction: toWireRedaction(redaction),
+        asOf: toWirePosition(asOf),
+      });
+      return { outcome: fromWireSetOutcome(outcome), position: fromWirePosition(position) };
+    },
+    async setRejected({ homeserver, roomId, eventId, rejected, rejectedReason, asOf }) {
+      const { outcome, position } = await make(client.setRejected, {
+        homeserver,
+        roomId: roomId ?? "",
+        eventId,
+        rejected,
+        rejectedReason,
+        asOf: toWirePosition(asOf),
+      });
+      return { outcome: fromWireSetOutcome(outcome), position: fromWirePosition(position) };
+    },
+    async invalidateEvents(homeserver, roomId, eventIds) {
+      const request = { homeserver, roomId: roomId ?? "", eventIds: [...eventIds] };
+      return fromWirePosition((await make(client.invalidateEvents, request)).position);
+    },
+    async purgeRoom(homeserver, roomId) {
+      return fromWirePosition((await make(client.purgeRoom, { homeserver, roomId })).position);
+    },
+    async purgeHomeserver(homeserver) {
+      return fromWirePosition((await make(client.purgeHomeserver, { homeserver })).position);
+    },
+    async declareWriters(homeserver, writers) {
+      const reply = await make(client.declareWriters, { homeserver, writers: [...writers] });
+      const { position, leaseDuration, suspended } = reply;
+      return {
+        position: fromWirePosition(position),
+        leaseDurationMs: milliseconds(leaseDuration),
+        suspended,
+      };
+    },
+    async renewWriterLease(homeserver, writer, token) {
+      const reply = await make(client.renewWriterLease, {
+        homeserver,
+        writer,
+        leaseToken: Buffer.from(token, "hex"),
+      });
+      const { position, leaseDuration, leaseToken, suspended } = reply;
+      return {
+        position: fromWirePosition(position),
+        leaseDurationMs: milliseconds(leaseDuration),
+        token: leaseToken.toString("hex") as LeaseToken,
+        suspended,
+      };
+    },
+    async releaseWriterLease(homeserver, writer, token) {
+      const request = { homeserver, writer, leaseToken: Buffer.from(token, "hex") };
+      return fromWirePosition((await make(client.releaseWriterLease, request)).position);
+    },
+    async *subscribe({ homeserver, resumeAfter, signal }): AsyncGenerator<SubscriptionFrame, void> {
+      const request = { homeserver, resumeAfter: toWirePosition(resumeAfter), subscriber: "model" };
+      let cancel = () => {};
+      try {
+        const call = client.subscribe(request);
+        cancel = () => call.cancel();
+        signal.addEventListener("abort", cancel, { once: true });
+        for await (const message of call) {
+          const frame = fromWireFrame(message as SubscribeResponse);
+          if (frame !== undefined) yield frame;
+        }
+      } catch (failure) {
+        if (!signal.aborted) throw lostOr(failure);
+      } finally {
+        signal.removeEventListener("abort", cancel);
+        cancel();
+      }
+    },
+  };
+}
+
+type UnaryMethod<Request, Response> = (
+  request: Request,
+  metadata: Metadata,
+  options: Partial<CallOptions>,
+  callback: (error: ServiceError | null, response: Response) => void,
+) => ClientUnaryCall;
+
+/** Whether a sidecar that ends, or has no place for a homeserver, answers so. */
+function isRefusal(failure: unknown): boolean {
+  const code = failure instanceof Error && "code" in failure ? failure.code : undefined;
+  return code === status.UNAVAILABLE || code === status.CANCELLED || code === status.RESOURCE_EXHAUSTED;
+}
+
+function milliseconds(duration: Duration | undefined): number {
+  if (duration === undefined) throw new Error("a reply has no lease duration");
+  return Number(duration.seconds) * 1000 + duration.nanos / 1e6;
+}
+
+/** No call of a test takes so long. */
+const PATIENCE_MS = 20_000;

@@ -1,0 +1,115 @@
+import fc from "fast-check";
+import { HOMESERVER_IDLE_MS } from "../../../src/core/limits.js";
+import { LEASE_MS, TTL_MS } from "../store-harness.js";
+import type { Plan } from "./changes.js";
+import { LONG_TEXT, UNKNOWN_VERSION } from "./event-facts.js";
+import { EVENTS, ROOMS } from "./world.js";
+
+/** What the commands of a model test choose from, in the proportions in which it is of use. */
+
+export const homes = fc.constantFrom(0, 0, 1);
+const eventIds = fc.constantFrom(...EVENTS, EVENTS[0]!);
+const roomIds = fc.constantFrom(...ROOMS);
+const views = fc.constantFrom("redacted", "original");
+const texts = fc.constantFrom("alike", LONG_TEXT);
+const namedRooms = fc.constantFrom("none", "own", "other");
+
+export const fills = fc.record({
+  home: homes,
+  eventIds: fc.array(eventIds, { minLength: 1, maxLength: 4 }),
+  view: views,
+  readsOwnWrites: fc.boolean(),
+  refreshes: fc.constantFrom(false, false, true),
+  puts: fc.constantFrom(1, 1, 2),
+});
+
+const plans: fc.Arbitrary<Plan> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant("redact"),
+      eventId: eventIds,
+      givesBody: fc.boolean(),
+      room: namedRooms,
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("reject"),
+      eventId: eventIds,
+      rejected: fc.boolean(),
+      room: namedRooms,
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("restore"), eventId: eventIds }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("rewrite"), eventId: eventIds, text: texts }) },
+  fc.record({ kind: fc.constant("move"), eventId: eventIds, roomId: roomIds }),
+  fc.record({ kind: fc.constant("delete"), eventIds: fc.array(eventIds, { minLength: 1, maxLength: 3 }) }),
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("purgeRoom"), roomId: roomIds }) },
+  fc.record({ kind: fc.constant("purgeHomeserver") }),
+);
+
+export const writes = fc.record({
+  home: homes,
+  plan: plans,
+  carriesPosition: fc.constantFrom(true, true, false),
+  calls: fc.constantFrom(1, 1, 2),
+});
+
+/** A change of an event that a reader fills in at the same time. */
+export const races = fc.record({
+  home: homes,
+  plan: plans,
+  carriesPosition: fc.boolean(),
+  calls: fc.constantFrom(1, 2),
+  puts: fc.constantFrom(1, 2),
+});
+
+export const persists = fc.record({
+  home: homes,
+  eventId: eventIds,
+  roomId: roomIds,
+  roomVersion: fc.constantFrom("10", "10", UNKNOWN_VERSION),
+  text: texts,
+});
+
+const followers = fc.constantFrom(0, 0, 1, 2);
+export const hearings = fc.record({ follower: followers, frames: fc.constantFrom(1, 2, 100) });
+export const keeps = fc.record({ follower: followers, eventId: eventIds, view: views });
+
+export const leaseActs = fc.record({
+  writer: fc.constantFrom(0, 1),
+  act: fc.constantFrom(
+    "renew",
+    "renew",
+    "renew",
+    "change",
+    "change",
+    "announce",
+    "detach",
+    "release",
+    "succeed",
+    "die",
+  ),
+  plan: plans,
+  carriesPosition: fc.boolean(),
+  /** How long its messages are on their way; undefined: as the stage decides, in no time. */
+  delayMs: fc.constantFrom(undefined, undefined, 1000, LEASE_MS / 2, LEASE_MS - 1),
+});
+
+/** The spans in which something ends, and what lies just before and after. */
+export const spansMs = fc.constantFrom(
+  1,
+  100,
+  1000,
+  1000,
+  LEASE_MS / 2 - 1,
+  LEASE_MS / 2,
+  LEASE_MS - 1,
+  LEASE_MS,
+  2 * LEASE_MS,
+  TTL_MS / 2,
+  TTL_MS,
+  HOMESERVER_IDLE_MS,
+);

@@ -1,0 +1,73 @@
+import type { EventId, NewEvent, RedactionView, RoomId } from "../../../src/core/types.js";
+import { newEvent } from "./event-facts.js";
+import type { Home } from "./home.js";
+import { type Stage, unlessLost } from "./stage.js";
+
+export interface FillPlan {
+  readonly eventIds: readonly EventId[];
+  readonly view: RedactionView;
+  /** Whether it insists on reading its homeserver's own writes. */
+  readonly readsOwnWrites: boolean;
+  /** Whether it puts what it was served, too. */
+  readonly refreshes: boolean;
+  /** How often its put reaches the sidecar. */
+  readonly puts: number;
+}
+
+/** A worker that reads events and fills in what missed, from a snapshot of the database. */
+export async function readAndFill(home: Home, plan: FillPlan, stage: Stage): Promise<void> {
+  const { eventIds, view } = plan;
+  const minPosition = plan.readsOwnWrites
+    ? home.announcements.findLast(({ position }) => position)?.position
+    : undefined;
+  const reply = await home.read(eventIds, view, minPosition);
+  if (reply === undefined) return;
+  const missing = eventIds.filter((_, at) => plan.refreshes || reply.events[at] === undefined);
+  await stage.turn(`${home.name}: a reader opens its snapshot`);
+  const events = snapshot(home, missing);
+  for (let put = 0; put < plan.puts; put++) {
+    await stage.turn(`${home.name}: a reader's put arrives`);
+    await unlessLost(home.sidecar.putEvents({ homeserver: home.name, events, asOf: reply.position }));
+  }
+}
+
+export interface PersistPlan {
+  readonly eventId: EventId;
+  readonly roomId: RoomId;
+  readonly roomVersion: string;
+  readonly text: string;
+}
+
+/** A worker that stores a new event in the database and then in the sidecar. */
+export async function persist(home: Home, plan: PersistPlan, stage: Stage): Promise<void> {
+  const asOf = await home.position();
+  await stage.turn(`${home.name}: a persister commits`);
+  const facts = home.database.read(plan.eventId);
+  if (facts.row !== undefined) return;
+  const row = home.newRow(plan.roomId, plan.roomVersion, plan.text);
+  home.database.commit(new Map([[plan.eventId, { row }]]));
+  if (asOf === undefined) return;
+  await stage.turn(`${home.name}: a persister's put arrives`);
+  const events = [newEvent(plan.eventId, row, facts)];
+  await unlessLost(home.sidecar.putEvents({ homeserver: home.name, events, asOf }));
+}
+
+/** A confused worker: it puts what is true under a position that the log has not reached. */
+export async function putAheadOfLog(home: Home, eventIds: readonly EventId[]): Promise<void> {
+  const position = await home.position();
+  if (position === undefined) return;
+  const asOf = { ...position, sequence: position.sequence + FAR_AHEAD };
+  const events = snapshot(home, eventIds);
+  await unlessLost(home.sidecar.putEvents({ homeserver: home.name, events, asOf }));
+}
+
+/** More changes than the others make meanwhile. */
+const FAR_AHEAD = 1_000_000;
+
+/** Those of the events that are in the database now. */
+function snapshot({ database }: Home, eventIds: readonly EventId[]): NewEvent[] {
+  return eventIds.flatMap((eventId) => {
+    const facts = database.read(eventId);
+    return facts.row === undefined ? [] : [newEvent(eventId, facts.row, facts)];
+  });
+}

@@ -1,0 +1,35 @@
+import type fc from "fast-check";
+
+/**
+ * How much a model test does, from the environment: SPLITCACHE_MODEL_RUNS times
+ * as many runs, SPLITCACHE_MODEL_SEED and SPLITCACHE_MODEL_PATH to begin where a
+ * failure was, SPLITCACHE_MODEL_REPLAY with its replayPath.
+ */
+export function runSettings(runsByDefault: number): RunSettings {
+  const { env } = process;
+  const seed = env["SPLITCACHE_MODEL_SEED"];
+  const path = env["SPLITCACHE_MODEL_PATH"];
+  const replayPath = env["SPLITCACHE_MODEL_REPLAY"];
+  const factor = Number(env["SPLITCACHE_MODEL_RUNS"] ?? 1);
+  return {
+    timeoutMs: TIMEOUT_MS * Math.max(1, factor),
+    runs: {
+      numRuns: Math.ceil(runsByDefault * factor),
+      ...(seed !== undefined && { seed: Number(seed) }),
+      ...(path !== undefined && { path }),
+    },
+    commands: { maxCommands: COMMANDS_MAX, size: "max", ...(replayPath !== undefined && { replayPath }) },
+  };
+}
+
+export interface RunSettings {
+  readonly runs: Pick<fc.Parameters<never>, "numRuns" | "seed" | "path">;
+  readonly commands: Exclude<Parameters<typeof fc.commands>[1], undefined>;
+  /** For all runs of a test together. */
+  readonly timeoutMs: number;
+}
+
+/** Long enough for what is of use to meet, short enough to be read when it fails. */
+const COMMANDS_MAX = 60;
+/** Many times what a test takes on a machine of its own. */
+const TIMEOUT_MS = 120_000;

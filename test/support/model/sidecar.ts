@@ -1,0 +1,93 @@
+import { CacheError } from "../../../src/core/errors.js";
+import { frameBody, frameRoomVersion } from "../../../src/core/event-frame.js";
+import type { EventStore, ReadRequest } from "../../../src/core/store.js";
+import type { Position, RedactionView, StoredEvent } from "../../../src/core/types.js";
+import type { SeenEvent } from "./event-facts.js";
+import { SidecarLost } from "./stage.js";
+
+/** What clients call, whether it is in this process or behind a socket. */
+export interface Sidecar extends Omit<EventStore, "getEvents" | "stats" | "close"> {
+  getEvents(request: ReadRequest): Promise<SeenReply>;
+}
+
+export interface SeenReply {
+  readonly position: Position;
+  /** One entry a requested ID, in order; undefined is a miss. */
+  readonly events: readonly (SeenEvent | undefined)[];
+}
+
+/** A store, called directly. One that has no place for a homeserver is lost to it. */
+export function storeSidecar(store: EventStore): Sidecar {
+  return {
+    getEvents: (request) =>
+      orLost(async () => {
+        const { position, events } = await store.getEvents(request);
+        return { position, events: events.map((event) => event && seen(event, request)) };
+      }),
+    putEvents: (request) => orLost(() => store.putEvents(request)),
+    setRedaction: (request) => orLost(() => store.setRedaction(request)),
+    setRejected: (request) => orLost(() => store.setRejected(request)),
+    invalidateEvents: (...named) => orLost(() => store.invalidateEvents(...named)),
+    purgeRoom: (...named) => orLost(() => store.purgeRoom(...named)),
+    purgeHomeserver: (homeserver) => orLost(() => store.purgeHomeserver(homeserver)),
+    declareWriters: (...named) => orLost(() => store.declareWriters(...named)),
+    renewWriterLease: (...lease) => orLost(() => store.renewWriterLease(...lease)),
+    releaseWriterLease: (...lease) => orLost(() => store.releaseWriterLease(...lease)),
+    async *subscribe(request) {
+      const frames = store.subscribe(request)[Symbol.asyncIterator]();
+      try {
+        for (;;) {
+          const { done, value } = await orLost(() => frames.next());
+          if (done === true) return;
+          yield value;
+        }
+      } finally {
+        await frames.return?.();
+      }
+    },
+  };
+}
+
+async function orLost<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (failure) {
+    if (failure instanceof CacheError && failure.kind === "exhausted") throw new SidecarLost(failure.message);
+    throw failure;
+  }
+}
+
+function seen({ eventId, frame, state, internalMetadata }: StoredEvent, { view }: ReadRequest): SeenEvent {
+  const { redaction } = state;
+  const redactedBody = redaction?.redactedBody && text(redaction.redactedBody);
+  return {
+    eventId,
+    roomId: roomOf(frame),
+    roomVersion: frameRoomVersion(frame),
+    body: bodyIn(view, redaction !== undefined, text(frameBody(frame)), redactedBody),
+    rejection: state.rejected ? state.rejectedReason : undefined,
+    redactedBy: redaction?.redactedBy,
+    redactedBody: view === "original" ? redactedBody : undefined,
+    internalMetadata,
+  };
+}
+
+function bodyIn(
+  view: RedactionView,
+  isRedacted: boolean,
+  body: string,
+  redactedBody: string | undefined,
+): string {
+  if (view === "original" || !isRedacted) return body;
+  return redactedBody ?? "a redacted event that nobody could redact";
+}
+
+/** The room ID is the second field of a frame; each field here is shorter than 128 bytes. */
+function roomOf({ bytes, start }: StoredEvent["frame"]): string {
+  const roomAt = start + 2 + bytes[start + 1]!;
+  return bytes.toString("utf8", roomAt + 2, roomAt + 2 + bytes[roomAt + 1]!);
+}
+
+function text(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("utf8");
+}

@@ -1,0 +1,52 @@
+import type { EventId, Position, RedactionView, RoomId } from "../../../src/core/types.js";
+import type { Database } from "./database.js";
+import { type Fact, isSame, type SeenEvent, seenAs } from "./event-facts.js";
+
+/** A call that made a change known, or should have. */
+export interface Announcement {
+  /** What it named: events by ID, a room, or, with neither, all of the homeserver. */
+  readonly eventIds?: readonly EventId[];
+  readonly roomId?: RoomId;
+  /** The one fact that changed; otherwise all may have. */
+  readonly fact?: Fact;
+  /** The newest commit that it makes known. */
+  readonly commit: number;
+  /** Its place in the log, once it was acknowledged. */
+  position?: Position;
+  /** From when on it counts even if it was never made: two leases after the commit of a declared writer. */
+  readonly dueMs?: number;
+}
+
+/**
+ * Why a reader must not be served what it saw, if it must not: each fact must be
+ * one that the database has had since the newest of the announcements that name
+ * the event.
+ */
+export function staleness(
+  database: Database,
+  announcements: readonly Announcement[],
+  seen: SeenEvent,
+  view: RedactionView,
+): string | undefined {
+  const eventId = seen.eventId as EventId;
+  const since = <F extends Fact>(fact: F) => {
+    const binding = announcements.filter((one) => names(one, seen) && (one.fact ?? fact) === fact);
+    return database.since(eventId, fact, Math.max(0, ...binding.map(({ commit }) => commit)));
+  };
+  const redactions = since("redaction");
+  const rejections = since("rejection");
+  for (const row of since("row")) {
+    for (const redaction of redactions) {
+      for (const rejection of rejections) {
+        if (isSame(seenAs(eventId, { row, redaction, rejection }, view), seen)) return undefined;
+      }
+    }
+  }
+  const newest = JSON.stringify(database.read(eventId));
+  return `outdated: ${JSON.stringify(seen)} in the ${view} view, while the database says ${newest}`;
+}
+
+function names({ eventIds, roomId }: Announcement, seen: SeenEvent): boolean {
+  if (eventIds !== undefined) return eventIds.includes(seen.eventId as EventId);
+  return roomId === undefined || roomId === seen.roomId;
+}

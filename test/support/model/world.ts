@@ -1,0 +1,113 @@
+import { HOMESERVER_IDLE_MS } from "../../../src/core/limits.js";
+import type { EventId, Homeserver, RoomId, Writer } from "../../../src/core/types.js";
+import { ALPHA, BETA, eventId, homeserver, LEASE_MS, roomId, writer } from "../store-harness.js";
+import { NO_FACTS, UNKNOWN_VERSION } from "./event-facts.js";
+import { Follower } from "./follower.js";
+import { Home } from "./home.js";
+import type { Host } from "./host.js";
+import { LeaseWriter } from "./lease-writer.js";
+import { type Stage, unlessLost } from "./stage.js";
+
+export const EVENTS: readonly EventId[] = ["$a", "$b", "$c", "$d"].map(eventId);
+export const ROOMS: readonly RoomId[] = ["!one:alpha.example", "!two:alpha.example"].map(roomId);
+const WRITERS: readonly Writer[] = ["persister-1", "persister-2"].map(writer);
+
+export interface WorldOptions {
+  /** Whether the first homeserver names its writers. */
+  readonly isLeased: boolean;
+}
+
+/** Two homeservers that share events, with their workers, on one sidecar. */
+export class World {
+  readonly host: Host;
+  readonly stage: Stage;
+  readonly homes: readonly Home[];
+  readonly leaseWriters: readonly LeaseWriter[];
+  readonly followers: readonly Follower[];
+  #acts: Promise<void>[] = [];
+  #strangers = 0;
+  #failure: { readonly cause: unknown } | undefined;
+
+  constructor(host: Host, stage: Stage, { isLeased }: WorldOptions) {
+    this.host = host;
+    this.stage = stage;
+    const surroundings = { sidecar: () => host.sidecar, nowMs: () => host.nowMs(), leaseMs: LEASE_MS };
+    const home = (name: Homeserver, writers: readonly Writer[]) => new Home(name, writers, surroundings);
+    this.homes = [home(ALPHA, isLeased ? WRITERS : []), home(BETA, [])];
+    this.leaseWriters = this.homes[0]!.writers.map((name) => new LeaseWriter(this.homes[0]!, name));
+    this.followers = this.homes.flatMap((one) => [new Follower(one), new Follower(one)]);
+    for (const one of this.homes) fillDatabase(one);
+  }
+
+  /** Begins something that goes on while others act. */
+  begin(act: Promise<void>): Promise<void> {
+    const ended = act.catch((cause: unknown) => {
+      this.#failure ??= { cause };
+    });
+    this.#acts.push(ended);
+    return ended;
+  }
+
+  /** Fails if anything that was begun has failed, or the sidecar holds too much. */
+  check(): void {
+    if (this.#failure !== undefined) throw this.#failure.cause;
+    this.host.checkBounds();
+  }
+
+  /** Starts another sidecar; the workers notice when they call. */
+  async restart(): Promise<void> {
+    for (const follower of this.followers) follower.hangUp();
+    await this.host.restart();
+  }
+
+  /** A homeserver that nobody knows yet takes a place, if there is one. */
+  async stranger(): Promise<void> {
+    this.#strangers += 1;
+    const request = { eventIds: [], view: "redacted", minPosition: undefined } as const;
+    const name = homeserver(`stranger-${this.#strangers}`);
+    await unlessLost(this.host.sidecar.getEvents({ ...request, homeserver: name }));
+  }
+
+  /** Waits until all that was begun has ended. */
+  async ended(): Promise<void> {
+    for (let act = this.#acts.pop(); act !== undefined; act = this.#acts.pop()) await act;
+  }
+
+  /**
+   * Ends it all: what was begun has not failed, every follower gets to the end of
+   * the log, and nothing is left in memory when everything was purged.
+   */
+  async close(): Promise<void> {
+    try {
+      this.check();
+      this.host.checkHistory();
+      // Strangers must give way.
+      if (this.#strangers > 0) this.host.advance(HOMESERVER_IDLE_MS);
+      for (const follower of this.followers) {
+        await follower.catchUp(() => this.host.tick());
+        follower.hangUp();
+      }
+      for (const { name } of this.homes) await this.host.sidecar.purgeHomeserver(name);
+      this.host.sweep();
+      this.host.checkEmpty();
+    } finally {
+      await this.host.close();
+    }
+  }
+}
+
+/** One event alike on both homeservers, one unlike, one in the other room that nobody can redact, and one yet to come. */
+function fillDatabase(home: Home): void {
+  const [alike, unlike, elsewhere] = EVENTS;
+  const facts = (room: RoomId, text: string, version = "10") => ({
+    ...NO_FACTS,
+    row: home.newRow(room, version, text),
+  });
+  home.database.commit(
+    new Map([
+      [alike!, facts(ROOMS[0]!, "alike")],
+      [unlike!, facts(ROOMS[0]!, home.name)],
+      [elsewhere!, facts(ROOMS[1]!, "alike", UNKNOWN_VERSION)],
+    ]),
+  );
+}

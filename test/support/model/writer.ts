@@ -1,0 +1,36 @@
+import { makeChange, type Plan } from "./changes.js";
+import type { Home } from "./home.js";
+import { SidecarLost, type Stage } from "./stage.js";
+
+export interface WritePlan {
+  readonly plan: Plan;
+  /** Whether its call carries the position that it had before its transaction. */
+  readonly carriesPosition: boolean;
+  /** How often its call takes effect, after the first time as a repetition. */
+  readonly calls: number;
+}
+
+/** A writer without a lease: it calls after its commit, until its call is OK. */
+export async function write(
+  home: Home,
+  { plan, carriesPosition, calls }: WritePlan,
+  stage: Stage,
+): Promise<void> {
+  const asOf = carriesPosition ? await home.position() : undefined;
+  const change = makeChange(home, plan);
+  await stage.turn(`${home.name}: a writer commits ${plan.kind}`);
+  change.commit();
+  for (let made = 0, lost = 0; made < calls && lost < PATIENCE; ) {
+    await stage.turn(`${home.name}: a writer's ${plan.kind} arrives`);
+    try {
+      await change.announce(asOf);
+      made += 1;
+    } catch (failure) {
+      if (!(failure instanceof SidecarLost)) throw failure;
+      lost += 1;
+    }
+  }
+}
+
+/** A writer whose calls were lost so often is not heard of again. */
+const PATIENCE = 5;
