@@ -21,7 +21,18 @@ export async function startSidecar(
 ): Promise<Sidecar> {
   const main = new URL("../../dist/main.js", import.meta.url).pathname;
   const nodeFlags = process.env["BENCH_NODE_FLAGS"]?.split(" ") ?? [];
-  const command = [...prefix, node, ...nodeFlags, main, "serve", "--listen", "127.0.0.1:0", "--http", "off", ...flags];
+  const command = [
+    ...prefix,
+    node,
+    ...nodeFlags,
+    main,
+    "serve",
+    "--listen",
+    "127.0.0.1:0",
+    "--http",
+    "off",
+    ...flags,
+  ];
   const child = spawn(command[0]!, command.slice(1), { stdio: ["ignore", "ignore", "pipe"] });
   const address = await listeningAddress(child);
   const clients: EventCacheServiceClient[] = [];

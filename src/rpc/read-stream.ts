@@ -52,7 +52,6 @@ class ReadStream {
   readonly #writer: StreamWriter<Message>;
   readonly #accepted: Accepted[] = [];
   readonly #requestIds = new Set<bigint>();
-  #failure: CacheError | undefined;
   #isHalfClosed = false;
   #wake: () => void = () => {};
 
@@ -75,7 +74,6 @@ class ReadStream {
     gone.addEventListener("abort", wake, { once: true });
     try {
       while (!gone.aborted) {
-        if (this.#failure !== undefined) throw this.#failure;
         const next = this.#accepted.shift();
         if (next !== undefined) await this.#answer(next);
         else if (this.#isHalfClosed) return;
@@ -89,14 +87,13 @@ class ReadStream {
   }
 
   #accept(decoded: Decoded<wire.GetEventsStreamRequest>): void {
-    if (this.#failure !== undefined || this.#writer.gone.aborted) return;
+    if (this.#writer.gone.aborted) return;
     if (this.#context.drain.started) return;
     if (!decoded.ok) {
-      this.#failure = decoded.error;
+      this.#writer.fail(decoded.error);
     } else if (this.#requestIds.has(decoded.message.requestId)) {
-      this.#failure = new CacheError("invalidArgument", "request_id is still in flight", {
-        violations: [{ field: "request_id", description: "is still in flight" }],
-      });
+      const violations = [{ field: "request_id", description: "is still in flight" }];
+      this.#writer.fail(new CacheError("invalidArgument", "request_id is still in flight", { violations }));
     } else {
       const request = decoded.message;
       const ticket = this.#context.inFlight.admitMessage();

@@ -1,4 +1,5 @@
 import type { ServerDuplexStream, ServerWritableStream } from "@grpc/grpc-js";
+import type { CacheError } from "../core/errors.js";
 import type { RpcLog } from "./rpc-log.js";
 import { toCacheError, toStatus } from "./status.js";
 
@@ -43,9 +44,15 @@ export class StreamWriter<Message> {
       await work;
       this.#call.end();
     } catch (error) {
-      const failure = toCacheError(error, this.#log);
-      if (!this.#gone.signal.aborted) this.#call.emit("error", toStatus(failure));
+      this.fail(toCacheError(error, this.#log));
     }
+  }
+
+  /** Ends the call with a failure, whatever its work still does. */
+  fail(failure: CacheError): void {
+    if (this.#gone.signal.aborted) return;
+    this.#call.emit("error", toStatus(failure));
+    this.#leave();
   }
 
   #leave(): void {
