@@ -21,8 +21,9 @@ export interface RangeOwner {
  * is dead space in its page. Once more than an eighth is dead, every allocation
  * moves a few live ranges out of the emptiest page, and an empty page is used again.
  *
- * A page that became empty is written to again only in a later turn of the event
- * loop: who got a range by a lookup may read it until his turn ends.
+ * A freed range is overwritten with zeros, since what was purged must be gone, and
+ * a page that became empty is used again, only in a later turn of the event loop:
+ * who got a range by a lookup may read it until his turn ends.
  */
 export class FrameSlab {
   readonly #pages = new Set<Page>();
@@ -32,6 +33,9 @@ export class FrameSlab {
   /** The page that is being emptied, and how far. */
   #victim: Page | undefined;
   #victimNext = 0;
+  /** Freed in this turn. */
+  #freed: SlabRange[] = [];
+  #isRecycleDue = false;
   /** Empty since this turn, and empty for longer. */
   #resting: Page[] = [];
   #free: Page[] = [];
@@ -61,12 +65,18 @@ export class FrameSlab {
     const { frame } = owner;
     if (frame === undefined) return;
     owner.frame = undefined;
-    const size = frame.end - frame.start;
     // A page full of dead ranges must not keep their owners in memory.
     frame.page.owners[frame.place] = undefined;
-    frame.page.liveBytes -= size;
-    this.#liveBytes -= size;
+    this.#release(frame);
     if (frame.page.liveBytes === 0 && frame.page !== this.#open) this.#retire(frame.page);
+  }
+
+  #release(range: SlabRange): void {
+    const size = range.end - range.start;
+    range.page.liveBytes -= size;
+    this.#liveBytes -= size;
+    this.#freed.push(range);
+    this.#recycleLater();
   }
 
   #append(owner: RangeOwner, size: number): SlabRange {
@@ -74,7 +84,7 @@ export class FrameSlab {
     if (page === undefined || page.usedBytes + size > page.bytes.length) {
       if (page !== undefined && page.liveBytes === 0) this.#retire(page);
       page = this.#free.pop() ?? {
-        bytes: Buffer.allocUnsafeSlow(PAGE_BYTES),
+        bytes: Buffer.alloc(PAGE_BYTES),
         owners: [],
         usedBytes: 0,
         liveBytes: 0,
@@ -107,8 +117,7 @@ export class FrameSlab {
       const size = from.end - from.start;
       const to = this.#append(owner, size);
       from.bytes.copy(to.bytes, to.start, from.start, from.end);
-      victim.liveBytes -= size;
-      this.#liveBytes -= size;
+      this.#release(from);
       budget -= size;
       if (victim.liveBytes === 0) this.#retire(victim);
     }
@@ -131,11 +140,20 @@ export class FrameSlab {
     this.#usedBytes -= page.usedBytes;
     page.usedBytes = 0;
     page.owners = [];
-    if (this.#resting.length === 0) this.#defer(() => this.#recycle());
     this.#resting.push(page);
+    this.#recycleLater();
+  }
+
+  #recycleLater(): void {
+    if (this.#isRecycleDue) return;
+    this.#isRecycleDue = true;
+    this.#defer(() => this.#recycle());
   }
 
   #recycle(): void {
+    this.#isRecycleDue = false;
+    for (const { bytes, start, end } of this.#freed) bytes.fill(0, start, end);
+    this.#freed = [];
     // A few are kept for the next pages to be opened; the rest go back to the system.
     for (const page of this.#resting) if (this.#free.length < FREE_PAGES_MAX) this.#free.push(page);
     this.#resting = [];

@@ -15,6 +15,8 @@ export interface HomeserverDeps {
   readonly newEpoch: () => Epoch;
   readonly newLeaseToken: () => LeaseToken;
   readonly leaseDurationMs: number;
+  /** A log that held nothing is about to hold a change: it needs its share of the log budget. */
+  readonly onLogStarts: (log: InvalidationLog) => void;
   /** Runs `wake` soon, in a turn of the event loop of its own. */
   readonly defer: (wake: () => void) => void;
   /** Takes metadata that no read can reach any more, to be swept. */
@@ -30,16 +32,17 @@ export class HomeserverState {
   readonly hub: SubscriberHub;
   readonly counters: Counters = newCounters();
   metadata = new HomeserverMetadata();
+  /** When it last had a call or a subscriber. */
   lastCallMs: number;
   readonly #deps: HomeserverDeps;
   #suspended = false;
 
-  constructor(name: Homeserver, logBytesMax: number, nowMs: number, deps: HomeserverDeps) {
+  constructor(name: Homeserver, nowMs: number, deps: HomeserverDeps) {
     this.name = name;
     this.#deps = deps;
     this.lastCallMs = nowMs;
     this.log = new InvalidationLog(deps.newEpoch(), {
-      bytesMax: logBytesMax,
+      bytesMax: 0,
       eventIdsMax: LOG_EVENT_IDS_MAX,
     });
     this.leases = new WriterLeases(deps.leaseDurationMs, deps.newLeaseToken, {
@@ -51,6 +54,9 @@ export class HomeserverState {
       counters: this.counters,
       defer: deps.defer,
       settle: () => this.settle(deps.clock()),
+      onClose: () => {
+        this.lastCallMs = deps.clock();
+      },
     });
     this.#announceEpoch("started");
   }
@@ -76,6 +82,7 @@ export class HomeserverState {
 
   /** Appends to the log and tells the subscribers. */
   announce(change: Change): Position {
+    if (this.log.size.changes === 0) this.#deps.onLogStarts(this.log);
     const position = this.log.append(change);
     this.counters.changes[change.kind] += 1;
     this.hub.wake();

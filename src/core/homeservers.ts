@@ -1,13 +1,14 @@
 import { CacheError } from "./errors.js";
 import { type HomeserverDeps, HomeserverState } from "./homeserver-state.js";
+import type { InvalidationLog } from "./invalidation-log.js";
 import { HOMESERVER_IDLE_MS } from "./limits.js";
 import type { Homeserver } from "./types.js";
 
 export interface HomeserversOptions {
   readonly homeserversMax: number;
-  /** The log budget: every homeserver has an equal share of it. */
+  /** The log budget: every homeserver whose log holds changes has an equal share of it. */
   readonly logBytesMax: number;
-  readonly deps: HomeserverDeps;
+  readonly deps: Omit<HomeserverDeps, "onLogStarts">;
 }
 
 /** The homeservers that are known, bounded in number: one that is idle makes room for a new one. */
@@ -40,9 +41,9 @@ export class Homeservers {
 
   #create(name: Homeserver, nowMs: number): HomeserverState {
     if (this.#states.size >= this.#options.homeserversMax) this.#makeRoom(nowMs);
-    const state = new HomeserverState(name, 0, nowMs, this.#options.deps);
+    const onLogStarts = (log: InvalidationLog) => this.#shareLogs(log);
+    const state = new HomeserverState(name, nowMs, { ...this.#options.deps, onLogStarts });
     this.#states.set(name, state);
-    this.#shareLogs();
     return state;
   }
 
@@ -63,12 +64,13 @@ export class Homeservers {
     state.dropMetadata();
     this.#states.delete(state.name);
     this.#options.deps.log.homeserverForgotten(state.name);
-    this.#shareLogs();
   }
 
-  #shareLogs(): void {
-    const share = Math.floor(this.#options.logBytesMax / Math.max(1, this.#states.size));
-    for (const state of this.#states.values()) state.log.setBytesMax(share);
+  /** A name that only reads takes nothing from the others. */
+  #shareLogs(starting: InvalidationLog): void {
+    const logs = [starting];
+    for (const { log } of this.#states.values()) if (log.size.changes > 0) logs.push(log);
+    for (const log of logs) log.setBytesMax(Math.floor(this.#options.logBytesMax / logs.length));
   }
 }
 

@@ -51,6 +51,10 @@ export const MEMORY_BUDGET_BYTES_DEFAULT = 256 * MIB;
 export const EVENTS_SHARE_EIGHTHS = 5;
 export const METADATA_SHARE_EIGHTHS = 2;
 export const LOG_SHARE_EIGHTHS = 1;
+/** Shares of the heap, in sixteenths: an event and an entry cost about the same there. */
+export const EVENTS_HEAP_SHARE_SIXTEENTHS = 7;
+export const METADATA_HEAP_SHARE_SIXTEENTHS = 7;
+export const LOG_HEAP_SHARE_SIXTEENTHS = 2;
 /** The part of the heap limit that entries may be counted to use; the rest is for work and garbage. */
 export const HEAP_SHARE = 0.6;
 /** Entries of one cache: a Map ends at 16.7 million, and grows by doubling. */
@@ -84,5 +88,7 @@ export const LEASE_DURATION_MS_DEFAULT = 5000;
 export const PROGRESS_INTERVAL_MS = 1000;
 /** The longest slice of background work: other calls wait no longer for it. */
 export const SWEEP_SLICE_MS = 2;
+/** The longest slice of redacting for a put; one body of the largest size may take longer. */
+export const REDACT_SLICE_MS = 2;
 /** Passes of the sweep start this far apart; two of them are well within the minute promised. */
 export const SWEEP_INTERVAL_MS = 20_000;

@@ -26,7 +26,7 @@ export interface Room {
 
 /** One homeserver's metadata: its rooms, and its entries by event ID, at most one each. */
 export class HomeserverMetadata {
-  readonly rooms = new Map<RoomId, Room>();
+  readonly rooms = new IncrementalMap<RoomId, Room>();
   readonly entries = new IncrementalMap<EventId, MetadataEntry>();
 }
 

@@ -1,9 +1,8 @@
 import type { MakeBoundedCache } from "./bounded-cache.js";
 import { EventCache } from "./event-cache.js";
-import { frameBody, frameRoomVersion } from "./event-frame.js";
+import { completeRedaction, isUnredactable, stateOf } from "./event-state.js";
 import type { HomeserverState } from "./homeserver-state.js";
 import { type HomeserverMetadata, MetadataCache, type MetadataEntry } from "./metadata-cache.js";
-import { redactEvent } from "./redaction.js";
 import type {
   PutRequest,
   PutResult,
@@ -21,7 +20,6 @@ import type {
   Position,
   PutOutcome,
   ReadResult,
-  Redaction,
   RoomId,
   StoredEvent,
 } from "./types.js";
@@ -83,6 +81,7 @@ export class SplitCache {
     return { position, events: eventIds.map((eventId) => this.#lookUp(homeserver, eventId, request, nowMs)) };
   }
 
+  /** A redaction without a redacted body is one that could not be made: see redact-ahead.ts. */
   putEvents(homeserver: HomeserverState, request: PutRequest, nowMs: number): PutResult {
     const outcomes = new Map<EventId, PutOutcome>();
     // From the end, since of an ID given twice the last event counts.
@@ -107,11 +106,7 @@ export class SplitCache {
       state: (entry) => ({
         rejected: entry.state.rejected,
         rejectedReason: entry.state.rejectedReason,
-        redaction: complete(
-          redaction,
-          frameBody(entry.variant.frame!),
-          frameRoomVersion(entry.variant.frame!),
-        ),
+        redaction: completeRedaction(redaction, entry.variant.frame!),
       }),
     });
   }
@@ -221,26 +216,6 @@ export class SplitCache {
   }
 }
 
-/** Most events by far: one object for all of them. */
-const PLAIN_STATE: EventState = Object.freeze({ rejected: false, rejectedReason: "", redaction: undefined });
-
-function stateOf(event: NewEvent): EventState {
-  if (!event.rejected && event.redaction === undefined) return PLAIN_STATE;
-  const redaction = event.redaction && complete(event.redaction, event.body, event.roomVersion);
-  return { rejected: event.rejected, rejectedReason: event.rejectedReason, redaction };
-}
-
-/** A redaction with memory of its own and, if it can be had, the redacted body. */
-function complete(redaction: Redaction, body: Uint8Array, roomVersion: string): Redaction {
-  const given = redaction.redactedBody;
-  const redactedBody = given === undefined ? redactEvent(body, roomVersion) : copyOf(given);
-  return { redactedBy: redaction.redactedBy, redactedBody };
-}
-
-function isUnredactable({ redaction }: EventState): boolean {
-  return redaction !== undefined && redaction.redactedBody === undefined;
-}
-
 /** Positions of two epochs are never compared: one of another epoch is one that this cache has not reached. */
 function isBehind(position: Position, minPosition: Position | undefined): boolean {
   if (minPosition === undefined) return false;
@@ -250,12 +225,6 @@ function isBehind(position: Position, minPosition: Position | undefined): boolea
 function commonRoom(entries: readonly (MetadataEntry | undefined)[]): RoomId | undefined {
   const roomId = entries[0]?.room.roomId;
   return entries.every((entry) => entry?.room.roomId === roomId) ? roomId : undefined;
-}
-
-function copyOf(bytes: Uint8Array): Buffer {
-  const copy = Buffer.allocUnsafeSlow(bytes.byteLength);
-  copy.set(bytes);
-  return copy;
 }
 
 function latin1(bytes: Uint8Array): string {

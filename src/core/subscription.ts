@@ -9,6 +9,8 @@ export interface SubscriberHubDeps {
   readonly defer: (wake: () => void) => void;
   /** Judges the writer leases: a frame must not vouch for more than a read would. */
   readonly settle: () => void;
+  /** A subscription has ended. */
+  readonly onClose: () => void;
 }
 
 /**
@@ -20,17 +22,19 @@ export class SubscriberHub {
   readonly #counters: Counters;
   readonly #defer: (wake: () => void) => void;
   readonly #settle: () => void;
+  readonly #onClose: () => void;
   /** Subscribers that have read everything and wait for more. */
   #waiting = new Set<() => void>();
   #wakePending = false;
   #ticks = 0;
   #count = 0;
 
-  constructor({ log, counters, defer, settle }: SubscriberHubDeps) {
+  constructor({ log, counters, defer, settle, onClose }: SubscriberHubDeps) {
     this.#log = log;
     this.#counters = counters;
     this.#defer = defer;
     this.#settle = settle;
+    this.#onClose = onClose;
   }
 
   get count(): number {
@@ -67,8 +71,10 @@ export class SubscriberHub {
         : this.#reset(start, refused);
     let open = true;
     const close = (): void => {
-      if (open) this.#count -= 1;
+      if (!open) return;
       open = false;
+      this.#count -= 1;
+      this.#onClose();
     };
     // A consumer that never asks for a frame must not stay registered either.
     signal.addEventListener("abort", close, { once: true });

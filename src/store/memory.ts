@@ -4,10 +4,13 @@ import { Homeservers } from "../core/homeservers.js";
 import {
   CACHE_ENTRIES_MAX,
   EPOCH_BYTES,
+  EVENTS_HEAP_SHARE_SIXTEENTHS,
   EVENTS_SHARE_EIGHTHS,
   HOMESERVERS_MAX,
   LEASE_DURATION_MS_DEFAULT,
+  LOG_HEAP_SHARE_SIXTEENTHS,
   LOG_SHARE_EIGHTHS,
+  METADATA_HEAP_SHARE_SIXTEENTHS,
   METADATA_SHARE_EIGHTHS,
   METADATA_TTL_MS_DEFAULT,
   PROGRESS_INTERVAL_MS,
@@ -15,6 +18,7 @@ import {
   SWEEP_INTERVAL_MS,
   SWEEP_SLICE_MS,
 } from "../core/limits.js";
+import { redactAhead } from "../core/redact-ahead.js";
 import { SplitCache } from "../core/split-cache.js";
 import type { EventStore, StoreStats, SubscribeRequest } from "../core/store.js";
 import type { StoreLog } from "../core/store-log.js";
@@ -57,19 +61,19 @@ class MemoryStore implements EventStore {
 
   constructor(options: MemoryStoreOptions) {
     const share = (eighths: number): number => Math.floor((options.memoryBytes * eighths) / 8);
-    const heapShare = (eighths: number): number => Math.floor((options.heapBytesMax * eighths) / 8);
+    const heapShare = (sixteenths: number): number => Math.floor((options.heapBytesMax * sixteenths) / 16);
     this.#clock = options.clock;
     this.#leaseDurationMs = options.leaseDurationMs ?? LEASE_DURATION_MS_DEFAULT;
     this.#subscribersMax = options.subscribersMax ?? SUBSCRIBERS_MAX;
     this.#heapBytesMax = options.heapBytesMax;
     // All of a log lies in the heap.
-    this.#logBytesMax = Math.min(share(LOG_SHARE_EIGHTHS), heapShare(LOG_SHARE_EIGHTHS));
+    this.#logBytesMax = Math.min(share(LOG_SHARE_EIGHTHS), heapShare(LOG_HEAP_SHARE_SIXTEENTHS));
     this.#cache = new SplitCache({
       makeCache: (bounds, onEvict) => new ShardedLru(bounds, onEvict),
       eventBytesMax: share(EVENTS_SHARE_EIGHTHS),
       metadataBytesMax: share(METADATA_SHARE_EIGHTHS),
-      eventHeapBytesMax: heapShare(EVENTS_SHARE_EIGHTHS),
-      metadataHeapBytesMax: heapShare(METADATA_SHARE_EIGHTHS),
+      eventHeapBytesMax: heapShare(EVENTS_HEAP_SHARE_SIXTEENTHS),
+      metadataHeapBytesMax: heapShare(METADATA_HEAP_SHARE_SIXTEENTHS),
       entriesMax: CACHE_ENTRIES_MAX,
       metadataTtlMs: options.metadataTtlMs ?? METADATA_TTL_MS_DEFAULT,
       defer,
@@ -101,8 +105,13 @@ class MemoryStore implements EventStore {
   }
 
   async putEvents(request: Parameters<EventStore["putEvents"]>[0]) {
+    const events = await redactAhead(request.events, { clock: this.#clock, defer });
     const now = this.#clock();
-    return this.#cache.putEvents(this.#homeservers.enter(request.homeserver, now), request, now);
+    return this.#cache.putEvents(
+      this.#homeservers.enter(request.homeserver, now),
+      { ...request, events },
+      now,
+    );
   }
 
   async setRedaction(request: Parameters<EventStore["setRedaction"]>[0]) {

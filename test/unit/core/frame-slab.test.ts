@@ -145,13 +145,36 @@ describe("FrameSlab", () => {
     const first = checked.allocate(PAGE_BYTES / 2);
     const { bytes } = first.frame!;
     checked.free(0);
-    expect(checked.turns.pending).toBe(0);
+    checked.turns.next();
     expect(checked.allocate(PAGE_BYTES / 2).frame).toMatchObject({ start: PAGE_BYTES / 2, end: PAGE_BYTES });
     checked.free(0);
     expect(checked.allocate(1).frame!.bytes).not.toBe(bytes);
     expect(checked.turns.pending).toBe(1);
     checked.turns.next();
     expect(checked.slab.pageBytes).toBe(2 * PAGE_BYTES);
+  });
+
+  it("overwrites what was freed or moved once the turn has ended, and nothing else", () => {
+    const checked = checkedSlab();
+    const sizes = Array.from({ length: 3 * 1024 }, () => KIB);
+    const pages = new Set(sizes.map((size) => checked.allocate(size).frame!.bytes));
+    const freed = [];
+    for (let n = 0; n < 2000; n++) {
+      const { owner, fill } = checked.live[0]!;
+      const { bytes, start, end } = owner.frame!;
+      checked.free(0);
+      freed.push({ bytes, start, end, fill });
+    }
+    expect(freed.every((range) => holds(range, KIB, range.fill))).toBe(true);
+    // Compaction moves live ranges, and leaves nothing of them behind.
+    for (let n = 0; n < 1000; n++) checked.allocate(16);
+    checked.turns.next();
+    checked.check();
+    const liveBytes = checked.live.reduce((sum, { size, fill }) => sum + (fill === 0 ? 0 : size), 0);
+    const all = new Set([...pages, ...checked.live.map(({ owner }) => owner.frame!.bytes)]);
+    let written = 0;
+    for (const bytes of all) for (const byte of bytes) if (byte !== 0) written += 1;
+    expect(written).toBe(liveBytes);
   });
 
   it("takes nothing back from an owner that has nothing", () => {

@@ -15,7 +15,8 @@ function newState() {
   let epochs = 0;
   let tokens = 0;
   let nowMs = 0;
-  const state = new HomeserverState(ALPHA, 10_000, 7, {
+  const state = new HomeserverState(ALPHA, 7, {
+    onLogStarts: (log) => log.setBytesMax(10_000),
     clock: () => nowMs,
     newEpoch: () => `e${++epochs}` as Epoch,
     newLeaseToken: () => token(`t${++tokens}`),
@@ -50,7 +51,7 @@ describe("HomeserverState", () => {
       logChanges: 0,
       logEventIds: 0,
       logBytes: 0,
-      logBytesMax: 10_000,
+      logBytesMax: 0,
     });
   });
 

@@ -7,7 +7,9 @@ import { ALPHA, BETA, eventId, homeserver, token, writer } from "../../support/s
 
 const GAMMA = homeserver("gamma.example");
 
-function newHomeservers(homeserversMax = 2, logBytesMax = 1000) {
+const PURGED = { kind: "homeserverPurged" } as const;
+
+function newHomeservers(homeserversMax = 2, logBytesMax = 1000, clock = () => 0) {
   const forgotten: string[] = [];
   const discarded: HomeserverMetadata[] = [];
   let count = 0;
@@ -15,7 +17,7 @@ function newHomeservers(homeserversMax = 2, logBytesMax = 1000) {
     homeserversMax,
     logBytesMax,
     deps: {
-      clock: () => 0,
+      clock,
       newEpoch: () => `e${++count}` as Epoch,
       newLeaseToken: () => token(`t${++count}`),
       leaseDurationMs: 5000,
@@ -51,19 +53,32 @@ describe("Homeservers", () => {
     expect(homeservers.enter(ALPHA, 5000).suspended).toBe(true);
   });
 
-  it("gives every homeserver an equal share of the log budget, also when others come and go", () => {
-    const { homeservers, shares } = newHomeservers(3);
-    homeservers.enter(ALPHA, 0);
-    expect(shares()).toEqual([1000]);
-    homeservers.enter(BETA, 5);
-    expect(shares()).toEqual([500, 500]);
-    homeservers.enter(GAMMA, 5);
-    expect(shares()).toEqual([333, 333, 333]);
-    homeservers.enter(GAMMA, 5);
-    homeservers.forgetEmpty(HOMESERVER_IDLE_MS + 4);
-    expect(shares()).toEqual([500, 500]);
-    homeservers.forgetEmpty(HOMESERVER_IDLE_MS + 5);
-    expect(shares()).toEqual([]);
+  it("shares the log budget among the homeservers whose logs hold changes", () => {
+    const { homeservers, shares } = newHomeservers(3, 3000);
+    homeservers.enter(ALPHA, 0).announce(PURGED);
+    expect(shares()).toEqual([3000]);
+    homeservers.enter(BETA, 0).announce(PURGED);
+    expect(shares()).toEqual([1500, 1500]);
+    homeservers.enter(BETA, 0).announce(PURGED);
+    expect(shares()).toEqual([1500, 1500]);
+    // One that only reads takes nothing from the others.
+    homeservers.enter(GAMMA, 0);
+    expect(shares()).toEqual([1500, 1500, 0]);
+    homeservers.enter(GAMMA, 0).announce(PURGED);
+    expect(shares()).toEqual([1000, 1000, 1000]);
+  });
+
+  it("counts a homeserver as idle from the end of its last subscription", async () => {
+    let nowMs = 0;
+    const { homeservers, forgotten } = newHomeservers(2, 1000, () => nowMs);
+    const abort = new AbortController();
+    await homeservers.enter(ALPHA, 0).hub.open(undefined, abort.signal).next();
+    nowMs = 2 * HOMESERVER_IDLE_MS;
+    abort.abort();
+    homeservers.forgetEmpty(nowMs + HOMESERVER_IDLE_MS - 1);
+    expect(forgotten).toEqual([]);
+    homeservers.forgetEmpty(nowMs + HOMESERVER_IDLE_MS);
+    expect(forgotten).toEqual([ALPHA]);
   });
 
   it("keeps thousands of logs together inside their budget", () => {
@@ -91,7 +106,6 @@ describe("Homeservers", () => {
       }),
     );
     expect([...homeservers.all()].map(({ name }) => name)).toEqual([ALPHA, BETA]);
-    expect(homeservers.enter(ALPHA, HOMESERVER_IDLE_MS - 1).log.size.bytesMax).toBe(500);
   });
 
   it("forgets the one that is idle longest to make room, entries and all", () => {

@@ -37,7 +37,7 @@ describe("MetadataCache", () => {
     expect(entry("$a").variant.references).toBe(1);
     expect(metadata.stats()).toEqual(before);
     putBoth(caches, owner, "$a", { roomId: OTHER_ROOM });
-    expect([...owner.rooms.keys()]).toEqual([OTHER_ROOM]);
+    expect([...owner.rooms.values()].map(({ roomId }) => roomId)).toEqual([OTHER_ROOM]);
     expect(owner.entries.size).toBe(1);
     expect(events.stats().entries).toBe(1);
     metadata.drop(entry("$a"));
@@ -112,7 +112,7 @@ describe("MetadataCache", () => {
     putBoth(caches, owner, "$a");
     putBoth(caches, owner, "$b", { roomId: OTHER_ROOM });
     expect(owner.entries.size).toBe(1);
-    expect([...owner.rooms.keys()]).toEqual([OTHER_ROOM]);
+    expect([...owner.rooms.values()].map(({ roomId }) => roomId)).toEqual([OTHER_ROOM]);
     expect(caches.events.stats().entries).toBe(1);
     expect(caches.metadata.stats()).toMatchObject({ entries: 1, evictions: 1 });
   });

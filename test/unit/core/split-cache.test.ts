@@ -24,7 +24,8 @@ function newCache(options: Partial<SplitCacheOptions> = {}) {
   });
   let epochs = 0;
   const newHomeserver = (name: Homeserver) =>
-    new HomeserverState(name, 100_000, 0, {
+    new HomeserverState(name, 0, {
+      onLogStarts: (log) => log.setBytesMax(100_000),
       clock: () => 0,
       newEpoch: () => `${name} ${++epochs}` as Epoch,
       newLeaseToken: () => token("t"),

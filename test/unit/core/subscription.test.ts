@@ -12,7 +12,13 @@ function newHub(bounds: { bytesMax?: number } = {}, settle: (log: InvalidationLo
   const turns = laterTurns();
   const counters = newCounters();
   const log = new InvalidationLog(EPOCH, { bytesMax: 1e6, eventIdsMax: 1e6, ...bounds });
-  const hub = new SubscriberHub({ log, counters, defer: turns.defer, settle: () => settle(log) });
+  const hub = new SubscriberHub({
+    log,
+    counters,
+    defer: turns.defer,
+    settle: () => settle(log),
+    onClose: () => {},
+  });
   return {
     hub,
     log,
