@@ -23,7 +23,7 @@ USER 65532:65532
 # The cache's port and that of probes and metrics. Both listen on loopback unless
 # SPLITCACHE_LISTEN and SPLITCACHE_HTTP say otherwise.
 EXPOSE 50051 9464
-# Asks at SPLITCACHE_ADDRESS, by default 127.0.0.1:50051.
+# Asks at SPLITCACHE_ADDRESS, else at the first of SPLITCACHE_LISTEN, else at 127.0.0.1:50051.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
   CMD ["/nodejs/bin/node", "/app/dist/main.js", "health"]
 # The heap may take half of the container's memory; bodies lie outside of it.

@@ -17,7 +17,7 @@ const EXIT_USAGE = 2;
 const EXIT_SIGNAL = 128;
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 /** Garbage may make the heap this much larger than what lives in it; by default V8 lets it double and more. */
-const HEAP_GROWING_PERCENT = 20;
+const HEAP_GROWING_PERCENT = 15;
 
 const stopRequested = abortOnSignal();
 const program = new Command("splitcache")

@@ -46,7 +46,8 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   const clock = () => performance.now();
   const registry = deps.registry ?? new Registry();
   const heapBytesMax = Math.floor(HEAP_SHARE * deps.heapLimitBytes);
-  const store = createMemoryStore({ ...config, heapBytesMax, clock, randomBytes, log: storeLogTo(log) });
+  const storeLog = storeLogTo(log, config.homeserversMax);
+  const store = createMemoryStore({ ...config, heapBytesMax, clock, randomBytes, log: storeLog });
   const rpc = createGrpcServer({
     store,
     log,
@@ -81,7 +82,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   }
 
   try {
-    await listeners.open("grpc", config.listen, grpcListenersOf(rpc.server));
+    await listeners.open("grpc", config.listen, grpcListenersOf(rpc.server, config));
     await listeners.open("health", config.healthListen, probes.make);
     await listeners.open("http", config.http === "off" ? [] : [config.http], () => http);
   } catch (failure) {

@@ -3,12 +3,14 @@ import { NAME_BYTES_MAX } from "../core/limits.js";
 import { CliError } from "./cli-error.js";
 import type { CliIo } from "./cli-io.js";
 import { type Connection, connect } from "./connection.js";
+import { DEFAULT_ADDRESS_HELP, defaultAddress } from "./default-address.js";
 import { describeFailure } from "./describe-failure.js";
 import { parseDurationMs } from "./duration.js";
 import { EXIT_CODES_HELP, ExitCode } from "./exit-code.js";
 import { terminalText } from "./terminal-text.js";
 
-export const DEFAULT_ADDRESS = "127.0.0.1:50051";
+/** Not SPLITCACHE_HOMESERVER: with that `serve` would serve no other homeserver. */
+const HOMESERVER_VARIABLE = "SPLITCACHE_CLIENT_HOMESERVER";
 
 /** What a command prints: for people, or one JSON object a line. */
 export type OutputFormat = "table" | "json";
@@ -29,10 +31,7 @@ export interface OutputFlags {
 /** Adds `--address`. */
 export function addAddressOption(command: Command): Command {
   const where = "the sidecar: host:port or unix:path";
-  return command.option(
-    "--address <address>",
-    `${where} (env: SPLITCACHE_ADDRESS, default: ${DEFAULT_ADDRESS})`,
-  );
+  return command.option("--address <address>", `${where} (${DEFAULT_ADDRESS_HELP})`);
 }
 
 /** Adds `--address` and `--timeout`. */
@@ -46,7 +45,7 @@ export function addConnectionOptions(command: Command): Command {
 
 /** Adds `--homeserver`. */
 export function addHomeserverOption(command: Command): Command {
-  return command.option("-H, --homeserver <name>", "the homeserver to act for (env: SPLITCACHE_HOMESERVER)");
+  return command.option("-H, --homeserver <name>", `the homeserver to act for (env: ${HOMESERVER_VARIABLE})`);
 }
 
 /** Adds `--output`. */
@@ -64,11 +63,11 @@ export function addExamples(command: Command, examples: readonly string[]): Comm
 
 /** The homeserver of the flags or the environment. */
 export function homeserverOf(flags: HomeserverFlags, io: CliIo): string {
-  const name = flags.homeserver ?? io.env["SPLITCACHE_HOMESERVER"] ?? "";
+  const name = flags.homeserver ?? io.env[HOMESERVER_VARIABLE] ?? "";
   if (name === "" || Buffer.byteLength(name) > NAME_BYTES_MAX) {
     throw new CliError(
       ExitCode.usage,
-      `name the homeserver with --homeserver or SPLITCACHE_HOMESERVER, 1 to ${NAME_BYTES_MAX} bytes`,
+      `name the homeserver with --homeserver or ${HOMESERVER_VARIABLE}, 1 to ${NAME_BYTES_MAX} bytes`,
     );
   }
   return name;
@@ -76,7 +75,7 @@ export function homeserverOf(flags: HomeserverFlags, io: CliIo): string {
 
 /** The address of the flags or the environment. */
 export function addressOf(flags: ConnectionFlags, io: CliIo): string {
-  return flags.address ?? io.env["SPLITCACHE_ADDRESS"] ?? DEFAULT_ADDRESS;
+  return flags.address ?? defaultAddress(io.env);
 }
 
 /** Runs a command over a connection that is closed at its end; see `runCommand`. */

@@ -1,4 +1,5 @@
 import { isMap, isScalar, isSeq, LineCounter, parseDocument, type YAMLMap } from "yaml";
+import { listItems } from "./list-items.js";
 import { type ConfigOption, configOptions, fileKeyOf, variableOf } from "./options.js";
 
 /** One option as one source gives it: still text, with the place that a mistake is reported for. */
@@ -35,7 +36,13 @@ export interface GivenFlags {
 
 const PREFIX = "SPLITCACHE_";
 /** Variables of this program that are not options of `serve`. */
-const OTHER_VARIABLES: ReadonlySet<string> = new Set(["SPLITCACHE_CONFIG", "SPLITCACHE_ADDRESS"]);
+const OTHER_VARIABLES: ReadonlySet<string> = new Set([
+  "SPLITCACHE_CONFIG",
+  "SPLITCACHE_ADDRESS",
+  "SPLITCACHE_CLIENT_HOMESERVER",
+]);
+/** What Kubernetes gives to every pod beside a Service called splitcache. */
+const SERVICE_LINK = /^SPLITCACHE_(SERVICE_HOST|(SERVICE_)?PORT(_.*)?)$/;
 
 /** What stands for options that no source gives. */
 export function defaultSettings(memory: string): Settings {
@@ -67,7 +74,7 @@ export function environmentSettings(environment: Readonly<Record<string, string 
   const settings: Setting[] = [];
   const mistakes: Mistake[] = [];
   for (const [place, text = ""] of Object.entries(environment)) {
-    if (!place.startsWith(PREFIX) || OTHER_VARIABLES.has(place) || text === "") continue;
+    if (!place.startsWith(PREFIX) || isForeign(place) || text === "") continue;
     const option = configOptions.find((option) => variableOf(option) === place);
     if (option === undefined) {
       mistakes.push({
@@ -77,12 +84,16 @@ export function environmentSettings(environment: Readonly<Record<string, string 
     } else {
       settings.push({
         option,
-        texts: option.several ? text.split(",").map((item) => item.trim()) : [text],
+        texts: option.several ? listItems(text) : [text],
         place,
       });
     }
   }
   return { settings, mistakes };
+}
+
+function isForeign(variable: string): boolean {
+  return OTHER_VARIABLES.has(variable) || SERVICE_LINK.test(variable);
 }
 
 /** Reads a YAML file: a map from keys to values, or to lists of values. */

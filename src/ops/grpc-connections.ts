@@ -1,10 +1,25 @@
 import { createServer, type Server } from "node:net";
 import { type Server as GrpcServer, ServerCredentials } from "@grpc/grpc-js";
 
-/** Makes servers whose connections speak gRPC; where they listen is the caller's to say. */
-export function grpcListenersOf(grpc: GrpcServer): () => Server {
+/** The capacities of calls, of which each may come over a connection of its own. */
+export interface CallCapacities {
+  readonly subscribersMax: number;
+  readonly readStreamsMax: number;
+  readonly callsInFlightMax: number;
+}
+
+/**
+ * Makes servers whose connections speak gRPC; where they listen is the caller's
+ * to say. Each takes as many connections as calls can be admitted, and some more.
+ */
+export function grpcListenersOf(grpc: GrpcServer, capacities: CallCapacities): () => Server {
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
-  return () => createServer({ noDelay: true }, (socket) => injector.injectConnection(socket));
+  const { subscribersMax, readStreamsMax, callsInFlightMax } = capacities;
+  return () => {
+    const server = createServer({ noDelay: true }, (socket) => injector.injectConnection(socket));
+    server.maxConnections = subscribersMax + readStreamsMax + callsInFlightMax + SPARE_CONNECTIONS;
+    return server;
+  };
 }
 
 /**
@@ -28,3 +43,6 @@ export async function shutDownGrpc(
   clearTimeout(timer);
   return inTime;
 }
+
+/** For health probes, reflection and clients that are between two calls. */
+const SPARE_CONNECTIONS = 840;

@@ -1,6 +1,7 @@
 import { type DestinationStream, destination, pino, stdTimeFunctions } from "pino";
 import type { StoreLog } from "../core/store-log.js";
 import type { RpcLog } from "../rpc/rpc-log.js";
+import { LineLimit } from "./line-limit.js";
 
 /** Named values of a log line; never the content of an event. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -39,23 +40,41 @@ export function createLog({ level, to }: LogOptions): Log {
   };
 }
 
-/** Tells operators what happens in a store. */
-export function storeLogTo(log: Log): StoreLog {
+/**
+ * Tells operators what happens in a store: of one homeserver at most 20 lines in
+ * 10 seconds, then how many were left out; lapsed leases always. `keysMax` is how
+ * many homeservers are told apart at once.
+ */
+export function storeLogTo(log: Log, keysMax: number): StoreLog {
+  const limit = new LineLimit({
+    linesMax: STORE_LINES_MAX,
+    windowMs: STORE_LINES_WINDOW_MS,
+    keysMax,
+    onLeftOut: (homeserver, leftOut) => {
+      log.warn("a homeserver's log lines were left out: too many in a short time", { homeserver, leftOut });
+    },
+  });
   return {
     epochStarted: (homeserver, epoch, reason) => {
+      if (!limit.admits(homeserver)) return;
       log.info("a homeserver's log starts afresh", { homeserver, epoch, reason });
     },
+    // Never left out: an operator needs its token, and a lease can lapse only once in its duration.
     leaseLapsed: (homeserver, writer, leaseToken) => {
       const message = "a writer's lease lapsed: the homeserver is suspended until it is renewed or released";
       log.warn(message, { homeserver, writer, leaseToken });
     },
     leaseReplaced: (homeserver, writer) => {
+      if (!limit.admits(homeserver)) return;
       log.warn("a new process took over the name of a live writer", { homeserver, writer });
     },
     homeserverForgotten: (homeserver) => {
+      if (!limit.admits(homeserver)) return;
       log.info("an idle homeserver is forgotten", { homeserver });
     },
   };
 }
 
 const STDERR = 2;
+const STORE_LINES_MAX = 20;
+const STORE_LINES_WINDOW_MS = 10_000;

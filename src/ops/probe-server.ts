@@ -4,10 +4,20 @@ import { createAdminHttp } from "./admin-http.js";
 import type { Health } from "./health.js";
 import { switchProtocol } from "./protocol-switch.js";
 
-/** Probes are few and short; whoever opens more connections is no probe. */
-const CONNECTIONS_MAX = 256;
-const CONNECTION_IDLE_MS = 30_000;
+/**
+ * Whoever can reach this port may send to it, so all that it can be made to hold
+ * is small: probes are few and short, and ask for one service by its name.
+ */
+const CONNECTIONS_MAX = 64;
 const PROBE_TIMEOUT_MS = 5000;
+const GRPC_OPTIONS = {
+  "grpc.max_concurrent_streams": 8,
+  "grpc.max_receive_message_length": 4096,
+  "grpc.max_connection_idle_ms": 30_000,
+  // A watch whose client does not read keeps its connection from being idle.
+  "grpc.max_connection_age_ms": 5 * 60_000,
+  "grpc.max_connection_age_grace_ms": PROBE_TIMEOUT_MS,
+};
 
 /** Servers for probes from outside. */
 export interface ProbeServers {
@@ -18,7 +28,7 @@ export interface ProbeServers {
 }
 
 export function createProbeServers(health: Health): ProbeServers {
-  const grpc = new GrpcServer({ "grpc.max_connection_idle_ms": CONNECTION_IDLE_MS });
+  const grpc = new GrpcServer(GRPC_OPTIONS);
   health.addTo(grpc);
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
   const http = createAdminHttp({ isReady: () => health.ready });

@@ -1,5 +1,4 @@
 import { formatListenAddress, type ListenAddress } from "../config/address.js";
-import { formatBytes } from "../config/values.js";
 import { EVENTS_SHARE_EIGHTHS, LOG_SHARE_EIGHTHS, METADATA_SHARE_EIGHTHS } from "../core/limits.js";
 import { isLocal } from "./listeners.js";
 import type { Log } from "./log.js";
@@ -45,10 +44,13 @@ export function reportStart(log: Log, report: StartReport): void {
       http: formatListenAddress(httpAddress),
     });
   }
-  // Metadata and logs lie in the heap.
-  const inHeapBytes = share(METADATA_SHARE_EIGHTHS + LOG_SHARE_EIGHTHS);
+  const inHeapBytes = share(SMALL_EVENTS_HEAP_EIGHTHS);
   if (inHeapBytes > heapBytesMax) {
-    const message = `the heap is too small for the memory budget, of which ${formatBytes(inHeapBytes)} lie in it: entries are evicted earlier; raise it by node --max-old-space-size`;
+    const message =
+      "with small events the memory budget cannot be used up: the heap fills first, and entries are evicted earlier; raise its limit by node --max-old-space-size";
     log.warn(message, { inHeapBytes, heapBytesMax });
   }
 }
+
+/** About what lies in the heap of a full budget where bodies have 1 KiB or so: keys, metadata and logs. */
+const SMALL_EVENTS_HEAP_EIGHTHS = 5;

@@ -11,7 +11,7 @@ describe("the splitcache program as a client", () => {
   beforeAll(async () => {
     program = await buildProgram();
     server = await startTestServer();
-    env = { SPLITCACHE_ADDRESS: server.address, SPLITCACHE_HOMESERVER: "example.org" };
+    env = { SPLITCACHE_ADDRESS: server.address, SPLITCACHE_CLIENT_HOMESERVER: "example.org" };
   });
 
   afterAll(async () => {

@@ -26,7 +26,7 @@ describe("the client commands", () => {
 
   /** Runs a command as an operator would whose environment names the sidecar. */
   function run(args: string[], options: CliRunOptions = {}) {
-    const env = { SPLITCACHE_ADDRESS: server.address, SPLITCACHE_HOMESERVER: "example.org" };
+    const env = { SPLITCACHE_ADDRESS: server.address, SPLITCACHE_CLIENT_HOMESERVER: "example.org" };
     return runCli(args, { env, ...options });
   }
 
@@ -245,6 +245,11 @@ describe("the client commands", () => {
       expect(await run(["wait"])).toEqual({ code: 0, stdout: "", stderr: "" });
     });
 
+    it("find the sidecar where its own environment lets it listen", async () => {
+      const env = { SPLITCACHE_LISTEN: `${server.address},unix:/run/splitcache/s` };
+      expect(await run(["health"], { env })).toMatchObject({ code: 0, stdout: "SERVING\n" });
+    });
+
     it("exit with 4 where nothing answers", async () => {
       expect((await run(["health", "--address", "127.0.0.1:1"])).code).toBe(4);
       const { code, stderr } = await run(["wait", "--address", "127.0.0.1:1", "--timeout", "300ms"]);
@@ -267,7 +272,7 @@ describe("the client commands", () => {
       [["get", "--timeout", "soon"], /Expected a duration/],
       [["get", "--address", "nonsense"], /expected host:port or unix:path/],
       [["redact", "$one"], /required option '--by/],
-      [["get", "-H", ""], /name the homeserver with --homeserver or SPLITCACHE_HOMESERVER/],
+      [["get", "-H", ""], /name the homeserver with --homeserver or SPLITCACHE_CLIENT_HOMESERVER/],
       [["put", "/nowhere.jsonl"], /ENOENT/],
       [["put", "--as-of", "7"], /Expected a position/],
       [["watch", "--count", "0"], /Expected a positive number/],
@@ -276,6 +281,11 @@ describe("the client commands", () => {
       expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
       expect(stderr).toMatch(message);
       expect(stderr).not.toMatch(/^ +at /m);
+    });
+
+    it("include no homeserver, though the sidecar's own environment names those that it serves", async () => {
+      const env = { SPLITCACHE_ADDRESS: server.address, SPLITCACHE_HOMESERVER: "example.org" };
+      expect((await run(["get", "$one"], { env })).code).toBe(2);
     });
 
     it("say who does not answer, and exit with 4", async () => {

@@ -1,5 +1,7 @@
 import { once } from "node:events";
 import { mkdtemp, rm, stat } from "node:fs/promises";
+import { connect as connectHttp2 } from "node:http2";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, type ClientDuplexStream, credentials, type MethodDefinition, status } from "@grpc/grpc-js";
@@ -20,8 +22,10 @@ import { startTestServer, type TestServer } from "../support/start-server.js";
 const SERVICE = "splitcache.v1.EventCacheService";
 const servers: TestServer[] = [];
 const clients: Client[] = [];
+const sockets: Socket[] = [];
 
 afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy();
   for (const client of clients.splice(0)) client.close();
   await Promise.all(servers.splice(0).map((server) => server.stop()));
 });
@@ -120,6 +124,36 @@ describe("the health listener", () => {
     const client = new EventCacheServiceClient(healthAddress, credentials.createInsecure());
     clients.push(client);
     await expect(getEvents(client, "h", [])).rejects.toMatchObject({ code: status.UNIMPLEMENTED });
+  });
+});
+
+describe("whoever reaches the health listener", () => {
+  it("opens few connections", async () => {
+    const { healthAddress } = await start();
+    const port = Number(healthAddress.split(":")[1]);
+    const open = () => {
+      const socket = connect(port, "127.0.0.1").resume();
+      sockets.push(socket);
+      return socket;
+    };
+    for (let count = 0; count < 64; count++) await once(open(), "connect");
+    await once(open(), "close");
+    // Each is cut in time, as it says nothing; the one too many, at once.
+    expect(sockets.filter(({ closed }) => closed)).toHaveLength(1);
+  });
+
+  it("opens few streams on each", async () => {
+    const { healthAddress } = await start();
+    const session = connectHttp2(`http://${healthAddress}`);
+    const [settings] = await once(session, "remoteSettings");
+    session.destroy();
+    expect(settings).toMatchObject({ maxConcurrentStreams: 8 });
+  });
+
+  it("sends only small requests", async () => {
+    const { healthAddress } = await start();
+    const check = checkHealth(healthAddress, "x".repeat(5000));
+    await expect(check).rejects.toMatchObject({ code: status.RESOURCE_EXHAUSTED });
   });
 });
 

@@ -50,7 +50,7 @@ describe("a recorded trace", () => {
 
   const sharedDir = sharedDataDir();
   it.skipIf(sharedDir === undefined)(
-    "is served as it is stored from beginning to end (the full corpus)",
+    "is served as it is stored from beginning to end (needs SPLITCACHE_DATA or ../shared/data)",
     async () => {
       const report = await replay(sharedDir ?? "", "--redacted-bodies", "made");
       expect(report).toMatchObject({ mismatches: 0, missesLost: 0, truncated: 0, roomsPurged: 12 });

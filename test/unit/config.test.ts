@@ -118,8 +118,29 @@ describe("sources", () => {
   });
 
   it("count an empty variable as not set, and leave the variables of client commands alone", () => {
-    const environment = { SPLITCACHE_MEMORY: "", SPLITCACHE_ADDRESS: "unix:/s", SPLITCACHE_CONFIG: "c.yaml" };
+    const environment = {
+      SPLITCACHE_MEMORY: "",
+      SPLITCACHE_ADDRESS: "unix:/s",
+      SPLITCACHE_CLIENT_HOMESERVER: "hs.example",
+      SPLITCACHE_CONFIG: "c.yaml",
+    };
     expect(configOf({ environment })).toEqual(configOf({}));
+  });
+
+  it("pass over what Kubernetes sets beside a Service called splitcache", () => {
+    const environment = {
+      SPLITCACHE_SERVICE_HOST: "10.0.0.1",
+      SPLITCACHE_SERVICE_PORT: "50051",
+      SPLITCACHE_SERVICE_PORT_GRPC: "50051",
+      SPLITCACHE_PORT: "tcp://10.0.0.1:50051",
+      SPLITCACHE_PORT_50051_TCP: "tcp://10.0.0.1:50051",
+      SPLITCACHE_PORT_50051_TCP_PROTO: "tcp",
+      SPLITCACHE_PORT_50051_TCP_PORT: "50051",
+      SPLITCACHE_PORT_50051_TCP_ADDR: "10.0.0.1",
+    };
+    expect(configOf({ environment })).toEqual(configOf({}));
+    expect(mistakesOf({ environment: { SPLITCACHE_PORTS: "1" } })).toHaveLength(1);
+    expect(mistakesOf({ environment: { SPLITCACHE_SERVICE: "1" } })).toHaveLength(1);
   });
 
   it("take an empty file as no settings", () => {

@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Epoch, Homeserver, LeaseToken, Writer } from "../../../src/core/types.js";
 import { createLog, storeLogTo } from "../../../src/ops/log.js";
 import { reportStart } from "../../../src/ops/start-report.js";
@@ -28,7 +28,7 @@ it("writes nothing below its level", () => {
 
 it("names the writer whose lease lapsed, and the token that releases it", () => {
   const { log, lines } = logTo("info");
-  const storeLog = storeLogTo(log);
+  const storeLog = storeLogTo(log, 10);
   storeLog.leaseLapsed("hs" as Homeserver, "persister-1" as Writer, "ab12" as LeaseToken);
   storeLog.leaseReplaced("hs" as Homeserver, "persister-2" as Writer);
   storeLog.epochStarted("hs" as Homeserver, "00ff" as Epoch, "suspended");
@@ -39,6 +39,36 @@ it("names the writer whose lease lapsed, and the token that releases it", () => 
     { level: "info", homeserver: "hs", epoch: "00ff", reason: "suspended" },
     { level: "info", homeserver: "hs" },
   ]);
+});
+
+describe("a homeserver that causes lines in a loop", () => {
+  const HS = "hs" as Homeserver;
+
+  beforeEach(() => vi.useFakeTimers());
+  afterEach(() => vi.useRealTimers());
+
+  it("fills 20 lines in 10 seconds, and one that says how many were left out", () => {
+    const { log, lines } = logTo("info");
+    const storeLog = storeLogTo(log, 10);
+    for (let call = 0; call < 100; call++) {
+      storeLog.leaseReplaced(HS, "w" as Writer);
+      storeLog.epochStarted(HS, "00" as Epoch, "suspended");
+      storeLog.epochStarted(HS, "01" as Epoch, "resumed");
+    }
+    storeLog.homeserverForgotten(HS);
+    expect(lines).toHaveLength(20);
+    vi.advanceTimersByTime(10_000);
+    expect(lines.slice(20)).toMatchObject([{ level: "warn", homeserver: "hs", leftOut: 281 }]);
+  });
+
+  it("hides neither the lines of others nor the token of a lapsed lease", () => {
+    const { log, lines } = logTo("info");
+    const storeLog = storeLogTo(log, 10);
+    for (let call = 0; call < 100; call++) storeLog.leaseReplaced(HS, "w" as Writer);
+    storeLog.homeserverForgotten("other" as Homeserver);
+    storeLog.leaseLapsed(HS, "w" as Writer, "ab12" as LeaseToken);
+    expect(lines.slice(20)).toMatchObject([{ homeserver: "other" }, { leaseToken: "ab12" }]);
+  });
 });
 
 const MIB = 2 ** 20;
@@ -68,10 +98,12 @@ it("reports the budget and its split at the start", () => {
   ]);
 });
 
-it("warns at the start of a heap that cannot hold its part of the budget", () => {
+it("warns at the start of a heap that is full of small events before the budget is", () => {
   const { log, lines } = logTo("warn");
-  reportStart(log, { ...REPORT, heapBytesMax: 95 * MIB });
-  expect(lines).toMatchObject([{ level: "warn", inHeapBytes: 96 * MIB, heapBytesMax: 95 * MIB }]);
+  reportStart(log, { ...REPORT, heapBytesMax: 160 * MIB });
+  expect(lines).toEqual([]);
+  reportStart(log, { ...REPORT, heapBytesMax: 159 * MIB });
+  expect(lines).toMatchObject([{ level: "warn", inHeapBytes: 160 * MIB, heapBytesMax: 159 * MIB }]);
 });
 
 it("warns at the start of each listener that others can reach, probes aside", () => {

@@ -124,9 +124,12 @@ describe("TraceDatabase after a whole trace", () => {
   });
 
   const dir = sharedDataDir();
-  it.skipIf(dir === undefined)("ends as the full recording did", async () => {
-    await expectRecordedEnd(dir ?? "");
-  });
+  it.skipIf(dir === undefined)(
+    "ends as the full recording did (needs SPLITCACHE_DATA or ../shared/data)",
+    async () => {
+      await expectRecordedEnd(dir ?? "");
+    },
+  );
 
   async function expectRecordedEnd(dir: string) {
     const corpus = await readCorpus(join(dir, "events.jsonl.gz"));
