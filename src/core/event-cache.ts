@@ -49,9 +49,10 @@ export class EventCache {
 
   /** Returns the variant that holds exactly this event, stored now if it was not, with one more reference. */
   acquire(event: NewEvent): Variant {
+    const size = frameBytes(event);
     let variant = this.#firstVariants.get(event.eventId);
-    while (variant !== undefined && !frameHolds(variant.frame!, event)) variant = variant.next;
-    if (variant === undefined) return this.#insert(event);
+    while (variant !== undefined && !holds(variant, event, size)) variant = variant.next;
+    if (variant === undefined) return this.#insert(event, size);
     variant.references += 1;
     this.#recency.touch(variant);
     return variant;
@@ -74,8 +75,7 @@ export class EventCache {
     return { ...this.#recency.stats(), pageBytes: this.#slab.pageBytes };
   }
 
-  #insert(event: NewEvent): Variant {
-    const size = frameBytes(event);
+  #insert(event: NewEvent, size: number): Variant {
     const cost = variantCost(event.eventId, size);
     const variant: Variant = {
       hash: hashOf(event.eventId),
@@ -112,6 +112,11 @@ export class EventCache {
 
 /** The variant, its range and place in its page's list, its places in the index and in the order of use. */
 const VARIANT_HEAP_BYTES = 136 + 80 + MAP_SLOT_BYTES + CACHE_SLOT_BYTES;
+
+/** Whether a variant is the event; of many variants, most differ in size alone. */
+function holds({ frame }: Variant, event: NewEvent, size: number): boolean {
+  return frame !== undefined && frame.end - frame.start === size && frameHolds(frame, event);
+}
 
 function variantCost(eventId: EventId, size: number): Cost {
   const heapBytes = VARIANT_HEAP_BYTES + stringBytes(eventId);

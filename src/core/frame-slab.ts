@@ -177,7 +177,9 @@ const DEAD_SHARE_MAX = 1 / 8;
 const WORTH_MOVING_SHARE = 15 / 16;
 /** Keeps up with freeing even if the emptiest page is seven eighths full. */
 const MOVED_PER_ALLOCATED = 8;
-const FREE_PAGES_MAX = 2;
+const FREE_PAGES_MAX = 1;
+/** What the slab takes besides its ranges: pages that are being filled, are being emptied, or wait. */
+export const SLAB_RESERVE_BYTES = 3 * PAGE_BYTES;
 
 /** What a range takes of pages, with the dead space that is tolerated and the end of a page where nothing fits. */
 export function slabCost(size: number): number {

@@ -20,8 +20,8 @@ export const CACHE_SLOT_BYTES = MAP_SLOT_BYTES + 64;
 
 /**
  * What bytes counted in the heap make the process larger by: garbage lies between
- * them until the collector has run, which it does when the heap has grown by a
- * fifth (main.ts), and its pages are never quite full.
+ * them until the collector has run, which it does when the heap has grown by
+ * some 15 % (main.ts), and its pages are never quite full.
  */
 export function residentBytes(heapBytes: number): number {
   return Math.ceil(heapBytes * 1.25);

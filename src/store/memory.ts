@@ -1,4 +1,5 @@
 import { CacheError } from "../core/errors.js";
+import { SLAB_RESERVE_BYTES } from "../core/frame-slab.js";
 import type { HomeserverState } from "../core/homeserver-state.js";
 import { Homeservers } from "../core/homeservers.js";
 import {
@@ -70,7 +71,7 @@ class MemoryStore implements EventStore {
     this.#logBytesMax = Math.min(share(LOG_SHARE_EIGHTHS), heapShare(LOG_HEAP_SHARE_SIXTEENTHS));
     this.#cache = new SplitCache({
       makeCache: (bounds, onEvict) => new ShardedLru(bounds, onEvict),
-      eventBytesMax: share(EVENTS_SHARE_EIGHTHS),
+      eventBytesMax: share(EVENTS_SHARE_EIGHTHS) - SLAB_RESERVE_BYTES,
       metadataBytesMax: share(METADATA_SHARE_EIGHTHS),
       eventHeapBytesMax: heapShare(EVENTS_HEAP_SHARE_SIXTEENTHS),
       metadataHeapBytesMax: heapShare(METADATA_HEAP_SHARE_SIXTEENTHS),

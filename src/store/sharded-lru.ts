@@ -10,7 +10,7 @@ import type { CacheStats } from "../core/store.js";
  * Bytes are counted over all shards; to make room, shards give up their least
  * recently used item in turn. Items spread evenly, so what goes is among the
  * oldest of all: the set-associative cache of processors, with sets of
- * thousands. A small cache has one shard and is exact.
+ * thousands.
  */
 export class ShardedLru<T extends Bounded> implements BoundedCache<T> {
   readonly #shards: LRUCache<T, T>[];

@@ -134,9 +134,9 @@ describe("FrameSlab", () => {
     expect(checked.turns.pending).toBe(1);
     expect(checked.slab.pageBytes).toBe(40 * PAGE_BYTES);
     checked.turns.next();
-    expect(checked.slab.pageBytes).toBe(3 * PAGE_BYTES);
+    expect(checked.slab.pageBytes).toBe(2 * PAGE_BYTES);
     const again = checked.allocate(10);
-    expect(checked.slab.pageBytes).toBe(3 * PAGE_BYTES);
+    expect(checked.slab.pageBytes).toBe(2 * PAGE_BYTES);
     expect(pages.has(again.frame!.bytes)).toBe(true);
   });
 
