@@ -35,7 +35,7 @@ export const BATCH_BYTES_MAX = MIB;
 export const WRITERS_MAX = 100;
 /** An epoch: 128 random bits do not collide. */
 export const EPOCH_BYTES = 16;
-/** A lease token from a client: ours have 16 bytes; longer ones can only be foreign. */
+/** What is looked at of a lease token: ours have 16 bytes, so a longer one is foreign, whatever follows. */
 export const LEASE_TOKEN_BYTES_MAX = 64;
 /** Field violations named in one error, and the bytes of its details: clients refuse large trailers. */
 export const VIOLATIONS_MAX = 16;

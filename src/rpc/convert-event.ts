@@ -4,7 +4,7 @@ import {
   REJECTED_REASON_BYTES_MAX,
   ROOM_VERSION_BYTES_MAX,
 } from "../core/limits.js";
-import type { EventState, NewEvent, Redaction } from "../core/types.js";
+import type { NewEvent, Redaction } from "../core/types.js";
 import type * as wire from "../gen/splitcache/v1/event_cache_service.js";
 import { countProblem, requiredTextProblem, textProblem } from "./field-problems.js";
 import type { RequestCheck } from "./request-check.js";
@@ -16,7 +16,7 @@ export function fromCachedEvent(check: RequestCheck, path: string, event: wire.C
   const roomId = check.roomId(`${path}.room_id`, event.roomId);
   check.note(`${path}.room_version`, requiredTextProblem(roomVersion, ROOM_VERSION_BYTES_MAX));
   check.note(`${path}.body`, bodyProblem(body));
-  noteRejectedReason(check, `${path}.rejected_reason`, event);
+  check.note(`${path}.rejected_reason`, textProblem(event.rejectedReason, REJECTED_REASON_BYTES_MAX));
   check.note(
     `${path}.internal_metadata`,
     countProblem(internalMetadata.byteLength, INTERNAL_METADATA_BYTES_MAX, "bytes"),
@@ -41,19 +41,6 @@ export function fromRedaction(check: RequestCheck, path: string, redaction: wire
     redactedBy: check.eventId(`${path}.redacted_by`, redaction.redactedBy),
     redactedBody: redactedBody.byteLength === 0 ? undefined : redactedBody,
   };
-}
-
-/** Checks why an event is rejected: said only of one that is. */
-export function noteRejectedReason(
-  check: RequestCheck,
-  field: string,
-  { rejected, rejectedReason }: Pick<EventState, "rejected" | "rejectedReason">,
-): void {
-  const unexpected = !rejected && rejectedReason !== "";
-  check.note(
-    field,
-    unexpected ? "must be empty unless rejected" : textProblem(rejectedReason, REJECTED_REASON_BYTES_MAX),
-  );
 }
 
 function bodyProblem(body: Uint8Array): string | undefined {

@@ -1,4 +1,4 @@
-import { BATCH_MAX, NAME_BYTES_MAX, WRITERS_MAX } from "../core/limits.js";
+import { BATCH_MAX, NAME_BYTES_MAX, REJECTED_REASON_BYTES_MAX, WRITERS_MAX } from "../core/limits.js";
 import type { PutRequest, ReadRequest, SetRedactionRequest, SetRejectedRequest } from "../core/store.js";
 import type {
   EventId,
@@ -11,7 +11,7 @@ import type {
   Writer,
 } from "../core/types.js";
 import * as wire from "../gen/splitcache/v1/event_cache_service.js";
-import { fromCachedEvent, fromRedaction, noteRejectedReason } from "./convert-event.js";
+import { fromCachedEvent, fromRedaction } from "./convert-event.js";
 import { countProblem, textProblem } from "./field-problems.js";
 import type { RequestCheck } from "./request-check.js";
 
@@ -63,7 +63,7 @@ export function fromSetRedaction(
 }
 
 export function fromSetRejected(check: RequestCheck, request: wire.SetRejectedRequest): SetRejectedRequest {
-  noteRejectedReason(check, "rejected_reason", request);
+  check.note("rejected_reason", textProblem(request.rejectedReason, REJECTED_REASON_BYTES_MAX));
   return {
     homeserver: check.homeserver(request.homeserver),
     roomId: check.optionalRoomId("room_id", request.roomId),
@@ -136,7 +136,7 @@ export function fromWriterLease(
   return {
     homeserver: check.homeserver(request.homeserver),
     writer: check.writer("writer", request.writer),
-    token: check.leaseToken("lease_token", request.leaseToken),
+    token: check.leaseToken(request.leaseToken),
   };
 }
 

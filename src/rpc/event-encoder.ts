@@ -12,12 +12,6 @@ const REDACTED_BODY_TAG = 0x12;
 
 const REJECTED_FIELD_BYTES = 2;
 
-/** Whether an event can be shown under a view: a redacted one without a redacted body cannot as such. */
-export function isShowable(event: StoredEvent, view: RedactionView): boolean {
-  const { redaction } = event.state;
-  return view === "original" || redaction === undefined || redaction.redactedBody !== undefined;
-}
-
 /** The bytes of a showable event as a CachedEvent. */
 export function cachedEventBytes(event: StoredEvent, view: RedactionView): number {
   const { frame, state, internalMetadata } = event;

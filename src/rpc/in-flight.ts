@@ -1,4 +1,5 @@
-import { HOMESERVER_IDLE_MS, IN_FLIGHT_SHARE_OF_ONE } from "../core/limits.js";
+import { IN_FLIGHT_SHARE_OF_ONE, REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from "../core/limits.js";
+import { ActiveHomeservers } from "./active-homeservers.js";
 
 /** How much may be in flight at once. */
 export interface InFlightLimits {
@@ -18,16 +19,14 @@ export interface InFlightUsage {
  */
 export class InFlight {
   readonly #limits: InFlightLimits;
-  readonly #clock: () => number;
+  readonly #active: ActiveHomeservers;
   readonly #total = { calls: 0, bytes: 0 };
   readonly #byHomeserver = new Map<string, { calls: number; bytes: number }>();
-  #lastHomeserver: string | undefined;
-  #severalUntil = Number.NEGATIVE_INFINITY;
 
   /** `clock` is a monotonic clock in milliseconds. */
   constructor(limits: InFlightLimits, clock: () => number) {
     this.#limits = limits;
-    this.#clock = clock;
+    this.#active = new ActiveHomeservers(clock);
   }
 
   usage(): InFlightUsage {
@@ -56,10 +55,13 @@ export class InFlight {
 
   /** Counts what was taken before as a homeserver's, or returns false if that is above its share. */
   attribute(homeserver: string, calls: number, bytes: number): boolean {
-    const share = this.#noteActive(homeserver) ? IN_FLIGHT_SHARE_OF_ONE : 1;
     const own = this.#byHomeserver.get(homeserver) ?? { calls: 0, bytes: 0 };
-    if (own.calls + calls > this.#limits.callsInFlightMax * share) return false;
-    if (own.bytes + bytes > this.#limits.bytesInFlightMax * share) return false;
+    if (this.#active.note(homeserver)) {
+      const { callsInFlightMax, bytesInFlightMax } = this.#limits;
+      const callsMax = Math.max(1, callsInFlightMax * IN_FLIGHT_SHARE_OF_ONE);
+      const bytesMax = Math.max(SHARE_BYTES_MIN, bytesInFlightMax * IN_FLIGHT_SHARE_OF_ONE);
+      if (own.calls + calls > callsMax || own.bytes + bytes > bytesMax) return false;
+    }
     own.calls += calls;
     own.bytes += bytes;
     this.#byHomeserver.set(homeserver, own);
@@ -75,17 +77,10 @@ export class InFlight {
     own.bytes -= bytes;
     if (own.calls === 0 && own.bytes === 0) this.#byHomeserver.delete(homeserver);
   }
-
-  /** Returns whether another homeserver was active as well, until it has been idle for long. */
-  #noteActive(homeserver: string): boolean {
-    const now = this.#clock();
-    if (this.#lastHomeserver !== undefined && this.#lastHomeserver !== homeserver) {
-      this.#severalUntil = now + HOMESERVER_IDLE_MS;
-    }
-    this.#lastHomeserver = homeserver;
-    return now < this.#severalUntil;
-  }
 }
+
+/** Every share has room for the largest call; a smaller one would refuse it for ever. */
+const SHARE_BYTES_MIN = REQUEST_BYTES_MAX + REPLY_BYTES_MAX;
 
 /** The part of one call, or of one message of a stream. */
 export class InFlightTicket {

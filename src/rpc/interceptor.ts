@@ -3,7 +3,7 @@ import type { CallLabels } from "./call-observer.js";
 import { ForeignCall } from "./foreign-call.js";
 import { ReadStreamCall } from "./read-stream-call.js";
 import { serviceDefinition } from "./service-definition.js";
-import { SubscriptionCall } from "./stream-call.js";
+import { SubscriptionCall } from "./subscription-call.js";
 import type { CallContext, TrackedCall } from "./tracked-call.js";
 import { UnaryCall } from "./unary-call.js";
 

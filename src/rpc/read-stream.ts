@@ -8,7 +8,7 @@ import type { InFlight, InFlightTicket } from "./in-flight.js";
 import type { Outgoing } from "./outgoing.js";
 import { draining, exhausted } from "./refusals.js";
 import { streamedReply } from "./reply-encoder.js";
-import { type AllowedHomeservers, checked } from "./request-check.js";
+import { type AllowedHomeservers, checked, homeserverProblem } from "./request-check.js";
 import type { RpcLog } from "./rpc-log.js";
 import { toCacheError, toRequestFailure } from "./status.js";
 import { StreamWriter } from "./stream-writer.js";
@@ -97,10 +97,21 @@ class ReadStream {
     } else {
       const request = decoded.message;
       const ticket = this.#context.inFlight.admitMessage();
-      const isAdmitted =
-        ticket.addBytes(decoded.byteLength) && ticket.assign(request.request?.homeserver ?? "");
+      const homeserver = request.request?.homeserver ?? "";
+      // A bad name is refused when it is its turn; here it would only count as one more homeserver.
+      const isNamed = homeserverProblem(homeserver, this.#context.allowedHomeservers) === undefined;
+      const isAdmitted = ticket.addBytes(decoded.byteLength) && (!isNamed || ticket.assign(homeserver));
       this.#requestIds.add(request.requestId);
-      this.#accepted.push({ request, ticket, refusal: isAdmitted ? undefined : tooManyBytes() });
+      this.#accepted.push(
+        isAdmitted
+          ? { request, ticket, refusal: undefined }
+          : // What is not counted is not kept either.
+            {
+              request: { requestId: request.requestId, request: undefined },
+              ticket,
+              refusal: tooManyBytes(),
+            },
+      );
     }
     this.#wake();
   }
@@ -128,10 +139,10 @@ class ReadStream {
     return streamedReply(requestId, read, await store.getEvents(read));
   }
 
-  #write(requestId: bigint, message: Message): Promise<void> {
-    // Before it leaves: the client may use the ID again as soon as it has the reply.
+  async #write(requestId: bigint, message: Message): Promise<void> {
+    await this.#writer.write(message);
+    // In the turn in which the last of it left: before a request that answers it can be read.
     this.#requestIds.delete(requestId);
-    return this.#writer.write(message);
   }
 
   #woken(): Promise<void> {

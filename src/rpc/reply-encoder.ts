@@ -1,8 +1,9 @@
 import { fieldBytes, writeFieldHead } from "../core/event-frame.js";
+import { isUnredactable } from "../core/event-state.js";
 import { EPOCH_BYTES, REPLY_BYTES_MAX } from "../core/limits.js";
 import type { ReadRequest } from "../core/store.js";
 import type { Position, ReadResult } from "../core/types.js";
-import { cachedEventBytes, isShowable, writeCachedEvent, writeTextField } from "./event-encoder.js";
+import { cachedEventBytes, writeCachedEvent, writeTextField } from "./event-encoder.js";
 import type { Outgoing } from "./outgoing.js";
 import { varint64Bytes, writeVarint64 } from "./varint.js";
 
@@ -74,7 +75,7 @@ function planReply(request: ReadRequest, result: ReadResult, bytesMax: number): 
   let byteLength = fieldBytes(positionBytes(position));
   for (let index = 0; index < events.length; index++) {
     const event = events[index];
-    if (event !== undefined && isShowable(event, view)) {
+    if (event !== undefined && (view === "original" || !isUnredactable(event.state))) {
       const size = cachedEventBytes(event, view);
       sizes[index] = size;
       byteLength += fieldBytes(size);

@@ -28,6 +28,13 @@ export function checked<Request>(
   return request;
 }
 
+/** What is wrong with the name of a request's homeserver, or undefined. */
+export function homeserverProblem(name: string, allowed: AllowedHomeservers): string | undefined {
+  const problem = requiredTextProblem(name, NAME_BYTES_MAX);
+  if (problem !== undefined || allowed?.has(name) !== false) return problem;
+  return "is not one of those that this server is configured for";
+}
+
 /**
  * Where the branded types are made. Each method returns the field's value in the
  * words of the core and notes what is wrong with it; a description never holds
@@ -57,11 +64,7 @@ export class RequestCheck {
   }
 
   homeserver(name: string): Homeserver {
-    const problem = requiredTextProblem(name, NAME_BYTES_MAX);
-    this.note("homeserver", problem);
-    if (problem === undefined && this.#allowed?.has(name) === false) {
-      this.note("homeserver", "is not one of those that this server is configured for");
-    }
+    this.note("homeserver", homeserverProblem(name, this.#allowed));
     return name as Homeserver;
   }
 
@@ -95,9 +98,9 @@ export class RequestCheck {
     return name as Writer;
   }
 
-  leaseToken(field: string, token: Buffer): LeaseToken {
-    this.note(field, countProblem(token.byteLength, LEASE_TOKEN_BYTES_MAX, "bytes"));
-    return token.toString("hex") as LeaseToken;
+  /** Any token is allowed: the store judges whose it is. A long one is no store's, nor is its beginning. */
+  leaseToken(token: Buffer): LeaseToken {
+    return token.toString("hex", 0, LEASE_TOKEN_BYTES_MAX) as LeaseToken;
   }
 
   position(field: string, position: wire.Position | undefined): Position {

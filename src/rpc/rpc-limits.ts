@@ -12,10 +12,16 @@ export const READ_AHEAD_MAX = 16;
  * it each reply costs a turn of the event loop, with it a client that does not read holds this and one reply.
  */
 export const READ_STREAM_UNSENT_BYTES_MAX = 16 * KIB;
-/** Batches on their way to all subscribers; beyond it a slow one gets a Reset in place of its batch. */
+/** Batches on their way to all subscribers; beyond it a subscriber waits until others' have left. */
 export const SUBSCRIPTION_BYTES_MAX = 32 * MIB;
-/** Calls at once to services other than the cache's: health probes and reflection. */
+/** A subscription's request has two names and a position: this leaves room for fields to come. */
+export const SUBSCRIBE_REQUEST_BYTES_MAX = 64 * KIB;
+/** Unary calls at once to services other than the cache's: health probes. */
 export const FOREIGN_CALLS_MAX = 256;
+/** Streams of those services, which stay open: apart, so that they cannot keep probes out. */
+export const FOREIGN_STREAMS_MAX = 256;
+/** A request to those services names a service or a symbol. */
+export const FOREIGN_REQUEST_BYTES_MAX = 64 * KIB;
 /** Streams on one connection: a proxy may bring everything over one. */
 export const CONCURRENT_STREAMS_MAX = SUBSCRIBERS_MAX + READ_STREAMS_MAX + CALLS_IN_FLIGHT_MAX;
 /** How soon a client that met a capacity may try again: by then most calls in flight have ended. */

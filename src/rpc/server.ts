@@ -5,8 +5,10 @@ import {
   CALLS_IN_FLIGHT_MAX,
   READ_STREAMS_MAX,
   REQUEST_BYTES_MAX,
+  SUBSCRIBERS_MAX,
 } from "../core/limits.js";
 import type { EventStore } from "../core/store.js";
+import { BatchCapacity } from "./batch-capacity.js";
 import type { CallObserver } from "./call-observer.js";
 import { Capacity } from "./capacity.js";
 import { Drain } from "./drain.js";
@@ -16,6 +18,7 @@ import type { AllowedHomeservers } from "./request-check.js";
 import {
   CONCURRENT_STREAMS_MAX,
   FOREIGN_CALLS_MAX,
+  FOREIGN_STREAMS_MAX,
   KEEPALIVE_INTERVAL_MS,
   KEEPALIVE_TIMEOUT_MS,
   SUBSCRIPTION_BYTES_MAX,
@@ -30,6 +33,8 @@ export interface ServerLimits {
   readonly callsInFlightMax?: number;
   readonly bytesInFlightMax?: number;
   readonly readStreamsMax?: number;
+  /** As the store has it: one that waits for its batch is not in the store, and must find its place again. */
+  readonly subscribersMax?: number;
   /** How long the server gives a call, or one reply of a read stream, until it has left. */
   readonly callTimeLimitMs?: number;
   /** Bytes of batches on their way to all subscribers. */
@@ -86,12 +91,25 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   );
   const drain = new Drain();
   const readStreams = new Capacity(limits.readStreamsMax ?? READ_STREAMS_MAX);
+  const subscriptions = new Capacity(limits.subscribersMax ?? SUBSCRIBERS_MAX);
   const foreignCalls = new Capacity(FOREIGN_CALLS_MAX);
-  const unsentBytes = new Capacity(limits.subscriptionBytesMax ?? SUBSCRIPTION_BYTES_MAX);
+  const foreignStreams = new Capacity(FOREIGN_STREAMS_MAX);
+  const batches = new BatchCapacity(limits.subscriptionBytesMax ?? SUBSCRIPTION_BYTES_MAX, clock);
   const callTimeLimitMs = limits.callTimeLimitMs ?? CALL_TIME_LIMIT_MS;
   const server = new Server({
     interceptors: [
-      createInterceptor({ inFlight, drain, readStreams, foreignCalls, observer, callTimeLimitMs, clock }),
+      createInterceptor({
+        inFlight,
+        drain,
+        readStreams,
+        subscriptions,
+        foreignCalls,
+        foreignStreams,
+        allowedHomeservers,
+        observer,
+        callTimeLimitMs,
+        clock,
+      }),
     ],
     "grpc.max_receive_message_length": REQUEST_BYTES_MAX,
     // A reply is bounded where it is made.
@@ -104,7 +122,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const encoder = new FrameEncoder(options);
   server.addService(
     serviceDefinition,
-    createService({ store, log, drain, inFlight, allowedHomeservers, encoder, unsentBytes }),
+    createService({ store, log, drain, inFlight, allowedHomeservers, encoder, batches }),
   );
   return {
     server,
@@ -113,8 +131,8 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       callsInFlight: inFlight.usage().calls,
       bytesInFlight: inFlight.usage().bytes,
       readStreams: readStreams.used,
-      subscriptionBytes: unsentBytes.used,
-      foreignCalls: foreignCalls.used,
+      subscriptionBytes: batches.used,
+      foreignCalls: foreignCalls.used + foreignStreams.used,
     }),
   };
 }

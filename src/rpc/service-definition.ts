@@ -1,14 +1,36 @@
 import * as wire from "../gen/splitcache/v1/event_cache_service.js";
 import { serializeOutgoing } from "./outgoing.js";
 import { strictDecoder } from "./strict-decode.js";
-import type { MessageShape } from "./wire-shape.js";
+import type { FieldShape, MessageShape } from "./wire-shape.js";
 
 const generated = wire.EventCacheServiceService;
 
-const LEAF: MessageShape = {};
-/** By the field numbers of the contract: Position has no messages in it, CachedEvent has a Redaction. */
-const CACHED_EVENT: MessageShape = { 7: LEAF };
-const GET_EVENTS_REQUEST: MessageShape = { 4: LEAF };
+const text = (name: string): FieldShape => ({ name, isRepeated: false, message: undefined });
+const texts = (name: string): FieldShape => ({ name, isRepeated: true, message: undefined });
+const message = (name: string, shape: MessageShape): FieldShape => ({
+  name,
+  isRepeated: false,
+  message: shape,
+});
+
+/** By the field numbers of the contract. */
+const POSITION: MessageShape = {};
+const HOMESERVER: MessageShape = { 1: text("homeserver") };
+const REDACTION: MessageShape = { 1: text("redacted_by") };
+const CACHED_EVENT: MessageShape = {
+  1: text("event_id"),
+  2: text("room_id"),
+  3: text("room_version"),
+  6: text("rejected_reason"),
+  7: message("redaction", REDACTION),
+};
+const GET_EVENTS_REQUEST: MessageShape = {
+  ...HOMESERVER,
+  2: texts("event_ids"),
+  4: message("min_position", POSITION),
+};
+const ROOM_EVENT: MessageShape = { ...HOMESERVER, 2: text("room_id"), 3: text("event_id") };
+const WRITER_LEASE: MessageShape = { ...HOMESERVER, 2: text("writer") };
 
 /**
  * The generated service with serialisers of our own: requests are decoded
@@ -22,52 +44,78 @@ export const serviceDefinition = {
   },
   getEventsStream: {
     ...generated.getEventsStream,
-    requestDeserialize: strictDecoder(wire.GetEventsStreamRequest, { 2: GET_EVENTS_REQUEST }),
+    requestDeserialize: strictDecoder(wire.GetEventsStreamRequest, {
+      2: message("request", GET_EVENTS_REQUEST),
+    }),
     responseSerialize: serializeOutgoing,
   },
   putEvent: {
     ...generated.putEvent,
-    requestDeserialize: strictDecoder(wire.PutEventRequest, { 2: CACHED_EVENT, 3: LEAF }),
+    requestDeserialize: strictDecoder(wire.PutEventRequest, {
+      ...HOMESERVER,
+      2: message("event", CACHED_EVENT),
+      3: message("as_of", POSITION),
+    }),
   },
   putEvents: {
     ...generated.putEvents,
-    requestDeserialize: strictDecoder(wire.PutEventsRequest, { 2: CACHED_EVENT, 3: LEAF }),
+    requestDeserialize: strictDecoder(wire.PutEventsRequest, {
+      ...HOMESERVER,
+      2: { name: "events", isRepeated: true, message: CACHED_EVENT },
+      3: message("as_of", POSITION),
+    }),
   },
   setRedaction: {
     ...generated.setRedaction,
-    requestDeserialize: strictDecoder(wire.SetRedactionRequest, { 4: LEAF, 5: LEAF }),
+    requestDeserialize: strictDecoder(wire.SetRedactionRequest, {
+      ...ROOM_EVENT,
+      4: message("redaction", REDACTION),
+      5: message("as_of", POSITION),
+    }),
   },
   setRejected: {
     ...generated.setRejected,
-    requestDeserialize: strictDecoder(wire.SetRejectedRequest, { 6: LEAF }),
+    requestDeserialize: strictDecoder(wire.SetRejectedRequest, {
+      ...ROOM_EVENT,
+      5: text("rejected_reason"),
+      6: message("as_of", POSITION),
+    }),
   },
   invalidateEvents: {
     ...generated.invalidateEvents,
-    requestDeserialize: strictDecoder(wire.InvalidateEventsRequest, LEAF),
+    requestDeserialize: strictDecoder(wire.InvalidateEventsRequest, {
+      ...HOMESERVER,
+      2: text("room_id"),
+      3: texts("event_ids"),
+    }),
   },
   purgeRoom: {
     ...generated.purgeRoom,
-    requestDeserialize: strictDecoder(wire.PurgeRoomRequest, LEAF),
+    requestDeserialize: strictDecoder(wire.PurgeRoomRequest, { ...HOMESERVER, 2: text("room_id") }),
   },
   purgeHomeserver: {
     ...generated.purgeHomeserver,
-    requestDeserialize: strictDecoder(wire.PurgeHomeserverRequest, LEAF),
+    requestDeserialize: strictDecoder(wire.PurgeHomeserverRequest, HOMESERVER),
   },
   declareWriters: {
     ...generated.declareWriters,
-    requestDeserialize: strictDecoder(wire.DeclareWritersRequest, LEAF),
+    requestDeserialize: strictDecoder(wire.DeclareWritersRequest, { ...HOMESERVER, 2: texts("writers") }),
   },
   renewWriterLease: {
     ...generated.renewWriterLease,
-    requestDeserialize: strictDecoder(wire.RenewWriterLeaseRequest, LEAF),
+    requestDeserialize: strictDecoder(wire.RenewWriterLeaseRequest, WRITER_LEASE),
   },
   releaseWriterLease: {
     ...generated.releaseWriterLease,
-    requestDeserialize: strictDecoder(wire.ReleaseWriterLeaseRequest, LEAF),
+    requestDeserialize: strictDecoder(wire.ReleaseWriterLeaseRequest, WRITER_LEASE),
   },
   subscribe: {
     ...generated.subscribe,
-    requestDeserialize: strictDecoder(wire.SubscribeRequest, { 2: LEAF }),
+    requestDeserialize: strictDecoder(wire.SubscribeRequest, {
+      ...HOMESERVER,
+      2: message("resume_after", POSITION),
+      3: text("subscriber"),
+    }),
     responseSerialize: serializeOutgoing,
   },
 };

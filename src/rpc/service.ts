@@ -1,3 +1,4 @@
+import { CacheError } from "../core/errors.js";
 import type * as wire from "../gen/splitcache/v1/event_cache_service.js";
 import {
   toDeclareWritersResponse,
@@ -47,7 +48,7 @@ export function createService(context: ReadStreamContext & SubscribeContext) {
       toDeclareWritersResponse(await store.declareWriters(homeserver, writers)),
     ),
     renewWriterLease: unary(from.fromWriterLease, async ({ homeserver, writer, token }) =>
-      toRenewWriterLeaseResponse(await store.renewWriterLease(homeserver, writer, token)),
+      toRenewWriterLeaseResponse(await namingWriter(store.renewWriterLease(homeserver, writer, token))),
     ),
     releaseWriterLease: unary(from.fromWriterLease, async ({ homeserver, writer, token }) =>
       toPositionResponse(await store.releaseWriterLease(homeserver, writer, token)),
@@ -62,4 +63,15 @@ export function createService(context: ReadStreamContext & SubscribeContext) {
       log,
     ),
   };
+}
+
+/** A renewal declares its writer, but its request has no field `writers` that could be at fault. */
+async function namingWriter<Result>(renewal: Promise<Result>): Promise<Result> {
+  try {
+    return await renewal;
+  } catch (error) {
+    if (!(error instanceof CacheError) || error.kind !== "invalidArgument") throw error;
+    const violations = error.violations.map(({ description }) => ({ field: "writer", description }));
+    throw new CacheError("invalidArgument", error.message, { violations, cause: error });
+  }
 }

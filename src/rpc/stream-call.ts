@@ -1,6 +1,6 @@
 import { CacheError } from "../core/errors.js";
 import type { InFlightTicket } from "./in-flight.js";
-import { draining, exhausted } from "./refusals.js";
+import { exhausted } from "./refusals.js";
 import type { Decoded } from "./strict-decode.js";
 import { TimeLimit } from "./time-limit.js";
 import { TrackedCall } from "./tracked-call.js";
@@ -14,44 +14,36 @@ const MESSAGE_HEAD_BYTES = 5;
  * has it, and must be complete within the time limit.
  */
 export abstract class StreamCall extends TrackedCall {
-  readonly #incoming: InFlightTicket = this.context.inFlight.admitMessage();
-  #incomingBytes = 0;
+  protected readonly incoming: InFlightTicket = this.context.inFlight.admitMessage();
+  /** Bytes that have arrived and are not the handler's yet. */
+  protected incomingBytes = 0;
   /** Runs while a request is due. */
   protected readonly requestTimeLimit = new TimeLimit(this.context.callTimeLimitMs, () =>
     this.refuse(new CacheError("deadlineExceeded", "a request took too long to arrive")),
   );
 
   protected override receivedBytes(bytes: number): void {
-    if (!this.#incoming.addBytes(bytes)) {
+    if (!this.incoming.addBytes(bytes)) {
       this.refuse(exhausted("too many bytes in flight"));
       return;
     }
-    this.#incomingBytes += bytes;
+    this.incomingBytes += bytes;
     this.requestTimeLimit.arm();
   }
 
   protected override receivedMessage(message: unknown): CacheError | undefined {
     // The service's deserialisers make nothing else; a compressed request has arrived in fewer bytes.
     const { byteLength } = message as Decoded<unknown>;
-    const bytes = Math.min(byteLength + MESSAGE_HEAD_BYTES, this.#incomingBytes);
-    this.#incomingBytes -= bytes;
-    this.#incoming.removeBytes(bytes);
-    if (this.#incomingBytes > 0) this.requestTimeLimit.rearm();
+    const bytes = Math.min(byteLength + MESSAGE_HEAD_BYTES, this.incomingBytes);
+    this.incomingBytes -= bytes;
+    this.incoming.removeBytes(bytes);
+    if (this.incomingBytes > 0) this.requestTimeLimit.rearm();
     else this.requestTimeLimit.disarm();
     return undefined;
   }
 
   protected override release(): void {
     this.requestTimeLimit.disarm();
-    this.#incoming.release();
-  }
-}
-
-/** A subscription: its frames bound themselves, so a client may leave them unread for as long as it likes. */
-export class SubscriptionCall extends StreamCall {
-  protected override admit(): CacheError | undefined {
-    if (this.context.drain.started) return draining();
-    this.requestTimeLimit.arm();
-    return undefined;
+    this.incoming.release();
   }
 }

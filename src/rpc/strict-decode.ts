@@ -1,5 +1,6 @@
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { CacheError } from "../core/errors.js";
+import { faultyField } from "./faulty-field.js";
 import { isWellFormed, type MessageShape } from "./wire-shape.js";
 
 /** A request as it arrived: the message, or why it is none. */
@@ -24,19 +25,21 @@ export function strictDecoder<Message>(
   return (bytes) => {
     const byteLength = bytes.byteLength;
     if (!isWellFormed(bytes, shape)) {
-      return { ok: false, byteLength, error: refusal("the request is not a valid protobuf message") };
+      return { ok: false, byteLength, error: refusal(faultyField(bytes, shape), "is not valid protobuf") };
     }
     try {
       return { ok: true, byteLength, message: type.decode(new StrictReader(bytes)) };
     } catch (cause) {
-      const error = refusal("the request holds a string that is not UTF-8 or a number out of range", cause);
+      const problem = "holds a string that is not UTF-8 or a number out of range";
+      const error = refusal(faultyField(bytes, shape), problem, cause);
       return { ok: false, byteLength, error };
     }
   };
 }
 
-function refusal(message: string, cause?: unknown): CacheError {
-  return new CacheError("invalidArgument", message, { cause });
+function refusal(field: string, description: string, cause?: unknown): CacheError {
+  const violations = [{ field, description }];
+  return new CacheError("invalidArgument", `${field} ${description}`, { violations, cause });
 }
 
 const REPLACEMENT_CHARACTER = "\uFFFD";

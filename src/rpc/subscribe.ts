@@ -1,5 +1,6 @@
 import type { EventStore } from "../core/store.js";
-import type { Capacity } from "./capacity.js";
+import type { BatchCapacity, BatchRoom } from "./batch-capacity.js";
+import { BatchMessage } from "./batch-message.js";
 import type { Subscribe } from "./convert-request.js";
 import type { Drain } from "./drain.js";
 import { draining } from "./refusals.js";
@@ -13,48 +14,77 @@ export interface SubscribeContext {
   readonly drain: Drain;
   readonly encoder: FrameEncoder;
   /** Bytes of batches that are on their way to subscribers. */
-  readonly unsentBytes: Capacity;
+  readonly batches: BatchCapacity;
 }
 
 /**
  * The frames of one subscription. The consumer asks for the next one when the
- * one before has left, so each subscriber has at most one frame on its way; when
- * all of them together are too many bytes, a Reset takes the place of a batch.
+ * one before has left, so each subscriber has at most one frame on its way.
  * Ends when the client has gone; on a drain says so and fails `unavailable`.
  */
 export async function* subscriptionFrames(
-  { store, log, drain, encoder, unsentBytes }: SubscribeContext,
-  { homeserver, resumeAfter, subscriber }: Subscribe,
+  context: SubscribeContext,
+  request: Subscribe,
   gone: AbortSignal,
-): AsyncIterable<Buffer> {
+): AsyncIterable<Buffer | BatchMessage> {
+  const { log, drain, encoder } = context;
   const stop = new AbortController();
   const end = () => stop.abort();
   const forgetDrain = drain.onStart(end);
   gone.addEventListener("abort", end, { once: true });
   if (drain.started || gone.aborted) end();
-  const fields = { homeserver: printable(homeserver), subscriber: printable(subscriber) };
+  const fields = { homeserver: printable(request.homeserver), subscriber: printable(request.subscriber) };
   log.debug("a subscriber came", fields);
   try {
-    for await (const frame of store.subscribe({ homeserver, resumeAfter, signal: stop.signal })) {
-      const bytes = encoder.encode(frame);
-      if (frame.kind !== "batch") {
-        yield bytes;
-      } else if (unsentBytes.take(bytes.byteLength)) {
-        try {
-          yield bytes;
-        } finally {
-          unsentBytes.give(bytes.byteLength);
-        }
-      } else {
-        yield encoder.reset(frame.to, "tooOld");
-      }
-    }
+    yield* framesOfStore(context, request, stop.signal);
     if (gone.aborted) return;
     yield encoder.goingAway();
     throw draining();
   } finally {
     forgetDrain();
     log.debug("a subscriber left", fields);
+  }
+}
+
+/**
+ * What the store says, batch by batch as there is room for them. A subscriber
+ * without room keeps its position alone: it lets go of the batch and of its place
+ * in the store, waits its turn, and follows the log again from where it was.
+ */
+async function* framesOfStore(
+  { store, encoder, batches }: SubscribeContext,
+  { homeserver, resumeAfter }: Subscribe,
+  signal: AbortSignal,
+): AsyncIterable<Buffer | BatchMessage> {
+  let position = resumeAfter;
+  let room: BatchRoom | undefined;
+  try {
+    do {
+      const isContinued = room !== undefined;
+      for await (const frame of store.subscribe({ homeserver, resumeAfter: position, signal })) {
+        const bytes = encoder.encode(frame);
+        if (frame.kind === "batch") {
+          room ??= batches.take(homeserver, bytes.byteLength);
+          if (room === undefined) break;
+          room.resize(bytes.byteLength);
+          yield new BatchMessage(bytes);
+          position = frame.to;
+        } else if (frame.kind === "ready" && isContinued) {
+          // The client has been told, and a batch follows at once.
+          continue;
+        } else {
+          room?.resize(0);
+          room = undefined;
+          yield bytes;
+          position = frame.position;
+        }
+        room?.resize(0);
+        room = undefined;
+      }
+      room = await batches.wait(homeserver, signal);
+    } while (room !== undefined);
+  } finally {
+    room?.resize(0);
   }
 }
 

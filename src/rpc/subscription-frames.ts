@@ -1,4 +1,4 @@
-import type { Batch, Change, Notice, Position, ResetReason, SubscriptionFrame } from "../core/types.js";
+import type { Batch, Change, Notice, SubscriptionFrame } from "../core/types.js";
 import * as wire from "../gen/splitcache/v1/event_cache_service.js";
 import { toDuration, toPosition, toResetReason } from "./convert-reply.js";
 
@@ -26,20 +26,18 @@ export class FrameEncoder {
         const position = toPosition(frame.position);
         return encode({ $case: "ready", value: { position, resumed: frame.resumed, ...this.#times } });
       }
-      case "reset":
-        return this.reset(frame.position, frame.reason);
+      case "reset": {
+        const position = toPosition(frame.position);
+        return encode({
+          $case: "reset",
+          value: { position, reason: toResetReason(frame.reason), ...this.#times },
+        });
+      }
       case "batch":
         return this.#batch(frame);
       case "progress":
         return encode({ $case: "progress", value: { position: toPosition(frame.position) } });
     }
-  }
-
-  reset(position: Position, reason: ResetReason): Buffer {
-    return encode({
-      $case: "reset",
-      value: { position: toPosition(position), reason: toResetReason(reason), ...this.#times },
-    });
   }
 
   goingAway(): Buffer {

@@ -6,6 +6,7 @@ import type { Capacity } from "./capacity.js";
 import type { Drain } from "./drain.js";
 import { http2StreamOf } from "./http2-stream.js";
 import type { InFlight } from "./in-flight.js";
+import type { AllowedHomeservers } from "./request-check.js";
 import { CLOSE_TIME_LIMIT_MS } from "./rpc-limits.js";
 import { CANCELLED, toStatus } from "./status.js";
 
@@ -17,7 +18,11 @@ export interface CallContext {
   readonly inFlight: InFlight;
   readonly drain: Drain;
   readonly readStreams: Capacity;
+  /** Subscribe calls from their headers on, so also those that have not sent their request yet. */
+  readonly subscriptions: Capacity;
   readonly foreignCalls: Capacity;
+  readonly foreignStreams: Capacity;
+  readonly allowedHomeservers: AllowedHomeservers;
   readonly observer: CallObserver;
   readonly callTimeLimitMs: number;
   /** A monotonic clock in milliseconds. */
@@ -33,7 +38,7 @@ export abstract class TrackedCall extends ServerInterceptingCall {
   protected readonly call: ServerInterceptingCallInterface;
   protected readonly context: CallContext;
   protected readonly stream: ServerHttp2Stream | undefined;
-  readonly #labels: CallLabels;
+  protected readonly labels: CallLabels;
   readonly #startedAt: number;
   #statusCode: number | undefined;
   #closeTimer: NodeJS.Timeout | undefined;
@@ -44,12 +49,12 @@ export abstract class TrackedCall extends ServerInterceptingCall {
     this.call = call;
     this.context = context;
     this.stream = http2StreamOf(call);
-    this.#labels = labels;
+    this.labels = labels;
     this.#startedAt = context.clock();
   }
 
   override start(listener: Listener): void {
-    this.context.observer.started(this.#labels);
+    this.context.observer.started(this.labels);
     this.stream?.once("close", () => this.#end());
     const refusal = this.admit();
     if (refusal !== undefined) {
@@ -65,7 +70,9 @@ export abstract class TrackedCall extends ServerInterceptingCall {
       onReceiveMessage: (message) => this.#receiveMessage(message, listener),
       onReceiveHalfClose: () => {
         // A reset ends the request as well, without the client having meant it.
-        if (this.#statusCode === undefined && this.stream?.closed !== true) listener.onReceiveHalfClose();
+        if (this.#statusCode !== undefined || this.stream?.closed === true) return;
+        this.receivedHalfClose();
+        listener.onReceiveHalfClose();
       },
       onCancel: () => {
         listener.onCancel();
@@ -92,6 +99,8 @@ export abstract class TrackedCall extends ServerInterceptingCall {
   protected abstract receivedBytes(bytes: number): void;
   /** A request is complete; returns why it cannot be served, or undefined. */
   protected abstract receivedMessage(message: unknown): CacheError | undefined;
+  /** The client sends no more; handlers of single requests start only now. */
+  protected receivedHalfClose(): void {}
   /** The call is over: gives back what it took. Comes once. */
   protected abstract release(): void;
 
@@ -127,7 +136,7 @@ export abstract class TrackedCall extends ServerInterceptingCall {
     clearTimeout(this.#closeTimer);
     this.release();
     const seconds = (this.context.clock() - this.#startedAt) / 1000;
-    this.context.observer.handled(this.#labels, this.#sentStatusCode(), seconds);
+    this.context.observer.handled(this.labels, this.#sentStatusCode(), seconds);
   }
 
   /** grpc-js ends some calls itself (deadlines, requests that are too large) and tells no interceptor. */

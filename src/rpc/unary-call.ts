@@ -2,6 +2,7 @@ import { CacheError } from "../core/errors.js";
 import type { InFlightTicket } from "./in-flight.js";
 import { outgoingBytes } from "./outgoing.js";
 import { draining, exhausted } from "./refusals.js";
+import { homeserverProblem } from "./request-check.js";
 import type { Decoded } from "./strict-decode.js";
 import { TimeLimit } from "./time-limit.js";
 import { TrackedCall } from "./tracked-call.js";
@@ -13,6 +14,7 @@ import { TrackedCall } from "./tracked-call.js";
  */
 export class UnaryCall extends TrackedCall {
   #ticket: InFlightTicket | undefined;
+  #receivedBytes = 0;
   readonly #timeLimit = new TimeLimit(this.context.callTimeLimitMs, () => this.#expire());
 
   protected override admit(): CacheError | undefined {
@@ -24,13 +26,20 @@ export class UnaryCall extends TrackedCall {
   }
 
   protected override receivedBytes(bytes: number): void {
+    this.#receivedBytes += bytes;
     if (this.#ticket?.addBytes(bytes) === false) this.refuse(exhausted("too many bytes in flight"));
   }
 
   protected override receivedMessage(message: unknown): CacheError | undefined {
     // The service's deserialisers make nothing else.
     const request = message as Decoded<{ homeserver: string }>;
-    if (!request.ok || this.#ticket?.assign(request.message.homeserver) !== false) return undefined;
+    const inflatedBytes = Math.max(0, request.byteLength - this.#receivedBytes);
+    if (this.#ticket?.addBytes(inflatedBytes) === false) return exhausted("too many bytes in flight");
+    if (!request.ok) return undefined;
+    const { homeserver } = request.message;
+    // The handler refuses a bad name; here it would only count as one more homeserver.
+    if (homeserverProblem(homeserver, this.context.allowedHomeservers) !== undefined) return undefined;
+    if (this.#ticket?.assign(homeserver) !== false) return undefined;
     return exhausted("the homeserver has its share of calls or bytes in flight");
   }
 

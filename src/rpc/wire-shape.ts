@@ -1,9 +1,17 @@
 /**
- * Which fields of a message are messages themselves, by field number. It is all
- * that must be known of a message to walk its wire form.
+ * The fields of a message that are texts or messages themselves, by field number:
+ * all that must be known of it to walk its wire form.
  */
 export interface MessageShape {
-  readonly [fieldNumber: number]: MessageShape;
+  readonly [fieldNumber: number]: FieldShape;
+}
+
+export interface FieldShape {
+  /** As in the contract. */
+  readonly name: string;
+  readonly isRepeated: boolean;
+  /** Undefined: a text. */
+  readonly message: MessageShape | undefined;
 }
 
 /**
@@ -16,10 +24,11 @@ export function isWellFormed(bytes: Uint8Array, shape: MessageShape): boolean {
   return isMessage(bytes, 0, bytes.length, shape);
 }
 
-const VARINT = 0;
-const FIXED_64 = 1;
-const LENGTH_DELIMITED = 2;
-const FIXED_32 = 5;
+/** The wire types; there are no others but groups, which the contract never has. */
+export const VARINT = 0;
+export const FIXED_64 = 1;
+export const LENGTH_DELIMITED = 2;
+export const FIXED_32 = 5;
 
 function isMessage(bytes: Uint8Array, start: number, end: number, shape: MessageShape): boolean {
   let at = start;
@@ -40,7 +49,7 @@ function isMessage(bytes: Uint8Array, start: number, end: number, shape: Message
         const contentStart = varintEnd(bytes, at, end);
         at = contentStart + length;
         if (at > end) return false;
-        const nested = shape[tag >>> 3];
+        const nested = shape[tag >>> 3]?.message;
         if (nested !== undefined && !isMessage(bytes, contentStart, at, nested)) return false;
         break;
       }
@@ -60,7 +69,7 @@ const INVALID = -1;
 const PAST_END = Number.MAX_SAFE_INTEGER;
 
 /** A varint below 2^32 in at most five bytes, or INVALID. */
-function readVarint32(bytes: Uint8Array, start: number, end: number): number {
+export function readVarint32(bytes: Uint8Array, start: number, end: number): number {
   let value = 0;
   for (let index = 0; index < 5 && start + index < end; index++) {
     const byte = bytes[start + index]!;
@@ -71,7 +80,7 @@ function readVarint32(bytes: Uint8Array, start: number, end: number): number {
 }
 
 /** Where the varint that begins at `start` ends, or PAST_END. */
-function varintEnd(bytes: Uint8Array, start: number, end: number): number {
+export function varintEnd(bytes: Uint8Array, start: number, end: number): number {
   const last = Math.min(start + 10, end);
   for (let at = start; at < last; at++) {
     if (bytes[at]! < 0x80) return at + 1;

@@ -122,7 +122,37 @@ describe("every call", () => {
   });
 });
 
+describe("lease tokens", () => {
+  it("of any length are taken: a long one is foreign, even if it begins with the right one", async () => {
+    const { client } = await open();
+    const about = { homeserver: HOMESERVER, writer: "master" };
+    const renew = (leaseToken: Buffer) => call(client, client.renewWriterLease, { ...about, leaseToken });
+    const { leaseToken, position } = await renew(Buffer.alloc(0));
+    const long = Buffer.concat([leaseToken, Buffer.alloc(100_000)]);
+    // A release of a foreign lease is ignored, so the writer's own renewal changes nothing.
+    await call(client, client.releaseWriterLease, { ...about, leaseToken: long });
+    expect((await renew(leaseToken)).position).toEqual(position);
+    // A renewal with it is a new process: the lease that was live ends.
+    expect((await renew(long)).position?.epoch).not.toEqual(position?.epoch);
+  });
+});
+
 describe("bad input", () => {
+  it("names the writer of a renewal that would be the homeserver's 101st", async () => {
+    const { client } = await open();
+    const writers = Array.from({ length: 100 }, (_, index) => `writer-${index}`);
+    await call(client, client.declareWriters, { homeserver: HOMESERVER, writers });
+    const renewal = { homeserver: HOMESERVER, writer: "one more", leaseToken: Buffer.alloc(0) };
+    expect(await failureOf(call(client, client.renewWriterLease, renewal))).toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      fields: ["writer"],
+    });
+    const declaration = { homeserver: HOMESERVER, writers: ["one more"] };
+    expect(await failureOf(call(client, client.declareWriters, declaration))).toMatchObject({
+      fields: ["writers"],
+    });
+  });
+
   it("names every bad field of a read, and refuses 501 IDs", async () => {
     const { get } = await open();
     const ids = Array.from({ length: 501 }, (_, index) => `$${index}`);

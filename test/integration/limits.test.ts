@@ -1,6 +1,8 @@
 import { once } from "node:events";
 import { type ClientHttp2Session, constants } from "node:http2";
+import { gzipSync } from "node:zlib";
 import { status } from "@grpc/grpc-js";
+import { HealthImplementation } from "grpc-health-check";
 import { describe, expect, it } from "vitest";
 import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
 import { eventually } from "../support/eventually.js";
@@ -165,6 +167,96 @@ describe("calls in flight", () => {
     for (const { stream } of stalled) stream.close(constants.NGHTTP2_CANCEL);
     await expectIdle(server);
     await call(client, client.getEvents, read([]));
+  });
+});
+
+describe("a homeserver's name that is refused", () => {
+  it.each(["", "h".repeat(256), "other.example"])(
+    "does not count as another homeserver: %j",
+    async (name) => {
+      const { server, client } = await startWithLargeEvent({
+        limits: { callsInFlightMax: 8 },
+        allowedHomeservers: new Set([HOMESERVER]),
+      });
+      const bad = call(client, client.getEvents, read([], { homeserver: name }));
+      expect(await failureOf(bad)).toMatchObject({ code: status.INVALID_ARGUMENT, fields: ["homeserver"] });
+      const session = server.raw({ initialWindowSize: 0 });
+      const stalled = [startRead(session), startRead(session), startRead(session)];
+      await eventually(() => expect(server.usage().bytesInFlight).toBeGreaterThan(600_000));
+      await call(client, client.getEvents, read([]));
+      for (const { stream } of stalled) stream.close(constants.NGHTTP2_CANCEL);
+      await expectIdle(server);
+    },
+  );
+
+  it("is refused as such even while another homeserver is active and the quarter is small", async () => {
+    const { client } = await startWithLargeEvent({ limits: { callsInFlightMax: 2 } });
+    expect(await failureOf(call(client, client.getEvents, read([], { homeserver: "" })))).toMatchObject({
+      code: status.INVALID_ARGUMENT,
+    });
+    await call(client, client.getEvents, read([], { homeserver: "beta.example" }));
+    await call(client, client.getEvents, read([]));
+  });
+});
+
+describe("a compressed request", () => {
+  it("counts as what it inflates to", async () => {
+    const { server, client } = await startWithLargeEvent({ limits: { bytesInFlightMax: MIB } });
+    const asOf = (await call(client, client.getEvents, read([]))).position;
+    const events = Array.from({ length: 6 }, (_, index) =>
+      cachedEvent(`$${index}`, { body: Buffer.alloc(200_000, 120) }),
+    );
+    const send = (count: number) => {
+      const message = framed(
+        gzipSync(wire.PutEventsRequest.encode(put(events.slice(0, count), asOf)).finish()),
+      );
+      message[0] = 1;
+      const started = rawCall(server.raw(), "PutEvents", { "grpc-encoding": "gzip" });
+      started.stream.end(message);
+      started.stream.resume();
+      return started.end;
+    };
+    expect(await send(4)).toBe(`${status.OK}`);
+    expect(await send(6)).toBe(`${status.RESOURCE_EXHAUSTED}`);
+    await expectIdle(server);
+  });
+});
+
+describe("calls of other services", () => {
+  async function startWithHealth() {
+    const server = await startServer();
+    new HealthImplementation({ "": "SERVING" }).addToServer(server.server);
+    const session = server.raw();
+    const start = (method: string) =>
+      rawCall(session, method, { ":path": `/grpc.health.v1.Health/${method}` });
+    return { server, start };
+  }
+  const emptyRequest = framed(Buffer.alloc(0));
+
+  it("leave probes alone, however many streams are open", async () => {
+    const { server, start } = await startWithHealth();
+    const watches = Array.from({ length: 256 }, () => start("Watch"));
+    for (const { stream } of watches) stream.end(emptyRequest);
+    await eventually(() => expect(server.usage().foreignCalls).toBe(256));
+    const oneMore = start("Watch");
+    oneMore.stream.end(emptyRequest);
+    oneMore.stream.resume();
+    expect(await oneMore.end).toBe(`${status.RESOURCE_EXHAUSTED}`);
+    const probe = start("Check");
+    probe.stream.end(emptyRequest);
+    probe.stream.resume();
+    expect(await probe.end).toBe(`${status.OK}`);
+    for (const { stream } of watches) stream.close(constants.NGHTTP2_CANCEL);
+    await eventually(() => expect(server.usage().foreignCalls).toBe(0));
+  });
+
+  it.each(["Check", "Watch"])("are reset when they send more than 64 KiB: %s", async (method) => {
+    const { server, start } = await startWithHealth();
+    const { stream, end } = start(method);
+    stream.write(framed(Buffer.alloc(100_000)).subarray(0, 70_000));
+    stream.resume();
+    expect(await end).toBe(`reset ${constants.NGHTTP2_CANCEL}`);
+    await eventually(() => expect(server.usage().foreignCalls).toBe(0));
   });
 });
 

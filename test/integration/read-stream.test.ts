@@ -140,6 +140,24 @@ describe("a read stream", () => {
     reader.stream.cancel();
   });
 
+  it("counts a request_id as in flight until its reply has left", async () => {
+    const { server } = await open();
+    const session = server.raw({ initialWindowSize: 0 });
+    const { stream, end } = rawCall(session, "GetEventsStream");
+    const request = framed(
+      wire.GetEventsStreamRequest.encode({ requestId: 1n, request: read(["$large"]) }).finish(),
+    );
+    stream.write(request);
+    await eventually(() => expect(server.usage().bytesInFlight).toBeGreaterThan(200_000));
+    stream.write(request);
+    await eventually(() => expect(server.usage().bytesInFlight).toBeLessThan(200_000));
+    stream.resume();
+    session.settings({ initialWindowSize: 1_000_000 });
+    session.setLocalWindowSize(1_000_000);
+    expect(await end).toBe(`${status.INVALID_ARGUMENT}`);
+    await expectIdle(server);
+  });
+
   it("ends with INVALID_ARGUMENT when a request_id is still in flight", async () => {
     const { held, release } = heldStore();
     const { server, openReader } = await open({ store: held });

@@ -1,15 +1,27 @@
 import { constants } from "node:http2";
+import { gzipSync } from "node:zlib";
 import { type ClientReadableStream, type ServiceError, status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
 import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
 import { eventually } from "../support/eventually.js";
-import { call, framed, rawCall, type TestServer, useGrpcServers } from "../support/grpc-server.js";
+import {
+  call,
+  describeError,
+  framed,
+  rawCall,
+  type TestServer,
+  useGrpcServers,
+} from "../support/grpc-server.js";
 import { homeserver, makeMemoryStore } from "../support/store-harness.js";
 import { HOMESERVER } from "../support/wire.js";
 
 const startServer = useGrpcServers();
 
 const HOUR_MS = 3_600_000;
+
+const request = framed(
+  wire.SubscribeRequest.encode(wire.SubscribeRequest.create({ homeserver: HOMESERVER })).finish(),
+);
 
 type Frame = NonNullable<wire.SubscribeResponse["frame"]>;
 
@@ -172,10 +184,6 @@ describe("a subscriber that is silent", () => {
 });
 
 describe("a subscriber that does not read", () => {
-  const request = framed(
-    wire.SubscribeRequest.encode(wire.SubscribeRequest.create({ homeserver: HOMESERVER })).finish(),
-  );
-
   /** Subscribes on a connection whose window is 0. */
   function stall(server: TestServer) {
     const session = server.raw({ initialWindowSize: 0 });
@@ -220,19 +228,139 @@ describe("a subscriber that does not read", () => {
     await expectNoSubscribers(server);
   });
 
-  it("gets a Reset in place of a batch when too many bytes are on their way, and goes on behind it", async () => {
+  it("is cut off when a batch has not left within the time limit, and what that held is free", async () => {
+    const { server, client, invalidate } = await open({ limits: { callTimeLimitMs: 50 } });
+    // Ready leaves, a batch does not.
+    const session = server.raw({ initialWindowSize: 200 });
+    const { stream, end } = rawCall(session, "Subscribe");
+    stream.end(request);
+    const reading = subscribe(client);
+    await eventually(() => expect(subscribers(server)).toBe(2));
+    await invalidate(["$".padEnd(500, "x")]);
+    expect(await end).toBe(`reset ${constants.NGHTTP2_CANCEL}`);
+    await eventually(() => expect(server.usage().subscriptionBytes).toBe(0));
+    expect(reading.sequences).toEqual([1]);
+    reading.cancel();
+    await expectNoSubscribers(server);
+  });
+
+  it("is not cut off while only signs of life are due", async () => {
+    const { server, client } = await open({ limits: { callTimeLimitMs: 50 } });
+    const stalled = stall(server);
+    const reading = subscribe(client);
+    // Signs of life come every 5 ms.
+    await eventually(() => expect(reading.progressCount).toBeGreaterThan(30));
+    expect(subscribers(server)).toBe(2);
+    stalled.stream.close();
+    reading.cancel();
+    await expectNoSubscribers(server);
+  });
+});
+
+describe("batches for which there is no room", () => {
+  it("wait their turn: every subscriber gets all of a burst, and none a Reset", async () => {
+    const { server, client, invalidate } = await open({ limits: { subscriptionBytesMax: 1_100_000 } });
+    const all = Array.from({ length: 100 }, () => subscribe(client));
+    await eventually(() => expect(all.every(({ kinds }) => kinds.length === 1)).toBe(true));
+    const eventIds = Array.from({ length: 500 }, (_, index) => `$${index}`.padEnd(40, "x"));
+    for (let change = 0; change < 5; change++) await invalidate(eventIds);
+    await eventually(() => expect(all.every(({ sequences }) => sequences.length >= 5)).toBe(true));
+    for (const { sequences, kinds } of all) {
+      expect(sequences).toEqual([1, 2, 3, 4, 5]);
+      expect(new Set(kinds.slice(1))).toEqual(new Set(["batch"]));
+    }
+    for (const subscriber of all) subscriber.cancel();
+    await expectNoSubscribers(server);
+  });
+
+  it("leave even if one is larger than all the room there is", async () => {
     const { server, client, invalidate } = await open({ limits: { subscriptionBytesMax: 100 } });
     const subscriber = subscribe(client);
     await eventually(() => expect(subscriber.kinds).toEqual(["ready"]));
-    const { position } = await invalidate(["$".padEnd(200, "x")]);
-    await eventually(() => expect(subscriber.kinds).toEqual(["ready", "reset"]));
-    expect(subscriber.frames[1]).toMatchObject({
-      $case: "reset",
-      value: { position, reason: wire.ResetReason.TOO_OLD },
-    });
-    await invalidate(["$small"]);
-    await eventually(() => expect(subscriber.sequences).toEqual([2]));
+    await invalidate(["$".padEnd(200, "x")]);
+    await eventually(() => expect(subscriber.sequences).toEqual([1]));
     subscriber.cancel();
+    await expectNoSubscribers(server);
+  });
+
+  it("are given up by subscribers that leave or drain while they wait", async () => {
+    const { server, client, invalidate } = await open({ limits: { subscriptionBytesMax: 100 } });
+    const session = server.raw({ initialWindowSize: 200 });
+    const holding = rawCall(session, "Subscribe");
+    holding.stream.end(request);
+    await eventually(() => expect(subscribers(server)).toBe(1));
+    await invalidate(["$".padEnd(500, "x")]);
+    await eventually(() => expect(server.usage().subscriptionBytes).toBeGreaterThan(500));
+    const leaving = subscribe(client);
+    const staying = subscribe(client);
+    await eventually(() => expect([leaving.kinds, staying.kinds]).toEqual([["ready"], ["ready"]]));
+    await invalidate(["$b"]);
+    // Those that wait have no place in the store.
+    await eventually(() => expect(subscribers(server)).toBe(1));
+    leaving.cancel();
+    server.drain();
+    await eventually(() => expect(staying.error?.code).toBe(status.UNAVAILABLE));
+    expect(staying.kinds).toEqual(["ready", "goingAway"]);
+    session.destroy();
+    await expectNoSubscribers(server);
+  });
+});
+
+describe("requests to subscribe", () => {
+  it("count as bytes in flight until the client half-closes, and have to by the time limit", async () => {
+    const { server } = await open({ limits: { callTimeLimitMs: 200 } });
+    const { stream, end } = rawCall(server.raw(), "Subscribe");
+    stream.write(request);
+    stream.resume();
+    await eventually(() => expect(server.usage().bytesInFlight).toBe(request.byteLength));
+    expect(await end).toBe(`${status.DEADLINE_EXCEEDED}`);
+    await eventually(() => expect(server.usage().bytesInFlight).toBe(0));
+  });
+
+  it("count no more once they are served", async () => {
+    const { server, client } = await open({ limits: { callTimeLimitMs: 100 } });
+    const subscriber = subscribe(client);
+    await eventually(() => expect(subscriber.kinds).toEqual(["ready"]));
+    expect(server.usage().bytesInFlight).toBe(0);
+    await eventually(() => expect(subscriber.progressCount).toBeGreaterThan(40));
+    subscriber.cancel();
+    await expectNoSubscribers(server);
+  });
+
+  it("are refused above 64 KiB, also when they arrive compressed", async () => {
+    const { server } = await open();
+    const large = wire.SubscribeRequest.encode(
+      wire.SubscribeRequest.create({ homeserver: HOMESERVER, subscriber: "x".repeat(65_536) }),
+    ).finish();
+    const plain = rawCall(server.raw(), "Subscribe");
+    plain.stream.end(framed(large));
+    plain.stream.resume();
+    expect(await plain.end).toBe(`${status.RESOURCE_EXHAUSTED}`);
+    const compressed = rawCall(server.raw(), "Subscribe", { "grpc-encoding": "gzip" });
+    const message = framed(gzipSync(large));
+    message[0] = 1;
+    compressed.stream.end(message);
+    compressed.stream.resume();
+    expect(await compressed.end).toBe(`${status.RESOURCE_EXHAUSTED}`);
+    await expectNoSubscribers(server);
+  });
+
+  it("are refused with RetryInfo from their headers on, when there are as many as may be", async () => {
+    const { server, client } = await open({ limits: { subscribersMax: 2 } });
+    const session = server.raw();
+    const silent = [rawCall(session, "Subscribe"), rawCall(session, "Subscribe")];
+    // Streams of a connection open in order, so that this one comes behind them.
+    const third = rawCall(session, "Subscribe");
+    third.stream.resume();
+    expect(await third.end).toBe(`${status.RESOURCE_EXHAUSTED}`);
+    const refused = subscribe(client);
+    await eventually(() => expect(refused.error?.code).toBe(status.RESOURCE_EXHAUSTED));
+    expect(describeError(refused.error!).canRetry).toBe(true);
+    for (const { stream } of silent) stream.close(constants.NGHTTP2_CANCEL);
+    await eventually(() => expect(server.handled).toHaveLength(4));
+    const taken = subscribe(client);
+    await eventually(() => expect(taken.kinds).toEqual(["ready"]));
+    taken.cancel();
     await expectNoSubscribers(server);
   });
 });

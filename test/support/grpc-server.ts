@@ -1,4 +1,10 @@
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, type Settings } from "node:http2";
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  type OutgoingHttpHeaders,
+  type Settings,
+} from "node:http2";
 import { connect as connectTcp, type Socket } from "node:net";
 import { Duplex } from "node:stream";
 import {
@@ -206,12 +212,18 @@ export interface RawCall {
   readonly end: Promise<string>;
 }
 
-export function rawCall(session: ClientHttp2Session, method: string): RawCall {
+/** `headers` are sent besides, or in place of, the usual ones. */
+export function rawCall(
+  session: ClientHttp2Session,
+  method: string,
+  headers: OutgoingHttpHeaders = {},
+): RawCall {
   const stream = session.request({
     ":method": "POST",
     ":path": `/splitcache.v1.EventCacheService/${method}`,
     "content-type": "application/grpc",
     te: "trailers",
+    ...headers,
   });
   const end = new Promise<string>((resolve) => {
     let grpcStatus: unknown;

@@ -49,8 +49,11 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
     followers[follower]!.keep(eventId, view, stage),
   );
   const race = make(races, "race", async ({ homes, stage }, { home, puts, ...plan }) => {
-    const fillAll = readAndFill(homes[home]!, { ...ALL, refreshes: true, puts }, stage);
-    await Promise.all([fillAll, write(homes[home]!, plan, stage)]);
+    const changeNext = async () => {
+      await stage.turn("a writer enters the race");
+      await write(homes[home]!, plan, stage);
+    };
+    await Promise.all([readAndFill(homes[home]!, { ...ALL, refreshes: true, puts }, stage), changeNext()]);
   });
   const burst = make(homes, "changes of other events", async ({ homes }, home) => {
     for (const one of UNRELATED) await write(homes[home]!, deletion(one), AT_ONCE);

@@ -87,7 +87,10 @@ export class World {
         await follower.catchUp(() => this.host.tick());
         follower.hangUp();
       }
-      for (const { name } of this.homes) await this.host.sidecar.purgeHomeserver(name);
+      // The sweep is what takes a purged room out of memory.
+      for (const { name } of this.homes) {
+        for (const room of ROOMS) await this.host.sidecar.purgeRoom(name, room);
+      }
       this.host.sweep();
       this.host.checkEmpty();
     } finally {

@@ -91,7 +91,7 @@ describe("the limits", () => {
     ["no body", { body: Buffer.alloc(0) }, ["body"]],
     ["a body of 262,144 bytes", { body: Buffer.alloc(262_144) }, []],
     ["a body of 262,145 bytes", { body: Buffer.alloc(262_145) }, ["body"]],
-    ["a reason without rejection", { rejectedReason: "r" }, ["rejected_reason"]],
+    ["a reason without rejection", { rejectedReason: "r" }, []],
     ["a reason of 1,024 bytes", { rejected: true, rejectedReason: "r".repeat(1024) }, []],
     ["a reason of 1,025 bytes", { rejected: true, rejectedReason: "r".repeat(1025) }, ["rejected_reason"]],
     ["a redaction by nobody", { redaction: redaction("") }, ["redaction.redacted_by"]],
@@ -130,17 +130,17 @@ describe("the limits", () => {
     expect(refused(convert.fromSetRedaction, { ...set, redaction: undefined }).sort()).toEqual(
       [...about, "redaction", "as_of.epoch"].sort(),
     );
-    expect(refused(convert.fromSetRejected, { ...set, rejected: false, rejectedReason: "r" }).sort()).toEqual(
-      [...about, "rejected_reason", "as_of.epoch"].sort(),
-    );
+    expect(
+      refused(convert.fromSetRejected, { ...set, rejected: false, rejectedReason: "r".repeat(1025) }).sort(),
+    ).toEqual([...about, "rejected_reason", "as_of.epoch"].sort());
     expect(
       refused(convert.fromPutEvent, { homeserver: "", event: undefined, asOf: undefined }).sort(),
     ).toEqual(["homeserver", "event", "as_of"].sort());
     expect(refused(convert.fromPurgeRoom, { homeserver: "", roomId: "" })).toEqual(["homeserver", "room_id"]);
     expect(refused(convert.fromPurgeHomeserver, { homeserver: "" })).toEqual(["homeserver"]);
     expect(
-      refused(convert.fromWriterLease, { homeserver: "", writer: "", leaseToken: Buffer.alloc(65) }),
-    ).toEqual(["homeserver", "writer", "lease_token"]);
+      refused(convert.fromWriterLease, { homeserver: "", writer: "", leaseToken: Buffer.alloc(0) }),
+    ).toEqual(["homeserver", "writer"]);
     expect(
       refused(convert.fromSubscribe, {
         homeserver: "",

@@ -1,7 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { InFlight } from "../../../src/rpc/in-flight.js";
 
-function inFlight(limits = { callsInFlightMax: 8, bytesInFlightMax: 800 }) {
+const MIB = 1024 * 1024;
+/** The largest request and the largest reply. */
+const LARGEST_CALL_BYTES = 7.5 * MIB;
+
+function inFlight(limits = { callsInFlightMax: 8, bytesInFlightMax: 40 * MIB }) {
   let nowMs = 0;
   return {
     inFlight: new InFlight(limits, () => nowMs),
@@ -28,10 +32,10 @@ describe("what is in flight", () => {
     const tickets = Array.from({ length: 8 }, () => all.admitCall());
     expect(all.admitCall()).toBeUndefined();
     const message = all.admitMessage();
-    expect(message.addBytes(800)).toBe(true);
+    expect(message.addBytes(40 * MIB)).toBe(true);
     expect(tickets[0]?.addBytes(1)).toBe(false);
     message.release();
-    expect(tickets[0]?.addBytes(800)).toBe(true);
+    expect(tickets[0]?.addBytes(40 * MIB)).toBe(true);
     tickets[1]?.release();
     expect(all.admitCall()).toBeDefined();
   });
@@ -50,9 +54,9 @@ describe("what is in flight", () => {
     expect(all.admitCall()?.assign("alpha")).toBe(true);
     const third = all.admitCall()!;
     expect(third.assign("alpha")).toBe(false);
-    expect(first.addBytes(200)).toBe(true);
+    expect(first.addBytes(10 * MIB)).toBe(true);
     expect(first.addBytes(1)).toBe(false);
-    expect(all.usage()).toEqual({ calls: 4, bytes: 200 });
+    expect(all.usage()).toEqual({ calls: 4, bytes: 10 * MIB });
     third.release();
     advance(600_000);
     expect(all.admitCall()?.assign("alpha")).toBe(true);
@@ -63,14 +67,24 @@ describe("what is in flight", () => {
     const { inFlight: all } = inFlight();
     all.admitMessage().assign("beta");
     const large = all.admitCall()!;
-    expect(large.addBytes(201)).toBe(true);
+    expect(large.addBytes(10 * MIB + 1)).toBe(true);
     expect(large.assign("alpha")).toBe(false);
     large.release();
     const fitting = all.admitCall()!;
-    fitting.addBytes(200);
+    fitting.addBytes(10 * MIB);
     expect(fitting.assign("alpha")).toBe(true);
     fitting.release();
     expect(all.admitMessage().assign("alpha")).toBe(true);
     expect(all.usage()).toEqual({ calls: 0, bytes: 0 });
+  });
+
+  it("leaves room for one call of the largest request and reply, however small the quarter is", () => {
+    const { inFlight: all } = inFlight({ callsInFlightMax: 2, bytesInFlightMax: 16 * MIB });
+    all.admitMessage().assign("beta");
+    const only = all.admitCall()!;
+    expect(only.addBytes(LARGEST_CALL_BYTES)).toBe(true);
+    expect(only.assign("alpha")).toBe(true);
+    expect(only.addBytes(1)).toBe(false);
+    expect(all.admitCall()?.assign("alpha")).toBe(false);
   });
 });

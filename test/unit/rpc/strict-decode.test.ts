@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import * as wire from "../../../src/gen/splitcache/v1/event_cache_service.js";
 import { serviceDefinition } from "../../../src/rpc/service-definition.js";
-import { isWellFormed } from "../../../src/rpc/wire-shape.js";
+import { isWellFormed, type MessageShape } from "../../../src/rpc/wire-shape.js";
 
 const decodePut = serviceDefinition.putEvents.requestDeserialize;
 const decodeRead = serviceDefinition.getEvents.requestDeserialize;
@@ -110,6 +110,49 @@ describe("the strict deserialiser", () => {
   });
 });
 
+describe("the refusal of what is not well formed", () => {
+  const fields = (decoded: ReturnType<typeof decodePut> | ReturnType<typeof decodeRead>) =>
+    decoded.ok ? [] : decoded.error.violations.map(({ field }) => field);
+
+  it.each([
+    ["homeserver", "0a 01 ff"],
+    ["event_ids[1]", "12 01 24 12 01 ff"],
+    ["event_ids[1]", "12 01 24 12 05 24"],
+    ["min_position", "22 02 0a 05"],
+    ["min_position", "22 01 00"],
+    ["request", "00"],
+    ["request", "0a 01 61 ff ff ff"],
+    ["request", "f8 07"],
+  ])("names the field %s of a read: %s", (field, hex) => {
+    expect(fields(decodeRead(Buffer.from(hex.replaceAll(" ", ""), "hex")))).toEqual([field]);
+  });
+
+  it("names the field inside an event of a batch", () => {
+    const bad = wire.PutEventsRequest.encode(
+      wire.PutEventsRequest.create({
+        homeserver: "h",
+        events: ["$a", "$b"].map((eventId) => wire.CachedEvent.create({ eventId, roomId: "!r" })),
+      }),
+    ).finish();
+    const bytes = Buffer.from(bad);
+    bytes[bytes.lastIndexOf("!r")] = 0xff;
+    expect(fields(decodePut(bytes))).toEqual(["events[1].room_id"]);
+  });
+
+  it.each(
+    Object.values(serviceDefinition).map(({ path, requestDeserialize }) => ({ path, requestDeserialize })),
+  )("knows the texts of $path", ({ path, requestDeserialize }) => {
+    const found: string[] = [];
+    for (let number = 1; number <= 10; number++) {
+      const decoded = requestDeserialize(Buffer.from([(number << 3) | 2, 1, 0xff]));
+      if (!decoded.ok) found.push(...decoded.error.violations.map(({ field }) => field));
+    }
+    const method = path.split("/")[2] ?? "";
+    const isMessage = (field: string) => MESSAGE_NAMES.has(field.replace(/\[0\]$/, ""));
+    expect(found.filter((field) => !isMessage(field))).toEqual(TEXT_FIELDS[method] ?? ["homeserver"]);
+  });
+});
+
 /** The fields of each request that are messages. */
 const NESTED_FIELDS: Readonly<Record<string, readonly number[]>> = {
   GetEvents: [4],
@@ -124,9 +167,33 @@ const NESTED_FIELDS: Readonly<Record<string, readonly number[]>> = {
 describe("the walk over the wire form", () => {
   it("goes into the messages that the shape names, and no others", () => {
     const overrun = Buffer.from("12020a05", "hex");
+    const holding = (message: MessageShape) => ({ 2: { name: "nested", isRepeated: false, message } });
     expect(isWellFormed(overrun, {})).toBe(true);
-    expect(isWellFormed(overrun, { 2: {} })).toBe(false);
-    expect(isWellFormed(Buffer.from("1204" + "12020a05", "hex"), { 2: {} })).toBe(true);
-    expect(isWellFormed(Buffer.from("1204" + "12020a05", "hex"), { 2: { 2: {} } })).toBe(false);
+    expect(isWellFormed(overrun, holding({}))).toBe(false);
+    expect(isWellFormed(Buffer.from("1204" + "12020a05", "hex"), holding({}))).toBe(true);
+    expect(isWellFormed(Buffer.from("1204" + "12020a05", "hex"), holding(holding({})))).toBe(false);
   });
 });
+
+const MESSAGE_NAMES = new Set([
+  "min_position",
+  "request",
+  "event",
+  "events",
+  "as_of",
+  "redaction",
+  "resume_after",
+]);
+/** The fields of each request that are texts, where that is not the homeserver alone. */
+const TEXT_FIELDS: Readonly<Record<string, readonly string[]>> = {
+  GetEvents: ["homeserver", "event_ids[0]"],
+  GetEventsStream: [],
+  SetRedaction: ["homeserver", "room_id", "event_id"],
+  SetRejected: ["homeserver", "room_id", "event_id", "rejected_reason"],
+  InvalidateEvents: ["homeserver", "room_id", "event_ids[0]"],
+  PurgeRoom: ["homeserver", "room_id"],
+  DeclareWriters: ["homeserver", "writers[0]"],
+  RenewWriterLease: ["homeserver", "writer"],
+  ReleaseWriterLease: ["homeserver", "writer"],
+  Subscribe: ["homeserver", "subscriber"],
+};

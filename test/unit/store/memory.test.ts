@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
+import { SLAB_RESERVE_BYTES } from "../../../src/core/frame-slab.js";
 import { residentBytes } from "../../../src/core/heap-cost.js";
 import { LOG_SHARE_EIGHTHS } from "../../../src/core/limits.js";
 import type { EventId } from "../../../src/core/types.js";
@@ -23,7 +24,7 @@ describe("the memory store", () => {
   it("splits its budget in eighths, and holds logs to their share of the heap", () => {
     const { store } = newStore({ memoryBytes: 32 * MIB, heapBytesMax: 16 * MIB });
     expect(store.stats()).toMatchObject({
-      events: { bytesMax: 20 * MIB },
+      events: { bytesMax: 20 * MIB - SLAB_RESERVE_BYTES },
       metadata: { bytesMax: 8 * MIB },
       logBytesMax: 2 * MIB,
       heapBytes: 0,

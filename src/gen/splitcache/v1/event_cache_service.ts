@@ -182,10 +182,7 @@ export interface CachedEvent {
   body: Buffer;
   /** Optional. Whether the homeserver rejected the event. Left out: false. */
   rejected: boolean;
-  /**
-   * Optional. Why the event was rejected, at most 1,024 bytes; must be empty
-   * unless rejected.
-   */
+  /** Optional. Why the event was rejected, at most 1,024 bytes. */
   rejectedReason: string;
   /** Optional. Present if the event is redacted. */
   redaction:
@@ -389,7 +386,7 @@ export interface SetRejectedRequest {
   eventId: string;
   /** Optional. Whether the event is rejected from now on. Left out: false. */
   rejected: boolean;
-  /** Optional. Why, at most 1,024 bytes; must be empty unless rejected. */
+  /** Optional. Why, at most 1,024 bytes. */
   rejectedReason: string;
   /**
    * Optional. A position from before the database snapshot that shows the
@@ -484,9 +481,9 @@ export interface RenewWriterLeaseRequest {
   /** Required. The writer's name, 1 to 255 bytes. */
   writer: string;
   /**
-   * Optional. The lease_token of the last reply, at most 64 bytes. Left out, or
-   * not a token of the writer's live lease: the caller is a new process. It gets
-   * a lease of its own, and one that was live under its name ends.
+   * Optional. The lease_token of the last reply. Left out, or not a token of the
+   * writer's live lease: the caller is a new process. It gets a lease of its own,
+   * and one that was live under its name ends.
    */
   leaseToken: Buffer;
 }
@@ -518,7 +515,7 @@ export interface ReleaseWriterLeaseRequest {
   /** Required. The writer's name, 1 to 255 bytes. */
   writer: string;
   /**
-   * Optional. A token of the lease to release, at most 64 bytes: the last one
+   * Optional. A token of the lease to release: the last one
    * that the writer got, or, for a writer known to be dead, the one that the
    * server logged when the lease lapsed. Left out: releases only a writer to
    * which no lease was granted since the log started.
@@ -4189,7 +4186,8 @@ export const EventCacheServiceService = {
    * Follows the invalidation log of a homeserver. The first frame is Ready or
    * Reset, never both. Every change is then delivered in a Batch or covered by
    * a Reset; there is never a silent gap. A slow subscriber costs the server
-   * nothing but its place in the log. To resume after the stream ended, name
+   * nothing but its place in the log and one batch; one that has not read a batch
+   * within 30 seconds is cut off. To resume after the stream ended, name
    * the last position that was applied in resume_after.
    */
   subscribe: {
@@ -4296,7 +4294,8 @@ export interface EventCacheServiceServer extends UntypedServiceImplementation {
    * Follows the invalidation log of a homeserver. The first frame is Ready or
    * Reset, never both. Every change is then delivered in a Batch or covered by
    * a Reset; there is never a silent gap. A slow subscriber costs the server
-   * nothing but its place in the log. To resume after the stream ended, name
+   * nothing but its place in the log and one batch; one that has not read a batch
+   * within 30 seconds is cut off. To resume after the stream ended, name
    * the last position that was applied in resume_after.
    */
   subscribe: handleServerStreamingCall<SubscribeRequest, SubscribeResponse>;
@@ -4554,7 +4553,8 @@ export interface EventCacheServiceClient extends Client {
    * Follows the invalidation log of a homeserver. The first frame is Ready or
    * Reset, never both. Every change is then delivered in a Batch or covered by
    * a Reset; there is never a silent gap. A slow subscriber costs the server
-   * nothing but its place in the log. To resume after the stream ended, name
+   * nothing but its place in the log and one batch; one that has not read a batch
+   * within 30 seconds is cut off. To resume after the stream ended, name
    * the last position that was applied in resume_after.
    */
   subscribe(request: SubscribeRequest, options?: Partial<CallOptions>): ClientReadableStream<SubscribeResponse>;
