@@ -71,7 +71,7 @@ class MemoryStore implements EventStore {
     this.#logBytesMax = Math.min(share(LOG_SHARE_EIGHTHS), heapShare(LOG_HEAP_SHARE_SIXTEENTHS));
     this.#cache = new SplitCache({
       makeCache: (bounds, onEvict) => new ShardedLru(bounds, onEvict),
-      eventBytesMax: share(EVENTS_SHARE_EIGHTHS) - SLAB_RESERVE_BYTES,
+      eventBytesMax: withoutReserve(share(EVENTS_SHARE_EIGHTHS)),
       metadataBytesMax: share(METADATA_SHARE_EIGHTHS),
       eventHeapBytesMax: heapShare(EVENTS_HEAP_SHARE_SIXTEENTHS),
       metadataHeapBytesMax: heapShare(METADATA_HEAP_SHARE_SIXTEENTHS),
@@ -232,6 +232,11 @@ class MemoryStore implements EventStore {
 }
 
 const defer = (run: () => void): void => void setImmediate(run);
+
+/** What is left for events; a budget too small for the slab's pages, as in tests, keeps half. */
+function withoutReserve(bytes: number): number {
+  return Math.max(bytes - SLAB_RESERVE_BYTES, Math.floor(bytes / 2));
+}
 
 const LEASE_TOKEN_BYTES = 16;
 const SUBSCRIBE_RETRY_DELAY_MS = 5000;

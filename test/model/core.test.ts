@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, it, vi } from "vitest";
 import type { Epoch } from "../../src/core/types.js";
 import { checkedSidecar } from "../support/model/checked-sidecar.js";
 import { commandArbitraries } from "../support/model/commands.js";
-import { ROOMY_BYTES, startMemoryHost } from "../support/model/memory-host.js";
+import { startMemoryHost } from "../support/model/memory-host.js";
 import { runSettings } from "../support/model/run-settings.js";
 import { storeSidecar } from "../support/model/sidecar.js";
 import { World } from "../support/model/world.js";
@@ -15,21 +15,21 @@ describe("the memory store, its clients' steps interleaved", () => {
   afterEach(() => void vi.useRealTimers());
 
   it.each([
-    { size: "large", memoryKib: [ROOMY_BYTES / 1024] },
-    { size: "so small that it evicts entries and lets changes go", memoryKib: [10, 14, 20] },
+    { size: "large", tinyBytes: [undefined] },
+    { size: "so small that it evicts entries and lets changes go", tinyBytes: [6_000, 9_000, 14_000] },
   ])(
     "answers as the reference does and serves nothing outdated, when it is $size",
-    async ({ memoryKib }) => {
+    async ({ tinyBytes }) => {
       await fc.assert(
         fc.asyncProperty(
           fc.scheduler({ act: toItsEnd }),
           fc.commands(commandArbitraries({ waits: false }), commands),
-          fc.constantFrom(...memoryKib),
+          fc.constantFrom(...tinyBytes),
           fc.constantFrom(true, true, false),
-          async (scheduler, acts, kib, isLeased) => {
+          async (scheduler, acts, tiny, isLeased) => {
             const epochs = new Set<Epoch>();
             const host = await startMemoryHost({
-              memoryBytes: kib * 1024,
+              tinyBytes: tiny,
               connect: async (store) => ({ sidecar: storeSidecar(store), close: async () => {} }),
               watch: (sidecar, around) => checkedSidecar(sidecar, around, { epochs, comparesFrames: true }),
             });

@@ -5,7 +5,7 @@ import { auditedSidecar } from "../support/model/audit.js";
 import { checkedSidecar } from "../support/model/checked-sidecar.js";
 import { commandArbitraries } from "../support/model/commands.js";
 import { connectOverSocket } from "../support/model/grpc-connection.js";
-import { ROOMY_BYTES, startMemoryHost } from "../support/model/memory-host.js";
+import { startMemoryHost } from "../support/model/memory-host.js";
 import { runSettings } from "../support/model/run-settings.js";
 import { World } from "../support/model/world.js";
 
@@ -25,7 +25,7 @@ describe("the running service", () => {
           async (acts, isLeased) => {
             const epochs = new Set<Epoch>();
             const host = await startMemoryHost({
-              memoryBytes: ROOMY_BYTES,
+              tinyBytes: undefined,
               connect: connectOverSocket,
               watch: (sidecar, around) => checkedSidecar(sidecar, around, { epochs, comparesFrames: false }),
             });
@@ -50,7 +50,7 @@ describe("the running service", () => {
           fc.constantFrom(true, true, false),
           async (scheduler, acts, isLeased) => {
             const host = await startMemoryHost({
-              memoryBytes: ROOMY_BYTES,
+              tinyBytes: undefined,
               connect: connectOverSocket,
               watch: (sidecar) => auditedSidecar(sidecar),
             });

@@ -1,12 +1,16 @@
 import { vi } from "vitest";
+import { SLAB_RESERVE_BYTES } from "../../../src/core/frame-slab.js";
+import { EVENTS_SHARE_EIGHTHS } from "../../../src/core/limits.js";
 import type { EventStore } from "../../../src/core/store.js";
 import type { Homeserver } from "../../../src/core/types.js";
+import type { MemoryStoreOptions } from "../../../src/store/memory.js";
 import { makeMemoryStore } from "../store-harness.js";
 import type { Host } from "./host.js";
 import type { Sidecar } from "./sidecar.js";
 
 export interface MemoryHostOptions {
-  readonly memoryBytes: number;
+  /** How much of the heap the store may use; undefined: so much that nothing is ever evicted. */
+  readonly tinyBytes: number | undefined;
   /** Makes a store's sidecar: the store itself, or a server and a client of it. */
   readonly connect: (store: EventStore) => Promise<Connection>;
   /** Puts a watch on each new sidecar. */
@@ -35,21 +39,18 @@ export interface WatchSurroundings {
   readonly isTiny: boolean;
 }
 
-/** A budget from which nothing is ever evicted here. */
-export const ROOMY_BYTES = 32 * 1024 * 1024;
-
 /**
  * Starts a memory store that lives by the host's clock. `setInterval` must be
  * fake: the store's background work runs when the host is told to tick or sweep.
  */
-export async function startMemoryHost({ memoryBytes, connect, watch }: MemoryHostOptions): Promise<Host> {
+export async function startMemoryHost({ tinyBytes, connect, watch }: MemoryHostOptions): Promise<Host> {
   let nowMs = 1;
   let running = await start();
   let restarted = Promise.resolve();
 
   async function start() {
     const { store } = makeMemoryStore({
-      memoryBytes,
+      ...(tinyBytes !== undefined && budgetOf(tinyBytes)),
       clock: () => nowMs,
       progressIntervalMs: TICK_MS,
       sweepIntervalMs: SWEEP_MS,
@@ -59,7 +60,7 @@ export async function startMemoryHost({ memoryBytes, connect, watch }: MemoryHos
     const watched = watch(connection.sidecar, {
       nowMs: () => nowMs,
       logChanges: (homeserver) => store.stats().homeservers.get(homeserver)?.logChanges,
-      isTiny: memoryBytes < ROOMY_BYTES,
+      isTiny: tinyBytes !== undefined,
     });
     return { store, connection, watched };
   }
@@ -114,6 +115,12 @@ const TICK_MS = 1000;
 const SWEEP_MS = 20_000;
 /** The two of the world, and a place for a stranger. */
 const HOMESERVERS = 3;
+
+/** A budget for a few entries and changes, and for bodies half as large. */
+function budgetOf(heapBytesMax: number): Pick<MemoryStoreOptions, "memoryBytes" | "heapBytesMax"> {
+  const bodyBytes = SLAB_RESERVE_BYTES + heapBytesMax / 2;
+  return { heapBytesMax, memoryBytes: Math.ceil((bodyBytes * 8) / EVENTS_SHARE_EIGHTHS) };
+}
 
 function expectAtMost(what: string, count: number, max: number): void {
   if (count > max) throw new Error(`${what}: ${count}, at most ${max}`);
