@@ -16,7 +16,7 @@ describe("the memory store, its clients' steps interleaved", () => {
 
   it.each([
     { size: "large", tinyBytes: [undefined] },
-    { size: "so small that it evicts entries and lets changes go", tinyBytes: [6_000, 9_000, 14_000] },
+    { size: "so small that it evicts entries and lets changes go", tinyBytes: [12_000, 16_000, 24_000] },
   ])(
     "answers as the reference does and serves nothing outdated, when it is $size",
     async ({ tinyBytes }) => {

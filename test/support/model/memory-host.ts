@@ -1,15 +1,12 @@
 import { vi } from "vitest";
-import { SLAB_RESERVE_BYTES } from "../../../src/core/frame-slab.js";
-import { EVENTS_SHARE_EIGHTHS } from "../../../src/core/limits.js";
 import type { EventStore } from "../../../src/core/store.js";
 import type { Homeserver } from "../../../src/core/types.js";
-import type { MemoryStoreOptions } from "../../../src/store/memory.js";
 import { makeMemoryStore } from "../store-harness.js";
 import type { Host } from "./host.js";
 import type { Sidecar } from "./sidecar.js";
 
 export interface MemoryHostOptions {
-  /** How much of the heap the store may use; undefined: so much that nothing is ever evicted. */
+  /** A budget for a few entries and changes; undefined: one from which nothing is ever evicted. */
   readonly tinyBytes: number | undefined;
   /** Makes a store's sidecar: the store itself, or a server and a client of it. */
   readonly connect: (store: EventStore) => Promise<Connection>;
@@ -50,7 +47,7 @@ export async function startMemoryHost({ tinyBytes, connect, watch }: MemoryHostO
 
   async function start() {
     const { store } = makeMemoryStore({
-      ...(tinyBytes !== undefined && budgetOf(tinyBytes)),
+      ...(tinyBytes !== undefined && { memoryBytes: tinyBytes }),
       clock: () => nowMs,
       progressIntervalMs: TICK_MS,
       sweepIntervalMs: SWEEP_MS,
@@ -115,12 +112,6 @@ const TICK_MS = 1000;
 const SWEEP_MS = 20_000;
 /** The two of the world, and a place for a stranger. */
 const HOMESERVERS = 3;
-
-/** A budget for a few entries and changes, and for bodies half as large. */
-function budgetOf(heapBytesMax: number): Pick<MemoryStoreOptions, "memoryBytes" | "heapBytesMax"> {
-  const bodyBytes = SLAB_RESERVE_BYTES + heapBytesMax / 2;
-  return { heapBytesMax, memoryBytes: Math.ceil((bodyBytes * 8) / EVENTS_SHARE_EIGHTHS) };
-}
 
 function expectAtMost(what: string, count: number, max: number): void {
   if (count > max) throw new Error(`${what}: ${count}, at most ${max}`);
