@@ -88,6 +88,8 @@ export const LEASE_DURATION_MS_DEFAULT = 5000;
 export const PROGRESS_INTERVAL_MS = 1000;
 /** The longest slice of background work: other calls wait no longer for it. */
 export const SWEEP_SLICE_MS = 2;
+/** Between two slices: a call takes several turns of the event loop, and should meet one slice at most. */
+export const SWEEP_PAUSE_MS = 5;
 /** The longest slice of redacting for a put; one body of the largest size may take longer. */
 export const REDACT_SLICE_MS = 2;
 /** Passes of the sweep start this far apart; two of them are well within the minute promised. */

@@ -17,6 +17,7 @@ import {
   PROGRESS_INTERVAL_MS,
   SUBSCRIBERS_MAX,
   SWEEP_INTERVAL_MS,
+  SWEEP_PAUSE_MS,
   SWEEP_SLICE_MS,
 } from "../core/limits.js";
 import { redactAhead } from "../core/redact-ahead.js";
@@ -58,7 +59,7 @@ class MemoryStore implements EventStore {
   readonly #logBytesMax: number;
   readonly #heapBytesMax: number;
   readonly #timers: NodeJS.Timeout[];
-  #sliceTimer: NodeJS.Immediate | undefined;
+  #sliceTimer: NodeJS.Timeout | undefined;
 
   constructor(options: MemoryStoreOptions) {
     const share = (eighths: number): number => Math.floor((options.memoryBytes * eighths) / 8);
@@ -192,7 +193,7 @@ class MemoryStore implements EventStore {
 
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
-    if (this.#sliceTimer !== undefined) clearImmediate(this.#sliceTimer);
+    if (this.#sliceTimer !== undefined) clearTimeout(this.#sliceTimer);
   }
 
   #enter(name: Homeserver): HomeserverState {
@@ -227,7 +228,7 @@ class MemoryStore implements EventStore {
   #slice(): void {
     const endMs = this.#clock() + SWEEP_SLICE_MS;
     const workIsLeft = this.#cache.sweep.slice(() => this.#clock() >= endMs);
-    this.#sliceTimer = workIsLeft ? setImmediate(() => this.#slice()) : undefined;
+    this.#sliceTimer = workIsLeft ? setTimeout(() => this.#slice(), SWEEP_PAUSE_MS) : undefined;
   }
 }
 
