@@ -1,7 +1,18 @@
 import fc from "fast-check";
 import type { EventId } from "../../../src/core/types.js";
-import { eventId } from "../store-harness.js";
-import { fills, hearings, homes, keeps, leaseActs, persists, races, spansMs, writes } from "./plans.js";
+import { eventId, LEASE_MS } from "../store-harness.js";
+import {
+  fills,
+  hearings,
+  homes,
+  keeps,
+  lateKeeps,
+  leaseActs,
+  persists,
+  races,
+  spansMs,
+  writes,
+} from "./plans.js";
 import { type FillPlan, persist, putAheadOfLog, readAndFill } from "./reader.js";
 import type { Stage } from "./stage.js";
 import { EVENTS, type World } from "./world.js";
@@ -55,6 +66,23 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
     };
     await Promise.all([readAndFill(homes[home]!, { ...ALL, refreshes: true, puts }, stage), changeNext()]);
   });
+  const lateFill = make(races, "late fill", async ({ homes }, { home, puts, ...plan }) => {
+    const fillAll = { ...ALL, refreshes: true, puts };
+    const changeAndFill = async () => {
+      await write(homes[home]!, plan, AT_ONCE);
+      await readAndFill(homes[home]!, fillAll, AT_ONCE);
+    };
+    await readAndFill(homes[home]!, fillAll, { turn: changeAndFill });
+  });
+  const lateKeep = make(lateKeeps, "late keep", async ({ host, homes, followers }, keep) => {
+    const { home, eventId, view, ...plan } = keep;
+    const follower = followers[2 * home]!;
+    const changeAndHear = async () => {
+      await write(homes[home]!, plan, AT_ONCE);
+      await follower.hear(100, AT_ONCE, () => host.tick());
+    };
+    await follower.keep(eventId, view, { turn: changeAndHear });
+  });
   const burst = make(homes, "changes of other events", async ({ homes }, home) => {
     for (const one of UNRELATED) await write(homes[home]!, deletion(one), AT_ONCE);
   });
@@ -67,7 +95,9 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
     // Its two halves overlap whatever the stage.
     [waits ? 0 : 4, race],
     [4, warm],
-    [1, burst],
+    [2, lateFill],
+    [2, lateKeep],
+    [2, burst],
     [1, ahead],
     [6, change],
     [2, store],
@@ -97,9 +127,10 @@ function deletion(one: EventId): WritePlan {
 }
 
 async function actOnLease(
-  { host, leaseWriters, ...world }: World,
+  world: World,
   { writer, act, plan, carriesPosition, delayMs }: LeaseAct,
 ): Promise<void> {
+  const { host, leaseWriters } = world;
   const one = leaseWriters[writer];
   // A homeserver without leases has no such writer.
   if (one === undefined) return;
@@ -118,9 +149,22 @@ async function actOnLease(
     case "succeed":
       // The release arrives when the next process has its lease already.
       return one.release({ turn: () => one.renew(AT_ONCE) });
+    case "cutOff":
+      await one.change(plan, carriesPosition, AT_ONCE);
+      return outlastTwoLeases(world);
     case "die":
       return one.die();
   }
+}
+
+/** All writers renew whenever they may, while nobody announces anything; then everything is read. */
+async function outlastTwoLeases({ host, homes, leaseWriters }: World): Promise<void> {
+  const stepMs = LEASE_MS / 5;
+  for (let passedMs = 0; passedMs < 2 * LEASE_MS; passedMs += stepMs) {
+    host.advance(stepMs);
+    for (const one of leaseWriters) await one.renew(AT_ONCE);
+  }
+  await homes[0]!.read(EVENTS);
 }
 
 type LeaseAct = typeof leaseActs extends fc.Arbitrary<infer Act> ? Act : never;

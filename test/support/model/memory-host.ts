@@ -47,7 +47,7 @@ export async function startMemoryHost({ tinyBytes, connect, watch }: MemoryHostO
 
   async function start() {
     const { store } = makeMemoryStore({
-      ...(tinyBytes !== undefined && { memoryBytes: tinyBytes }),
+      ...(tinyBytes !== undefined && { memoryBytes: tinyBytes, heapBytesMax: (2 / 3) * tinyBytes }),
       clock: () => nowMs,
       progressIntervalMs: TICK_MS,
       sweepIntervalMs: SWEEP_MS,

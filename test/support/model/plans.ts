@@ -78,6 +78,16 @@ const followers = fc.constantFrom(0, 0, 1, 2);
 export const hearings = fc.record({ follower: followers, frames: fc.constantFrom(1, 2, 100) });
 export const keeps = fc.record({ follower: followers, eventId: eventIds, view: views });
 
+/** An event that a follower reads and keeps so late that it hears of a change first. */
+export const lateKeeps = fc.record({
+  home: homes,
+  eventId: eventIds,
+  view: views,
+  plan: plans,
+  carriesPosition: fc.boolean(),
+  calls: fc.constant(1),
+});
+
 export const leaseActs = fc.record({
   writer: fc.constantFrom(0, 1),
   act: fc.constantFrom(
@@ -90,6 +100,7 @@ export const leaseActs = fc.record({
     "detach",
     "release",
     "succeed",
+    "cutOff",
     "die",
   ),
   plan: plans,
