@@ -1,0 +1,88 @@
+"""What homeserver.yaml says of the module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from synapse.config._base import Config as SynapseConfig
+from synapse.config._base import ConfigError
+
+Transport = Literal["grpc", "blocking"]
+
+
+@dataclass(frozen=True)
+class BridgeConfig:
+    """The module's configuration; see the README for what each key means."""
+
+    address: str
+    read_deadline_ms: int = 20
+    writer_start_delay_ms: int = 5_000
+    extra_writers: tuple[str, ...] = ()
+    homeserver: str | None = None
+    transport: Transport = "grpc"
+
+
+def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
+    """Reads the `config` of the `modules` entry.
+
+    Raises:
+        ConfigError: names the first key that is unknown, missing or not of its form.
+    """
+    given = dict(config or {})
+    unknown = sorted(given.keys() - _NAMES - _DURATIONS.keys())
+    if unknown:
+        raise ConfigError(f"splitcache: unknown key {unknown[0]}")
+    values: dict[str, Any] = {
+        "address": _address(given.get("address")),
+        "extra_writers": _names(given.get("extra_writers", [])),
+        "homeserver": given.get("homeserver"),
+        "transport": given.get("transport", "grpc"),
+    }
+    if values["transport"] not in ("grpc", "blocking"):
+        raise ConfigError("splitcache: transport must be grpc or blocking")
+    homeserver = values["homeserver"]
+    if homeserver is not None and (not isinstance(homeserver, str) or not homeserver):
+        raise ConfigError("splitcache: homeserver must be a name")
+    for key, (field, least, most) in _DURATIONS.items():
+        if key in given:
+            values[field] = _duration_ms(key, given[key], least, most)
+    return BridgeConfig(**values)
+
+
+_NAMES = frozenset({"address", "extra_writers", "homeserver", "transport"})
+# Key in the file -> field, least and most milliseconds.
+_DURATIONS = {
+    "read_deadline": ("read_deadline_ms", 1, 10_000),
+    "writer_start_delay": ("writer_start_delay_ms", 0, 600_000),
+}
+
+
+def _duration_ms(key: str, value: object, least: int, most: int) -> int:
+    try:
+        milliseconds = SynapseConfig.parse_duration(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"splitcache: {key}: {error}") from error
+    if not least <= milliseconds <= most:
+        raise ConfigError(f"splitcache: {key} must be {least} to {most} milliseconds")
+    return milliseconds
+
+
+def _address(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ConfigError("splitcache: address is required: host:port or unix:/path")
+    if value.startswith("unix:"):
+        if not value.startswith("unix:/"):
+            raise ConfigError("splitcache: address: unix: needs an absolute path")
+        return value
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ConfigError(f"splitcache: address: neither host:port nor unix:/path: {value}")
+    return value
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
+        raise ConfigError("splitcache: extra_writers must be a list of worker names")
+    return tuple(value)

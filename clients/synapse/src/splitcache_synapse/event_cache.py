@@ -1,0 +1,40 @@
+"""Synapse's own cache of events, with the calls that reach past it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from synapse.storage.databases.main.events_worker import EventCacheEntry
+from synapse.util.caches.lrucache import AsyncLruCache
+
+Key = tuple[str]
+
+
+class SplitEventCache(AsyncLruCache[Key, EventCacheEntry]):
+    """Keeps the local cache that is there; what empties it empties the sidecar's as well."""
+
+    def __init__(
+        self,
+        replaced: AsyncLruCache[Key, EventCacheEntry],
+        *,
+        announce_event: Callable[[str], Awaitable[None]],
+        announce_all: Callable[[], None],
+    ) -> None:
+        # Not the constructor of the base class: it would make, and register, a second cache.
+        self._lru_cache = replaced._lru_cache
+        self._announce_event = announce_event
+        self._announce_all = announce_all
+
+    async def invalidate(self, key: Key) -> None:
+        await self._announce_event(key[0])
+        self._lru_cache.invalidate(key)
+
+    def clear(self) -> None:
+        self._announce_all()
+        self._lru_cache.clear()
+
+
+def replace_event_cache(store: Any, **announcements: Any) -> None:
+    """Puts a SplitEventCache in the place of the store's cache."""
+    store._get_event_cache = SplitEventCache(store._get_event_cache, **announcements)

@@ -1,0 +1,168 @@
+"""One GetEventsStream: lookups without the price of a call each."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from splitcache.v1 import event_cache_service_pb2 as pb
+
+logger = logging.getLogger(__name__)
+
+_METHOD = "/splitcache.v1.EventCacheService/GetEventsStream"
+
+# More than a reactor asks in one turn; beyond it the database is the better answer.
+IN_FLIGHT_MAX = 256
+# A stream on which nothing has come for this long while somebody waits is opened anew.
+SILENCE_MAX_S = 1.0
+FIRST_PAUSE_S = 0.05
+LONGEST_PAUSE_S = 5.0
+
+
+class LookupFailed(Exception):
+    """A lookup has no reply. Its argument is the kind, as a metric's label."""
+
+
+@dataclass
+class _Waiting:
+    on_done: Callable[[Any], None]
+    timer: Any
+
+
+class ReadStream:
+    """Keeps one stream open. All but the inside of its thread runs on the reactor's thread."""
+
+    def __init__(self, channel: grpc.Channel, reactor: Any) -> None:
+        self._open_call = channel.stream_stream(
+            _METHOD,
+            request_serializer=pb.GetEventsStreamRequest.SerializeToString,
+            response_deserializer=pb.GetEventsStreamResponse.FromString,
+        )
+        self._reactor = reactor
+        self._waiting: dict[int, _Waiting] = {}
+        self._request_id = 0
+        self._connection: _Connection | None = None
+        self._opens_after = 0.0
+        self._pause_s = FIRST_PAUSE_S
+        self._heard_at = 0.0
+        self._closed = False
+
+    def lookup(
+        self, request: pb.GetEventsRequest, timeout_s: float, on_done: Callable[[Any], None]
+    ) -> None:
+        """Asks; `on_done` gets the GetEventsResponse or a LookupFailed."""
+        connection = self._connected()
+        if connection is None or len(self._waiting) >= IN_FLIGHT_MAX:
+            on_done(LookupFailed("disconnected" if connection is None else "busy"))
+            return
+        if not self._waiting:
+            self._heard_at = time.monotonic()
+        self._request_id += 1
+        request_id = self._request_id
+        timer = self._reactor.callLater(timeout_s, self._time_out, request_id)
+        self._waiting[request_id] = _Waiting(on_done, timer)
+        connection.send(pb.GetEventsStreamRequest(request_id=request_id, request=request))
+
+    def close(self) -> None:
+        self._closed = True
+        if self._connection is not None:
+            self._connection.cancel()
+
+    def _connected(self) -> _Connection | None:
+        if self._connection is None:
+            if self._closed or time.monotonic() < self._opens_after:
+                return None
+            self._connection = _Connection(self._open_call, self._reactor, self._receive, self._end)
+        return self._connection
+
+    def _receive(self, replies: list[pb.GetEventsStreamResponse]) -> None:
+        self._heard_at = time.monotonic()
+        self._pause_s = FIRST_PAUSE_S
+        for reply in replies:
+            # One that has timed out is not waited for any longer.
+            if reply.request_id in self._waiting:
+                failed = reply.WhichOneof("result") != "response"
+                self._finish(
+                    reply.request_id, LookupFailed("refused") if failed else reply.response
+                )
+
+    def _time_out(self, request_id: int) -> None:
+        self._waiting.pop(request_id).on_done(LookupFailed("deadline"))
+        if time.monotonic() - self._heard_at > SILENCE_MAX_S and self._connection:
+            self._connection.cancel()
+
+    def _finish(self, request_id: int, outcome: Any) -> None:
+        waiting = self._waiting.pop(request_id)
+        waiting.timer.cancel()
+        waiting.on_done(outcome)
+
+    def _end(self, connection: _Connection) -> None:
+        if connection is not self._connection:
+            return
+        self._connection = None
+        self._opens_after = time.monotonic() + self._pause_s
+        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+        for request_id in list(self._waiting):
+            self._finish(request_id, LookupFailed("disconnected"))
+
+
+class _Connection:
+    """One call of GetEventsStream and the thread that reads its replies."""
+
+    def __init__(
+        self,
+        open_call: Any,
+        reactor: Any,
+        receive: Callable[[list[pb.GetEventsStreamResponse]], None],
+        end: Callable[[_Connection], None],
+    ) -> None:
+        # At most IN_FLIGHT_MAX wait for their reply, so this holds few more.
+        self._requests: queue.SimpleQueue[pb.GetEventsStreamRequest | None] = queue.SimpleQueue()
+        self._reactor = reactor
+        self._receive = receive
+        self._end = end
+        self._lock = threading.Lock()
+        self._replies: list[pb.GetEventsStreamResponse] = []
+        self._call = open_call(self._sent())
+        threading.Thread(target=self._read, name="splitcache-reads", daemon=True).start()
+
+    def send(self, request: pb.GetEventsStreamRequest) -> None:
+        self._requests.put(request)
+
+    def cancel(self) -> None:
+        self._call.cancel()
+
+    def _sent(self) -> Iterator[pb.GetEventsStreamRequest]:
+        while (request := self._requests.get()) is not None:
+            yield request
+
+    def _read(self) -> None:
+        try:
+            for reply in self._call:
+                self._hand_over(reply)
+        except grpc.RpcError as error:
+            logger.info("The stream of lookups has ended: %s", error.code())
+        finally:
+            # Ends the thread that gRPC reads the requests in.
+            self._requests.put(None)
+            self._reactor.callFromThread(self._end, self)
+
+    def _hand_over(self, reply: pb.GetEventsStreamResponse) -> None:
+        # The reactor is woken once for all replies that come before it turns.
+        with self._lock:
+            self._replies.append(reply)
+            first = len(self._replies) == 1
+        if first:
+            self._reactor.callFromThread(self._take)
+
+    def _take(self) -> None:
+        with self._lock:
+            replies, self._replies = self._replies, []
+        self._receive(replies)

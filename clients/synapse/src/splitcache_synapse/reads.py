@@ -1,0 +1,80 @@
+"""The way of a read: the sidecar between Synapse's own caches and its database."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from synapse.logging.context import make_deferred_yieldable
+from synapse.storage.databases.main.events_worker import EventCacheEntry
+
+from splitcache.v1 import event_cache_service_pb2 as pb
+from splitcache_synapse.sidecar import Sidecar
+from splitcache_synapse.stored_event import from_cached, to_cached
+
+logger = logging.getLogger(__name__)
+
+
+class Reads:
+    """Replaces the methods of Synapse's event store by which it reads events.
+
+    Synapse calls its external cache once an event, queues a database read even when nothing is
+    missing, and does not keep in memory what the external cache gave it.
+    """
+
+    def __init__(self, store: Any, sidecar: Sidecar) -> None:
+        self._store = store
+        self._sidecar = sidecar
+        self._get_events_from_db = store._get_events_from_db
+        # The lookup that missed last: which events, and the position before which the database
+        # may be read for them.
+        self._missed: tuple[frozenset[str], pb.Position] | None = None
+        store._get_events_from_external_cache = self._from_sidecar
+        store._get_events_from_db = self._from_database
+
+    async def _from_sidecar(
+        self, events: Collection[str], update_metrics: bool = True
+    ) -> dict[str, EventCacheEntry]:
+        if not events:
+            return {}
+        lookup = await make_deferred_yieldable(self._sidecar.lookup(events))
+        # From here on nothing may be awaited: an invalidation that came in between would be
+        # undone by keeping the entries, and another lookup would replace what missed.
+        entries = self._keep(lookup.hits)
+        missing = frozenset(events).difference(entries)
+        self._missed = (missing, lookup.position) if lookup.position is not None else None
+        return entries
+
+    def _keep(self, hits: dict[str, pb.CachedEvent]) -> dict[str, EventCacheEntry]:
+        entries: dict[str, EventCacheEntry] = {}
+        for event_id, cached in hits.items():
+            entry = from_cached(cached)
+            if entry is None:
+                continue
+            entries[event_id] = entry
+            self._store._get_event_cache.set_local((event_id,), entry)
+            if entry.redacted_event is None:
+                self._store._event_ref[event_id] = entry.event
+        return entries
+
+    async def _from_database(self, event_ids: Collection[str]) -> dict[str, EventCacheEntry]:
+        # Synapse asks for what missed in the same turn of the reactor. Whoever else calls this
+        # has asked for no position, and fills nothing.
+        missed, self._missed = self._missed, None
+        if not event_ids:
+            return {}
+        entries: dict[str, EventCacheEntry] = await self._get_events_from_db(event_ids)
+        if missed is not None and missed[0].issuperset(event_ids):
+            # At once, before anybody changes the events in place. The redactions that were read
+            # along came from later snapshots, for which the position holds as well.
+            self._fill(entries.values(), missed[1])
+        return entries
+
+    def _fill(self, entries: Iterable[EventCacheEntry], as_of: pb.Position) -> None:
+        try:
+            cached = [one for one in map(to_cached, entries) if one is not None]
+            if cached:
+                self._sidecar.put(cached, as_of)
+        except Exception:
+            logger.exception("Events read from the database were not put into the sidecar")

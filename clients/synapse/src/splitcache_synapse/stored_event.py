@@ -1,0 +1,121 @@
+"""Synapse's event cache entries in the form in which the sidecar keeps them.
+
+The body is the event without `signatures` and `unsigned`: these differ between homeservers, and
+what is identical is stored once for all. They go into the internal metadata with the rest of what
+Synapse's database says of the event, as JSON with a format version.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from synapse.api.room_versions import KNOWN_ROOM_VERSIONS
+from synapse.events import make_event_from_dict
+from synapse.events.utils import prune_event
+from synapse.storage.databases.main.events_worker import EventCacheEntry
+
+from splitcache.v1 import event_cache_service_pb2 as pb
+
+logger = logging.getLogger(__name__)
+
+# Counts up when the form changes. An entry of another version is a miss.
+FORMAT_VERSION = 1
+
+# Limits of the contract, in bytes. A batch with anything longer would be refused whole.
+_BODY_MAX = 256 * 1024
+_INTERNAL_METADATA_MAX = 16 * 1024
+_ID_MAX = 1_020
+_REASON_MAX = 1_024
+
+_OWN_PARTS = ("signatures", "unsigned")
+
+
+def to_cached(entry: EventCacheEntry) -> pb.CachedEvent | None:
+    """The entry in the sidecar's form; None if it is over a limit of the contract.
+
+    Changes nothing of the entry.
+    """
+    event = entry.event
+    # Without what get_events put into `unsigned` for this process alone.
+    parts: dict[str, Any] = event.get_dict_for_persistence()
+    own = {part: parts.pop(part) for part in _OWN_PARTS if part in parts}
+    metadata = event.internal_metadata
+    internal_metadata = {
+        "format_version": FORMAT_VERSION,
+        **own,
+        "internal_metadata": metadata.get_dict(),
+        "stream_ordering": metadata.stream_ordering,
+        "instance_name": metadata.instance_name,
+        "outlier": metadata.outlier,
+    }
+    cached = pb.CachedEvent(
+        event_id=event.event_id,
+        room_id=event.room_id,
+        room_version=event.room_version.identifier,
+        body=_encode(parts),
+        rejected=event.rejected_reason is not None,
+        rejected_reason=event.rejected_reason or "",
+        internal_metadata=_encode(internal_metadata),
+    )
+    if entry.redacted_event is not None:
+        # Synapse's pruning is deterministic: the text need not be kept.
+        cached.redaction.redacted_by = entry.redacted_event.internal_metadata.redacted_by or ""
+    return cached if _within_limits(cached) else None
+
+
+def from_cached(cached: pb.CachedEvent) -> EventCacheEntry | None:
+    """The entry that Synapse would have read from its database; None if this cannot be one.
+
+    Takes what the sidecar answers to a read with the view ORIGINAL. Never raises.
+    """
+    try:
+        return _from_cached(cached)
+    except Exception as error:
+        logger.warning("Cannot read what the sidecar holds of %s: %s", cached.event_id, error)
+        return None
+
+
+def _from_cached(cached: pb.CachedEvent) -> EventCacheEntry | None:
+    stored = json.loads(cached.internal_metadata)
+    room_version = KNOWN_ROOM_VERSIONS.get(cached.room_version)
+    if stored["format_version"] != FORMAT_VERSION or room_version is None:
+        return None
+    parts = json.loads(cached.body)
+    parts.update({part: stored[part] for part in _OWN_PARTS if part in stored})
+    event = make_event_from_dict(
+        parts,
+        room_version,
+        internal_metadata_dict=stored["internal_metadata"],
+        rejected_reason=cached.rejected_reason if cached.rejected else None,
+    )
+    event.internal_metadata.stream_ordering = stored["stream_ordering"]
+    event.internal_metadata.instance_name = stored["instance_name"]
+    event.internal_metadata.outlier = stored["outlier"]
+    if event.event_id != cached.event_id or event.room_id != cached.room_id:
+        return None
+    redacted_event = None
+    if cached.HasField("redaction"):
+        redacted_event = prune_event(event)
+        redacted_event.internal_metadata.redacted_by = cached.redaction.redacted_by
+    return EventCacheEntry(event=event, redacted_event=redacted_event)
+
+
+def _encode(value: dict[str, Any]) -> bytes:
+    """One text for equal values.
+
+    Not canonical JSON: room versions up to 5 allow floats and integers that it forbids, and
+    lone surrogates, which have no UTF-8, must survive.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def _within_limits(cached: pb.CachedEvent) -> bool:
+    return (
+        len(cached.body) <= _BODY_MAX
+        and len(cached.internal_metadata) <= _INTERNAL_METADATA_MAX
+        and 0 < len(cached.event_id.encode()) <= _ID_MAX
+        and 0 < len(cached.room_id.encode()) <= _ID_MAX
+        and len(cached.rejected_reason.encode()) <= _REASON_MAX
+    )

@@ -1,0 +1,122 @@
+"""Calls to the sidecar: unary ones, and lookups."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import grpc
+from google.protobuf.message import Message
+
+from splitcache.v1 import event_cache_service_pb2 as pb
+from splitcache_synapse.read_stream import ReadStream
+
+logger = logging.getLogger(__name__)
+
+SERVICE = "/splitcache.v1.EventCacheService/"
+
+# What a call came to: its reply, or why there is none.
+Outcome = Message | Exception
+OnDone = Callable[[Any], None]
+
+_METHODS: dict[str, Any] = {
+    method.name: getattr(pb, method.output_type.name)
+    for method in pb.DESCRIPTOR.services_by_name["EventCacheService"].methods
+}
+
+# A sidecar that comes back should be found within a second or so.
+CHANNEL_OPTIONS = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # Several homeservers of one process, as in tests, must not share a connection's fate.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+]
+
+
+class Transport(Protocol):
+    """How calls are made. Each `on_done` runs exactly once, on the reactor's thread."""
+
+    # Whether calls are made at once, in the caller's thread.
+    immediate: bool
+
+    def unary(self, method: str, request: Message, timeout_s: float, on_done: OnDone) -> None: ...
+
+    def lookup(self, request: pb.GetEventsRequest, timeout_s: float, on_done: OnDone) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class GrpcTransport:
+    """Opens its connection at the first call, in the background. Never blocks."""
+
+    immediate = False
+
+    def __init__(self, address: str, reactor: Any) -> None:
+        self._address = address
+        self._reactor = reactor
+        self._channel: grpc.Channel | None = None
+        self._stream: ReadStream | None = None
+
+    def unary(self, method: str, request: Message, timeout_s: float, on_done: OnDone) -> None:
+        call = _callable(self._connected(), method).future(request, timeout=timeout_s)
+        call.add_done_callback(
+            lambda done: self._reactor.callFromThread(on_done, _outcome_of(done))
+        )
+
+    def lookup(self, request: pb.GetEventsRequest, timeout_s: float, on_done: OnDone) -> None:
+        if self._stream is None:
+            self._stream = ReadStream(self._connected(), self._reactor)
+        self._stream.lookup(request, timeout_s, on_done)
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        if self._channel is not None:
+            self._channel.close()
+
+    def _connected(self) -> grpc.Channel:
+        if self._channel is None:
+            self._channel = grpc.insecure_channel(self._address, options=CHANNEL_OPTIONS)
+        return self._channel
+
+
+class BlockingTransport:
+    """Makes each call at once and waits for it: for Synapse's own tests, whose reactor is fake."""
+
+    immediate = True
+
+    def __init__(self, address: str, reactor: Any) -> None:
+        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+
+    def unary(self, method: str, request: Message, timeout_s: float, on_done: OnDone) -> None:
+        outcome: Outcome
+        try:
+            outcome = _callable(self._channel, method)(request, timeout=timeout_s)
+        except grpc.RpcError as error:
+            outcome = error
+        on_done(outcome)
+
+    def lookup(self, request: pb.GetEventsRequest, timeout_s: float, on_done: OnDone) -> None:
+        self.unary("GetEvents", request, timeout_s, on_done)
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+def _callable(channel: grpc.Channel, method: str) -> Any:
+    return channel.unary_unary(
+        SERVICE + method,
+        request_serializer=Message.SerializeToString,
+        response_deserializer=_METHODS[method].FromString,
+    )
+
+
+def _outcome_of(call: Any) -> Outcome:
+    try:
+        reply: Message = call.result()
+        return reply
+    except Exception as error:
+        return error

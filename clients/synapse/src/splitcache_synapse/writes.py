@@ -1,0 +1,171 @@
+"""The way of a change: every place where Synapse changes what it stores of an event."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from synapse.logging.context import make_deferred_yieldable
+
+from splitcache_synapse.announcer import Announcer
+from splitcache_synapse.pending import Pending
+
+_BAN_REDACTIONS = "room_ban_redactions"
+
+
+class Writes:
+    """Replaces the methods of Synapse's stores that change stored events.
+
+    Inside the transaction, before COMMIT, each notes what it changes; after COMMIT, and before
+    Synapse drops the event from its own cache, that is announced. Not announced is the event that
+    a transaction stores for the first time: nobody caches that an event is absent.
+    """
+
+    def __init__(self, store: Any, persist_events: Any | None, announcer: Announcer) -> None:
+        self._announcer = announcer
+        self._stored_now = threading.local()
+        self._invalidate_locally = store._invalidate_local_get_event_cache
+        self._db_pool = store.db_pool
+        _wrap(store.db_pool, "new_transaction", self._around_transaction)
+        store.invalidate_get_event_cache_after_txn = self._after_event_change
+        _wrap(store, "_purge_room_txn", self._in_room_change)
+        _wrap(store, "_purge_history_txn", self._in_room_change)
+        _wrap(store, "_censor_event_txn", self._in_censoring)
+        _wrap(store, "mark_event_rejected_txn", self._in_rejection)
+        if persist_events is not None:
+            _wrap(persist_events, "_persist_events_txn", self._in_persisting)
+            _wrap(persist_events, "_update_outliers_txn", self._in_outlier_update)
+            _wrap(persist_events.db_pool, "simple_upsert", self._around_ban_redaction)
+            _wrap(persist_events.db_pool, "simple_update", self._around_ban_redaction_end)
+
+    def _pending(self, txn: Any) -> Pending:
+        """The one of this transaction, which Synapse may try several times."""
+        pending = self._noted(txn)
+        if pending is not None:
+            return pending
+        pending = self._announcer.begin()
+        txn.async_call_after(self._finish, pending)
+        # Whether a failed COMMIT took effect is not known.
+        txn.call_on_exception(self._announcer.finish, pending)
+        return pending
+
+    def _noted(self, txn: Any) -> Pending | None:
+        for callback, args, _ in txn.async_after_callbacks or ():
+            if callback == self._finish:
+                pending: Pending = args[0]
+                return pending
+        return None
+
+    def _around_transaction(
+        self,
+        original: Callable[..., Any],
+        conn: Any,
+        desc: str,
+        after: Any,
+        async_after: Any,
+        on_exception: Any,
+        func: Callable[..., Any],
+        *args: Any,
+        **kw: Any,
+    ) -> Any:
+        def then_commit(txn: Any, *args: Any, **kw: Any) -> Any:
+            result = func(txn, *args, **kw)
+            pending = self._noted(txn)
+            if pending is not None:
+                self._announcer.committing(pending)
+            return result
+
+        return original(conn, desc, after, async_after, on_exception, then_commit, *args, **kw)
+
+    async def _finish(self, pending: Pending) -> None:
+        await make_deferred_yieldable(self._announcer.finish(pending))
+
+    def _after_event_change(self, txn: Any, event_id: str) -> None:
+        if event_id not in getattr(self._stored_now, "event_ids", ()):
+            self._pending(txn).add_events("", [event_id])
+        txn.call_after(self._invalidate_locally, event_id)
+
+    def _in_persisting(self, original: Callable[..., Any], txn: Any, *args: Any, **kw: Any) -> Any:
+        events_and_contexts = kw["events_and_contexts"]
+        self._stored_now.event_ids = frozenset(event.event_id for event, _ in events_and_contexts)
+        try:
+            return original(txn, *args, **kw)
+        finally:
+            self._stored_now.event_ids = frozenset()
+
+    def _in_outlier_update(
+        self, original: Callable[..., Any], txn: Any, *args: Any, **kw: Any
+    ) -> Any:
+        given = kw["events_and_contexts"]
+        stored_first = original(txn, *args, **kw)
+        first_ids = {event.event_id for event, _ in stored_first}
+        before = [event for event, _ in given if event.event_id not in first_ids]
+        if before:
+            # All are of one room.
+            event_ids = [event.event_id for event in before]
+            self._pending(txn).add_events(before[0].room_id, event_ids)
+        return stored_first
+
+    def _in_room_change(
+        self, original: Callable[..., Any], txn: Any, room_id: str, *args: Any, **kw: Any
+    ) -> Any:
+        self._pending(txn).add_room(room_id)
+        return original(txn, room_id, *args, **kw)
+
+    def _in_censoring(
+        self, original: Callable[..., Any], txn: Any, event_id: str, *args: Any, **kw: Any
+    ) -> Any:
+        self._pending(txn).add_events("", [event_id])
+        return original(txn, event_id, *args, **kw)
+
+    def _in_rejection(
+        self, original: Callable[..., Any], txn: Any, event_id: str, *args: Any, **kw: Any
+    ) -> Any:
+        # Whether a redaction counts depends on whether it is rejected: its target changes too.
+        redacted = self._db_pool.simple_select_onecol_txn(
+            txn, table="redactions", keyvalues={"event_id": event_id}, retcol="redacts"
+        )
+        if redacted:
+            self._pending(txn).add_events("", redacted)
+        return original(txn, event_id, *args, **kw)
+
+    async def _around_ban_redaction(
+        self, original: Callable[..., Any], table: str, keyvalues: Any, *args: Any, **kw: Any
+    ) -> Any:
+        """MSC4293: one row redacts all that a user sent to a room."""
+        if table != _BAN_REDACTIONS:
+            return await original(table, keyvalues, *args, **kw)
+        pending = self._announcer.begin()
+        pending.add_room(keyvalues["room_id"])
+        self._announcer.committing(pending)
+        try:
+            return await original(table, keyvalues, *args, **kw)
+        finally:
+            await self._finish(pending)
+
+    async def _around_ban_redaction_end(
+        self, original: Callable[..., Any], table: str, keyvalues: Any, *args: Any, **kw: Any
+    ) -> Any:
+        """The row's end. Synapse updates it at each join and kick, mostly where there is none."""
+        if table != _BAN_REDACTIONS:
+            return await original(table, keyvalues, *args, **kw)
+        pending = self._announcer.begin()
+        self._announcer.committing(pending)
+        rows = None
+        try:
+            rows = await original(table, keyvalues, *args, **kw)
+            return rows
+        finally:
+            if rows != 0:
+                pending.add_room(keyvalues["room_id"])
+            await self._finish(pending)
+
+
+def _wrap(target: Any, name: str, wrapper: Callable[..., Any]) -> None:
+    original = getattr(target, name)
+
+    def wrapped(*args: Any, **kw: Any) -> Any:
+        return wrapper(original, *args, **kw)
+
+    setattr(target, name, wrapped)
