@@ -61,7 +61,12 @@ class GrpcTransport:
         self._stream: ReadStream | None = None
 
     def unary(self, method: str, request: Message, timeout_s: float, on_done: OnDone) -> None:
-        call = _callable(self._connected(), method).future(request, timeout=timeout_s)
+        try:
+            call = _callable(self._connected(), method).future(request, timeout=timeout_s)
+        except Exception as error:
+            # A channel that was closed, say.
+            on_done(error)
+            return
         call.add_done_callback(
             lambda done: self._reactor.callFromThread(on_done, _outcome_of(done))
         )
@@ -109,9 +114,13 @@ class BlockingTransport:
 def _callable(channel: grpc.Channel, method: str) -> Any:
     return channel.unary_unary(
         SERVICE + method,
-        request_serializer=Message.SerializeToString,
+        request_serializer=_serialize,
         response_deserializer=_METHODS[method].FromString,
     )
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()
 
 
 def _outcome_of(call: Any) -> Outcome:
