@@ -266,7 +266,7 @@ class Cluster:
             "redaction_retention_period": "7d",
             "retention": {"enabled": True},
             "modules": modules if self.bridge else [],
-            **{key: unlimited for key in ("rc_message", "rc_registration", "rc_admin_redaction")},
+            **dict.fromkeys(("rc_message", "rc_registration", "rc_admin_redaction"), unlimited),
             "rc_login": {"address": unlimited, "account": unlimited, "failed_attempts": unlimited},
             "rc_joins": {"local": unlimited, "remote": unlimited},
             "rc_invites": {"per_room": unlimited, "per_user": unlimited, "per_issuer": unlimited},

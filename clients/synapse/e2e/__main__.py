@@ -1,0 +1,96 @@
+"""Drives a real homeserver with the bridge, and compares all it says with its database.
+
+    python -m e2e            every scenario, then the figures with and without the bridge
+    python -m e2e --short    every scenario
+    python -m e2e NAME …     the scenarios named
+
+Needs PostgreSQL, redis-server, Node with a built sidecar, and Synapse in this Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+
+from .cluster import WORKERS, Cluster
+from .compare import Comparison
+from .figures import cold_reads, count
+from .scenarios import Scenarios
+
+_LOOKUPS = "splitcache_bridge_lookups_total"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m e2e")
+    parser.add_argument("--short", action="store_true", help="leave the figures out")
+    parser.add_argument(
+        "--without-bridge", action="store_true", help="see that the test itself holds"
+    )
+    parser.add_argument("scenarios", nargs="*")
+    options = parser.parse_args()
+    passed, failed = run_scenarios(options.scenarios, bridge=not options.without_bridge)
+    if not options.short and not options.scenarios:
+        print_figures()
+    print(f"\n{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def run_scenarios(names: list[str], *, bridge: bool) -> tuple[int, int]:
+    passed = failed = 0
+    cluster = Cluster(bridge=bridge)
+    try:
+        cluster.start()
+        comparison = Comparison(cluster)
+        for scenario in Scenarios(cluster, comparison).all():
+            if names and scenario.__name__ not in names:
+                continue
+            if run_one(scenario.__name__, scenario, comparison, cluster):
+                passed += 1
+            else:
+                failed += 1
+        hits = count(cluster, _LOOKUPS, cluster.ports, 'result="hit"')
+        print(f"{comparison.compared} reads compared; hits of what still runs: {hits:.0f}")
+        if bridge and hits == 0:
+            print("FAILED: nothing was ever read from the sidecar")
+            failed += 1
+    finally:
+        cluster.stop()
+    return passed, failed
+
+
+def run_one(name: str, scenario: object, comparison: Comparison, cluster: Cluster) -> bool:
+    started = time.monotonic()
+    before = len(comparison.differences)
+    try:
+        scenario()  # type: ignore[operator]
+    except Exception:
+        traceback.print_exc()
+        for process in ("main", *WORKERS, "sidecar"):
+            print(f"--- {process}\n{cluster.processes[process].tail()}")
+        return False
+    differences = comparison.differences[before:]
+    for difference in differences[:10]:
+        print(difference)
+    verdict = "ok" if not differences else f"{len(differences)} differences"
+    print(f"{name}: {verdict}, {time.monotonic() - started:.1f} s", flush=True)
+    return not differences
+
+
+def print_figures() -> None:
+    columns = []
+    for bridge in (False, True):
+        cluster = Cluster(bridge=bridge)
+        try:
+            cluster.start()
+            columns.append(cold_reads(cluster))
+        finally:
+            cluster.stop()
+    print(f"\n{'':32}{'without':>10}{'with':>10}")
+    for name in columns[0]:
+        print(f"{name:32}{columns[0][name]:10.1f}{columns[1][name]:10.1f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
