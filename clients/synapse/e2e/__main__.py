@@ -25,9 +25,7 @@ _LOOKUPS = "splitcache_bridge_lookups_total"
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m e2e")
     parser.add_argument("--short", action="store_true", help="leave the figures out")
-    parser.add_argument(
-        "--without-bridge", action="store_true", help="see that the test itself holds"
-    )
+    parser.add_argument("--without-bridge", action="store_true", help="test the test")
     parser.add_argument("scenarios", nargs="*")
     options = parser.parse_args()
     passed, failed = run_scenarios(options.scenarios, bridge=not options.without_bridge)

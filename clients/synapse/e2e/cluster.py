@@ -178,7 +178,8 @@ class Cluster:
     def _write_configs(self) -> None:
         self._write("homeserver.yaml", self._homeserver_config())
         (self.folder / "log.yaml").write_text(
-            "version: 1\nformatters: {f: {format: '%(asctime)s %(levelname)s %(name)s %(message)s'}}\n"
+            "version: 1\n"
+            "formatters: {f: {format: '%(asctime)s %(levelname)s %(name)s %(message)s'}}\n"
             "handlers: {h: {class: logging.StreamHandler, formatter: f}}\n"
             "root: {level: INFO, handlers: [h]}\n"
             "loggers: {synapse: {level: WARNING}}\ndisable_existing_loggers: false\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from .client import HttpError, User
@@ -25,14 +26,19 @@ class Comparison:
         self.compared = 0
         self.differences: list[str] = []
 
-    def room(self, user: User, room_id: str, event_ids: list[str]) -> None:
-        """Every event by its ID, and the room's timeline, through every process.
+    def room(
+        self,
+        user: User,
+        room_id: str,
+        event_ids: list[str],
+        processes: Iterable[str] = ("main", "generic1", "generic2"),
+    ) -> None:
+        """Every event by its ID, and the room's timeline, through each of the processes.
 
         The database is read after each reply as well: a change in between excuses a difference.
         """
-        for name, port in self._cluster.ports.items():
-            if name == "persister1":
-                continue
+        for name in processes:
+            port = self._cluster.ports[name]
             for event_id in event_ids:
                 self._event(user, name, port, room_id, event_id)
             self._timeline(user, name, port, room_id)
