@@ -1,0 +1,53 @@
+"""A real sidecar for the tests that need one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+MAIN = Path(
+    os.environ.get("SPLITCACHE_MAIN", Path(__file__).resolve().parents[3] / "dist" / "main.js")
+)
+
+
+class SidecarProcess:
+    """A sidecar at an address of its own."""
+
+    def __init__(self, listen: str) -> None:
+        assert MAIN.exists(), f"build the sidecar first: {MAIN} is not there"
+        command = ["node", str(MAIN), "serve", "--listen", listen, "--http", "off"]
+        self._child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.address = self._listening_at()
+
+    def stop(self) -> None:
+        self._child.terminate()
+        self._child.wait(20)
+        assert self._child.stderr is not None
+        self._child.stderr.close()
+
+    def _listening_at(self) -> str:
+        assert self._child.stderr is not None
+        for line in self._child.stderr:
+            said = json.loads(line)
+            if said["msg"] == "splitcache serves":
+                address: str = said["listen"][0]
+                return address
+        raise AssertionError("the sidecar ended at its start")
+
+
+@pytest.fixture
+def start_sidecar() -> Iterator[Callable[[str], SidecarProcess]]:
+    started: list[SidecarProcess] = []
+
+    def start(listen: str) -> SidecarProcess:
+        started.append(SidecarProcess(listen))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()

@@ -1,0 +1,245 @@
+"""Lookups, fills and announcements against a real sidecar, over real sockets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+
+from splitcache.v1 import event_cache_service_pb2 as pb
+from splitcache_synapse.announcer import Announcer
+from splitcache_synapse.metrics import BridgeMetrics
+from splitcache_synapse.sidecar import Sidecar
+from splitcache_synapse.transport import BlockingTransport, GrpcTransport
+from tests.conftest import SidecarProcess
+from tests.loop_reactor import LoopReactor
+
+HOME = "alpha.example"
+ROOM = "!room:alpha.example"
+Start = Callable[[str], SidecarProcess]
+
+
+class Bridge:
+    """A reader's and writer's half, as one process of the homeserver has them."""
+
+    def __init__(self, address: str, *, writer: str | None = None, **more: Any) -> None:
+        self.reactor = LoopReactor()
+        self.metrics = BridgeMetrics(HOME)
+        self.transport = GrpcTransport(address, self.reactor)
+        writers = [writer] if writer else []
+        self.sidecar = Sidecar(
+            transport=self.transport,
+            reactor=self.reactor,
+            monotonic=time.monotonic,
+            homeserver=HOME,
+            writers=writers,
+            read_deadline_s=more.get("read_deadline_s", 5.0),
+            metrics=self.metrics,
+            may_read=lambda: self.announcer.may_read,
+        )
+        self.announcer = Announcer(
+            transport=self.transport,
+            reactor=self.reactor,
+            monotonic=time.monotonic,
+            homeserver=HOME,
+            writer=writer,
+            observe=self.sidecar.observe,
+            mark=lambda: self.sidecar.mark,
+            metrics=self.metrics,
+            start_delay_s=0,
+        )
+        self.sidecar.start()
+        self.announcer.start()
+
+    def ready(self) -> Bridge:
+        self.reactor.run_until(lambda: self.look("$probe").position is not None)
+        return self
+
+    def look(self, *event_ids: str) -> Any:
+        return self.reactor.result_of(self.sidecar.lookup(event_ids))
+
+    def fill(self, *event_ids: str) -> None:
+        """Puts the events, by the position of a lookup that missed."""
+        position = self.look(*event_ids).position
+        self.sidecar.put([event(one) for one in event_ids], position)
+        self.reactor.run_until(lambda: set(self.look(*event_ids).hits) == set(event_ids))
+
+    def announce(self, *event_ids: str, room: bool = False) -> None:
+        pending = self.announcer.begin()
+        if room:
+            pending.add_room(ROOM)
+        else:
+            pending.add_events(ROOM, event_ids)
+        self.announcer.committing(pending)
+        self.reactor.result_of(self.announcer.finish(pending))
+
+    def stop(self) -> None:
+        self.announcer.stop()
+        self.sidecar.stop()
+
+
+def event(event_id: str, size: int = 2) -> pb.CachedEvent:
+    body = b'{"type":"m.room.message","x":"' + b"x" * size + b'"}'
+    return pb.CachedEvent(event_id=event_id, room_id=ROOM, room_version="10", body=body)
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def address(request: pytest.FixtureRequest, tmp_path: Path, start_sidecar: Start) -> str:
+    listen = "127.0.0.1:0" if request.param == "tcp" else f"unix:{tmp_path}/s.sock"
+    return start_sidecar(listen).address
+
+
+@pytest.fixture
+def bridge(address: str) -> Iterator[Bridge]:
+    bridge = Bridge(address).ready()
+    yield bridge
+    bridge.stop()
+
+
+def test_finds_what_it_put(bridge: Bridge) -> None:
+    assert bridge.look("$a", "$b").hits == {}
+    bridge.fill("$a")
+    found = bridge.look("$a", "$b")
+    assert found.hits == {"$a": event("$a")}
+    assert found.position is not None
+
+
+def test_lookups_of_one_turn_go_as_one_and_each_gets_its_own(bridge: Bridge) -> None:
+    bridge.fill("$a", "$b", "$c")
+    before = requests()
+    results: list[Any] = []
+    for wanted in (["$a"], ["$b", "$a"], ["$missing"]):
+        bridge.sidecar.lookup(wanted).addCallback(results.append)
+    bridge.reactor.run_until(lambda: len(results) == 3)
+    assert [sorted(one.hits) for one in results] == [["$a"], ["$a", "$b"], []]
+    assert requests() == before + 1
+
+
+def test_asks_again_for_what_did_not_fit_and_splits_what_is_too_much(bridge: Bridge) -> None:
+    large = [f"$large{n}" for n in range(20)]
+    position = bridge.look(*large).position
+    bridge.sidecar.put([event(one, 250_000) for one in large], position)
+    many = [f"$small{n}" for n in range(1_200)]
+    bridge.sidecar.put([event(one) for one in many], bridge.look(*many).position)
+    bridge.reactor.run_until(lambda: len(bridge.look(*large, *many).hits) == 1_220)
+
+
+@pytest.mark.parametrize("room", [False, True])
+def test_announced_changes_are_gone_and_fence_what_was_read_before(
+    bridge: Bridge, room: bool
+) -> None:
+    bridge.fill("$a", "$other")
+    before = bridge.look("$a", "$b").position
+    bridge.announce("$a", room=room)
+    assert set(bridge.look("$a", "$other").hits) == (set() if room else {"$other"})
+    bridge.sidecar.put([event("$a")], before)
+    fenced = fills("fenced")
+    bridge.sidecar.put([event("$a")], before)
+    bridge.reactor.run_until(lambda: fills("fenced") >= fenced + 1)
+    assert "$a" not in bridge.look("$a").hits
+
+
+def test_a_local_invalidation_takes_the_event_out_of_lookups_under_way(bridge: Bridge) -> None:
+    bridge.fill("$a", "$b")
+    under_way = bridge.sidecar.lookup(["$a", "$b"])
+    bridge.sidecar.invalidated("$a")
+    assert set(bridge.reactor.result_of(under_way).hits) == {"$b"}
+    under_way = bridge.sidecar.lookup(["$a", "$b"])
+    bridge.sidecar.invalidated(None)
+    assert bridge.reactor.result_of(under_way).hits == {}
+    assert set(bridge.look("$a", "$b").hits) == {"$a", "$b"}
+
+
+def test_a_restarted_sidecar_is_used_again_after_declaring(
+    tmp_path: Path, start_sidecar: Start
+) -> None:
+    listen = f"unix:{tmp_path}/s.sock"
+    first = start_sidecar(listen)
+    bridge = Bridge(first.address).ready()
+    bridge.fill("$a")
+    old = bridge.look("$b").position
+    first.stop()
+    assert bridge.look("$a").hits == {}
+    start_sidecar(listen)
+    bridge.ready()
+    assert bridge.look("$a").hits == {}
+    # A position of the old epoch fills nothing.
+    bridge.sidecar.put([event("$a")], old)
+    bridge.fill("$c")
+    assert set(bridge.look("$a", "$c").hits) == {"$c"}
+    assert not bridge.sidecar.stopped_for_good
+    bridge.stop()
+
+
+def test_misses_at_once_when_nobody_answers(tmp_path: Path) -> None:
+    bridge = Bridge(f"unix:{tmp_path}/nobody.sock")
+    found = bridge.look("$a")
+    assert found.hits == {}
+    assert found.position is None
+    bridge.stop()
+
+
+def test_a_writer_reads_with_its_lease_and_others_miss_without_it(address: str) -> None:
+    reader = Bridge(address, writer="w")
+    reader.announcer.stop()
+    reader.reactor.run_until(lambda: reader.sidecar._epochs.declared is not None)
+    writer = Bridge(address, writer="w")
+    writer.reactor.run_until(lambda: writer.announcer.may_read)
+    writer.ready().fill("$a")
+    assert set(writer.look("$a").hits) == {"$a"}
+    reader.stop()
+    writer.stop()
+
+
+def test_a_detached_writer_goes_on_and_comes_back(tmp_path: Path, start_sidecar: Start) -> None:
+    listen = f"unix:{tmp_path}/s.sock"
+    first = start_sidecar(listen)
+    writer = Bridge(first.address, writer="w")
+    writer.reactor.run_until(lambda: writer.announcer.may_read)
+    first.stop()
+    # Its first change waits until two lease times have passed; here the lease is made short.
+    writer.announcer._lease.lease_s = 0.2
+    writer.announce("$a")
+    assert not writer.announcer.may_read
+    later = writer.announcer.begin()
+    later.add_events(ROOM, ["$b"])
+    writer.announcer.committing(later)
+    # It waits for nobody, not even for a turn of the reactor.
+    assert writer.announcer.finish(later).called
+    start_sidecar(listen)
+    writer.reactor.run_until(lambda: writer.announcer.may_read)
+    writer.ready().fill("$a")
+    writer.stop()
+
+
+def test_two_sidecars_behind_one_address_stop_it_for_good(
+    tmp_path: Path, start_sidecar: Start
+) -> None:
+    one = start_sidecar("127.0.0.1:0")
+    other = start_sidecar("127.0.0.1:0")
+    bridge = Bridge(one.address).ready()
+    asked = BlockingTransport(other.address, bridge.reactor)
+    replies: list[Any] = []
+    asked.unary("GetEvents", pb.GetEventsRequest(homeserver=HOME), 5, replies.append)
+    # As if the address had led to the other one for a while.
+    bridge.sidecar.observe(replies[0].position, bridge.sidecar.mark)
+    bridge.reactor.run_until(lambda: bridge.sidecar.stopped_for_good)
+    assert bridge.look("$a").position is None
+    asked.close()
+    bridge.stop()
+
+
+def requests() -> float:
+    return sample("splitcache_bridge_lookup_batch_size_count")
+
+
+def fills(outcome: str) -> float:
+    return sample("splitcache_bridge_fills_total", outcome=outcome)
+
+
+def sample(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, {"server_name": HOME, **labels}) or 0.0
