@@ -37,7 +37,8 @@ ELSEWHERE = {
     """.split(),  # noqa: SIM905
     "metadata": """
         get_dict is_outlier is_out_of_band_membership get_send_on_behalf_of
-        need_to_check_redaction is_soft_failed should_proactively_send is_redacted is_notifiable deep_copy
+        need_to_check_redaction is_soft_failed should_proactively_send is_redacted is_notifiable
+        deep_copy
     """.split(),  # noqa: SIM905
 }
 
