@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Makes the stubs and builds the example programs: all, or the languages named.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+build_python() {
+  python3 -m venv examples/python/.venv
+  examples/python/.venv/bin/pip install --quiet --disable-pip-version-check -r examples/python/requirements.txt
+  PATH="$PWD/examples/python/.venv/bin:$PATH" npx buf generate --template examples/python/buf.gen.yaml
+}
+
+build_go() {
+  (cd examples/go && GOBIN="$PWD/bin" go install tool)
+  PATH="$PWD/examples/go/bin:$PATH" npx buf generate --template examples/go/buf.gen.yaml
+  (cd examples/go && go build -o bin/splitcache-example .)
+}
+
+for language in "${@:-python}"; do "build_$language"; done
