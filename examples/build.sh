@@ -15,4 +15,6 @@ build_go() {
   (cd examples/go && go build -o bin/splitcache-example .)
 }
 
-for language in "${@:-python}"; do "build_$language"; done
+languages=("$@")
+[[ $# -gt 0 ]] || languages=(python go)
+for language in "${languages[@]}"; do "build_$language"; done
