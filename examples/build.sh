@@ -15,6 +15,13 @@ build_go() {
   (cd examples/go && go build -o bin/splitcache-example .)
 }
 
+build_java() {
+  mvn -q -B -f examples/java/pom.xml initialize
+  chmod +x examples/java/target/tools/*
+  npx buf generate --template examples/java/buf.gen.yaml
+  mvn -q -B -f examples/java/pom.xml package
+}
+
 languages=("$@")
-[[ $# -gt 0 ]] || languages=(python go)
+[[ $# -gt 0 ]] || languages=(python go java)
 for language in "${languages[@]}"; do "build_$language"; done

@@ -38,10 +38,14 @@ class Reads:
     ) -> dict[str, EventCacheEntry]:
         if not events:
             return {}
-        lookup = await make_deferred_yieldable(self._sidecar.lookup(events))
-        # From here on nothing may be awaited: an invalidation that came in between would be
-        # undone by keeping the entries, and another lookup would replace what missed.
-        entries = self._keep(lookup.hits)
+        try:
+            lookup = await make_deferred_yieldable(self._sidecar.lookup(events))
+            # From here on nothing may be awaited: an invalidation that came in between would be
+            # undone by keeping the entries, and another lookup would replace what missed.
+            entries = self._keep(lookup.hits)
+        except Exception:
+            logger.exception("The sidecar was not read")
+            return {}
         missing = frozenset(events).difference(entries)
         self._missed = (missing, lookup.position) if lookup.position is not None else None
         return entries

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,8 @@ from synapse.logging.context import make_deferred_yieldable
 
 from splitcache_synapse.announcer import Announcer
 from splitcache_synapse.pending import Pending
+
+logger = logging.getLogger(__name__)
 
 _BAN_REDACTIONS = "room_ban_redactions"
 
@@ -79,7 +82,11 @@ class Writes:
         return original(conn, desc, after, async_after, on_exception, then_commit, *args, **kw)
 
     async def _finish(self, pending: Pending) -> None:
-        await make_deferred_yieldable(self._announcer.finish(pending))
+        try:
+            await make_deferred_yieldable(self._announcer.finish(pending))
+        except Exception:
+            # The transaction has committed. What is owed stays owed, and the lease lapses.
+            logger.exception("A change was not announced")
 
     def _after_event_change(self, txn: Any, event_id: str) -> None:
         if event_id not in getattr(self._stored_now, "event_ids", ()):
