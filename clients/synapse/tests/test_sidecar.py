@@ -26,7 +26,7 @@ Start = Callable[[str], SidecarProcess]
 class Bridge:
     """A reader's and writer's half, as one process of the homeserver has them."""
 
-    def __init__(self, address: str, *, writer: str | None = None, **more: Any) -> None:
+    def __init__(self, address: str, *, writer: str | None = None, homeserver: str = HOME) -> None:
         self.reactor = LoopReactor()
         self.metrics = BridgeMetrics(HOME)
         self.transport = GrpcTransport(address, self.reactor)
@@ -35,9 +35,9 @@ class Bridge:
             transport=self.transport,
             reactor=self.reactor,
             monotonic=time.monotonic,
-            homeserver=HOME,
+            homeserver=homeserver,
             writers=writers,
-            read_deadline_s=more.get("read_deadline_s", 5.0),
+            read_deadline_s=5.0,
             metrics=self.metrics,
             may_read=lambda: self.announcer.may_read,
         )
@@ -45,7 +45,7 @@ class Bridge:
             transport=self.transport,
             reactor=self.reactor,
             monotonic=time.monotonic,
-            homeserver=HOME,
+            homeserver=homeserver,
             writer=writer,
             observe=self.sidecar.observe,
             mark=lambda: self.sidecar.mark,
@@ -152,6 +152,23 @@ def test_a_local_invalidation_takes_the_event_out_of_lookups_under_way(bridge: B
     bridge.sidecar.invalidated(None)
     assert bridge.reactor.result_of(under_way).hits == {}
     assert set(bridge.look("$a", "$b").hits) == {"$a", "$b"}
+
+
+@pytest.mark.parametrize("room", [False, True])
+def test_homeservers_of_one_sidecar_do_not_see_each_others_changes(
+    address: str, room: bool
+) -> None:
+    alpha, beta = Bridge(address).ready(), Bridge(address, homeserver="beta.example").ready()
+    assert beta.look("$a").hits == {}
+    alpha.fill("$a")
+    # What one has put is nothing to the other.
+    assert beta.look("$a").hits == {}
+    beta.fill("$a")
+    alpha.announce("$a", room=room)
+    assert alpha.look("$a").hits == {}
+    assert set(beta.look("$a").hits) == {"$a"}
+    alpha.stop()
+    beta.stop()
 
 
 def test_a_restarted_sidecar_is_used_again_after_declaring(
