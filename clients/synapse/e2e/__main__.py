@@ -10,14 +10,17 @@ Needs PostgreSQL, redis-server, Node with a built sidecar, and Synapse in this P
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 import traceback
 
-from .cluster import WORKERS, Cluster
+from .client import User
+from .cluster import SYNAPSE, Cluster
 from .compare import Comparison
+from .faults import Faults
 from .figures import cold_reads, count
-from .scenarios import Scenarios
+from .life import Life
 
 _LOOKUPS = "splitcache_bridge_lookups_total"
 
@@ -28,6 +31,8 @@ def main() -> int:
     parser.add_argument("--without-bridge", action="store_true", help="test the test")
     parser.add_argument("scenarios", nargs="*")
     options = parser.parse_args()
+    # So that whoever ends the test leaves no process behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     passed, failed = run_scenarios(options.scenarios, bridge=not options.without_bridge)
     if not options.short and not options.scenarios:
         print_figures()
@@ -41,16 +46,22 @@ def run_scenarios(names: list[str], *, bridge: bool) -> tuple[int, int]:
     try:
         cluster.start()
         comparison = Comparison(cluster)
-        for scenario in Scenarios(cluster, comparison).all():
+        alice = User(cluster.ports["main"], "alice", admin=True)
+        bob = User(cluster.ports["main"], "bob")
+        about = (cluster, comparison, alice, bob)
+        for scenario in (*Life(*about).all(), *Faults(*about).all()):
             if names and scenario.__name__ not in names:
                 continue
             if run_one(scenario.__name__, scenario, comparison, cluster):
                 passed += 1
             else:
                 failed += 1
-        hits = count(cluster, _LOOKUPS, cluster.ports, 'result="hit"')
-        print(f"{comparison.compared} reads compared; hits of what still runs: {hits:.0f}")
-        if bridge and hits == 0:
+        hits = count(cluster, _LOOKUPS, SYNAPSE, 'result="hit"')
+        kinds = ", ".join(f"{kind} {number}" for kind, number in comparison.compared.items())
+        total = sum(comparison.compared.values())
+        print(f"{total} reads compared ({kinds}); {len(comparison.differences)} differ; ", end="")
+        print(f"hits of what still runs: {hits:.0f}")
+        if bridge and (hits == 0 or not comparison.compared.get("sidecar")):
             print("FAILED: nothing was ever read from the sidecar")
             failed += 1
     finally:
@@ -65,7 +76,7 @@ def run_one(name: str, scenario: object, comparison: Comparison, cluster: Cluste
         scenario()  # type: ignore[operator]
     except Exception:
         traceback.print_exc()
-        for process in ("main", *WORKERS, "sidecar"):
+        for process in cluster.processes:
             print(f"--- {process}\n{cluster.processes[process].tail()}")
         return False
     differences = comparison.differences[before:]

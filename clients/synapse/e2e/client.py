@@ -10,7 +10,7 @@ import urllib.request
 from typing import Any
 from urllib.parse import quote
 
-from .cluster import SECRET
+from .configs import SECRET
 
 TIMEOUT_S = 60.0
 
@@ -80,8 +80,10 @@ class User:
         redaction_id: str = call(port, "PUT", path, {}, self.token)["event_id"]
         return redaction_id
 
-    def join(self, port: int, room_id: str) -> None:
-        self.post(port, f"{_room(room_id)}/join", {})
+    def join(self, port: int, room_id: str, via: str | None = None) -> None:
+        """`via`: the homeserver to ask when this one is not in the room."""
+        path = f"/_matrix/client/v3/join/{quote(room_id, safe='')}"
+        self.post(port, f"{path}?server_name={via}&via={via}" if via else path, {})
 
     def leave(self, port: int, room_id: str) -> None:
         self.post(port, f"{_room(room_id)}/leave", {})
@@ -97,8 +99,14 @@ class User:
         chunk: list[Any] = reply["chunk"]
         return chunk
 
-    def sync(self, port: int) -> Any:
-        return self.get(port, "/_matrix/client/v3/sync?timeout=0")
+    def sync(self, port: int, room_id: str | None = None) -> Any:
+        """An initial sync; of one room alone if it is given."""
+        path = "/_matrix/client/v3/sync?timeout=0"
+        if room_id is not None:
+            rooms = {"rooms": [room_id], "timeline": {"limit": 50}}
+            chosen = {"room": rooms, "presence": {"types": []}}
+            path += f"&filter={quote(json.dumps(chosen), safe='')}"
+        return self.get(port, path)
 
 
 def _room(room_id: str) -> str:

@@ -1,29 +1,40 @@
-"""Compares what a process of the homeserver says of events with what its database says."""
+"""Compares what the homeserver and the sidecar say of events with what the database says."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
+
+from splitcache.v1 import event_cache_service_pb2 as pb
 
 from .client import HttpError, User
 from .cluster import Cluster
+from .sidecar_reader import SidecarReader
+from .truth import Stored, Truth
 
-_TRUTH = """
-    SELECT ej.event_id, ej.json, r.event_id
-    FROM event_json ej
-    JOIN events e USING (event_id)
-    LEFT JOIN redactions r ON r.redacts = ej.event_id
-    WHERE ej.room_id = %s AND e.type = 'm.room.message'
-"""
+READERS = ("main", "generic1", "generic2")
+_MESSAGE = "m.room.message"
+# How long Synapse's processes may take to hear of a change from one another, in seconds. What the
+# sidecar wrongly serves stays in their memory, and differs for longer.
+REPLICATION_S = 2.0
+# After so many differences nobody waits any longer.
+_PATIENCE_MAX = 5
 
 
 class Comparison:
-    """Counts what it compared, and keeps what differed."""
+    """Counts what it compared, and keeps what differed.
+
+    The database is read before and after each read: a change in between excuses a difference.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self.compared = 0
+        self._truth = Truth(cluster)
+        self._sidecar = SidecarReader(cluster.socket)
+        # By kind of read.
+        self.compared: dict[str, int] = {}
         self.differences: list[str] = []
 
     def room(
@@ -31,68 +42,145 @@ class Comparison:
         user: User,
         room_id: str,
         event_ids: list[str],
-        processes: Iterable[str] = ("main", "generic1", "generic2"),
+        processes: Iterable[str] = READERS,
+        *,
+        fault_s: float = 0.0,
     ) -> None:
-        """Every event by its ID, and the room's timeline, through each of the processes.
+        """What the processes say of the room, then all that the sidecar holds of it."""
+        self.processes(user, room_id, event_ids, processes, fault_s=fault_s)
+        self._patiently(fault_s, self._sidecar_room, room_id, event_ids)
 
-        The database is read after each reply as well: a change in between excuses a difference.
+    def processes(
+        self,
+        user: User,
+        room_id: str,
+        event_ids: list[str],
+        processes: Iterable[str] = READERS,
+        *,
+        fault_s: float = 0.0,
+    ) -> None:
+        """Every event by its ID, the room's timeline and the sync's, through each process.
+
+        `fault_s`: for how long something that goes on now may keep a change from them.
         """
+        patience_s = REPLICATION_S + fault_s
         for name in processes:
             port = self._cluster.ports[name]
             for event_id in event_ids:
-                self._event(user, name, port, room_id, event_id)
-            self._timeline(user, name, port, room_id)
+                self._patiently(patience_s, self._event, user, name, port, room_id, event_id)
+            self._patiently(patience_s, self._timeline, user, name, port, room_id)
+            self._patiently(patience_s, self._sync, user, name, port, room_id)
 
-    def _event(self, user: User, name: str, port: int, room_id: str, event_id: str) -> None:
-        before = self._truth(room_id).get(event_id)
+    def sidecar(self, room_id: str, event_ids: Iterable[str] = ()) -> None:
+        """All that the sidecar holds of the room and of these events, at once."""
+        self._patiently(0, self._sidecar_room, room_id, event_ids)
+
+    def sidecar_holds(self, event_ids: list[str], *, any_of_them: bool = False) -> bool:
+        """Whether it would serve all of these events, or any of them."""
+        held = len(self._sidecar.hits(self._cluster.own.name, event_ids))
+        return held > 0 if any_of_them else held == len(event_ids)
+
+    def redactions(self, room_id: str) -> frozenset[str]:
+        """The events of the room that are redacted."""
+        return frozenset(
+            key for key, value in self._truth.room(room_id).items() if value.redacted_by
+        )
+
+    def stored(self, room_id: str) -> frozenset[str]:
+        """The events of the room that are stored."""
+        return frozenset(self._truth.room(room_id))
+
+    def _patiently(self, patience_s: float, read: Callable[..., list[str]], *of: Any) -> None:
+        if len(self.differences) > _PATIENCE_MAX:
+            patience_s = 0
+        deadline = time.monotonic() + patience_s
+        while (found := read(*of)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.differences += found
+
+    def _sidecar_room(self, room_id: str, event_ids: Iterable[str]) -> list[str]:
+        before = self._truth.room(room_id)
+        ids = sorted(before.keys() | set(event_ids))
+        hits: dict[str, pb.CachedEvent] = {}
+        for start in range(0, len(ids), 500):
+            hits |= self._sidecar.hits(self._cluster.own.name, ids[start : start + 500])
+        after = self._truth.room(room_id)
+        self._count("sidecar", len(hits))
+        differences = []
+        for event_id, cached in hits.items():
+            found = [_differs(cached, stored.get(event_id)) for stored in (before, after)]
+            if all(found):
+                differences.append(f"the sidecar's {event_id}: {found[1]}")
+        return differences
+
+    def _event(self, user: User, name: str, port: int, room_id: str, event_id: str) -> list[str]:
+        before = self._truth.room(room_id).get(event_id)
         try:
             said = user.event(port, room_id, event_id)["content"]
         except HttpError as error:
             if error.code != 404:
                 raise
             said = None
-        self.compared += 1
-        if said != before and said != self._truth(room_id).get(event_id):
-            self.differences.append(f"{name} says {said!r} of {event_id}, the database {before!r}")
+        after = self._truth.room(room_id).get(event_id)
+        self._count("/event")
+        if any(said == (stored.content if stored else None) for stored in (before, after)):
+            return []
+        return [
+            f"{name} says {said!r} of {event_id}, the database {after.content if after else None!r}"
+        ]
 
-    def _timeline(self, user: User, name: str, port: int, room_id: str) -> None:
-        before = self._truth(room_id)
+    def _timeline(self, user: User, name: str, port: int, room_id: str) -> list[str]:
+        before = self._truth.room(room_id)
         try:
-            messages = user.messages(port, room_id)
+            events = user.messages(port, room_id)
         except HttpError as error:
             # The room was purged.
             if error.code not in (403, 404):
                 raise
-            return
-        after = self._truth(room_id)
-        for event in messages:
-            if event["type"] != "m.room.message":
+            return []
+        return self._listed(f"{name} /messages", "/messages", events, before, room_id)
+
+    def _sync(self, user: User, name: str, port: int, room_id: str) -> list[str]:
+        before = self._truth.room(room_id)
+        joined = user.sync(port, room_id).get("rooms", {}).get("join", {})
+        events = joined.get(room_id, {}).get("timeline", {}).get("events", [])
+        return self._listed(f"{name} /sync", "/sync", events, before, room_id)
+
+    def _listed(
+        self, who: str, kind: str, events: list[Any], before: dict[str, Stored], room_id: str
+    ) -> list[str]:
+        after = self._truth.room(room_id)
+        differences = []
+        for event in events:
+            if event["type"] != _MESSAGE:
                 continue
-            self.compared += 1
+            self._count(kind)
             event_id, content = event["event_id"], event["content"]
-            if content != before.get(event_id) and content != after.get(event_id):
-                self.differences.append(
-                    f"{name} lists {content!r} of {event_id}, the database {before.get(event_id)!r}"
-                )
+            known = [stored[event_id] for stored in (before, after) if event_id in stored]
+            stored = [one.content for one in known]
+            if content not in stored:
+                differences.append(f"{who} lists {content!r} of {event_id}, stored: {stored}")
+        return differences
 
-    def _truth(self, room_id: str) -> dict[str, Any]:
-        """The content that a client must see of each message that is stored."""
-        connection = self._cluster.database()
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(_TRUTH, (room_id,))
-                return {
-                    event_id: {} if redaction else json.loads(text)["content"]
-                    for event_id, text, redaction in cursor
-                } | self._ban_redacted(cursor, room_id)
-        finally:
-            connection.close()
+    def _count(self, kind: str, number: int = 1) -> None:
+        self.compared[kind] = self.compared.get(kind, 0) + number
 
-    def _ban_redacted(self, cursor: Any, room_id: str) -> dict[str, Any]:
-        cursor.execute(
-            "SELECT e.event_id FROM events e JOIN room_ban_redactions b ON b.room_id = e.room_id"
-            " AND b.user_id = e.sender WHERE e.room_id = %s AND e.type = 'm.room.message'"
-            " AND (b.redact_end_ordering IS NULL OR e.stream_ordering < b.redact_end_ordering)",
-            (room_id,),
-        )
-        return {event_id: {} for (event_id,) in cursor}
+
+def _differs(cached: pb.CachedEvent, stored: Stored | None) -> str:
+    """In what a sidecar's entry is not what the database says; empty if in nothing."""
+    if stored is None:
+        return "is not stored"
+    own = json.loads(cached.internal_metadata)
+    event = {**json.loads(cached.body), **{k: own[k] for k in ("signatures",) if k in own}}
+    expected = {key: value for key, value in stored.event.items() if key != "unsigned"}
+    if event != expected:
+        return f"has another body: {event} is not {expected}"
+    if cached.HasField("redaction") != bool(stored.redacted_by):
+        return f"redacted: {cached.HasField('redaction')}, stored: {sorted(stored.redacted_by)}"
+    if stored.redacted_by and cached.redaction.redacted_by not in stored.redacted_by:
+        return f"redacted by {cached.redaction.redacted_by}, not {sorted(stored.redacted_by)}"
+    if cached.rejected != (stored.rejected_reason is not None):
+        return f"rejected: {cached.rejected}, stored: {stored.rejected_reason}"
+    if own["outlier"] != stored.outlier:
+        return f"outlier: {own['outlier']}, stored: {stored.outlier}"
+    return ""

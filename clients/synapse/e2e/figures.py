@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from .client import User
 from .cluster import Cluster
 
 _FETCHES = "synapse_util_metrics_block_count_total"
 _LOOKUPS = "splitcache_bridge_lookups_total"
+ROUNDS = 3
 
 
 def count(cluster: Cluster, name: str, processes: Iterable[str], *labels: str) -> float:
@@ -25,8 +27,21 @@ def count(cluster: Cluster, name: str, processes: Iterable[str], *labels: str) -
     return total
 
 
+def gauge(cluster: Cluster, name: str, process: str, label: str) -> float:
+    """One sample of one process; nan before there is one."""
+    port = cluster.metrics_ports[process]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/_synapse/metrics") as reply:
+        for line in reply.read().decode().splitlines():
+            if line.startswith(name + "{") and label in line:
+                return float(line.rpartition(" ")[2])
+    return float("nan")
+
+
 def cold_reads(cluster: Cluster, rooms: int = 8, messages: int = 60) -> dict[str, float]:
-    """Fills rooms, reads them through warm workers, then through workers that have just started."""
+    """Fills rooms and reads them through one worker, then through another that has just started.
+
+    Latencies are medians of so many starts as `ROUNDS` says; counts are those of the last.
+    """
     ports = cluster.ports
     user = User(ports["main"], "reader")
     made = []
@@ -37,20 +52,25 @@ def cold_reads(cluster: Cluster, rooms: int = 8, messages: int = 60) -> dict[str
         made.append(room_id)
     for room_id in made:
         user.messages(ports["generic1"], room_id)
-    cluster.restart("generic2")
-    started = time.monotonic()
-    for room_id in made:
-        user.messages(ports["generic2"], room_id)
-    messages_ms = (time.monotonic() - started) * 1000 / rooms
-    figures = {
-        "/messages, cold worker, ms": messages_ms,
-        # Of the cold worker alone: it has just started.
-        "database fetches": count(cluster, _FETCHES, ("generic2",), '"_fetch_event_list"'),
-        "lookups": count(cluster, _LOOKUPS, ("generic2",)),
-        "hits": count(cluster, _LOOKUPS, ("generic2",), 'result="hit"'),
+    syncs_ms, messages_ms = [], []
+    for _ in range(ROUNDS):
+        cluster.restart("generic2")
+        syncs_ms.append(_milliseconds(user.sync, ports["generic2"]))
+        cluster.restart("generic2")
+        each = [_milliseconds(user.messages, ports["generic2"], room_id) for room_id in made]
+        messages_ms.append(sum(each) / rooms)
+    # Of the cold worker alone: it has just started.
+    cold = ("generic2",)
+    return {
+        "/messages, cold worker, ms": statistics.median(messages_ms),
+        "/sync, cold worker, ms": statistics.median(syncs_ms),
+        "database fetches": count(cluster, _FETCHES, cold, '"_fetch_event_list"'),
+        "lookups": count(cluster, _LOOKUPS, cold),
+        "hits": count(cluster, _LOOKUPS, cold, 'result="hit"'),
     }
-    cluster.restart("generic2")
+
+
+def _milliseconds(read: Callable[..., object], *of: object) -> float:
     started = time.monotonic()
-    user.sync(ports["generic2"])
-    figures["/sync, cold worker, ms"] = (time.monotonic() - started) * 1000
-    return figures
+    read(*of)
+    return (time.monotonic() - started) * 1000

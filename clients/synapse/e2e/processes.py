@@ -39,7 +39,9 @@ class Process:
         self._command = command
         self.log = log
         self._ready = ready
-        self._env = {**os.environ, **(env or {})}
+        # The sidecar refuses to start beside a variable of its prefix that it does not know.
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("SPLITCACHE_")}
+        self._env = {**inherited, **(env or {})}
         self._user = user
         self._child: subprocess.Popen[bytes] | None = None
 

@@ -1,0 +1,159 @@
+"""What goes wrong around a homeserver. During and after each, it is compared with the database."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+from .client import HttpError
+from .figures import gauge
+from .scenario import GENERIC, Scenario
+
+# How long a lease lasts, and how often it is renewed, in seconds.
+LEASE_S = 5.0
+RENEWAL_S = 1.0
+
+
+class Faults(Scenario):
+    """Each method that `all` names is a scenario."""
+
+    def all(self) -> list[Callable[[], None]]:
+        return [
+            self.restarts_workers,
+            self.restarts_the_sidecar_empty,
+            self.kills_the_sidecar_in_traffic,
+            self.freezes_a_reader,
+            self.freezes_the_persister,
+            self.cuts_the_persister_off,
+            self.kills_a_persister_that_owes_an_announcement,
+        ]
+
+    def restarts_workers(self) -> None:
+        room_id, said = self.room("10", messages=20)
+        self.compare(room_id, said)
+        self._cluster.restart(*GENERIC)
+        self.compare(room_id, said)
+        self._cluster.restart("persister1")
+        self._alice.redact(self._one, room_id, said[0])
+        self.compare(room_id, said)
+
+    def restarts_the_sidecar_empty(self) -> None:
+        room_id, said = self.room("10", messages=6)
+        self.warm(room_id, said)
+        self._cluster.restart("sidecar")
+        if self._comparison.sidecar_holds(said, any_of_them=True):
+            self._comparison.differences.append("a sidecar that has just started is not empty")
+        self._alice.redact(self._one, room_id, said[0])
+        self.compare(room_id, said)
+        self.warm(room_id, said)
+        self.compare(room_id, said)
+
+    def kills_the_sidecar_in_traffic(self) -> None:
+        sidecar = self._cluster.processes["sidecar"]
+
+        def fault() -> None:
+            sidecar.stop(signal.SIGKILL)
+            time.sleep(1)
+            sidecar.start()
+
+        self._redact_during(fault, ("generic1", "generic2"), ask_sidecar=False)
+
+    def freezes_a_reader(self) -> None:
+        self._redact_during(lambda: self._freeze("generic1"), ("main", "generic2"))
+
+    def freezes_the_persister(self) -> None:
+        self._redact_during(lambda: self._freeze("persister1"), GENERIC)
+
+    def cuts_the_persister_off(self) -> None:
+        """From the sidecar alone: it goes on writing, and the others go on reading."""
+        room_id, said = self.room("10", messages=8)
+        self.warm(room_id, said)
+        self._cluster.persister_proxy.cut()
+        try:
+            started = time.monotonic()
+            self._alice.redact(self._two, room_id, said[0])
+            first_s = time.monotonic() - started
+            self._comparison.sidecar(room_id, said)
+            started = time.monotonic()
+            self._alice.redact(self._two, room_id, said[1])
+            second_s = time.monotonic() - started
+            self.compare(room_id, said)
+        finally:
+            self._cluster.persister_proxy.mend()
+        print(f"  cut off: the first redaction took {first_s:.1f} s, the second {second_s:.2f} s")
+        if first_s > 2 * LEASE_S + 3 or second_s > 2:
+            self._comparison.differences.append(f"writes took {first_s:.1f} and {second_s:.1f} s")
+        self._until_attached()
+        self.warm(room_id, said)
+        self._alice.redact(self._two, room_id, said[2])
+        self.compare(room_id, said)
+
+    def kills_a_persister_that_owes_an_announcement(self) -> None:
+        """Between COMMIT and the announcement. Nobody is left who knows of the change."""
+        room_id, said = self.room("10", messages=6)
+        self._until_attached()
+        self.warm(room_id, said)
+        self._cluster.persister_proxy.cut()
+        try:
+            thread = threading.Thread(target=self._redact_in_vain, args=(room_id, said[0]))
+            thread.start()
+            self.until(lambda: said[0] in self._comparison.redactions(room_id))
+            self._cluster.processes["persister1"].stop(signal.SIGKILL)
+            # What DESIGN.md grants: two lease times.
+            time.sleep(2 * LEASE_S)
+            self._comparison.sidecar(room_id, said)
+            self._cluster.restart(*GENERIC)
+            self.compare(room_id, said, GENERIC)
+        finally:
+            self._cluster.persister_proxy.mend()
+            self._cluster.restart("persister1")
+        thread.join()
+        self.compare(room_id, said, GENERIC)
+        self._until_attached()
+        self.warm(room_id, said)
+        self.compare(room_id, said, GENERIC)
+
+    def _redact_in_vain(self, room_id: str, event_id: str) -> None:
+        with contextlib.suppress(HttpError, OSError):
+            self._alice.redact(self._two, room_id, event_id)
+
+    def _redact_during(
+        self, fault: Callable[[], None], readers: tuple[str, ...], *, ask_sidecar: bool = True
+    ) -> None:
+        """Redacts while the fault comes and goes, and compares those readers all the while."""
+        room_id, said = self.room("10", messages=20)
+        self.compare(room_id, said[:2])
+        self.warm(room_id, said)
+        broken = threading.Thread(target=fault)
+        redacting = threading.Thread(target=self._redact_all, args=(room_id, said))
+        broken.start()
+        redacting.start()
+        while broken.is_alive():
+            # What DESIGN.md grants to a writer that cannot announce: two lease times.
+            compare = self._comparison.room if ask_sidecar else self._comparison.processes
+            compare(self._alice, room_id, said[-2:], readers, fault_s=2 * LEASE_S)
+        broken.join()
+        redacting.join()
+        self.compare(room_id, said)
+
+    def _redact_all(self, room_id: str, event_ids: list[str]) -> None:
+        try:
+            for event_id in event_ids[:-1]:
+                self._alice.redact(self._two, room_id, event_id)
+        except (HttpError, OSError) as error:
+            self._comparison.differences.append(f"a redaction failed: {error}")
+
+    def _until_attached(self) -> None:
+        if self._cluster.bridge:
+            name, label = "splitcache_bridge_writer_state", 'state="attached"'
+            self.until(lambda: gauge(self._cluster, name, "persister1", label) == 1)
+
+    def _freeze(self, name: str) -> None:
+        process = self._cluster.processes[name]
+        process.send(signal.SIGSTOP)
+        # Longer than a lease.
+        time.sleep(LEASE_S + 2 * RENEWAL_S)
+        process.send(signal.SIGCONT)
