@@ -1,6 +1,7 @@
 """Runs Synapse's own tests with the bridge switched on.
 
     python upstream/run.py                    the suites that read and change events
+    python upstream/run.py -j 2               the same, in two processes
     python upstream/run.py --without-bridge   the same, to compare
     python upstream/run.py tests.storage …    others
 
@@ -13,19 +14,18 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
+import signal
 import subprocess
 import sys
 import tarfile
 import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import synapse
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from verdict import Run, expected_failures, report
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[2]
@@ -53,17 +53,25 @@ TIMEOUT_S = 1_800
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--without-bridge", action="store_true")
+    parser.add_argument("-j", "--jobs", type=int, default=1, help="processes at a time")
     parser.add_argument("suites", nargs="*", default=SUITES)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="splitcache-upstream-") as folder:
-        source = fetch_tests(Path(folder))
-        if options.without_bridge:
-            output = run_trial(source, options.suites, ["-m", "twisted.trial"], {})
+    if options.jobs < 1:
+        parser.error("-j must be at least 1")
+    bridge = not options.without_bridge
+    expected = expected_failures(HERE / "expected-failures.toml") if bridge else {}
+    # So that stopping it ends the sidecar and the tests, and removes the folder.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    with tempfile.TemporaryDirectory(prefix="splitcache-upstream-") as name:
+        folder = Path(name)
+        source = fetch_tests(folder)
+        if bridge:
+            with sidecar(folder) as address:
+                run = run_trials(source, options, {"SPLITCACHE_ADDRESS": address})
         else:
-            output = run_with_sidecar(source, options.suites, Path(folder))
-    expected = {} if options.without_bridge else expected_failures()
+            run = run_trials(source, options, {})
     whole = tuple(options.suites) == SUITES
-    return report(output, expected, whole=whole, bridge=not options.without_bridge)
+    return report(run, options.suites, expected, whole=whole, bridge=bridge)
 
 
 def fetch_tests(folder: Path) -> Path:
@@ -83,79 +91,82 @@ def fetch_tests(folder: Path) -> Path:
     return source
 
 
-def run_with_sidecar(source: Path, suites: list[str], folder: Path) -> str:
+@contextmanager
+def sidecar(folder: Path) -> Iterator[str]:
+    """A sidecar of its own; its address."""
     program = os.environ.get("SPLITCACHE_MAIN", str(REPOSITORY / "dist" / "main.js"))
-    socket = folder / "splitcache.sock"
-    command = ["node", program, "serve", "--listen", f"unix:{socket}", "--http", "off",
+    address = f"unix:{folder / 'splitcache.sock'}"
+    command = ["node", program, "serve", "--listen", address, "--http", "off",
                "--homeservers-max", "5000", "--log-level", "warn"]  # fmt: skip
-    sidecar = subprocess.Popen(command)
+    # It refuses to start beside a variable of its prefix that it does not know.
+    env = {name: value for name, value in os.environ.items() if name != "SPLITCACHE_MAIN"}
+    process = subprocess.Popen(command, env=env)
     try:
-        wait = ["node", program, "wait", "--address", f"unix:{socket}", "--timeout", "30s"]
-        subprocess.run(wait, check=True)
-        env = {"SPLITCACHE_ADDRESS": f"unix:{socket}"}
-        return run_trial(source, suites, [str(HERE / "trial.py")], env)
+        wait = ["node", program, "wait", "--address", address, "--timeout", "30s"]
+        subprocess.run(wait, check=True, env=env)
+        yield address
     finally:
-        sidecar.terminate()
-        sidecar.wait(30)
+        stop(process)
 
 
-def run_trial(source: Path, suites: list[str], trial: list[str], env: dict[str, str]) -> str:
-    """Trial's output, which is printed as it comes."""
+def run_trials(source: Path, options: argparse.Namespace, env: Mapping[str, str]) -> Run:
+    """Each process takes its share of the suites. The output of several is printed at the end."""
+    jobs = min(options.jobs, len(options.suites))
+    shares = [options.suites[n::jobs] for n in range(jobs)]
+    children: list[subprocess.Popen[bytes]] = []
+    run = Run()
+    try:
+        for n, share in enumerate(shares):
+            children.append(start_trial(source, n, share, env, to_file=jobs > 1))
+        deadline = time.monotonic() + TIMEOUT_S
+        for child in children:
+            try:
+                child.wait(max(deadline - time.monotonic(), 0))
+            except subprocess.TimeoutExpired:
+                run.troubles.append(f"the tests took longer than {TIMEOUT_S} s")
+                break
+    finally:
+        for child in children:
+            stop(child)
+    for n, child in enumerate(children):
+        if jobs > 1:
+            print((source / f"{n}.out").read_text(errors="replace"))
+        failed = run.read(source / f"{n}.jsonl")
+        # Trial exits with 1 if a test fails.
+        if child.returncode != (1 if failed else 0):
+            run.troubles.append(f"trial exited with {child.returncode}, {failed} tests failed")
+    return run
+
+
+def start_trial(
+    source: Path, n: int, suites: Sequence[str], env: Mapping[str, str], *, to_file: bool
+) -> subprocess.Popen[bytes]:
     path = os.pathsep.join([str(source), str(HERE.parent / "src")])
-    command = [sys.executable, *trial, "--temp-directory", str(source / "_trial"), *suites]
-    child = subprocess.Popen(
-        command,
-        cwd=source,
-        env={**os.environ, **env, "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert child.stdout is not None
-    lines = []
-    for line in child.stdout:
-        print(line, end="", flush=True)
-        lines.append(line)
-    child.wait(TIMEOUT_S)
-    return "".join(lines)
+    command = [sys.executable, str(HERE / "trial.py"),
+               "--temp-directory", str(source / f"_trial_{n}"), *suites]  # fmt: skip
+    extra = {**env, "PYTHONPATH": path, "UPSTREAM_OUTCOMES": str(source / f"{n}.jsonl")}
+    output = (source / f"{n}.out").open("wb") if to_file else None
+    try:
+        return subprocess.Popen(
+            command,
+            cwd=source,
+            env={**os.environ, **extra},
+            stdout=output,
+            stderr=subprocess.STDOUT if output else None,
+        )
+    finally:
+        if output:
+            output.close()
 
 
-def expected_failures() -> dict[str, str]:
-    """Test -> why it fails with a cache."""
-    with (HERE / "expected-failures.toml").open("rb") as file:
-        return dict(tomllib.load(file)["reasons"])
-
-
-def report(output: str, expected: dict[str, str], *, whole: bool, bridge: bool) -> int:
-    totals = re.search(r"^Ran (\d+) tests in", output, re.MULTILINE)
-    skips = re.search(r"skips=(\d+)", output)
-    failed = failed_tests(output)
-    ran = int(totals.group(1)) if totals else 0
-    skipped = int(skips.group(1)) if skips else 0
-    surprises = failed - expected.keys()
-    for test in sorted(failed & expected.keys()):
-        print(f"fails as expected: {test}: {expected[test]}")
-    for test in sorted(surprises):
-        print(f"FAILED: {test}")
-    missed = sorted(expected.keys() - failed) if whole else []
-    for test in missed:
-        print(f"passes, though expected to fail: {test}")
-    bad = len(surprises) + len(missed) + (ran == 0)
-    if whole and bridge and not re.search(r"^bridge: [1-9]\d* hits", output, re.MULTILINE):
-        print("FAILED: no test read anything from the sidecar")
-        bad += 1
-    print(f"skipped by Synapse itself: {skipped}")
-    print(f"{ran - skipped - len(failed)} passed, {bad} failed")
-    return 1 if bad else 0
-
-
-def failed_tests(output: str) -> set[str]:
-    """Below its tests, trial tells why some did not pass; each such part ends with their names."""
-    failed: set[str] = set()
-    for part in re.split(r"^={70,}$", output, flags=re.MULTILINE)[1:]:
-        if not part.lstrip().startswith(("[SKIPPED]", "[TODO]")):
-            failed.update(re.findall(r"^(tests\.[\w.]+)$", part, re.MULTILINE))
-    return failed
+def stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 if __name__ == "__main__":
