@@ -53,7 +53,12 @@ export class HomeserverState {
       log: this.log,
       counters: this.counters,
       defer: deps.defer,
-      settle: () => this.settle(deps.clock()),
+      settle: () => {
+        this.settle(deps.clock());
+        return true;
+      },
+      // While a subscription lasts, only suspension starts a new epoch.
+      epochReason: () => "suspended",
       onClose: () => {
         this.lastCallMs = deps.clock();
       },
@@ -63,6 +68,11 @@ export class HomeserverState {
 
   get suspended(): boolean {
     return this.#suspended;
+  }
+
+  /** While it has a subscriber or a writer. */
+  get isHeld(): boolean {
+    return this.hub.count > 0 || this.leases.count > 0;
   }
 
   /**

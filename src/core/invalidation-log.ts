@@ -56,14 +56,17 @@ export class InvalidationLog {
     };
   }
 
-  /** Starts afresh in a new epoch: nothing from before can be fenced or resumed. */
-  restart(epoch: Epoch): void {
-    this.#position = { epoch, sequence: 0 };
+  /**
+   * Starts afresh in a new epoch: nothing from before can be fenced or resumed. The
+   * copy of a log that is kept elsewhere may start later than that one did.
+   */
+  restart(epoch: Epoch, sequence = 0): void {
+    this.#position = { epoch, sequence };
     this.#notices = [];
     this.#head = 0;
     this.#bytes = 0;
     this.#eventIds = 0;
-    this.#trimmedThrough = 0;
+    this.#trimmedThrough = sequence;
     this.#eventFence = new Map();
     this.#roomFence = new Map();
     this.#homeserverFence = 0;

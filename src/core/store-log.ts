@@ -1,7 +1,7 @@
 import type { Epoch, Homeserver, LeaseToken, Writer } from "./types.js";
 
-/** Why a homeserver's log started afresh. */
-export type EpochReason = "started" | "suspended" | "resumed";
+/** Why a homeserver's log started afresh. `replaced`: another server than the one that held it answers now. */
+export type EpochReason = "started" | "suspended" | "resumed" | "replaced";
 
 /** What a store tells the operator, as it happens; never events, rooms or users. */
 export interface StoreLog {

@@ -114,8 +114,18 @@ export interface SubscribeRequest {
   readonly signal: AbortSignal;
 }
 
-/** Why a lookup missed. `unredactable`: redacted, and no redacted body could be made. */
-export type MissReason = "absent" | "orphaned" | "expired" | "suspended" | "behind" | "unredactable";
+/**
+ * Why a lookup missed. `unredactable`: redacted, and no redacted body could be made;
+ * `doubt`: the store outside this process did not answer, or may be out of date.
+ */
+export type MissReason =
+  | "absent"
+  | "orphaned"
+  | "expired"
+  | "suspended"
+  | "behind"
+  | "unredactable"
+  | "doubt";
 
 export type ChangeKind = "redacted" | "rejected" | "invalidated" | "roomPurged" | "homeserverPurged";
 
@@ -148,6 +158,14 @@ export interface CacheStats {
   readonly evictions: number;
 }
 
+/** Of a store that lies outside this process. */
+export interface RemoteStats {
+  /** Whether it answers, and is known to be up to date; while not, reads miss and writes fail. */
+  readonly isWell: boolean;
+  /** Calls that failed, by why. */
+  readonly troubles: Readonly<Record<string, number>>;
+}
+
 export interface StoreStats {
   readonly events: CacheStats;
   readonly metadata: CacheStats;
@@ -159,4 +177,6 @@ export interface StoreStats {
   /** Entries that the background sweep removed. */
   readonly swept: number;
   readonly homeservers: ReadonlyMap<Homeserver, HomeserverStats>;
+  /** Absent: the store is in this process. */
+  readonly remote?: RemoteStats;
 }

@@ -7,8 +7,13 @@ export interface SubscriberHubDeps {
   readonly counters: Counters;
   /** Runs `wake` soon, in a turn of the event loop of its own. */
   readonly defer: (wake: () => void) => void;
-  /** Judges the writer leases: a frame must not vouch for more than a read would. */
-  readonly settle: () => void;
+  /**
+   * Judges the writer leases: a frame must not vouch for more than a read would.
+   * False: nothing may be said for now; the next `wake` or `tick` asks again.
+   */
+  readonly settle: () => boolean;
+  /** Why the log is in another epoch than a subscriber that was well until now. */
+  readonly epochReason: () => ResetReason;
   /** A subscription has ended. */
   readonly onClose: () => void;
 }
@@ -21,7 +26,8 @@ export class SubscriberHub {
   readonly #log: InvalidationLog;
   readonly #counters: Counters;
   readonly #defer: (wake: () => void) => void;
-  readonly #settle: () => void;
+  readonly #settle: () => boolean;
+  readonly #epochReason: () => ResetReason;
   readonly #onClose: () => void;
   /** Subscribers that have read everything and wait for more. */
   #waiting = new Set<() => void>();
@@ -29,11 +35,12 @@ export class SubscriberHub {
   #ticks = 0;
   #count = 0;
 
-  constructor({ log, counters, defer, settle, onClose }: SubscriberHubDeps) {
+  constructor({ log, counters, defer, settle, epochReason, onClose }: SubscriberHubDeps) {
     this.#log = log;
     this.#counters = counters;
     this.#defer = defer;
     this.#settle = settle;
+    this.#epochReason = epochReason;
     this.#onClose = onClose;
   }
 
@@ -96,11 +103,12 @@ export class SubscriberHub {
       let ticks = this.#ticks;
       yield first;
       while (!signal.aborted) {
-        const frame = this.#next(cursor);
+        const maySpeak = this.#settle();
+        const frame = maySpeak ? this.#next(cursor) : undefined;
         if (frame !== undefined) {
           cursor = frame.kind === "batch" ? frame.to : frame.position;
           yield frame;
-        } else if (ticks !== this.#ticks) {
+        } else if (maySpeak && ticks !== this.#ticks) {
           ticks = this.#ticks;
           yield { kind: "progress", position: cursor };
         } else {
@@ -113,11 +121,9 @@ export class SubscriberHub {
   }
 
   #next(cursor: Position): Exclude<SubscriptionFrame, { kind: "ready" | "progress" }> | undefined {
-    this.#settle();
     const refused = this.#log.resume(cursor);
     if (refused === undefined) return this.#log.readAfter(cursor);
-    // While a subscription lasts, only suspension starts a new epoch.
-    return this.#reset(this.#log.position, refused === "wrongEpoch" ? "suspended" : refused);
+    return this.#reset(this.#log.position, refused === "wrongEpoch" ? this.#epochReason() : refused);
   }
 
   #reset(position: Position, reason: ResetReason): Extract<SubscriptionFrame, { kind: "reset" }> {

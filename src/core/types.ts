@@ -76,6 +76,11 @@ export interface ReadResult {
   readonly position: Position;
   /** One entry a requested ID, in order; undefined is a miss. */
   readonly events: readonly (StoredEvent | undefined)[];
+  /**
+   * A store may load no more than a reply holds: hits from this index on are there,
+   * but without their bytes. Absent: all are loaded.
+   */
+  readonly loaded?: number;
 }
 
 export type PutOutcome = "stored" | "fenced" | "tooOld" | "wrongEpoch" | "suspended";

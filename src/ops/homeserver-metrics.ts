@@ -47,7 +47,7 @@ const HOMESERVER_RECORDS: readonly (readonly [
 ])[] = [
   [
     "splitcache_misses_total",
-    "Lookups without an answer: absent (never put, evicted or invalidated), orphaned (its room was purged while it was still there, or its body was evicted), expired (past the metadata's time to live), suspended (a writer's lease lapsed), behind (of min_position), unredactable (redacted, and no redacted body could be made)",
+    "Lookups without an answer: absent (never put, evicted or invalidated), orphaned (its room was purged while it was still there, or its body was evicted), expired (past the metadata's time to live), suspended (a writer's lease lapsed), behind (of min_position), unredactable (redacted, and no redacted body could be made), doubt (Redis did not answer, or may be out of date)",
     "reason",
     (stats) => stats.misses,
   ],

@@ -70,13 +70,14 @@ interface ReplyPlan {
 
 function planReply(request: ReadRequest, result: ReadResult, bytesMax: number): ReplyPlan {
   const { eventIds, view } = request;
-  const { events, position } = result;
+  const { events, position, loaded = events.length } = result;
   const sizes = new Array<number>(events.length);
   let byteLength = fieldBytes(positionBytes(position));
   for (let index = 0; index < events.length; index++) {
     const event = events[index];
     if (event !== undefined && (view === "original" || !isUnredactable(event.state))) {
-      const size = cachedEventBytes(event, view);
+      // One that is not loaded does not fit.
+      const size = index < loaded ? cachedEventBytes(event, view) : bytesMax;
       sizes[index] = size;
       byteLength += fieldBytes(size);
     } else {

@@ -72,9 +72,9 @@ export function describeLeases(makeStore: MakeStore): void {
       const { alpha, renew, advance, logged } = newAlpha();
       const granted = await renew(W1);
       await alpha.put([messageEvent("$a")]);
-      advance(LEASE_MS - 1);
+      await advance(LEASE_MS - 1);
       expect(await alpha.hits("$a")).toEqual(["$a"]);
-      advance(1);
+      await advance(1);
       expect(await alpha.hits("$a")).toEqual([]);
       expect(logged).toContain(`${ALPHA} lapsed ${W1} ${granted.token}`);
     });
@@ -82,10 +82,10 @@ export function describeLeases(makeStore: MakeStore): void {
     it("lets a lease run from the moment its token was issued: a late renewal prolongs nothing", async () => {
       const { alpha, renew, advance } = newAlpha();
       const first = await renew(W1);
-      advance(LEASE_MS - 1);
+      await advance(LEASE_MS - 1);
       await renew(W1, first.token);
       await alpha.put([messageEvent("$a")]);
-      advance(1);
+      await advance(1);
       expect(await alpha.hits("$a")).toEqual([]);
     });
 
@@ -94,7 +94,7 @@ export function describeLeases(makeStore: MakeStore): void {
       let held = await renew(W1);
       await alpha.put([messageEvent("$a")]);
       for (let second = 0; second < 30; second++) {
-        advance(1000);
+        await advance(1000);
         held = await renew(W1, held.token);
         expect(held.suspended).toBe(false);
       }
@@ -104,14 +104,14 @@ export function describeLeases(makeStore: MakeStore): void {
     it("takes any token of the live lease, since the last reply may have been lost", async () => {
       const { alpha, renew, advance } = newAlpha();
       const first = await renew(W1);
-      advance(1000);
+      await advance(1000);
       await renew(W1, first.token);
       await alpha.put([messageEvent("$a")]);
       const again = await renew(W1, first.token);
       expect(again.suspended).toBe(false);
       expect(await alpha.hits("$a")).toEqual(["$a"]);
       // It still runs from the token that was carried.
-      advance(LEASE_MS - 1000);
+      await advance(LEASE_MS - 1000);
       expect(await alpha.hits("$a")).toEqual([]);
     });
 
@@ -124,7 +124,7 @@ export function describeLeases(makeStore: MakeStore): void {
       async (_, pick) => {
         const { alpha, renew, advance } = newAlpha();
         const lapsed = (await renew(W1)).token;
-        advance(LEASE_MS);
+        await advance(LEASE_MS);
         await renew(W1, lapsed);
         const foreign = (await renew(W2)).token;
         await alpha.put([messageEvent("$a")]);
@@ -140,7 +140,7 @@ export function describeLeases(makeStore: MakeStore): void {
       const { alpha, renew, advance } = newAlpha();
       await renew(W1);
       expect(alpha.stats().writers).toBe(1);
-      advance(LEASE_MS);
+      await advance(LEASE_MS);
       expect((await alpha.get([])).events).toEqual([]);
       expect(alpha.stats().suspended).toBe(true);
     });
@@ -152,7 +152,7 @@ export function describeLeases(makeStore: MakeStore): void {
       await release(W1, first.token);
       await release(W1);
       await alpha.put([messageEvent("$a")]);
-      advance(LEASE_MS);
+      await advance(LEASE_MS);
       expect(await alpha.hits("$a")).toEqual([]);
       await release(W1, second.token);
       expect(alpha.stats().suspended).toBe(false);
@@ -164,7 +164,7 @@ export function describeLeases(makeStore: MakeStore): void {
       await alpha.put([messageEvent("$a")]);
       const before = await alpha.position();
       expect(await release(W1, held.token)).toEqual(before);
-      advance(10 * LEASE_MS);
+      await advance(10 * LEASE_MS);
       expect(await alpha.hits("$a")).toEqual(["$a"]);
     });
 
@@ -174,7 +174,7 @@ export function describeLeases(makeStore: MakeStore): void {
       await release(W1);
       await renew(W2);
       expect(await alpha.put([messageEvent("$a")])).toEqual(["stored"]);
-      advance(LEASE_MS);
+      await advance(LEASE_MS);
       await release(W2);
       expect(await alpha.hits("$a")).toEqual([]);
       expect(alpha.stats().suspended).toBe(true);
@@ -183,7 +183,7 @@ export function describeLeases(makeStore: MakeStore): void {
     it("lets an operator release a dead writer by the token that was logged, not one that came back", async () => {
       const { alpha, renew, release, advance, logged } = newAlpha();
       await renew(W1);
-      advance(LEASE_MS);
+      await advance(LEASE_MS);
       await alpha.position();
       const dead = token(
         logged
@@ -193,7 +193,7 @@ export function describeLeases(makeStore: MakeStore): void {
       );
       const back = await renew(W1);
       await release(W1, dead);
-      advance(LEASE_MS);
+      await advance(LEASE_MS);
       await alpha.position();
       expect(alpha.stats().suspended).toBe(true);
       await release(W1, back.token);

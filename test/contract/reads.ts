@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { frameBody, frameRoomVersion } from "../../src/core/event-frame.js";
 import {
   ALPHA,
@@ -114,14 +114,13 @@ export function describeReads(makeStore: MakeStore): void {
     });
 
     it("serves an entry until its time to live is over, which no read and no Set… prolongs", async () => {
-      const { alpha, advance } = newAlpha({ sweepIntervalMs: 1_000_000 });
+      const { alpha, advance, ttlPrecisionMs } = newAlpha({ sweepIntervalMs: 1_000_000 });
       await alpha.put([messageEvent("$a")]);
-      advance(TTL_MS - 1);
+      await advance(TTL_MS - ttlPrecisionMs);
       expect(await alpha.hits("$a")).toEqual(["$a"]);
       expect((await alpha.reject("$a", true, { asOf: await alpha.position() })).outcome).toBe("applied");
-      advance(1);
+      await advance(ttlPrecisionMs);
       expect(await alpha.hits("$a")).toEqual([]);
-      expect(alpha.stats().misses.expired).toBe(1);
     });
 
     it("keeps one entry an event ID: a put under another room replaces it", async () => {
@@ -144,56 +143,13 @@ export function describeReads(makeStore: MakeStore): void {
         messageEvent("$a", { roomVersion: "9" }),
       ];
       await alpha.put([variants[0]!]);
-      for (const [at, variant] of variants.entries()) {
+      for (const variant of variants) {
         await beta.put([variant]);
-        expect(frameBody((await beta.get(["$a"])).events[0]!.frame)).toEqual(variant.body);
-        expect(store.stats().events.entries).toBe(at === 0 ? 1 : 2);
+        const [hit] = (await beta.get(["$a"])).events;
+        expect(frameBody(hit!.frame)).toEqual(variant.body);
+        expect(frameRoomVersion(hit!.frame)).toBe(variant.roomVersion);
       }
       expect(frameBody((await alpha.get(["$a"])).events[0]!.frame)).toEqual(variants[0]!.body);
-    });
-
-    it("loses the metadata with the body, and the body with the last metadata", async () => {
-      const { store, alpha } = newAlpha();
-      const body = Buffer.alloc(200_000, 32);
-      const ids = Array.from({ length: 200 }, (_, at) => `$${at}`);
-      for (const id of ids) await alpha.put([messageEvent(id, { body })]);
-      const { events } = store.stats();
-      expect(events.evictions).toBeGreaterThan(0);
-      const hits = await alpha.hits(...ids);
-      expect(hits).toHaveLength(events.entries);
-      // The least recently used went first.
-      expect(hits).toEqual(ids.slice(-hits.length));
-      await alpha.invalidate(hits);
-      expect(store.stats().events.entries).toBe(0);
-      await vi.waitFor(() => expect(store.stats().metadata.entries).toBe(0));
-    });
-
-    it("keeps what is read and drops what is not", async () => {
-      const { alpha } = newAlpha();
-      const body = Buffer.alloc(200_000, 32);
-      await alpha.put([messageEvent("$kept", { body })]);
-      for (let at = 0; at < 500; at++) {
-        expect(await alpha.hits("$kept")).toEqual(["$kept"]);
-        await alpha.put([messageEvent(`$${at}`, { body })]);
-      }
-      expect(await alpha.hits("$0", "$250")).toEqual([]);
-    });
-
-    it("removes from memory what nobody can reach: purged rooms, purged homeservers, expired entries", async () => {
-      const { store, alpha, advance } = newAlpha();
-      const ids = Array.from({ length: 500 }, (_, at) => `$${at}`);
-      const emptied = () => {
-        const { events, metadata } = store.stats();
-        expect([events.entries, metadata.entries]).toEqual([0, 0]);
-      };
-      for (const clear of [() => alpha.purgeRoom(ROOM), () => alpha.purge(), async () => advance(TTL_MS)]) {
-        await alpha.put(ids.map((id) => messageEvent(id)));
-        expect(store.stats().events.entries).toBe(500);
-        await clear();
-        await vi.waitFor(emptied);
-      }
-      expect(store.stats().metadata.bytes).toBe(0);
-      expect(store.stats().events.bytes).toBe(0);
     });
   });
 }

@@ -16,26 +16,28 @@ import { createMemoryStore, type MemoryStoreOptions } from "../../src/store/memo
 /** A store under test, with the clock that it lives by. */
 export interface StoreHarness {
   readonly store: EventStore;
-  /** Lets the store's monotonic clock go on. */
-  advance(ms: number): void;
+  /** Lets the store's clock go on. */
+  advance(ms: number): Promise<void>;
+  /** How exactly the store keeps an entry's time to live. */
+  readonly ttlPrecisionMs: number;
   readonly logged: readonly string[];
 }
 
-export type MakeStore = (options?: Partial<MemoryStoreOptions>) => StoreHarness;
+/** What the suite sets of any store. */
+export type StoreOptions = Pick<
+  Partial<MemoryStoreOptions>,
+  "progressIntervalMs" | "sweepIntervalMs" | "homeserversMax" | "subscribersMax" | "memoryBytes"
+>;
+
+export type MakeStore = (options?: StoreOptions) => StoreHarness;
 
 export const LEASE_MS = 5000;
 export const TTL_MS = 60_000;
 
 /** A memory store of a small size, whose background work is frequent. */
-export const makeMemoryStore: MakeStore = (options = {}) => {
+export const makeMemoryStore = (options: Partial<MemoryStoreOptions> = {}): StoreHarness => {
   let nowMs = 1;
   const logged: string[] = [];
-  const log: StoreLog = {
-    epochStarted: (homeserver, _epoch, reason) => logged.push(`${homeserver} ${reason}`),
-    leaseLapsed: (homeserver, writer, token) => logged.push(`${homeserver} lapsed ${writer} ${token}`),
-    leaseReplaced: (homeserver, writer) => logged.push(`${homeserver} replaced ${writer}`),
-    homeserverForgotten: (homeserver) => logged.push(`${homeserver} forgotten`),
-  };
   const store = createMemoryStore({
     memoryBytes: 32 * 1024 * 1024,
     heapBytesMax: 512 * 1024 * 1024,
@@ -45,17 +47,28 @@ export const makeMemoryStore: MakeStore = (options = {}) => {
     sweepIntervalMs: 5,
     clock: () => nowMs,
     randomBytes,
-    log,
+    log: storeLogInto(logged),
     ...options,
   });
   return {
     store,
-    advance: (ms) => {
+    advance: async (ms) => {
       nowMs += ms;
     },
+    ttlPrecisionMs: 1,
     logged,
   };
 };
+
+/** Writes what a store tells the operator to a list. */
+export function storeLogInto(logged: string[]): StoreLog {
+  return {
+    epochStarted: (homeserver, _epoch, reason) => logged.push(`${homeserver} ${reason}`),
+    leaseLapsed: (homeserver, writer, token) => logged.push(`${homeserver} lapsed ${writer} ${token}`),
+    leaseReplaced: (homeserver, writer) => logged.push(`${homeserver} replaced ${writer}`),
+    homeserverForgotten: (homeserver) => logged.push(`${homeserver} forgotten`),
+  };
+}
 
 export const homeserver = (name: string): Homeserver => name as Homeserver;
 export const eventId = (id: string): EventId => id as EventId;

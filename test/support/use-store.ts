@@ -1,8 +1,10 @@
 import { afterEach } from "vitest";
-import type { MakeStore, StoreHarness } from "./store-harness.js";
+import type { StoreHarness } from "./store-harness.js";
 
 /** Makes stores for the tests of a suite, and closes them after each. */
-export function useStores(makeStore: MakeStore): (...options: Parameters<MakeStore>) => StoreHarness {
+export function useStores<Options extends readonly unknown[]>(
+  makeStore: (...options: Options) => StoreHarness,
+): (...options: Options) => StoreHarness {
   const open: StoreHarness[] = [];
   afterEach(async () => {
     for (const { store } of open.splice(0)) await store.close();

@@ -16,7 +16,11 @@ function newHub(bounds: { bytesMax?: number } = {}, settle: (log: InvalidationLo
     log,
     counters,
     defer: turns.defer,
-    settle: () => settle(log),
+    settle: () => {
+      settle(log);
+      return true;
+    },
+    epochReason: () => "suspended",
     onClose: () => {},
   });
   return {

@@ -96,11 +96,11 @@ describe("the memory store", () => {
   it("notices by itself that a lease has lapsed, and that a homeserver is idle", async () => {
     const { store, advance, logged } = newStore({ homeserversMax: 1 });
     await store.renewWriterLease(ALPHA, writer("w"), token(""));
-    advance(LEASE_MS);
+    await advance(LEASE_MS);
     await vi.waitFor(() => expect(logged.at(-1)).toBe(`${ALPHA} suspended`));
     const other = newStore();
     await asHomeserver(other.store, BETA).position();
-    other.advance(10 * 60 * 1000);
+    await other.advance(10 * 60 * 1000);
     await vi.waitFor(() => expect(other.logged.at(-1)).toBe(`${BETA} forgotten`));
     expect(other.store.stats().homeservers.size).toBe(0);
   });
