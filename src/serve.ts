@@ -69,6 +69,17 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
   }
 }
 
+/** What the files hold, without the line end that editors leave. */
+async function readCredentials(config: ParsedConfig["config"]) {
+  const read = async (path: string | undefined) =>
+    path && (await readFile(path, "utf8")).replace(/\r?\n$/, "");
+  return {
+    username: await read(config.redisUsernameFile),
+    password: await read(config.redisPasswordFile),
+    ca: await read(config.redisCaFile),
+  };
+}
+
 async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void> {
   const log = createLog({ level: config.logLevel });
   const fail = (message: string, fields: Readonly<Record<string, unknown>> = {}): never => {
@@ -78,10 +89,13 @@ async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void>
   io.onUnexpectedFailure((err) => fail("unexpected failure", { err }));
   const registry = new Registry();
   registerProcessMetrics(registry);
-  const server = await startServer(config, { ...io, log, registry }).catch((error: unknown) => {
-    if (!(error instanceof ListenError)) throw error;
-    return fail(error.message);
-  });
+  const redisCredentials = await readCredentials(config).catch((error: Error) => fail(error.message));
+  const server = await startServer(config, { ...io, log, registry, redisCredentials }).catch(
+    (error: unknown) => {
+      if (!(error instanceof ListenError)) throw error;
+      return fail(error.message);
+    },
+  );
   const { stopRequested } = io;
   if (!stopRequested.aborted) await once(stopRequested, "abort");
   log.info("stopping", { signal: stopRequested.reason });

@@ -3,19 +3,24 @@ import { performance } from "node:perf_hooks";
 import { Registry } from "prom-client";
 import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
+import type { RedisAddress } from "./config/redis-url.js";
 import { HEAP_SHARE, PROGRESS_INTERVAL_MS } from "./core/limits.js";
+import type { EventStore } from "./core/store.js";
 import { createAdminHttp } from "./ops/admin-http.js";
 import { observeCalls } from "./ops/call-metrics.js";
 import { grpcListenersOf, shutDownGrpc } from "./ops/grpc-connections.js";
 import { createHealth } from "./ops/health.js";
 import { ListenerGroups } from "./ops/listener-groups.js";
-import { type Log, storeLogTo } from "./ops/log.js";
+import { type Log, redisLogTo, storeLogTo } from "./ops/log.js";
 import { registerMetrics } from "./ops/metrics.js";
 import { createProbeServers } from "./ops/probe-server.js";
 import { addReflection } from "./ops/reflection.js";
 import { reportStart } from "./ops/start-report.js";
 import { createGrpcServer } from "./rpc/server.js";
 import { createMemoryStore } from "./store/memory.js";
+import { connectToRedis } from "./store/redis/connect.js";
+import { createRedisStore, type RedisStoreOptions } from "./store/redis/redis-store.js";
+import type { RedisCredentials } from "./store/redis/target.js";
 
 export interface ServerDeps {
   readonly log: Log;
@@ -24,6 +29,8 @@ export interface ServerDeps {
   readonly pid: number;
   /** What the JavaScript heap may grow to. */
   readonly heapLimitBytes: number;
+  /** What to show Redis, and whom to trust about it. */
+  readonly redisCredentials?: RedisCredentials;
   /** Where metrics are registered; a new one unless given. */
   readonly registry?: Registry;
 }
@@ -40,6 +47,25 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
+/** The store of many sidecars. */
+function openRedisStore(
+  options: Omit<RedisStoreOptions, "link" | "redisLog" | "keyPrefix"> &
+    Pick<Config, "redisKeyPrefix" | "redisReplicasMin">,
+  address: RedisAddress,
+  { log, redisCredentials }: ServerDeps,
+): EventStore {
+  const redisLog = redisLogTo(log);
+  return createRedisStore({
+    ...options,
+    link: connectToRedis({ ...address, ...NO_CREDENTIALS, ...redisCredentials }, options.clock, redisLog),
+    redisLog,
+    keyPrefix: options.redisKeyPrefix,
+    replicasMin: options.redisReplicasMin,
+  });
+}
+
+const NO_CREDENTIALS: RedisCredentials = { username: undefined, password: undefined, ca: undefined };
+
 /** Puts the parts together and opens the listeners; rejects with a ListenError if one cannot be opened. */
 export async function startServer(config: Config, deps: ServerDeps): Promise<RunningServer> {
   const { log } = deps;
@@ -47,7 +73,11 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   const registry = deps.registry ?? new Registry();
   const heapBytesMax = Math.floor(HEAP_SHARE * deps.heapLimitBytes);
   const storeLog = storeLogTo(log, config.homeserversMax);
-  const store = createMemoryStore({ ...config, heapBytesMax, clock, randomBytes, log: storeLog });
+  const common = { ...config, heapBytesMax, clock, log: storeLog };
+  const store =
+    config.redisUrl === undefined
+      ? createMemoryStore({ ...common, randomBytes })
+      : openRedisStore(common, config.redisUrl, deps);
   const rpc = createGrpcServer({
     store,
     log,
@@ -58,7 +88,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     leaseDurationMs: config.leaseDurationMs,
     progressIntervalMs: PROGRESS_INTERVAL_MS,
   });
-  const health = createHealth();
+  const health = createHealth(() => store.stats().remote?.isWell ?? true);
   health.addTo(rpc.server);
   addReflection(rpc.server);
   registerMetrics(registry, {
@@ -94,7 +124,8 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     httpAddress: listeners.addresses("http")[0],
     healthAddresses: listeners.addresses("health"),
   };
-  reportStart(log, { ...deps, ...addresses, memoryBytes: config.memoryBytes, heapBytesMax });
+  const redis = config.redisUrl?.nodes.map(({ host, port }) => `${host}:${port}`).join(",");
+  reportStart(log, { ...deps, ...addresses, redis, memoryBytes: config.memoryBytes, heapBytesMax });
 
   let stopped: Promise<void> | undefined;
   async function stop(): Promise<void> {

@@ -51,7 +51,24 @@ export function parseConfig(sources: ConfigSources): ParsedConfig {
   if (mistakes.length > 0) throw new ConfigError(mistakes);
   const effective = new Map(settings.map((setting) => [setting.option.key, setting]));
   const texts = Object.fromEntries([...effective].map(([key, setting]) => [key, inputOf(setting)]));
-  return { config: configSchema.parse(texts), yaml: toYaml(effective) };
+  const config = configSchema.parse(texts);
+  const contradictions = contradictionsIn(config, effective);
+  if (contradictions.length > 0) throw new ConfigError(contradictions);
+  return { config, yaml: toYaml(effective) };
+}
+
+/** What each setting allows and both together do not. */
+function contradictionsIn(
+  { store, redisUrl }: Config,
+  effective: ReadonlyMap<ConfigKey, Setting>,
+): Mistake[] {
+  if (store === "redis" && redisUrl === undefined) {
+    return [{ place: effective.get("store")!.place, problem: '"redis" needs --redis-url' }];
+  }
+  if (store === "memory" && redisUrl !== undefined) {
+    return [{ place: effective.get("redisUrl")!.place, problem: "is of no use without --store redis" }];
+  }
+  return [];
 }
 
 /** A quarter of the limit, or the fixed default without one; never below the least budget. */
@@ -78,6 +95,7 @@ function inputOf({ option, texts }: Setting): readonly string[] | string | undef
 function toYaml(effective: ReadonlyMap<ConfigKey, Setting>): string {
   return configOptions
     .flatMap(({ key }) => effective.get(key) ?? [])
+    .filter((setting) => inputOf(setting) !== undefined)
     .map((setting) => {
       const value = stringify(inputOf(setting), { collectionStyle: "flow", lineWidth: 0 }).trimEnd();
       return `${fileKeyOf(setting.option)}: ${value} # ${setting.place}\n`;

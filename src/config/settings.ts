@@ -41,8 +41,8 @@ const OTHER_VARIABLES: ReadonlySet<string> = new Set([
   "SPLITCACHE_ADDRESS",
   "SPLITCACHE_CLIENT_HOMESERVER",
 ]);
-/** What Kubernetes gives to every pod beside a Service called splitcache. */
-const SERVICE_LINK = /^SPLITCACHE_(SERVICE_HOST|(SERVICE_)?PORT(_.*)?)$/;
+/** What Kubernetes gives to every pod beside a Service called splitcache, or splitcache-redis. */
+const SERVICE_LINK = /^SPLITCACHE_(.+_)?(SERVICE_HOST|(SERVICE_)?PORT(_.*)?)$/;
 
 /** What stands for options that no source gives. */
 export function defaultSettings(memory: string): Settings {

@@ -17,8 +17,13 @@ export interface Health {
   drain(): void;
 }
 
+/**
+ * Whether the store outside this process answers. No other name depends on it: a cache
+ * without its store misses, and nobody must be restarted for that.
+ */
+const STORE_NAME = "splitcache.store";
 /** The empty name stands for the whole server. */
-const SERVICE_NAMES: ReadonlySet<string> = new Set(["", "splitcache.v1.EventCacheService"]);
+const SERVICE_NAMES: ReadonlySet<string> = new Set(["", "splitcache.v1.EventCacheService", STORE_NAME]);
 
 interface HealthRequest {
   readonly service: string;
@@ -33,9 +38,11 @@ interface HealthReply {
 type Watch = ServerWritableStream<HealthRequest, HealthReply>;
 
 /** The health of this process, ready from the start. */
-export function createHealth(): Health {
+export function createHealth(isStoreWell: () => boolean): Health {
   const watches = new Set<Watch>();
   let ready = true;
+  let wasStoreWell = true;
+  const storeTimer = setInterval(tellOfStore, STORE_CHECK_INTERVAL_MS).unref();
 
   function check(
     { request }: ServerUnaryCall<HealthRequest, HealthReply>,
@@ -60,7 +67,16 @@ export function createHealth(): Health {
 
   function replyFor(name: string): HealthReply {
     if (!SERVICE_NAMES.has(name)) return { status: "SERVICE_UNKNOWN" };
-    return { status: ready ? "SERVING" : "NOT_SERVING" };
+    const serves = ready && (name !== STORE_NAME || isStoreWell());
+    return { status: serves ? "SERVING" : "NOT_SERVING" };
+  }
+
+  function tellOfStore(): void {
+    if (isStoreWell() === wasStoreWell) return;
+    wasStoreWell = !wasStoreWell;
+    for (const call of watches) {
+      if (call.request.service === STORE_NAME) call.write(replyFor(STORE_NAME));
+    }
   }
 
   return {
@@ -70,6 +86,7 @@ export function createHealth(): Health {
     addTo: (server) => server.addService(service, { check, watch, list }),
     drain: () => {
       ready = false;
+      clearInterval(storeTimer);
       for (const call of watches) {
         call.write(replyFor(call.request.service));
         end(call);
@@ -77,6 +94,8 @@ export function createHealth(): Health {
     },
   };
 }
+
+const STORE_CHECK_INTERVAL_MS = 1000;
 
 function end(watch: Watch): void {
   watch.emit("error", { code: status.UNAVAILABLE, details: "the server is shutting down" });

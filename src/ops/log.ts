@@ -75,6 +75,29 @@ export function storeLogTo(log: Log, keysMax: number): StoreLog {
   };
 }
 
+/** Tells operators of the way to Redis: of one kind of trouble at most 5 lines in 10 seconds. */
+export function redisLogTo(log: Log) {
+  const limit = new LineLimit({
+    linesMax: REDIS_LINES_MAX,
+    windowMs: STORE_LINES_WINDOW_MS,
+    keysMax: REDIS_LINE_KINDS_MAX,
+    onLeftOut: (kind, leftOut) => {
+      log.warn("log lines about Redis were left out: too many in a short time", { kind, leftOut });
+    },
+  });
+  return {
+    connected: (address: string) => log.info("connected to Redis", { redis: address }),
+    disconnected: (address: string, reason: string) => {
+      if (limit.admits("connection")) log.warn("the connection to Redis is lost", { redis: address, reason });
+    },
+    trouble: (kind: string, reason: string) => {
+      if (limit.admits(kind)) log.warn("Redis did not do what it was asked to", { kind, reason });
+    },
+  };
+}
+
 const STDERR = 2;
+const REDIS_LINES_MAX = 5;
+const REDIS_LINE_KINDS_MAX = 32;
 const STORE_LINES_MAX = 20;
 const STORE_LINES_WINDOW_MS = 10_000;

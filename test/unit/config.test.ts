@@ -92,9 +92,10 @@ describe("sources", () => {
   it("read every option from each of them alike", () => {
     for (const option of configOptions) {
       const text = EXAMPLES[option.key];
-      const fromFlag = configOf({ flags: [`--${option.name}`, text] })[option.key];
-      const fromVariable = configOf({ environment: { [variableOf(option)]: text } })[option.key];
-      const fromFile = configOf({ file: `${fileKeyOf(option)}: ${text}` })[option.key];
+      const flags = COMPANIONS[option.key] ?? [];
+      const fromFlag = configOf({ flags: [...flags, `--${option.name}`, text] })[option.key];
+      const fromVariable = configOf({ flags, environment: { [variableOf(option)]: text } })[option.key];
+      const fromFile = configOf({ flags, file: `${fileKeyOf(option)}: ${text}` })[option.key];
       expect(fromFlag, option.name).not.toEqual(configOf({})[option.key]);
       expect(fromVariable, option.name).toEqual(fromFlag);
       expect(fromFile, option.name).toEqual(fromFlag);
@@ -130,6 +131,7 @@ describe("sources", () => {
   it("pass over what Kubernetes sets beside a Service called splitcache", () => {
     const environment = {
       SPLITCACHE_SERVICE_HOST: "10.0.0.1",
+      SPLITCACHE_REDIS_PORT_6379_TCP_ADDR: "10.0.0.2",
       SPLITCACHE_SERVICE_PORT: "50051",
       SPLITCACHE_SERVICE_PORT_GRPC: "50051",
       SPLITCACHE_PORT: "tcp://10.0.0.1:50051",
@@ -229,6 +231,52 @@ describe("mistakes", () => {
   });
 });
 
+describe("where Redis is", () => {
+  const redis = (url: string) => configOf({ flags: ["--store", "redis", "--redis-url", url] }).redisUrl;
+
+  it.each([
+    ["redis://r", { topology: "single", nodes: [{ host: "r", port: 6379 }], database: 0, tls: false }],
+    ["rediss://[::1]:1/7", { topology: "single", nodes: [{ host: "::1", port: 1 }], database: 7, tls: true }],
+    [
+      "redis-sentinel://a,b:2/main/3",
+      {
+        topology: "sentinel",
+        nodes: [
+          { host: "a", port: 26_379 },
+          { host: "b", port: 2 },
+        ],
+        primaryName: "main",
+        database: 3,
+      },
+    ],
+    ["rediss-cluster://a:1,b:2", { topology: "cluster", primaryName: "", database: 0, tls: true }],
+  ])("is read from %s", (url, expected) => {
+    expect(redis(url)).toMatchObject(expected);
+  });
+
+  it.each([
+    "http://r",
+    "redis://user:secret@r",
+    "redis://a,b",
+    "redis://r/x",
+    "redis://r:0",
+    "redis-sentinel://a",
+    "redis-cluster://a/1",
+    "redis://",
+  ])("is not read from %s", (url) => {
+    expect(mistakesOf({ flags: ["--store", "redis", "--redis-url", url] })).toEqual([
+      expect.stringContaining("without user and password"),
+    ]);
+  });
+
+  it("is asked for with the store, and refused without", () => {
+    expect(mistakesOf({ flags: ["--store", "redis"] })).toEqual(['--store: "redis" needs --redis-url']);
+    expect(mistakesOf({ flags: ["--redis-url", "redis://r"] })).toEqual([
+      "--redis-url: is of no use without --store redis",
+    ]);
+  });
+});
+
 it("prints a configuration that reads back as the same", () => {
   const given = {
     flags: ["--listen", "127.0.0.1:0", "--listen", "unix:/s", "--socket-mode", "0600", "--homeserver", "h"],
@@ -267,6 +315,13 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   memoryBytes: "100MiB",
   metadataTtlMs: "90m",
   leaseDurationMs: "2500ms",
+  store: "redis",
+  redisUrl: "redis://r:1/2",
+  redisUsernameFile: "/u",
+  redisPasswordFile: "/p",
+  redisCaFile: "/c",
+  redisKeyPrefix: "other",
+  redisReplicasMin: "1",
   homeservers: "hs.example",
   homeserversMax: "3",
   subscribersMax: "4",
@@ -275,6 +330,12 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   bytesInFlightMax: "16777216",
   shutdownTimeoutMs: "1.5s",
   logLevel: "debug",
+};
+
+/** What an option is of no use without. */
+const COMPANIONS: Partial<Record<keyof Config, string[]>> = {
+  store: ["--redis-url", "redis://r"],
+  redisUrl: ["--store", "redis"],
 };
 
 function escapeRegExp(text: string): string {

@@ -79,6 +79,7 @@ const REPORT = {
   addresses: [{ kind: "unix", path: "/s" }],
   httpAddress: undefined,
   healthAddresses: [{ kind: "tcp", host: "0.0.0.0", port: 8080 }],
+  redis: undefined,
   memoryBytes: 256 * MIB,
   heapLimitBytes: 1000 * MIB,
   heapBytesMax: 600 * MIB,
@@ -95,6 +96,14 @@ it("reports the budget and its split at the start", () => {
       metadataBytes: 64 * MIB,
       logsBytes: 32 * MIB,
     },
+  ]);
+});
+
+it("reports at the start where metadata is, if not here", () => {
+  const { log, lines } = logTo("info");
+  reportStart(log, { ...REPORT, redis: "redis.example:6379" });
+  expect(lines).toMatchObject([
+    { store: "redis", redis: "redis.example:6379", eventsBytes: 224 * MIB, metadataBytes: 0 },
   ]);
 });
 

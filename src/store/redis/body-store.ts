@@ -1,0 +1,86 @@
+import { REPLY_BYTES_MAX } from "../../core/limits.js";
+import type { ByteRange } from "../../core/types.js";
+import { type BodyCache, type Digest, digestOf } from "./body-cache.js";
+import type { BodyReference } from "./entry.js";
+import { bodyKey } from "./keys.js";
+import type { RedisLink } from "./link.js";
+
+/** Bodies by their digest: in this process, else in Redis, where they are stored once for all homeservers. */
+export class BodyStore {
+  readonly #cache: BodyCache;
+  readonly #link: RedisLink;
+  readonly #prefix: string;
+  readonly #ttlMs: number;
+  readonly #clock: () => number;
+
+  constructor(options: {
+    readonly cache: BodyCache;
+    readonly link: RedisLink;
+    readonly keyPrefix: string;
+    readonly ttlMs: number;
+    readonly clock: () => number;
+  }) {
+    this.#cache = options.cache;
+    this.#link = options.link;
+    this.#prefix = options.keyPrefix;
+    this.#ttlMs = options.ttlMs;
+    this.#clock = options.clock;
+  }
+
+  /**
+   * Loads the bodies, in order of need and no more of them than a reply holds, in one
+   * round trip, or in none if all are here. The result is to be read in this turn.
+   */
+  async load(references: readonly BodyReference[]): Promise<LoadedBodies> {
+    const wanted = new Set<Digest>();
+    let bytes = 0;
+    let loaded = 0;
+    for (const { digest, size } of references) {
+      if (bytes > REPLY_BYTES_MAX) break;
+      loaded += 1;
+      if (wanted.has(digest)) continue;
+      wanted.add(digest);
+      bytes += size;
+    }
+    const missing = [...wanted].filter((digest) => this.#cache.get(digest, this.#clock()) === undefined);
+    const fetched = missing.length === 0 ? NONE : await this.#fetch(missing);
+    const nowMs = this.#clock();
+    return { loaded, get: (digest) => fetched.get(digest) ?? this.#cache.get(digest, nowMs) };
+  }
+
+  /** Writes bodies that somebody is about to refer to. */
+  async save(bodies: ReadonlyMap<Digest, Buffer>): Promise<void> {
+    if (bodies.size === 0) return;
+    const values = new Map([...bodies].map(([digest, bytes]) => [bodyKey(this.#prefix, digest), bytes]));
+    await this.#link.setValues(values, this.#ttlMs);
+  }
+
+  /** Keeps copies here of what was saved. */
+  keep(bodies: Iterable<readonly [Digest, Buffer]>): void {
+    const nowMs = this.#clock();
+    for (const [digest, bytes] of bodies) this.#cache.add(digest, bytes, nowMs);
+  }
+
+  async #fetch(digests: readonly Digest[]): Promise<ReadonlyMap<Digest, ByteRange>> {
+    const values = await this.#link.getValues(digests.map((digest) => bodyKey(this.#prefix, digest)));
+    const fetched = new Map<Digest, ByteRange>();
+    const nowMs = this.#clock();
+    for (const [at, digest] of digests.entries()) {
+      const bytes = values[at];
+      // What is not what its name says was damaged, or written by somebody else.
+      if (bytes === undefined || digestOf(bytes).toString("latin1") !== digest) continue;
+      fetched.set(digest, { bytes, start: 0, end: bytes.length });
+      this.#cache.add(digest, bytes, nowMs);
+    }
+    return fetched;
+  }
+}
+
+export interface LoadedBodies {
+  /** How many of the references were loaded, from the first on. */
+  readonly loaded: number;
+  /** Undefined: it is nowhere any more. */
+  get(digest: Digest): ByteRange | undefined;
+}
+
+const NONE: ReadonlyMap<Digest, ByteRange> = new Map();

@@ -1,0 +1,138 @@
+import { ErrorReply, RESP_TYPES } from "@redis/client";
+import { RedisTrouble, type ScriptArgument, type TroubleKind } from "./link.js";
+import { COMMAND_TIMEOUT_MS, COMMANDS_PENDING_MAX, CONNECT_TIMEOUT_MS } from "./redis-limits.js";
+import type { Script } from "./scripts.js";
+import type { RedisNode, RedisTarget } from "./target.js";
+
+/** Sends one command, its keys' slot permitting, on one connection or another. */
+export type SendCommand = (args: ScriptArgument[]) => Promise<unknown>;
+
+/** Runs a script by its digest; a server that has forgotten it gets its text. */
+export async function runScript(
+  send: SendCommand,
+  script: Script,
+  keys: readonly string[],
+  args: readonly ScriptArgument[],
+): Promise<unknown> {
+  const rest = [String(keys.length), ...keys, ...args];
+  try {
+    return await send(["EVALSHA", script.sha1, ...rest]);
+  } catch (error) {
+    if (!(error instanceof ErrorReply) || !error.message.startsWith("NOSCRIPT")) throw error;
+    return send(["EVAL", script.text, ...rest]);
+  }
+}
+
+/** What all our connections have in common. Time limits are ours: see Deadlines. */
+export function clientOptions(target: RedisTarget, node: RedisNode) {
+  return {
+    ...clientDefaults(target),
+    socket: { ...socketOptions(target), host: node.host, port: node.port },
+    database: target.database,
+  };
+}
+
+export function clientDefaults(target: RedisTarget) {
+  return {
+    RESP: 3 as const,
+    ...(target.username === undefined ? {} : { username: target.username }),
+    ...(target.password === undefined ? {} : { password: target.password }),
+    name: "splitcache",
+    disableOfflineQueue: true,
+    commandsQueueMaxLength: COMMANDS_PENDING_MAX,
+    pingInterval: COMMAND_TIMEOUT_MS,
+  };
+}
+
+export function socketOptions({ tls, ca }: RedisTarget) {
+  const common = { connectTimeout: CONNECT_TIMEOUT_MS, noDelay: true };
+  return tls ? { ...common, tls: true as const, ...(ca === undefined ? {} : { ca }) } : common;
+}
+
+/** Strings come as bytes; zero: no time limit of the library's. */
+export const COMMAND_OPTIONS = { timeout: 0, typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } };
+
+/**
+ * Bounds how long promises take. All have the same limit, so that one timer
+ * watches them all: a timer a command would cost more than the command.
+ */
+export class Deadlines {
+  readonly #pending: Pending[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  readonly #limitMs: number;
+  readonly #clock: () => number;
+  /** Is told when something took too long. */
+  readonly #onTimeout: () => void;
+
+  constructor(limitMs: number, clock: () => number, onTimeout: () => void) {
+    this.#limitMs = limitMs;
+    this.#clock = clock;
+    this.#onTimeout = onTimeout;
+  }
+
+  race<T>(promise: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const pending = { dueMs: this.#clock() + this.#limitMs, done: false, reject };
+      this.#pending.push(pending);
+      this.#timer ??= setTimeout(() => this.#check(), this.#limitMs);
+      promise.then(
+        (value) => {
+          pending.done = true;
+          resolve(value);
+        },
+        (error: unknown) => {
+          pending.done = true;
+          reject(troubleOf(error));
+        },
+      );
+    });
+  }
+
+  #check(): void {
+    this.#timer = undefined;
+    const nowMs = this.#clock();
+    let kept = 0;
+    let late = false;
+    for (const pending of this.#pending) {
+      if (pending.done) continue;
+      if (pending.dueMs <= nowMs) {
+        pending.reject(new RedisTrouble("timeout", `Redis did not answer within ${this.#limitMs} ms`));
+        late = true;
+      } else this.#pending[kept++] = pending;
+    }
+    this.#pending.length = kept;
+    if (kept > 0) this.#timer = setTimeout(() => this.#check(), CHECK_INTERVAL_MS);
+    if (late) this.#onTimeout();
+  }
+}
+
+interface Pending {
+  readonly dueMs: number;
+  done: boolean;
+  readonly reject: (error: RedisTrouble) => void;
+}
+
+/** By how much something may outlast its limit. */
+const CHECK_INTERVAL_MS = 100;
+
+const KINDS: readonly (readonly [start: RegExp, kind: TroubleKind])[] = [
+  [/^(OOM|MISCONF)\b/, "full"],
+  [/^NOREPLICAS\b/, "no_replicas"],
+  [/^(READONLY|MASTERDOWN)\b/, "not_primary"],
+  [/^LOADING\b/, "loading"],
+  [/^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|CROSSSLOT)\b|non local key/, "moving"],
+  [/^(NOAUTH|WRONGPASS|NOPERM)\b/, "denied"],
+  [/^BUSY\b/, "busy"],
+];
+
+/** What an error of the library means. One that no server sent is about the connection. */
+export function troubleOf(error: unknown): RedisTrouble {
+  if (error instanceof RedisTrouble) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof ErrorReply)) {
+    const kind = message.includes("queue is full") ? "overload" : "disconnected";
+    return new RedisTrouble(kind, message, error);
+  }
+  const kind = KINDS.find(([start]) => start.test(message))?.[1] ?? "other";
+  return new RedisTrouble(kind, message, error);
+}

@@ -1,0 +1,121 @@
+import { randomBytes } from "node:crypto";
+import { CacheError } from "../../core/errors.js";
+import { EPOCH_BYTES } from "../../core/limits.js";
+import {
+  type RedisLink,
+  type RedisLog,
+  RedisTrouble,
+  type ScriptArgument,
+  TROUBLE_KINDS,
+  type TroubleKind,
+} from "./link.js";
+import type { Proofs } from "./proofs.js";
+import type { RemoteHomeserver } from "./remote-homeserver.js";
+import { readReply, type ScriptReply } from "./reply.js";
+import type { Script } from "./scripts.js";
+
+/** Runs scripts on a homeserver's state, and says whether their replies may be believed. */
+export class HomeserverCalls {
+  readonly #link: RedisLink;
+  readonly #proofs: Proofs;
+  readonly #log: RedisLog;
+  readonly #leaseDurationMs: number;
+  readonly #troubles = Object.fromEntries(TROUBLE_KINDS.map((kind) => [kind, 0])) as Record<
+    TroubleKind,
+    number
+  >;
+
+  constructor(options: {
+    readonly link: RedisLink;
+    readonly proofs: Proofs;
+    readonly log: RedisLog;
+    readonly leaseDurationMs: number;
+  }) {
+    this.#link = options.link;
+    this.#proofs = options.proofs;
+    this.#log = options.log;
+    this.#leaseDurationMs = options.leaseDurationMs;
+  }
+
+  get troubles(): Readonly<Record<TroubleKind, number>> {
+    return this.#troubles;
+  }
+
+  /** The reply of a script that changes nothing; undefined if none may be believed now. */
+  async read(
+    homeserver: RemoteHomeserver,
+    script: Script,
+    keys: readonly string[],
+    args: readonly ScriptArgument[],
+  ): Promise<ScriptReply | undefined> {
+    try {
+      const reply = await this.#run(homeserver, script, keys, args);
+      if (!(await this.#proofs.confirm(reply.state.provenance, homeserver.keys.proof))) return undefined;
+      homeserver.follow(reply.state);
+      return reply;
+    } catch (error) {
+      this.note(error);
+      return undefined;
+    }
+  }
+
+  /** The reply of a script that stores what is fenced, or changes leases. */
+  async write(
+    homeserver: RemoteHomeserver,
+    script: Script,
+    keys: readonly string[],
+    args: readonly ScriptArgument[],
+  ): Promise<ScriptReply> {
+    const reply = await this.read(homeserver, script, keys, args);
+    if (reply === undefined) throw unavailable();
+    return reply;
+  }
+
+  /** The reply of a script that announces a change: nobody is served what was before any more. */
+  async announce(
+    homeserver: RemoteHomeserver,
+    script: Script,
+    keys: readonly string[],
+    args: readonly ScriptArgument[],
+  ): Promise<ScriptReply> {
+    try {
+      const reply = await this.#run(homeserver, script, keys, args);
+      if (!(await this.#proofs.confirmChange(reply.state.provenance, homeserver.keys.proof)))
+        throw unavailable();
+      homeserver.follow(reply.state);
+      return reply;
+    } catch (error) {
+      this.note(error);
+      throw unavailable(error);
+    }
+  }
+
+  /** Counts what went wrong, and tells the operator. */
+  note(error: unknown): void {
+    if (error instanceof CacheError) return;
+    const trouble = error instanceof RedisTrouble ? error : new RedisTrouble("other", String(error), error);
+    this.#troubles[trouble.kind] += 1;
+    this.#log.trouble(trouble.kind, trouble.message);
+  }
+
+  async #run(
+    homeserver: RemoteHomeserver,
+    script: Script,
+    keys: readonly string[],
+    args: readonly ScriptArgument[],
+  ): Promise<ScriptReply> {
+    const { state, log, fence, channel } = homeserver.keys;
+    const freshEpoch = randomBytes(EPOCH_BYTES).toString("hex");
+    const common = [freshEpoch, channel, String(this.#leaseDurationMs)];
+    const reply = readReply(await this.#link.run(script, [state, log, fence, ...keys], [...common, ...args]));
+    homeserver.report(reply.state);
+    return reply;
+  }
+}
+
+export function unavailable(cause?: unknown): CacheError {
+  if (cause instanceof CacheError) return cause;
+  return new CacheError("unavailable", "the store does not answer, or may be out of date: try again", {
+    cause,
+  });
+}

@@ -1,0 +1,49 @@
+import type { EventId, Homeserver, RoomId } from "../../core/types.js";
+
+/**
+ * The names of the keys. All keys of a homeserver carry its name as hash tag, so
+ * that they live in one slot of a Cluster and one script reaches them all;
+ * bodies carry none, so that they are spread over all slots.
+ */
+export class HomeserverKeys {
+  /** Hash: epoch, sequence, replication ID, generations, writers. They are lost together or not at all. */
+  readonly state: string;
+  /** Stream: the invalidation log; the entry IDs are the sequence numbers. */
+  readonly log: string;
+  /** Hash: the newest change of each event and room that the log holds. */
+  readonly fence: string;
+  /** The channel on which a script says that the log has grown. */
+  readonly channel: string;
+  /** String: written to prove that its server is the primary. */
+  readonly proof: string;
+  readonly #prefix: string;
+
+  constructor(prefix: string, homeserver: Homeserver) {
+    this.#prefix = `${prefix}:{${tagOf(homeserver)}}:`;
+    this.state = `${this.#prefix}state`;
+    this.log = `${this.#prefix}log`;
+    this.fence = `${this.#prefix}fence`;
+    this.channel = `${this.#prefix}changes`;
+    this.proof = `${this.#prefix}proof`;
+  }
+
+  /** String: a homeserver's metadata of one event. */
+  event(eventId: EventId): string {
+    return `${this.#prefix}event:${eventId}`;
+  }
+
+  /** String: the room's token; without it no metadata of the room is alive. The scripts make this name too. */
+  room(roomId: RoomId): string {
+    return `${this.#prefix}room:${roomId}`;
+  }
+}
+
+/** String: the bytes that have this digest. */
+export function bodyKey(prefix: string, digest: string): string {
+  return `${prefix}:body:${Buffer.from(digest, "latin1").toString("base64url")}`;
+}
+
+/** Readable for every server name, and free of the braces that delimit a hash tag. */
+function tagOf(homeserver: Homeserver): string {
+  return homeserver.replace(/[^A-Za-z0-9.:_-]/gu, (sign) => encodeURIComponent(sign).replace("*", "%2A"));
+}

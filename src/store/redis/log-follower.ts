@@ -1,0 +1,151 @@
+import type { Counters } from "../../core/counters.js";
+import { InvalidationLog } from "../../core/invalidation-log.js";
+import { LOG_EVENT_IDS_MAX } from "../../core/limits.js";
+import { SubscriberHub } from "../../core/subscription.js";
+import type { Change, EventId, Position, ResetReason, RoomId } from "../../core/types.js";
+import { LOG_PAGE } from "./redis-limits.js";
+import type { RemoteState } from "./reply.js";
+
+/** A page of a homeserver's log after a position, from a server that may be believed; undefined: none may. */
+export type ReadLog = (after: Position, count: number) => Promise<LogPage | undefined>;
+
+export interface LogPage {
+  readonly state: RemoteState;
+  /** Entries of the stream: ID, then names and values. */
+  readonly entries: readonly (readonly [id: Buffer, fields: readonly Buffer[]])[];
+}
+
+/**
+ * A copy of a homeserver's log, for the subscribers of this process. It holds a
+ * change only after all before it in its epoch; a part that is lost or trimmed
+ * shows as a gap in the sequence numbers, and subscribers behind it are reset.
+ */
+export class LogFollower {
+  readonly hub: SubscriberHub;
+  readonly #log: InvalidationLog;
+  readonly #readLog: ReadLog;
+  readonly #clock: () => number;
+  #caughtUpAtMs = Number.NEGATIVE_INFINITY;
+  #epochReason: ResetReason = "wrongEpoch";
+  #wasSuspended = false;
+  #running: Promise<boolean> | undefined;
+  #next: Promise<boolean> | undefined;
+
+  constructor(options: {
+    readonly readLog: ReadLog;
+    readonly counters: Counters;
+    readonly clock: () => number;
+    /** How long what was read counts as all there is. */
+    readonly freshForMs: number;
+    readonly logBytesMax: number;
+    readonly defer: (run: () => void) => void;
+    readonly onClose: () => void;
+  }) {
+    this.#readLog = options.readLog;
+    this.#clock = options.clock;
+    this.#log = new InvalidationLog(NO_EPOCH, {
+      bytesMax: options.logBytesMax,
+      eventIdsMax: LOG_EVENT_IDS_MAX,
+    });
+    this.hub = new SubscriberHub({
+      log: this.#log,
+      counters: options.counters,
+      defer: options.defer,
+      // What is said must be no older than what a read would be answered from.
+      settle: () => options.clock() - this.#caughtUpAtMs < options.freshForMs,
+      epochReason: () => this.#epochReason,
+      onClose: options.onClose,
+    });
+  }
+
+  setBytesMax(bytesMax: number): void {
+    this.#log.setBytesMax(bytesMax);
+  }
+
+  get size() {
+    return this.#log.size;
+  }
+
+  /** Reads all that was announced before this call; false if that cannot be had now. */
+  catchUp(): Promise<boolean> {
+    // A reading under way may have passed the end already: the next one has not.
+    if (this.#running !== undefined) {
+      this.#next ??= this.#running.then(() => this.#start());
+      return this.#next;
+    }
+    return this.#start();
+  }
+
+  #start(): Promise<boolean> {
+    this.#next = undefined;
+    this.#running = this.#readToEnd().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #readToEnd(): Promise<boolean> {
+    for (;;) {
+      const startedAtMs = this.#clock();
+      const page = await this.#readLog(this.#log.position, LOG_PAGE);
+      if (page === undefined) return false;
+      this.#apply(page);
+      const { state } = page;
+      if (this.#log.position.sequence >= state.position.sequence) {
+        this.#caughtUpAtMs = startedAtMs;
+        this.hub.wake();
+        return true;
+      }
+      this.hub.wake();
+    }
+  }
+
+  #apply({ state, entries }: LogPage): void {
+    const { position, trimmedThrough, suspended } = state;
+    if (position.epoch !== this.#log.position.epoch) {
+      this.#epochReason = suspended || this.#wasSuspended ? "suspended" : "wrongEpoch";
+      this.#log.restart(position.epoch, trimmedThrough);
+    } else if (this.#log.position.sequence < trimmedThrough) {
+      this.#log.restart(position.epoch, trimmedThrough);
+    } else {
+      for (const [id, fields] of entries) {
+        const expected = this.#log.position.sequence + 1;
+        if (Number.parseInt(id.toString("latin1"), 10) !== expected) {
+          this.#lose(position);
+          break;
+        }
+        this.#log.append(readChange(fields));
+      }
+      if (entries.length === 0 && this.#log.position.sequence < position.sequence) this.#lose(position);
+    }
+    this.#wasSuspended = suspended;
+  }
+
+  /** Some of the log is gone: whoever has not read it starts afresh. */
+  #lose(position: Position): void {
+    this.#log.restart(position.epoch, position.sequence);
+  }
+}
+
+const NO_EPOCH = "" as Position["epoch"];
+
+/** Reads what `append` in lua/prelude.ts writes: kind, room, one more word, event IDs. */
+function readChange(fields: readonly Buffer[]): Change {
+  const kind = fields[1]!.toString("latin1") as Change["kind"];
+  const roomId = (fields[3]!.toString() || undefined) as RoomId | undefined;
+  const extra = fields[5]!.toString();
+  const eventIds: EventId[] = [];
+  for (let at = 7; at < fields.length; at += 2) eventIds.push(fields[at]!.toString() as EventId);
+  switch (kind) {
+    case "redacted":
+      return { kind, roomId, eventId: eventIds[0]!, redactedBy: extra as EventId };
+    case "rejected":
+      return { kind, roomId, eventId: eventIds[0]!, rejected: extra === "1" };
+    case "invalidated":
+      return { kind, roomId, eventIds };
+    case "roomPurged":
+      return { kind, roomId: roomId! };
+    case "homeserverPurged":
+      return { kind };
+  }
+}

@@ -1,0 +1,255 @@
+import { createClient } from "@redis/client";
+import {
+  COMMAND_OPTIONS,
+  clientOptions,
+  Deadlines,
+  runScript,
+  type SendCommand,
+  troubleOf,
+} from "./client-library.js";
+import {
+  type ProofCall,
+  type Proven,
+  type RedisLink,
+  type RedisLog,
+  RedisTrouble,
+  type ScriptArgument,
+} from "./link.js";
+import {
+  COMMAND_TIMEOUT_MS,
+  PROOF_ACK_TIMEOUT_MS,
+  RECONNECT_DELAY_MS_MAX,
+  RECONNECT_DELAY_MS_MIN,
+} from "./redis-limits.js";
+import type { Script } from "./scripts.js";
+import { addressOf, type RedisNode, type RedisTarget } from "./target.js";
+
+type Client = ReturnType<typeof createClient>;
+
+/** Connections to one server: for calls, for proofs (WAIT holds its connection up), for channels. */
+interface Session {
+  readonly address: string;
+  readonly calls: Client;
+  readonly proofs: Client;
+  readonly channels: Client;
+  open: boolean;
+}
+
+/**
+ * The way to one server, or to the primary that Sentinels name.
+ *
+ * The library's own client for Sentinels lends a connection to one command after
+ * the other and knows no sharded channels, so the Sentinels are asked here: before
+ * each attempt to connect, and again every second, in case a failover left the old
+ * primary alive.
+ */
+export class PrimaryLink implements RedisLink {
+  readonly #target: RedisTarget;
+  readonly #log: RedisLog;
+  readonly #deadlines: Deadlines;
+  readonly #followed = new Map<string, () => void>();
+  readonly #watch: NodeJS.Timeout | undefined;
+  /** Calls at the start wait for it; later ones fail at once where there is no connection. */
+  readonly #firstAttempt: Promise<void>;
+  #session: Session | undefined;
+  #attempts = 0;
+  #retry: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(target: RedisTarget, clock: () => number, log: RedisLog) {
+    this.#target = target;
+    this.#log = log;
+    // A server that is silent for so long is given up, with all that waits for it.
+    this.#deadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock, () => this.#drop(this.#session, "no answer"));
+    this.#firstAttempt = this.#connect();
+    if (target.topology === "sentinel") {
+      this.#watch = setInterval(() => void this.#checkPrimary(), COMMAND_TIMEOUT_MS);
+      this.#watch.unref();
+    }
+  }
+
+  run(script: Script, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown> {
+    return this.#bounded((session) => runScript(sender(session.calls), script, keys, args));
+  }
+
+  prove({ script, key, args, replicas }: ProofCall): Promise<Proven> {
+    return this.#bounded(async (session) => {
+      const send = sender(session.proofs);
+      const reply = await runScript(send, script, [key], args);
+      const needed = replicas(reply);
+      const acknowledged =
+        needed === 0 ? 0 : Number(await send(["WAIT", String(needed), String(PROOF_ACK_TIMEOUT_MS)]));
+      return { reply, acknowledged };
+    });
+  }
+
+  async getValues(keys: readonly string[]): Promise<readonly (Buffer | undefined)[]> {
+    const values = await this.#bounded((session) => sender(session.calls)(["MGET", ...keys]));
+    return (values as readonly (Buffer | null)[]).map((value) => value ?? undefined);
+  }
+
+  async setValues(values: ReadonlyMap<string, Buffer>, ttlMs: number): Promise<void> {
+    await this.#bounded((session) => {
+      const send = sender(session.calls);
+      const sent = [...values].map(([key, value]) => send(["SET", key, value, "PX", String(ttlMs)]));
+      return Promise.all(sent);
+    });
+  }
+
+  follow(channel: string, onMessage: () => void): void {
+    this.#followed.set(channel, onMessage);
+    // If it fails the connection has, and the next one follows all of them.
+    if (this.#session?.open) void this.#session.channels.sSubscribe(channel, onMessage).catch(ignore);
+  }
+
+  unfollow(channel: string): void {
+    this.#followed.delete(channel);
+    if (this.#session?.open) void this.#session.channels.sUnsubscribe(channel).catch(ignore);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#watch !== undefined) clearInterval(this.#watch);
+    if (this.#retry !== undefined) clearTimeout(this.#retry);
+    this.#drop(this.#session, "closing");
+  }
+
+  #bounded<T>(call: (session: Session) => Promise<T>): Promise<T> {
+    return this.#session === undefined
+      ? this.#deadlines.race(this.#firstAttempt.then(() => this.#call(call)))
+      : this.#deadlines.race(this.#call(call));
+  }
+
+  async #call<T>(call: (session: Session) => Promise<T>): Promise<T> {
+    const session = this.#session;
+    if (session === undefined) throw new RedisTrouble("disconnected", "there is no connection to Redis");
+    try {
+      return await call(session);
+    } catch (error) {
+      if (troubleOf(error).kind === "not_primary") this.#drop(session, "it is not the primary");
+      throw error;
+    }
+  }
+
+  async #connect(): Promise<void> {
+    this.#retry = undefined;
+    let address = "";
+    try {
+      const node = await this.#primary();
+      address = addressOf(node);
+      const session = await openSession(this.#target, node, (closed, reason) => this.#drop(closed, reason));
+      if (this.#closed) {
+        end(session);
+        return;
+      }
+      this.#session = session;
+      this.#attempts = 0;
+      this.#log.connected(address);
+      for (const [channel, onMessage] of this.#followed) {
+        void session.channels.sSubscribe(channel, onMessage).catch(ignore);
+      }
+    } catch (error) {
+      if (this.#attempts === 1) this.#log.disconnected(address, messageOf(error));
+      this.#connectLater();
+    }
+  }
+
+  #connectLater(): void {
+    if (this.#closed || this.#retry !== undefined) return;
+    const delayMs = Math.min(RECONNECT_DELAY_MS_MIN * 2 ** this.#attempts, RECONNECT_DELAY_MS_MAX);
+    this.#attempts += 1;
+    this.#retry = setTimeout(() => void this.#connect(), delayMs);
+  }
+
+  #drop(session: Session | undefined, reason: string): void {
+    if (session === undefined || !session.open) return;
+    end(session);
+    if (session !== this.#session) return;
+    this.#session = undefined;
+    if (!this.#closed) this.#log.disconnected(session.address, reason);
+    this.#connectLater();
+  }
+
+  async #primary(): Promise<RedisNode> {
+    if (this.#target.topology === "single") return this.#target.nodes[0]!;
+    let failure: unknown;
+    for (const sentinel of this.#target.nodes) {
+      try {
+        return await askSentinel(this.#target, sentinel);
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw failure;
+  }
+
+  async #checkPrimary(): Promise<void> {
+    const session = this.#session;
+    if (session === undefined) return;
+    const node = await this.#primary().catch(() => undefined);
+    if (node !== undefined && addressOf(node) !== session.address) {
+      this.#drop(session, `the Sentinels name ${addressOf(node)}`);
+    }
+  }
+}
+
+const sender =
+  (client: Client): SendCommand =>
+  (args) =>
+    client.sendCommand(args, COMMAND_OPTIONS);
+
+async function openSession(
+  target: RedisTarget,
+  node: RedisNode,
+  onEnd: (session: Session, reason: string) => void,
+): Promise<Session> {
+  const options = clientOptions(target, node);
+  const make = () =>
+    createClient({ ...options, socket: { ...options.socket, reconnectStrategy: false } }) as Client;
+  const session: Session = {
+    address: addressOf(node),
+    calls: make(),
+    proofs: make(),
+    channels: make(),
+    open: true,
+  };
+  for (const client of [session.calls, session.proofs, session.channels]) {
+    client.on("error", (error: Error) => onEnd(session, error.message));
+    client.on("end", () => onEnd(session, "the connection ended"));
+  }
+  try {
+    await Promise.all([session.calls.connect(), session.proofs.connect(), session.channels.connect()]);
+  } catch (error) {
+    end(session);
+    throw error;
+  }
+  return session;
+}
+
+function end(session: Session): void {
+  session.open = false;
+  for (const client of [session.calls, session.proofs, session.channels]) if (client.isOpen) client.destroy();
+}
+
+async function askSentinel(target: RedisTarget, sentinel: RedisNode): Promise<RedisNode> {
+  const options = clientOptions({ ...target, database: 0 }, sentinel);
+  const client = createClient({ ...options, socket: { ...options.socket, reconnectStrategy: false } });
+  client.on("error", ignore);
+  try {
+    await client.connect();
+    const reply = await client.sendCommand(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", target.primaryName], {
+      timeout: COMMAND_TIMEOUT_MS,
+    });
+    if (!Array.isArray(reply))
+      throw new RedisTrouble("other", `the Sentinel knows no primary ${target.primaryName}`);
+    return { host: String(reply[0]), port: Number(reply[1]) };
+  } finally {
+    if (client.isOpen) client.destroy();
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function ignore(): void {}

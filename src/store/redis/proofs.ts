@@ -1,0 +1,217 @@
+import type { RedisLink } from "./link.js";
+import type { Script } from "./scripts.js";
+
+/** The replication ID of a primary: new whenever another server, or the same one anew, takes its place. */
+export type ReplicationId = string;
+
+/** What a reply says of the server that made it. */
+export interface Provenance {
+  readonly replicationId: ReplicationId;
+  /** The most replicas that this primary was seen to have. */
+  readonly replicas: number;
+}
+
+interface Proof {
+  /** When it was sent: it says nothing of any time after. */
+  sentAtMs: number;
+  acknowledged: number;
+}
+
+interface Primary {
+  /** A key that this primary had when it last answered. */
+  key: string;
+  proof: Proof | undefined;
+  /** When this process first heard of it. */
+  readonly firstSeenMs: number;
+  lastUsedMs: number;
+  replicas: number;
+  /** By how much its clock is ahead of ours, at the least. */
+  clockAheadMs: number;
+  /** Until when its clock, and so its judgement of leases, is not trusted. */
+  doubtUntilMs: number;
+}
+
+export interface ProofsOptions {
+  readonly link: RedisLink;
+  readonly script: Script;
+  /** Replicas that a primary must have, whatever it was seen to have. */
+  readonly replicasMin: number;
+  readonly leaseDurationMs: number;
+  readonly lifetimeMs: number;
+  readonly clock: () => number;
+  readonly onTrouble: (error: unknown) => void;
+}
+
+/**
+ * Proofs that servers are still the primaries they were.
+ *
+ * After a failover the old primary may go on answering whoever still reaches it. A
+ * write that every replica has acknowledged shows that none of them had been made
+ * primary when it was sent. So an answer is taken only from a primary that was
+ * proven less than a lifetime ago, and a change counts only if its primary was
+ * proven after it. A server that this process has not known for a lifetime makes
+ * no promises either: somebody may still be answered by the one before it.
+ *
+ * A primary is told from another by its replication ID, which every reply bears, so
+ * it does not matter which connection or node a reply came from.
+ */
+export class Proofs {
+  readonly #options: ProofsOptions;
+  readonly #primaries = new Map<ReplicationId, Primary>();
+  readonly #running = new Map<string, Promise<void>>();
+  #lastSuccessMs = Number.NEGATIVE_INFINITY;
+  #lastFailureMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: ProofsOptions) {
+    this.#options = options;
+  }
+
+  /** Whether the last proof came, or none was needed yet. */
+  get isWell(): boolean {
+    return this.#lastSuccessMs >= this.#lastFailureMs;
+  }
+
+  /** Whether an answer of this server may be believed, as far as is known without asking. */
+  holds(provenance: Provenance): boolean {
+    const nowMs = this.#options.clock();
+    const primary = this.#primaries.get(provenance.replicationId);
+    return (
+      primary?.proof !== undefined &&
+      nowMs >= primary.doubtUntilMs &&
+      nowMs - primary.proof.sentAtMs < this.#options.lifetimeMs &&
+      primary.proof.acknowledged >= this.#needed(provenance.replicas)
+    );
+  }
+
+  /** The same, asking if need be. `key` is one that the server has. */
+  async confirm(provenance: Provenance, key: string): Promise<boolean> {
+    this.#see(provenance, key);
+    if (this.holds(provenance)) return true;
+    // One that failed a moment ago would fail again: who asks often must not pile up.
+    if (!this.#failedLately()) await this.#prove(key);
+    return this.holds(provenance);
+  }
+
+  /**
+   * Whether a change that this server has made is safe: a proof that was sent after it
+   * was acknowledged, and nobody is answered by a server before this one any more.
+   */
+  async confirmChange(provenance: Provenance, key: string): Promise<boolean> {
+    const { clock } = this.#options;
+    const changedAtMs = clock();
+    const primary = this.#see(provenance, key);
+    if (this.#needed(provenance.replicas) > 0) {
+      // One under way may have been sent before the change.
+      await this.#running.get(key);
+      if ((primary.proof?.sentAtMs ?? Number.NEGATIVE_INFINITY) < changedAtMs) await this.#prove(key);
+      if ((primary.proof?.sentAtMs ?? Number.NEGATIVE_INFINITY) < changedAtMs) return false;
+      const waitMs = primary.firstSeenMs + this.#options.lifetimeMs - clock();
+      if (waitMs > 0) {
+        await new Promise((resolve) => setTimeout(resolve, waitMs));
+        await this.#prove(key);
+      }
+    }
+    return this.confirm(provenance, key);
+  }
+
+  /** Renews the proofs of the servers that are in use; called once an interval. */
+  tick(): void {
+    const nowMs = this.#options.clock();
+    for (const [replicationId, primary] of this.#primaries) {
+      const unprovenMs = nowMs - (primary.proof?.sentAtMs ?? primary.firstSeenMs);
+      if (nowMs - primary.lastUsedMs > UNUSED_MS || unprovenMs > UNUSED_MS)
+        this.#primaries.delete(replicationId);
+      else void this.#prove(primary.key);
+    }
+  }
+
+  #see({ replicationId, replicas }: Provenance, key: string): Primary {
+    const nowMs = this.#options.clock();
+    let primary = this.#primaries.get(replicationId);
+    if (primary === undefined) {
+      primary = {
+        key,
+        proof: undefined,
+        firstSeenMs: nowMs,
+        lastUsedMs: nowMs,
+        replicas,
+        clockAheadMs: Number.NEGATIVE_INFINITY,
+        doubtUntilMs: Number.NEGATIVE_INFINITY,
+      };
+      this.#primaries.set(replicationId, primary);
+    }
+    primary.key = key;
+    primary.lastUsedMs = nowMs;
+    primary.replicas = Math.max(primary.replicas, replicas);
+    return primary;
+  }
+
+  #needed(replicas: number): number {
+    return Math.max(replicas, this.#options.replicasMin);
+  }
+
+  #failedLately(): boolean {
+    return (
+      this.#lastFailureMs > this.#lastSuccessMs &&
+      this.#options.clock() - this.#lastFailureMs < RETRY_PAUSE_MS
+    );
+  }
+
+  #prove(key: string): Promise<void> {
+    const running = this.#running.get(key) ?? this.#proveNow(key).finally(() => this.#running.delete(key));
+    this.#running.set(key, running);
+    return running;
+  }
+
+  async #proveNow(key: string): Promise<void> {
+    const { link, script, clock, onTrouble } = this.#options;
+    const sentAtMs = clock();
+    try {
+      let needed = 0;
+      const { reply, acknowledged } = await link.prove({
+        script,
+        key,
+        args: [""],
+        replicas: (reply) => {
+          const { replicationId, online } = readProof(reply);
+          needed = this.#needed(Math.max(online, this.#primaries.get(replicationId)?.replicas ?? 0));
+          return needed;
+        },
+      });
+      const { replicationId, online, serverMs } = readProof(reply);
+      const primary = this.#see({ replicationId, replicas: online }, key);
+      this.#watchClock(primary, serverMs - sentAtMs, serverMs - clock());
+      if (acknowledged < needed) throw new Error(`${acknowledged} of ${needed} replicas acknowledged`);
+      primary.proof = { sentAtMs, acknowledged };
+      this.#lastSuccessMs = sentAtMs;
+    } catch (error) {
+      this.#lastFailureMs = clock();
+      onTrouble(error);
+    }
+  }
+
+  /**
+   * Leases are judged by the server's clock. The scripts notice when it was set back by
+   * more than the time since they last wrote; for less, doubt lasts as long as a lease.
+   */
+  #watchClock(primary: Primary, atMostMs: number, atLeastMs: number): void {
+    const { clock, leaseDurationMs } = this.#options;
+    if (atMostMs < primary.clockAheadMs - CLOCK_DRIFT_MS) {
+      primary.doubtUntilMs = clock() + leaseDurationMs;
+      primary.clockAheadMs = atLeastMs;
+    }
+    primary.clockAheadMs = Math.max(atLeastMs, primary.clockAheadMs - CLOCK_DRIFT_MS);
+  }
+}
+
+function readProof(reply: unknown): { replicationId: ReplicationId; online: number; serverMs: number } {
+  const [replicationId, online, serverMs] = reply as [Buffer, number, number];
+  return { replicationId: replicationId.toString("latin1"), online, serverMs };
+}
+
+/** How soon after a failure a proof is tried again. */
+const RETRY_PAUSE_MS = 250;
+/** A primary that was not used, or could not be proven, for so long is forgotten. */
+const UNUSED_MS = 60_000;
+/** By how much two clocks may drift apart between two proofs, with what is lost by counting whole milliseconds. */
+const CLOCK_DRIFT_MS = 5;

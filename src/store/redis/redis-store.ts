@@ -1,0 +1,602 @@
+import { randomBytes } from "node:crypto";
+import { CacheError } from "../../core/errors.js";
+import { frameBody, frameBytes, frameRoomVersion, writeFrame } from "../../core/event-frame.js";
+import { HomeserverTable } from "../../core/homeserver-table.js";
+import {
+  CACHE_ENTRIES_MAX,
+  HOMESERVERS_MAX,
+  LEASE_DURATION_MS_DEFAULT,
+  LOG_HEAP_SHARE_SIXTEENTHS,
+  LOG_SHARE_EIGHTHS,
+  METADATA_TTL_MS_DEFAULT,
+  PROGRESS_INTERVAL_MS,
+  SUBSCRIBERS_MAX,
+  SWEEP_INTERVAL_MS,
+  SWEEP_PAUSE_MS,
+  SWEEP_SLICE_MS,
+  WRITERS_MAX,
+} from "../../core/limits.js";
+import { redactAhead } from "../../core/redact-ahead.js";
+import { redactEvent } from "../../core/redaction.js";
+import type {
+  ChangeKind,
+  EventStore,
+  LeaseStatus,
+  MissReason,
+  ReadRequest,
+  SetResult,
+  StoreStats,
+  SubscribeRequest,
+} from "../../core/store.js";
+import type { StoreLog } from "../../core/store-log.js";
+import type {
+  EventId,
+  Homeserver,
+  NewEvent,
+  Position,
+  PutOutcome,
+  ReadResult,
+  SetOutcome,
+  StoredEvent,
+  SubscriptionFrame,
+} from "../../core/types.js";
+import { ShardedLru } from "../sharded-lru.js";
+import { BodyCache, type Digest, digestOf } from "./body-cache.js";
+import { BodyStore, type LoadedBodies } from "./body-store.js";
+import {
+  type BodyReference,
+  decodeEntry,
+  type Entry,
+  encodeEntry,
+  encodeReference,
+  ROOM_TOKEN_BYTES,
+} from "./entry.js";
+import { HomeserverCalls, unavailable } from "./homeserver-calls.js";
+import { HomeserverKeys } from "./keys.js";
+import type { RedisLink, RedisLog, ScriptArgument } from "./link.js";
+import { LogFollower, type LogPage } from "./log-follower.js";
+import { Lookups } from "./lookups.js";
+import { Proofs } from "./proofs.js";
+import { PROOF_LIFETIME_MS, SPARE_TTL_MS } from "./redis-limits.js";
+import { RemoteHomeserver } from "./remote-homeserver.js";
+import type { RemoteState } from "./reply.js";
+import { makeScripts, type Script, type Scripts, SERVER_CLOCK } from "./scripts.js";
+
+export interface RedisStoreOptions {
+  readonly link: RedisLink;
+  /** What all keys begin with: stores with the same prefix are one. */
+  readonly keyPrefix: string;
+  /** Replicas that a primary must have to be believed, whatever it was seen to have. */
+  readonly replicasMin?: number;
+  /** The budget of bodies and logs that are held here. */
+  readonly memoryBytes: number;
+  readonly heapBytesMax: number;
+  readonly log: StoreLog;
+  readonly redisLog: RedisLog;
+  /** A monotonic clock in milliseconds. */
+  readonly clock: () => number;
+  readonly leaseDurationMs?: number;
+  readonly metadataTtlMs?: number;
+  readonly progressIntervalMs?: number;
+  /** How long a proof that a server is the primary holds. */
+  readonly proofLifetimeMs?: number;
+  readonly homeserversMax?: number;
+  readonly subscribersMax?: number;
+  readonly sweepIntervalMs?: number;
+  /** Lua that yields the server's clock as TIME does; another one in tests. */
+  readonly serverClock?: string;
+}
+
+/**
+ * Makes the store of many sidecars: metadata, log and leases in Redis, bodies there
+ * and, since they never change, here. Takes over the link.
+ */
+export function createRedisStore(options: RedisStoreOptions): EventStore {
+  return new RedisStore(options);
+}
+
+class RedisStore implements EventStore {
+  readonly #options: RedisStoreOptions;
+  readonly #scripts: Scripts;
+  readonly #proofs: Proofs;
+  readonly #calls: HomeserverCalls;
+  readonly #bodyCache: BodyCache;
+  readonly #bodies: BodyStore;
+  readonly #homeservers: HomeserverTable<RemoteHomeserver>;
+  readonly #leaseDurationMs: number;
+  readonly #metadataTtlMs: number;
+  readonly #proofLifetimeMs: number;
+  readonly #logBytesMax: number;
+  readonly #timers: NodeJS.Timeout[];
+  #sliceTimer: NodeJS.Timeout | undefined;
+  /** Subscriptions that are not registered yet. */
+  #opening = 0;
+
+  constructor(options: RedisStoreOptions) {
+    this.#options = options;
+    const { link, clock, keyPrefix, memoryBytes, heapBytesMax, redisLog } = options;
+    this.#leaseDurationMs = options.leaseDurationMs ?? LEASE_DURATION_MS_DEFAULT;
+    this.#metadataTtlMs = options.metadataTtlMs ?? METADATA_TTL_MS_DEFAULT;
+    this.#proofLifetimeMs = options.proofLifetimeMs ?? PROOF_LIFETIME_MS;
+    this.#scripts = makeScripts(options.serverClock ?? SERVER_CLOCK);
+    this.#proofs = new Proofs({
+      link,
+      script: this.#scripts.proof,
+      replicasMin: options.replicasMin ?? 0,
+      leaseDurationMs: this.#leaseDurationMs,
+      lifetimeMs: this.#proofLifetimeMs,
+      clock,
+      onTrouble: (error) => this.#calls.note(error),
+    });
+    this.#calls = new HomeserverCalls({
+      link,
+      proofs: this.#proofs,
+      log: redisLog,
+      leaseDurationMs: this.#leaseDurationMs,
+    });
+    const logBytes = Math.floor((memoryBytes * LOG_SHARE_EIGHTHS) / 8);
+    const logHeapBytes = Math.floor((heapBytesMax * LOG_HEAP_SHARE_SIXTEENTHS) / 16);
+    this.#logBytesMax = Math.min(logBytes, logHeapBytes);
+    this.#bodyCache = new BodyCache({
+      bounds: {
+        bytesMax: memoryBytes - logBytes,
+        heapBytesMax: heapBytesMax - logHeapBytes,
+        entriesMax: CACHE_ENTRIES_MAX,
+      },
+      makeCache: (bounds, onEvict) => new ShardedLru(bounds, onEvict),
+      defer,
+      ttlMs: this.#metadataTtlMs,
+    });
+    const ttlMs = this.#metadataTtlMs + SPARE_TTL_MS;
+    this.#bodies = new BodyStore({ cache: this.#bodyCache, link, keyPrefix, ttlMs, clock });
+    this.#homeservers = new HomeserverTable({
+      homeserversMax: options.homeserversMax ?? HOMESERVERS_MAX,
+      create: (name, nowMs) => this.#newHomeserver(name, nowMs),
+      onForget: ({ name }) => options.log.homeserverForgotten(name),
+    });
+    this.#timers = [
+      setInterval(() => this.#proofs.tick(), this.#proofLifetimeMs / 2),
+      setInterval(() => this.#tick(), options.progressIntervalMs ?? PROGRESS_INTERVAL_MS),
+      setInterval(() => this.#sweep(), options.sweepIntervalMs ?? SWEEP_INTERVAL_MS),
+    ];
+    // Background work alone keeps no process alive.
+    for (const timer of this.#timers) timer.unref();
+  }
+
+  async getEvents(request: ReadRequest): Promise<ReadResult> {
+    const homeserver = this.#enter(request.homeserver);
+    const found = await homeserver.lookups.find(request.eventIds).catch(() => undefined);
+    if (found === undefined) return this.#allMissing(homeserver, request, "doubt", homeserver.position);
+    const { state, entries } = found;
+    const { position } = state;
+    if (state.suspended) return this.#allMissing(homeserver, request, "suspended", position);
+    if (isBehind(position, request.minPosition))
+      return this.#allMissing(homeserver, request, "behind", position);
+    const decoded = entries.map((entry) =>
+      entry === undefined || entry.length === 0 ? undefined : decodeEntry(entry),
+    );
+    const references = decoded.map((entry) => (entry === undefined ? [] : referencesOf(entry)));
+    const bodies = await this.#bodies
+      .load(references.flat())
+      .catch((error: unknown) => this.#calls.note(error));
+    if (bodies === undefined) return this.#allMissing(homeserver, request, "doubt", position);
+    // From here on nothing may be awaited: the bytes are to be read in this turn.
+    return readResult(homeserver, request, { position, entries, decoded, references, bodies });
+  }
+
+  async putEvents({ homeserver: name, events: given, asOf }: Parameters<EventStore["putEvents"]>[0]) {
+    const homeserver = this.#enter(name);
+    const events = await redactAhead(given, { clock: this.#options.clock, defer });
+    // Of an ID given twice the last event counts.
+    const unique = [...new Map(events.map((event) => [event.eventId, event])).values()];
+    const prepared = unique.map(prepare);
+    const args: ScriptArgument[] = [
+      String(this.#metadataTtlMs),
+      String(this.#metadataTtlMs + SPARE_TTL_MS),
+      asOf.epoch,
+      String(asOf.sequence),
+    ];
+    for (const { event, entry } of prepared)
+      args.push(event.eventId, event.roomId, randomBytes(ROOM_TOKEN_BYTES), entry);
+    const keys = unique.flatMap(({ eventId, roomId }) => [
+      homeserver.keys.event(eventId),
+      homeserver.keys.room(roomId),
+    ]);
+    const [{ state, result }] = await Promise.all([
+      this.#calls.write(homeserver, this.#scripts.putEvents, keys, args),
+      this.#saveBodies(new Map(prepared.flatMap(({ bodies }) => bodies))),
+    ]);
+    const outcomes = (result as readonly Buffer[]).map((outcome) => outcome.toString("latin1") as PutOutcome);
+    for (const [at, { bodies }] of prepared.entries())
+      if (outcomes[at] === "stored") this.#bodies.keep(bodies);
+    const byId = new Map(unique.map(({ eventId }, at) => [eventId, outcomes[at]!]));
+    const inOrder = events.map(({ eventId }) => byId.get(eventId)!);
+    for (const outcome of inOrder) homeserver.counters.puts[outcome] += 1;
+    return { outcomes: inOrder, position: state.position };
+  }
+
+  async setRedaction(request: Parameters<EventStore["setRedaction"]>[0]): Promise<SetResult> {
+    const { eventId, redaction } = request;
+    const homeserver = this.#enter(request.homeserver);
+    const given = redaction.redactedBody;
+    // Without a position the entry is dropped anyway.
+    const made =
+      given === undefined && request.asOf !== undefined ? await this.#redact(homeserver, eventId) : undefined;
+    const redactedBody = given ?? made?.redactedBody;
+    const reference = redactedBody && referenceTo(redactedBody);
+    if (redactedBody !== undefined) {
+      const bodies = new Map([[reference!.digest, Buffer.from(redactedBody)]]);
+      await this.#saveBodies(bodies);
+      this.#bodies.keep(bodies);
+    }
+    const asOf = given === undefined && made === undefined ? undefined : request.asOf;
+    return this.#set(homeserver, { ...request, asOf }, "redacted", [
+      redaction.redactedBy,
+      reference === undefined ? "" : encodeReference(reference),
+      made === undefined ? "" : encodeReference(made.from),
+    ]);
+  }
+
+  async setRejected(request: Parameters<EventStore["setRejected"]>[0]): Promise<SetResult> {
+    const homeserver = this.#enter(request.homeserver);
+    return this.#set(homeserver, request, "rejected", [request.rejected ? "1" : "0", request.rejectedReason]);
+  }
+
+  async invalidateEvents(
+    ...[name, roomId, eventIds]: Parameters<EventStore["invalidateEvents"]>
+  ): Promise<Position> {
+    const homeserver = this.#enter(name);
+    const unique = [...new Set(eventIds)];
+    const keys = unique.map((eventId) => homeserver.keys.event(eventId));
+    return this.#announce(homeserver, "invalidated", this.#scripts.invalidateEvents, keys, [
+      roomId ?? "",
+      ...unique,
+    ]);
+  }
+
+  async purgeRoom(...[name, roomId]: Parameters<EventStore["purgeRoom"]>): Promise<Position> {
+    const homeserver = this.#enter(name);
+    return this.#announce(
+      homeserver,
+      "roomPurged",
+      this.#scripts.purgeRoom,
+      [homeserver.keys.room(roomId)],
+      [roomId],
+    );
+  }
+
+  async purgeHomeserver(name: Homeserver): Promise<Position> {
+    return this.#announce(this.#enter(name), "homeserverPurged", this.#scripts.purgeHomeserver, [], []);
+  }
+
+  async declareWriters(...[name, writers]: Parameters<EventStore["declareWriters"]>): Promise<LeaseStatus> {
+    const { state, result } = await this.#calls.write(
+      this.#enter(name),
+      this.#scripts.declareWriters,
+      [],
+      writers,
+    );
+    refuseTooMany(result);
+    return this.#leaseStatus(state);
+  }
+
+  async renewWriterLease(...[name, writer, held]: Parameters<EventStore["renewWriterLease"]>) {
+    const homeserver = this.#enter(name);
+    const token = randomBytes(LEASE_TOKEN_BYTES).toString("hex") as typeof held;
+    const { renewLease } = this.#scripts;
+    const { state, result } = await this.#calls.write(homeserver, renewLease, [], [writer, held, token]);
+    refuseTooMany(result);
+    if (String(result) === "replaced") homeserver.reportReplaced(writer);
+    return { ...this.#leaseStatus(state), token };
+  }
+
+  async releaseWriterLease(...[name, writer, token]: Parameters<EventStore["releaseWriterLease"]>) {
+    const { state } = await this.#calls.write(
+      this.#enter(name),
+      this.#scripts.releaseLease,
+      [],
+      [writer, token],
+    );
+    return state.position;
+  }
+
+  async *subscribe({
+    homeserver: name,
+    resumeAfter,
+    signal,
+  }: SubscribeRequest): AsyncGenerator<SubscriptionFrame, void> {
+    const homeserver = this.#enter(name);
+    const { follower, keys } = homeserver;
+    const subscribersMax = this.#options.subscribersMax ?? SUBSCRIBERS_MAX;
+    let subscribers = this.#opening;
+    for (const known of this.#homeservers.all()) subscribers += known.follower.hub.count;
+    if (subscribers >= subscribersMax) {
+      const message = `the cache has ${subscribersMax} subscribers already`;
+      throw new CacheError("exhausted", message, { retryDelayMs: SUBSCRIBE_RETRY_DELAY_MS });
+    }
+    this.#opening += 1;
+    try {
+      if (follower.hub.count === 0) this.#options.link.follow(keys.channel, () => void follower.catchUp());
+      // The place that it resumes from may be newer than what has been read here.
+      if (!(await follower.catchUp())) throw unavailable();
+    } finally {
+      this.#opening -= 1;
+    }
+    const frames = follower.hub.open(resumeAfter, signal);
+    this.#shareLogs();
+    yield* frames;
+  }
+
+  stats(): StoreStats {
+    const events = this.#bodyCache.stats();
+    const homeservers = new Map(
+      [...this.#homeservers.all()].map((known) => [known.name, known.stats(this.#logBytesMax)]),
+    );
+    let logBytes = 0;
+    for (const { follower } of this.#homeservers.all()) logBytes += follower.size.bytes;
+    return {
+      events,
+      // It is all in Redis.
+      metadata: { entries: 0, bytes: 0, bytesMax: 0, evictions: 0 },
+      logBytes,
+      logBytesMax: this.#logBytesMax,
+      heapBytes: events.heapBytes + logBytes,
+      heapBytesMax: this.#options.heapBytesMax,
+      swept: 0,
+      homeservers,
+      remote: { isWell: this.#proofs.isWell, troubles: this.#calls.troubles },
+    };
+  }
+
+  async close(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    if (this.#sliceTimer !== undefined) clearTimeout(this.#sliceTimer);
+    await this.#options.link.close();
+  }
+
+  #enter(name: Homeserver): RemoteHomeserver {
+    return this.#homeservers.enter(name, this.#options.clock());
+  }
+
+  #newHomeserver(name: Homeserver, nowMs: number): RemoteHomeserver {
+    const { clock, link, log } = this.#options;
+    const keys = new HomeserverKeys(this.#options.keyPrefix, name);
+    return new RemoteHomeserver({
+      name,
+      nowMs,
+      keys,
+      log,
+      makeLookups: (homeserver) => new Lookups((eventIds) => this.#lookUp(homeserver, eventIds)),
+      makeFollower: (homeserver) =>
+        new LogFollower({
+          readLog: (after, count) => this.#readLog(homeserver, after, count),
+          counters: homeserver.counters,
+          clock,
+          freshForMs: this.#proofLifetimeMs,
+          logBytesMax: this.#logBytesMax,
+          defer,
+          onClose: () => {
+            homeserver.lastCallMs = clock();
+            if (homeserver.follower.hub.count === 0) link.unfollow(keys.channel);
+          },
+        }),
+    });
+  }
+
+  async #lookUp(homeserver: RemoteHomeserver, eventIds: readonly EventId[]) {
+    const keys = eventIds.map((eventId) => homeserver.keys.event(eventId));
+    const { state, result } = await this.#calls.write(homeserver, this.#scripts.getEvents, keys, []);
+    const found = result as readonly (Buffer | null)[];
+    return { state, entries: eventIds.map((_, at) => found[at] ?? undefined) };
+  }
+
+  async #readLog(homeserver: RemoteHomeserver, after: Position, count: number): Promise<LogPage | undefined> {
+    const args = [after.epoch, String(after.sequence), String(count)];
+    const reply = await this.#calls.read(homeserver, this.#scripts.readLog, [], args);
+    return reply && { state: reply.state, entries: reply.result as LogPage["entries"] };
+  }
+
+  async #announce(
+    homeserver: RemoteHomeserver,
+    kind: ChangeKind,
+    script: Script,
+    keys: readonly string[],
+    args: readonly ScriptArgument[],
+  ): Promise<Position> {
+    const { state } = await this.#calls.announce(homeserver, script, keys, args);
+    homeserver.counters.changes[kind] += 1;
+    return state.position;
+  }
+
+  async #set(
+    homeserver: RemoteHomeserver,
+    { eventId, roomId, asOf }: SetTarget,
+    kind: "redacted" | "rejected",
+    value: readonly ScriptArgument[],
+  ): Promise<SetResult> {
+    const { state, result } = await this.#calls.announce(
+      homeserver,
+      this.#scripts.setState,
+      [homeserver.keys.event(eventId)],
+      [kind, eventId, roomId ?? "", asOf?.epoch ?? "", String(asOf?.sequence ?? 0), ...value],
+    );
+    const outcome = String(result) as SetOutcome;
+    homeserver.counters.changes[kind] += 1;
+    homeserver.counters.sets[outcome] += 1;
+    return { outcome, position: state.position };
+  }
+
+  /** Makes the redacted body of an event that the homeserver has; undefined if it has none. */
+  async #redact(homeserver: RemoteHomeserver, eventId: EventId) {
+    const found = await homeserver.lookups.find([eventId]).catch(() => undefined);
+    const bytes = found?.entries[0];
+    if (bytes === undefined || bytes.length === 0) return undefined;
+    const from = decodeEntry(bytes).body;
+    const bodies = await this.#bodies.load([from]).catch((error: unknown) => this.#calls.note(error));
+    const frame = bodies?.get(from.digest);
+    return frame && { from, redactedBody: redactEvent(frameBody(frame), frameRoomVersion(frame)) };
+  }
+
+  async #saveBodies(bodies: ReadonlyMap<Digest, Buffer>): Promise<void> {
+    try {
+      await this.#bodies.save(bodies);
+    } catch (error) {
+      this.#calls.note(error);
+      throw unavailable(error);
+    }
+  }
+
+  #allMissing(
+    homeserver: RemoteHomeserver,
+    { eventIds }: ReadRequest,
+    reason: MissReason,
+    position: Position | undefined,
+  ): ReadResult {
+    if (position === undefined) throw unavailable();
+    homeserver.counters.misses[reason] += eventIds.length;
+    return { position, events: eventIds.map(() => undefined) };
+  }
+
+  #leaseStatus({ position, suspended }: RemoteState): LeaseStatus {
+    return { position, leaseDurationMs: this.#leaseDurationMs, suspended };
+  }
+
+  /** The copies of logs that somebody follows share the budget. */
+  #shareLogs(): void {
+    const followed = [...this.#homeservers.all()].filter(({ isHeld }) => isHeld);
+    for (const { follower } of followed)
+      follower.setBytesMax(Math.floor(this.#logBytesMax / followed.length));
+  }
+
+  /** Reads what a lost message would have told of; only then is a sign of life true. */
+  #tick(): void {
+    for (const { isHeld, follower } of this.#homeservers.all()) {
+      if (isHeld)
+        void follower.catchUp().then((isCaughtUp) => (isCaughtUp ? follower.hub.tick() : undefined));
+    }
+    this.#homeservers.forgetIdle(this.#options.clock(), () => true);
+  }
+
+  #sweep(): void {
+    if (this.#sliceTimer === undefined) this.#slice();
+  }
+
+  #slice(): void {
+    const { clock } = this.#options;
+    const endMs = clock() + SWEEP_SLICE_MS;
+    const workIsLeft = this.#bodyCache.expire(clock(), () => clock() >= endMs);
+    this.#sliceTimer = workIsLeft ? setTimeout(() => this.#slice(), SWEEP_PAUSE_MS) : undefined;
+  }
+}
+
+type SetTarget = Pick<Parameters<EventStore["setRejected"]>[0], "eventId" | "roomId" | "asOf">;
+
+interface Prepared {
+  readonly event: NewEvent;
+  readonly entry: Buffer;
+  readonly bodies: readonly (readonly [Digest, Buffer])[];
+}
+
+/** What an event's put writes: its body, its redacted body, its metadata. */
+function prepare(event: NewEvent): Prepared {
+  const frame = Buffer.allocUnsafe(frameBytes(event));
+  writeFrame(frame, 0, event);
+  const body = referenceTo(frame);
+  const redactedBytes = event.redaction?.redactedBody;
+  if (redactedBytes === undefined) {
+    return { event, entry: encodeEntry(event, body, undefined), bodies: [[body.digest, frame]] };
+  }
+  const redacted = referenceTo(redactedBytes);
+  return {
+    event,
+    entry: encodeEntry(event, body, redacted),
+    bodies: [
+      [body.digest, frame],
+      [redacted.digest, Buffer.from(redactedBytes)],
+    ],
+  };
+}
+
+function referenceTo(bytes: Uint8Array): BodyReference {
+  return { digest: digestOf(bytes).toString("latin1"), size: bytes.byteLength };
+}
+
+function referencesOf({ body, redactedBody }: Entry): BodyReference[] {
+  return redactedBody === undefined ? [body] : [body, redactedBody];
+}
+
+interface Looked {
+  readonly position: Position;
+  readonly entries: readonly (Buffer | undefined)[];
+  readonly decoded: readonly (Entry | undefined)[];
+  readonly references: readonly (readonly BodyReference[])[];
+  readonly bodies: LoadedBodies;
+}
+
+/** Joins metadata and bodies. */
+function readResult({ counters }: RemoteHomeserver, request: ReadRequest, looked: Looked): ReadResult {
+  const { position, entries, decoded, references, bodies } = looked;
+  let used = 0;
+  let loaded = entries.length;
+  const events = request.eventIds.map((eventId, at): StoredEvent | undefined => {
+    const entry = decoded[at];
+    used += references[at]!.length;
+    if (used > bodies.loaded) loaded = Math.min(loaded, at);
+    const event = entry && storedEvent(eventId, entry, at < loaded ? bodies : UNLOADED);
+    if (event === undefined) {
+      counters.misses[entries[at] === undefined ? "absent" : "orphaned"] += 1;
+    } else if (
+      request.view === "redacted" &&
+      entry!.redactedBy !== undefined &&
+      entry!.redactedBody === undefined
+    ) {
+      counters.misses.unredactable += 1;
+      return undefined;
+    } else counters.hits += 1;
+    return event;
+  });
+  return { position, events, loaded };
+}
+
+function storedEvent(
+  eventId: EventId,
+  entry: Entry,
+  bodies: Pick<LoadedBodies, "get">,
+): StoredEvent | undefined {
+  const frame = bodies.get(entry.body.digest);
+  if (frame === undefined) return undefined;
+  const { rejected, rejectedReason, redactedBy, internalMetadata } = entry;
+  if (redactedBy === undefined) {
+    return { eventId, frame, state: { rejected, rejectedReason, redaction: undefined }, internalMetadata };
+  }
+  const range = entry.redactedBody && bodies.get(entry.redactedBody.digest);
+  if (entry.redactedBody !== undefined && range === undefined) return undefined;
+  const redactedBody = range?.bytes.subarray(range.start, range.end);
+  return {
+    eventId,
+    frame,
+    state: { rejected, rejectedReason, redaction: { redactedBy, redactedBody } },
+    internalMetadata,
+  };
+}
+
+/** Stands for bodies that a reply has no room for. */
+const EMPTY_RANGE = { bytes: Buffer.alloc(0), start: 0, end: 0 };
+const UNLOADED = { get: () => EMPTY_RANGE };
+
+/** Positions of two epochs are never compared: one of another epoch is one that this store has not reached. */
+function isBehind(position: Position, minPosition: Position | undefined): boolean {
+  if (minPosition === undefined) return false;
+  return minPosition.epoch !== position.epoch || minPosition.sequence > position.sequence;
+}
+
+function refuseTooMany(result: unknown): void {
+  if (String(result) !== "tooMany") return;
+  const description = `the homeserver would have more than ${WRITERS_MAX} writers`;
+  throw new CacheError("invalidArgument", description, { violations: [{ field: "writers", description }] });
+}
+
+const defer = (run: () => void): void => void setImmediate(run);
+
+const LEASE_TOKEN_BYTES = 16;
+const SUBSCRIBE_RETRY_DELAY_MS = 5000;

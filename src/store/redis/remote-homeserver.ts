@@ -1,0 +1,82 @@
+import { type Counters, newCounters } from "../../core/counters.js";
+import type { HomeserverStats } from "../../core/store.js";
+import type { EpochReason, StoreLog } from "../../core/store-log.js";
+import type { Homeserver, Position } from "../../core/types.js";
+import type { HomeserverKeys } from "./keys.js";
+import type { LogFollower } from "./log-follower.js";
+import type { Lookups } from "./lookups.js";
+import type { RemoteState } from "./reply.js";
+
+/** What this process knows of a homeserver whose state is in Redis. */
+export class RemoteHomeserver {
+  readonly name: Homeserver;
+  readonly keys: HomeserverKeys;
+  readonly lookups: Lookups;
+  readonly follower: LogFollower;
+  readonly counters: Counters;
+  lastCallMs: number;
+  readonly #log: StoreLog;
+  #state: RemoteState | undefined;
+
+  constructor(options: {
+    readonly name: Homeserver;
+    readonly nowMs: number;
+    readonly keys: HomeserverKeys;
+    readonly log: StoreLog;
+    readonly makeLookups: (homeserver: RemoteHomeserver) => Lookups;
+    readonly makeFollower: (homeserver: RemoteHomeserver) => LogFollower;
+  }) {
+    this.name = options.name;
+    this.keys = options.keys;
+    this.lastCallMs = options.nowMs;
+    this.#log = options.log;
+    this.counters = newCounters();
+    this.lookups = options.makeLookups(this);
+    this.follower = options.makeFollower(this);
+  }
+
+  /** While it has a subscriber: its writers are kept in Redis. */
+  get isHeld(): boolean {
+    return this.follower.hub.count > 0;
+  }
+
+  /**
+   * The newest position that a trusted reply bore; undefined: none did. It serves where
+   * Redis does not answer: an old position is fenced by more, never by less.
+   */
+  get position(): Position | undefined {
+    return this.#state?.position;
+  }
+
+  /** Takes note of a reply that was confirmed. */
+  follow(state: RemoteState): void {
+    const known = this.#state?.position;
+    if (known?.epoch === state.position.epoch && known.sequence > state.position.sequence) return;
+    if (known?.epoch !== state.position.epoch) this.counters.epochs += 1;
+    this.#state = state;
+  }
+
+  /** Tells the operator what this very call brought about. */
+  report({ position, started, lapsed }: RemoteState): void {
+    for (const { writer, token } of lapsed) this.#log.leaseLapsed(this.name, writer, token);
+    if (started !== "") this.#log.epochStarted(this.name, position.epoch, started as EpochReason);
+  }
+
+  reportReplaced(writer: Parameters<StoreLog["leaseReplaced"]>[1]): void {
+    this.#log.leaseReplaced(this.name, writer);
+  }
+
+  stats(logBytesMax: number): HomeserverStats {
+    const state = this.#state;
+    return {
+      ...this.counters,
+      subscribers: this.follower.hub.count,
+      writers: state?.writers ?? 0,
+      suspended: state?.suspended ?? false,
+      logChanges: state === undefined ? 0 : state.position.sequence - state.trimmedThrough,
+      logEventIds: state?.logEventIds ?? 0,
+      logBytes: state?.logBytes ?? 0,
+      logBytesMax,
+    };
+  }
+}

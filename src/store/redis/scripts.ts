@@ -1,0 +1,55 @@
+import { createHash } from "node:crypto";
+import * as events from "./lua/events.js";
+import * as leases from "./lua/leases.js";
+import { prelude } from "./lua/prelude.js";
+
+/** A script as the server caches it. */
+export interface Script {
+  readonly name: string;
+  readonly text: string;
+  readonly sha1: string;
+}
+
+/**
+ * KEYS 1: a key. ARGV 1: a value. Writes it, and answers the server's replication ID, how
+ * many replicas follow it, and its clock in milliseconds.
+ */
+const proof = (clock: string) => `
+redis.call('UNLINK', KEYS[1])
+redis.call('SET', KEYS[1], ARGV[1], 'PX', 60000)
+local info = redis.call('INFO', 'replication')
+if not string.find(info, 'role:master', 1, true) then
+  return redis.error_reply('READONLY this server is not the primary')
+end
+local _, online = string.gsub(info, 'state=online', '')
+local time = ${clock}
+return { string.match(info, 'master_replid:(%x+)'), online, time[1] * 1000 + math.floor(time[2] / 1000) }
+`;
+
+/** The server's clock, in Lua: seconds and microseconds. */
+export const SERVER_CLOCK = "redis.call('TIME')";
+
+/** All scripts; one operation each, so that each is atomic. */
+export function makeScripts(clock: string) {
+  const start = prelude(clock);
+  const onHomeserver = (name: string, body: string) => scriptOf(name, start + body);
+  return {
+    getEvents: onHomeserver("getEvents", events.getEvents),
+    putEvents: onHomeserver("putEvents", events.putEvents),
+    setState: onHomeserver("setState", events.setState),
+    invalidateEvents: onHomeserver("invalidateEvents", events.invalidateEvents),
+    purgeRoom: onHomeserver("purgeRoom", events.purgeRoom),
+    purgeHomeserver: onHomeserver("purgeHomeserver", events.purgeHomeserver),
+    readLog: onHomeserver("readLog", events.readLog),
+    declareWriters: onHomeserver("declareWriters", leases.declareWriters),
+    renewLease: onHomeserver("renewLease", leases.renewLease),
+    releaseLease: onHomeserver("releaseLease", leases.releaseLease),
+    proof: scriptOf("proof", proof(clock)),
+  };
+}
+
+export type Scripts = ReturnType<typeof makeScripts>;
+
+function scriptOf(name: string, text: string): Script {
+  return { name, text, sha1: createHash("sha1").update(text).digest("hex") };
+}

@@ -1,0 +1,26 @@
+/** As whom to ask Redis. */
+export interface RedisCredentials {
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  /** PEM text of the authorities to trust instead of the system's. */
+  readonly ca: string | undefined;
+}
+
+/** Where Redis is, and as whom to ask it. */
+export interface RedisTarget extends RedisCredentials {
+  readonly topology: "single" | "sentinel" | "cluster";
+  /** The server, the Sentinels, or some nodes of the Cluster. */
+  readonly nodes: readonly RedisNode[];
+  /** What the Sentinels call the primary. */
+  readonly primaryName: string;
+  readonly database: number;
+  readonly tls: boolean;
+}
+
+export interface RedisNode {
+  readonly host: string;
+  readonly port: number;
+}
+
+export const addressOf = ({ host, port }: RedisNode): string =>
+  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;

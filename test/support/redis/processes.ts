@@ -1,0 +1,116 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createClient } from "@redis/client";
+
+/** Whether this machine has a redis-server; without one, its tests are skipped (in CI they fail). */
+export async function hasRedisServer(): Promise<boolean> {
+  if (process.env["CI"] === "true") return true;
+  const probe = spawn(PROGRAM, ["--version"], { stdio: "ignore" });
+  return new Promise((resolve) => {
+    probe.once("error", () => resolve(false));
+    probe.once("exit", (code) => resolve(code === 0));
+  });
+}
+
+/** One redis-server of our own, on a free port, with its data in a folder that goes with it. */
+export class RedisProcess {
+  readonly port: number;
+  readonly #folder: string;
+  readonly #args: readonly string[];
+  #child: ChildProcess | undefined;
+  #client: Client | undefined;
+
+  private constructor(port: number, folder: string, args: readonly string[]) {
+    this.port = port;
+    this.#folder = folder;
+    this.#args = args;
+  }
+
+  /** Starts it with these arguments, `--name value` each; `config` makes the text of a file of configuration. */
+  static async start(
+    args: readonly string[] = [],
+    { sentinel, config }: { sentinel?: boolean; config?: (port: number) => string } = {},
+  ): Promise<RedisProcess> {
+    const port = await freePort();
+    const folder = await mkdtemp(join(tmpdir(), "splitcache-redis-"));
+    const file = join(folder, "redis.conf");
+    await writeFile(file, config?.(port) ?? "");
+    const common = ["--port", String(port), "--bind", "127.0.0.1", "--dir", folder];
+    const own = sentinel
+      ? [file, "--sentinel", ...common]
+      : [file, ...common, "--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"];
+    const redis = new RedisProcess(port, folder, [...own, ...args]);
+    await redis.launch();
+    return redis;
+  }
+
+  /** Starts it again, empty. */
+  async launch(): Promise<void> {
+    this.#child = spawn(PROGRAM, this.#args, { stdio: "ignore" });
+    await this.#untilReady();
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
+  }
+
+  async kill(): Promise<void> {
+    if (this.#client?.isOpen === true) this.#client.destroy();
+    this.#client = undefined;
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill("SIGKILL");
+    await ended;
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  /** Sends one command, over a connection that is kept. */
+  async command<T = unknown>(...args: string[]): Promise<T> {
+    if (this.#client?.isReady !== true) {
+      const client = createClient({
+        socket: { host: "127.0.0.1", port: this.port, reconnectStrategy: false, connectTimeout: 1000 },
+      });
+      client.on("error", () => {});
+      await client.connect();
+      this.#client = client as Client;
+    }
+    return (await this.#client.sendCommand(args)) as T;
+  }
+
+  async #untilReady(): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      try {
+        await this.command("PING");
+        return;
+      } catch (error) {
+        if (tries > 200) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 25));
+      }
+    }
+  }
+}
+
+export async function freePort(): Promise<number> {
+  // A Cluster's bus takes the port 10,000 above.
+  for (;;) {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const address = server.address();
+    server.close();
+    await once(server, "close");
+    if (address !== null && typeof address === "object" && address.port < 55_000) return address.port;
+  }
+}
+
+type Client = ReturnType<typeof createClient>;
+
+const PROGRAM = "redis-server";
