@@ -100,18 +100,16 @@ export class Proofs {
     const { clock } = this.#options;
     const changedAtMs = clock();
     const primary = this.#see(provenance, key);
-    if (this.#needed(provenance.replicas) > 0) {
-      // One under way may have been sent before the change.
-      await this.#running.get(key);
-      if ((primary.proof?.sentAtMs ?? Number.NEGATIVE_INFINITY) < changedAtMs) await this.#prove(key);
-      if ((primary.proof?.sentAtMs ?? Number.NEGATIVE_INFINITY) < changedAtMs) return false;
-      const waitMs = primary.firstSeenMs + this.#options.lifetimeMs - clock();
-      if (waitMs > 0) {
-        await new Promise((resolve) => setTimeout(resolve, waitMs));
-        await this.#prove(key);
-      }
-    }
-    return this.confirm(provenance, key);
+    const isProvenSince = () => primary.proof !== undefined && primary.proof.sentAtMs >= changedAtMs;
+    // It may have no replicas yet because it has just taken the place of another.
+    const waitMs = primary.firstSeenMs + this.#options.lifetimeMs - changedAtMs;
+    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+    // Without replicas no other server can have taken its place.
+    if (this.#needed(primary.replicas) === 0) return this.confirm(provenance, key);
+    // A proof under way may have been sent before the change.
+    if (!isProvenSince()) await this.#running.get(key);
+    if (!isProvenSince()) await this.#prove(key);
+    return isProvenSince() && this.holds(provenance);
   }
 
   /** Renews the proofs of the servers that are in use; called once an interval. */

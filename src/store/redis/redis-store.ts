@@ -452,7 +452,8 @@ class RedisStore implements EventStore {
     reason: MissReason,
     position: Position | undefined,
   ): ReadResult {
-    if (position === undefined) throw unavailable();
+    // Whoever asks for the position alone wants the current one.
+    if (position === undefined || (reason === "doubt" && eventIds.length === 0)) throw unavailable();
     homeserver.counters.misses[reason] += eventIds.length;
     return { position, events: eventIds.map(() => undefined) };
   }

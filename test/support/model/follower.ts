@@ -34,9 +34,12 @@ export class Follower {
       for (let heard = 0; heard < frames; heard++) {
         // If there is nothing else to tell, then that.
         tick();
-        const { done, value } = await this.#connection.frames.next();
+        const connection: Connection = this.#connection;
+        const { done, value } = await connection.frames.next();
+        // Somebody may have hung up meanwhile.
+        if (this.#connection !== connection) return;
         if (done === true) return this.hangUp();
-        this.#apply(value, this.#connection);
+        this.#apply(value, connection);
         if (value.kind === "progress") return;
         await stage.turn(`a follower of ${this.#home.name} hears`);
         // Its connection may have gone in the meantime.

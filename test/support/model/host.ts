@@ -13,6 +13,8 @@ export interface Host {
   sweep(): void;
   /** Ends the sidecar and starts another in its place, with nothing of the old one. */
   restart(): Promise<void>;
+  /** Waits until it answers, if something befell what it stands on. */
+  recover(): Promise<void>;
   /** Fails if it holds more than it may. */
   checkBounds(): void;
   /** Fails if it holds anything. */

@@ -90,6 +90,7 @@ export async function startMemoryHost({ tinyBytes, connect, watch }: MemoryHostO
       });
       return restarted;
     },
+    recover: async () => {},
     checkBounds() {
       const { events, metadata, ...all } = running.store.stats();
       expectAtMost("bytes of bodies", events.bytes, events.bytesMax);

@@ -1,4 +1,4 @@
-import { CacheError } from "../../../src/core/errors.js";
+import { CacheError, type CacheErrorKind } from "../../../src/core/errors.js";
 import { frameBody, frameRoomVersion } from "../../../src/core/event-frame.js";
 import type { EventStore, ReadRequest } from "../../../src/core/store.js";
 import type { Position, RedactionView, StoredEvent } from "../../../src/core/types.js";
@@ -48,11 +48,15 @@ export function storeSidecar(store: EventStore): Sidecar {
   };
 }
 
+/** It has no place for the homeserver, or no store. */
+const LOST: ReadonlySet<CacheErrorKind> = new Set(["exhausted", "unavailable"]);
+
 async function orLost<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (failure) {
-    if (failure instanceof CacheError && failure.kind === "exhausted") throw new SidecarLost(failure.message);
+    const isLost = failure instanceof CacheError && LOST.has(failure.kind);
+    if (isLost) throw new SidecarLost(failure.message);
     throw failure;
   }
 }

@@ -81,6 +81,7 @@ export class World {
     try {
       this.check();
       this.host.checkHistory();
+      await this.host.recover();
       // Strangers must give way.
       if (this.#strangers > 0) this.host.advance(HOMESERVER_IDLE_MS);
       for (const follower of this.followers) {

@@ -1,0 +1,151 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { PrimaryLink } from "../../src/store/redis/primary-link.js";
+import { eventually } from "../support/eventually.js";
+import { hasRedisServer, type RedisProcess } from "../support/redis/processes.js";
+import { makeRedisHarness, QUIET, targetOf } from "../support/redis/redis-harness.js";
+import { expectFollowed, startCluster, startSentinel, type Topology } from "../support/redis/topologies.js";
+import { ALPHA, asHomeserver, messageEvent } from "../support/store-harness.js";
+import { useStores } from "../support/use-store.js";
+
+const PROOF_MS = 1000;
+const UNAVAILABLE = { kind: "unavailable" };
+const keyPrefix = "failover";
+
+describe.skipIf(!(await hasRedisServer()))("when another server becomes primary", () => {
+  let redis: Topology;
+  afterEach(() => redis.stop());
+
+  const newStore = useStores((link?: PrimaryLink) =>
+    makeRedisHarness(redis, { keyPrefix, proofLifetimeMs: PROOF_MS, ...(link && { link }) }),
+  );
+  const newAlpha = () => {
+    const { store } = newStore();
+    return { store, alpha: asHomeserver(store, ALPHA) };
+  };
+  /** As a client that goes on talking to one server, whatever the Sentinels say. */
+  const alphaAt = (server: RedisProcess) => {
+    const link = new PrimaryLink(targetOf("single", [server.port]), () => performance.now(), QUIET);
+    return asHomeserver(newStore(link).store, ALPHA);
+  };
+  /** Makes a replica primary, of the other replica too, and does not tell the old one. */
+  async function promote(replica: RedisProcess, other: RedisProcess): Promise<void> {
+    await replica.command("REPLICAOF", "NO", "ONE");
+    await other.command("REPLICAOF", "127.0.0.1", String(replica.port));
+  }
+  /** A set of servers without anybody who watches over them. */
+  async function startUnwatched(): Promise<RedisProcess[]> {
+    redis = await startSentinel();
+    const [primary, one, two, ...sentinels] = redis.servers;
+    for (const sentinel of sentinels) await sentinel.kill();
+    return [primary!, one!, two!];
+  }
+
+  it("serves nothing at the old one that was changed at the new one", async () => {
+    const [old, next, other] = await startUnwatched();
+    const reader = alphaAt(old!);
+    await reader.put([messageEvent("$a")]);
+    expect(await reader.hits("$a")).toEqual(["$a"]);
+    await promote(next!, other!);
+    await alphaAt(next!).redact("$a", "$r");
+    // Acknowledged: whoever asks now, wherever, must not see what was before.
+    expect(await reader.hits("$a")).toEqual([]);
+  });
+
+  it("acknowledges no change at the old one: nobody at the new one would know of it", async () => {
+    const [old, next, other] = await startUnwatched();
+    const writer = alphaAt(old!);
+    await writer.invalidate(["$warm"]);
+    await promote(next!, other!);
+    await expect(writer.invalidate(["$a"])).rejects.toMatchObject(UNAVAILABLE);
+  });
+
+  it("serves nothing at the old one that stood still meanwhile", async () => {
+    const [old, next, other] = await startUnwatched();
+    const reader = alphaAt(old!);
+    await reader.put([messageEvent("$a")]);
+    old!.signal("SIGSTOP");
+    await promote(next!, other!);
+    await alphaAt(next!).redact("$a", "$r");
+    old!.signal("SIGCONT");
+    expect(await reader.hits("$a")).toEqual([]);
+    await new Promise((resolve) => setTimeout(resolve, PROOF_MS));
+    expect(await reader.hits("$a")).toEqual([]);
+  });
+
+  it("finds the primary that the Sentinels choose, and serves nothing of before", async () => {
+    redis = await startSentinel();
+    const { alpha } = newAlpha();
+    const { alpha: other } = newAlpha();
+    await alpha.put([messageEvent("$a"), messageEvent("$b")]);
+    await alpha.invalidate(["$b"]);
+    const before = await alpha.position();
+    const subscriber = other.subscribe();
+    await subscriber.frame();
+    await redis.servers[0]!.kill();
+    await eventually(async () => expect((await alpha.position()).epoch).not.toBe(before.epoch));
+    expect(await alpha.hits("$a", "$b")).toEqual([]);
+    expect(await subscriber.change()).toMatchObject({ kind: "reset", reason: "wrongEpoch" });
+    await eventually(async () => expect(await alpha.put([messageEvent("$a")])).toEqual(["stored"]));
+    await eventually(async () => expect(await other.hits("$a")).toEqual(["$a"]));
+    await eventually(() => other.invalidate(["$a"]));
+    expect(await alpha.hits("$a")).toEqual([]);
+    await subscriber.close();
+  }, 60_000);
+
+  it("goes on in a Cluster that lost a primary, and in one whose slots move", async () => {
+    redis = await startCluster();
+    const { alpha } = newAlpha();
+    const { alpha: other } = newAlpha();
+    await alpha.put([messageEvent("$a")]);
+    const slot = await redis.servers[0]!.command<number>("CLUSTER", "KEYSLOT", `{${ALPHA}}`);
+    const { from, to, nodes } = await ownersOf(redis, slot);
+    await moveSlot(slot, from, to, nodes, async () => {
+      // Half moved, whatever it answers is true.
+      await alpha.invalidate(["$a"]).catch(() => undefined);
+      expect(await other.hits("$a").catch(() => [])).toEqual([]);
+    });
+    await eventually(() => alpha.invalidate(["$a"]));
+    await eventually(async () => expect(await alpha.put([messageEvent("$a")])).toEqual(["stored"]));
+    await eventually(async () => expect(await other.hits("$a")).toEqual(["$a"]));
+    await to.kill();
+    await eventually(async () => {
+      const position = await other.position();
+      expect(await other.put([messageEvent("$c")], position)).toEqual(["stored"]);
+      expect(await alpha.hits("$a", "$c")).toEqual(["$c"]);
+    });
+  }, 60_000);
+});
+
+/** The primary of a slot, and another one. */
+async function ownersOf({ servers }: Topology, slot: number) {
+  const nodes = new Map<RedisProcess, string>();
+  for (const server of servers) nodes.set(server, await server.command<string>("CLUSTER", "MYID"));
+  const slots = await servers[0]!.command<[number, number, [string, number]][]>("CLUSTER", "SLOTS");
+  const primaryOf = (port: number) => servers.find((server) => server.port === port)!;
+  const [, , [, port]] = slots.find(([first, last]) => first <= slot && slot <= last)!;
+  const other = slots.find(([, , node]) => node[1] !== port)!;
+  await expectFollowed(primaryOf(other[2][1]), 1);
+  return { from: primaryOf(port), to: primaryOf(other[2][1]), nodes };
+}
+
+/** Moves a slot as redis-cli does, and lets something happen when half of its keys have gone. */
+async function moveSlot(
+  slot: number,
+  from: RedisProcess,
+  to: RedisProcess,
+  nodes: ReadonlyMap<RedisProcess, string>,
+  halfway: () => Promise<void>,
+): Promise<void> {
+  await to.command("CLUSTER", "SETSLOT", String(slot), "IMPORTING", nodes.get(from)!);
+  await from.command("CLUSTER", "SETSLOT", String(slot), "MIGRATING", nodes.get(to)!);
+  const keys = await from.command<string[]>("CLUSTER", "GETKEYSINSLOT", String(slot), "1000");
+  const move = (some: string[]) =>
+    from.command("MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "KEYS", ...some);
+  await move(keys.slice(0, keys.length / 2));
+  await halfway();
+  const rest = await from.command<string[]>("CLUSTER", "GETKEYSINSLOT", String(slot), "1000");
+  if (rest.length > 0) await move(rest);
+  for (const server of [to, from]) {
+    await server.command("CLUSTER", "SETSLOT", String(slot), "NODE", nodes.get(to)!);
+  }
+}

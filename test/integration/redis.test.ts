@@ -1,0 +1,383 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Position } from "../../src/core/types.js";
+import { PrimaryLink } from "../../src/store/redis/primary-link.js";
+import { eventually } from "../support/eventually.js";
+import { hasRedisServer, RedisProcess } from "../support/redis/processes.js";
+import { makeRedisHarness, QUIET, targetOf } from "../support/redis/redis-harness.js";
+import { startSingle, type Topology } from "../support/redis/topologies.js";
+import {
+  ALPHA,
+  asHomeserver,
+  BETA,
+  LEASE_MS,
+  messageEvent,
+  ROOM,
+  TTL_MS,
+  token,
+  writer,
+} from "../support/store-harness.js";
+import { useStores } from "../support/use-store.js";
+
+const PROOF_MS = 300;
+const UNAVAILABLE = { kind: "unavailable" };
+
+describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
+  let redis: Topology;
+  let keyPrefix: string;
+  const server = () => redis.servers[0]!;
+  beforeAll(async () => {
+    redis = await startSingle();
+  });
+  afterAll(() => redis.stop());
+  let tests = 0;
+  beforeEach(() => {
+    tests += 1;
+    keyPrefix = `shared-${tests}`;
+  });
+  afterEach(() => server().signal("SIGCONT"));
+
+  /** Stores of one test share their keys. */
+  const newStore = useStores((options: Parameters<typeof makeRedisHarness>[1] = {}) =>
+    makeRedisHarness(redis, { keyPrefix, proofLifetimeMs: PROOF_MS, ...options }),
+  );
+  const newAlpha = (...options: Parameters<typeof newStore>) => {
+    const harness = newStore(...options);
+    return { ...harness, alpha: asHomeserver(harness.store, ALPHA) };
+  };
+  const key = (rest: string) => `${keyPrefix}:{${ALPHA}}:${rest}`;
+  const troubles = (store: ReturnType<typeof newStore>["store"]) => store.stats().remote!.troubles;
+
+  describe("are one cache", () => {
+    it("sees at once what another has changed", async () => {
+      const [{ alpha: one }, { alpha: two }] = [newAlpha(), newAlpha()];
+      await one.put([messageEvent("$a", { text: "secret" }), messageEvent("$b")]);
+      expect(await two.hits("$a", "$b")).toEqual(["$a", "$b"]);
+      await two.redact("$a", "$r", { asOf: await two.position() });
+      const [hit] = (await one.get(["$a"])).events;
+      expect(Buffer.from(hit!.state.redaction!.redactedBody!).toString()).not.toContain("secret");
+      await one.purgeRoom(ROOM);
+      expect(await two.hits("$a", "$b")).toEqual([]);
+    });
+
+    it("fences a fill that went through one by a change that went through another", async () => {
+      const [{ alpha: one }, { alpha: two }] = [newAlpha(), newAlpha()];
+      const before = await one.position();
+      await two.invalidate(["$a"]);
+      expect(await one.put([messageEvent("$a")], before)).toEqual(["fenced"]);
+    });
+
+    it("tells the subscribers of one what was changed at another, in order", async () => {
+      const [{ alpha: one }, { alpha: two }] = [newAlpha({ progressIntervalMs: 1000 }), newAlpha()];
+      const subscriber = one.subscribe();
+      expect(await subscriber.frame()).toMatchObject({ kind: "ready" });
+      for (let n = 1; n <= 3; n++) {
+        await two.invalidate([`$${n}`]);
+        expect(await subscriber.change()).toMatchObject({ notices: [{ sequence: n }] });
+      }
+      await subscriber.close();
+    });
+
+    it("resumes a subscriber at another sidecar than the one it followed", async () => {
+      const [{ alpha: one }, { alpha: two }] = [newAlpha(), newAlpha()];
+      const before = await one.position();
+      await one.invalidate(["$a"]);
+      const subscriber = two.subscribe(before);
+      expect(await subscriber.frame()).toEqual({ kind: "ready", position: before, resumed: true });
+      expect(await subscriber.change()).toMatchObject({ notices: [{ sequence: 1 }] });
+      await subscriber.close();
+    });
+
+    it("holds a body once, in Redis and in each sidecar, however many homeservers put it", async () => {
+      const { store, alpha } = newAlpha();
+      await alpha.put([messageEvent("$a")]);
+      await asHomeserver(newStore().store, BETA).put([messageEvent("$a")]);
+      expect(await redis.keys(`${keyPrefix}:body:`)).toHaveLength(1);
+      expect(await asHomeserver(store, BETA).hits("$a")).toEqual(["$a"]);
+      expect(store.stats().events.entries).toBe(1);
+    });
+
+    it("judges a lease for all: granted at one, it lapses at every other", async () => {
+      const [{ store, alpha: one, advance }, { alpha: two, advance: advanceTwo }] = [newAlpha(), newAlpha()];
+      await store.renewWriterLease(ALPHA, writer("w"), token(""));
+      await two.put([messageEvent("$a")]);
+      expect(await one.hits("$a")).toEqual(["$a"]);
+      await advance(LEASE_MS);
+      await advanceTwo(0);
+      await advance(0);
+      expect(await two.hits("$a")).toEqual([]);
+      expect(two.stats().suspended).toBe(true);
+    });
+
+    it("lives on while a sidecar dies and another starts", async () => {
+      const { store, alpha } = newAlpha();
+      await alpha.put([messageEvent("$a")]);
+      await store.close();
+      expect(await newAlpha().alpha.hits("$a")).toEqual(["$a"]);
+    });
+  });
+
+  describe("when Redis loses something", () => {
+    it.each(["fence", "log", "state", `room:${ROOM}`, "event:$a", "proof"])(
+      "serves nothing that the lost key would have forbidden: %s",
+      async (lost) => {
+        const { alpha } = newAlpha();
+        const before = await alpha.position();
+        await alpha.put([messageEvent("$a")]);
+        await alpha.invalidate(["$b"]);
+        const subscriber = alpha.subscribe(before);
+        await subscriber.frame();
+        await server().command("DEL", key(lost));
+        // $b was invalidated after this position; nobody may forget that.
+        expect(await alpha.put([messageEvent("$b")], before)).not.toEqual(["stored"]);
+        expect(await alpha.hits("$b")).toEqual([]);
+        await alpha.invalidate(["$a"]);
+        expect(await alpha.hits("$a")).toEqual([]);
+        await subscriber.close();
+      },
+    );
+
+    it("starts a new epoch when the state is lost, in which nothing from before is alive", async () => {
+      const { alpha, logged } = newAlpha();
+      await alpha.put([messageEvent("$a")]);
+      const before = await alpha.position();
+      const subscriber = alpha.subscribe();
+      await subscriber.frame();
+      await server().command("DEL", key("state"));
+      expect(await alpha.hits("$a")).toEqual([]);
+      expect((await alpha.position()).epoch).not.toBe(before.epoch);
+      expect(await subscriber.change()).toMatchObject({ kind: "reset", reason: "wrongEpoch" });
+      expect(logged.filter((line) => line === `${ALPHA} started`)).toHaveLength(2);
+      await subscriber.close();
+    });
+
+    it("starts a new epoch on another server, though it has the state", async () => {
+      const { alpha, logged } = newAlpha();
+      await alpha.put([messageEvent("$a")]);
+      expect(await alpha.hits("$a")).toEqual(["$a"]);
+      // What a failover or a restart changes.
+      await server().command("REPLICAOF", "127.0.0.1", "1");
+      await server().command("REPLICAOF", "NO", "ONE");
+      await eventually(async () => expect(await alpha.hits("$a")).toEqual([]));
+      await eventually(() => alpha.put([messageEvent("$a")]));
+      expect(logged).toContain(`${ALPHA} replaced`);
+    });
+
+    it("resets a subscriber that would resume across a part of the log that is gone", async () => {
+      const { alpha } = newAlpha();
+      const before = await alpha.position();
+      await alpha.invalidate(["$a"]);
+      await server().command("DEL", key("log"));
+      await alpha.invalidate(["$b"]);
+      const subscriber = newAlpha().alpha.subscribe(before);
+      expect(await subscriber.frame()).toMatchObject({ kind: "reset", reason: "tooOld" });
+      await subscriber.close();
+    });
+
+    it("reloads its scripts when the server has forgotten them", async () => {
+      const { alpha } = newAlpha();
+      await alpha.put([messageEvent("$a")]);
+      await server().command("SCRIPT", "FLUSH");
+      expect(await alpha.hits("$a")).toEqual(["$a"]);
+      await alpha.invalidate(["$a"]);
+    });
+
+    it("misses an event whose body is gone, and one whose body was damaged", async () => {
+      const { alpha } = newAlpha();
+      await alpha.put([messageEvent("$a"), messageEvent("$b")]);
+      const [first, second] = await redis.keys(`${keyPrefix}:body:`);
+      await server().command("DEL", first!);
+      await server().command("SET", second!, "something else");
+      const { alpha: cold } = newAlpha();
+      expect(await cold.hits("$a", "$b")).toEqual([]);
+      expect(cold.stats().misses.orphaned).toBe(2);
+    });
+
+    it("gives every key a time to live", async () => {
+      const { store, alpha } = newAlpha();
+      await store.renewWriterLease(ALPHA, writer("w"), token(""));
+      await alpha.put([
+        messageEvent("$a", { redaction: { redactedBy: "$r" as never, redactedBody: undefined } }),
+      ]);
+      await alpha.invalidate(["$x"]);
+      await alpha.purgeRoom(ROOM);
+      for (const one of await redis.keys(keyPrefix)) {
+        expect(Number(await server().command("PTTL", one)), one).toBeGreaterThan(TTL_MS / 2);
+      }
+    });
+  });
+
+  describe("when Redis does not do its part", () => {
+    it("misses and refuses while it stands still, in bounded time, and heals by itself", async () => {
+      const { store, alpha } = newAlpha();
+      await alpha.put([messageEvent("$a")]);
+      expect(await alpha.hits("$a")).toEqual(["$a"]);
+      server().signal("SIGSTOP");
+      expect(await alpha.hits("$a")).toEqual([]);
+      await expect(alpha.invalidate(["$a"])).rejects.toMatchObject(UNAVAILABLE);
+      expect(store.stats().remote!.isWell).toBe(false);
+      expect(alpha.stats().misses.doubt).toBeGreaterThan(0);
+      server().signal("SIGCONT");
+      await eventually(async () => expect(await alpha.hits("$a")).toEqual(["$a"]));
+      await eventually(() => expect(store.stats().remote!.isWell).toBe(true));
+      await alpha.invalidate(["$a"]);
+      expect(await alpha.hits("$a")).toEqual([]);
+    });
+
+    it("says nothing to subscribers while it does not know", async () => {
+      const { alpha } = newAlpha({ progressIntervalMs: 20 });
+      const subscriber = alpha.subscribe();
+      await subscriber.frame();
+      expect((await subscriber.frame()).kind).toBe("progress");
+      server().signal("SIGSTOP");
+      // What was due is said; then there is silence for longer than a proof holds.
+      let last = performance.now();
+      const silent = (async () => {
+        for (;;) {
+          await subscriber.frame();
+          const now = performance.now();
+          if (now - last > 3 * PROOF_MS) return;
+          last = now;
+        }
+      })();
+      await new Promise((resolve) => setTimeout(resolve, 6 * PROOF_MS));
+      server().signal("SIGCONT");
+      await silent;
+      await subscriber.close();
+    });
+
+    it("refuses fills when it is full, and still announces changes", async () => {
+      const { store, alpha } = newAlpha();
+      await alpha.put([messageEvent("$a")]);
+      await server().command("CONFIG", "SET", "maxmemory", "1");
+      try {
+        await expect(alpha.put([messageEvent("$b")])).rejects.toMatchObject(UNAVAILABLE);
+        expect(troubles(store)["full"]).toBeGreaterThan(0);
+        await alpha.invalidate(["$a"]);
+        expect(await alpha.hits("$a")).toEqual([]);
+        await alpha.redact("$a", "$r");
+        await alpha.purgeRoom(ROOM);
+        await alpha.purge();
+      } finally {
+        await server().command("CONFIG", "SET", "maxmemory", "0");
+      }
+      expect(await alpha.put([messageEvent("$b")])).toEqual(["stored"]);
+    });
+
+    it.each(["allkeys-lru", "allkeys-random", "volatile-ttl", "volatile-random", "volatile-lfu"])(
+      "serves nothing outdated under eviction by %s",
+      async (policy) => {
+        const { alpha } = newAlpha();
+        const used = /used_memory:(\d+)/.exec(await server().command<string>("INFO", "memory"))![1]!;
+        await server().command(
+          "CONFIG",
+          "SET",
+          "maxmemory-policy",
+          policy,
+          "maxmemory",
+          `${Number(used) + 400_000}`,
+        );
+        const latest = new Map<string, string>();
+        try {
+          for (let round = 0; round < 300; round++) {
+            const id = `$${round % 40}`;
+            const asOf = await alpha.position().catch(() => undefined);
+            const text = `${round} ${"x".repeat(5000)}`;
+            if (round % 3 === 0) {
+              latest.delete(id);
+              await alpha.invalidate([id]);
+            } else if (asOf !== undefined && !latest.has(id)) {
+              latest.set(id, text);
+              await alpha.put([messageEvent(id, { text })], asOf).catch(() => undefined);
+            }
+            const [hit] = (await alpha.get([id]).catch(() => ({ events: [] }))).events;
+            if (hit !== undefined) expect(hit.frame.bytes.includes(latest.get(id) ?? "nothing")).toBe(true);
+          }
+          const evicted = /evicted_keys:(\d+)/.exec(await server().command<string>("INFO", "stats"))![1];
+          expect(Number(evicted)).toBeGreaterThan(0);
+        } finally {
+          await server().command("CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction");
+          await server().command("CONFIG", "RESETSTAT");
+        }
+      },
+    );
+
+    it("refuses what a server with too few replicas refuses", async () => {
+      const { store, alpha } = newAlpha();
+      await alpha.position();
+      await server().command("CONFIG", "SET", "min-replicas-to-write", "1");
+      try {
+        await expect(alpha.invalidate(["$a"])).rejects.toMatchObject(UNAVAILABLE);
+        expect(troubles(store)["no_replicas"]).toBeGreaterThan(0);
+      } finally {
+        await server().command("CONFIG", "SET", "min-replicas-to-write", "0");
+      }
+      await alpha.invalidate(["$a"]);
+    });
+
+    it("believes no primary with fewer replicas than it must have", async () => {
+      const { alpha } = newAlpha({ replicasMin: 1 });
+      await expect(alpha.position()).rejects.toMatchObject(UNAVAILABLE);
+    });
+
+    it("names bad credentials, and works with good ones", async () => {
+      await server().command("ACL", "SETUSER", "cache", "on", ">secret", "~*", "&*", "+@all");
+      const connect = (password: string) => {
+        const target = { ...targetOf("single", [server().port]), username: "cache", password };
+        const link = new PrimaryLink(target, () => performance.now(), QUIET);
+        return newAlpha({ link }).alpha;
+      };
+      await expect(connect("wrong").position()).rejects.toMatchObject(UNAVAILABLE);
+      await connect("secret").position();
+    });
+
+    it("suspends a homeserver whose server's clock was set back", async () => {
+      const { store, alpha, advance } = newAlpha();
+      await advance(60_000);
+      await store.renewWriterLease(ALPHA, writer("w"), token(""));
+      await alpha.put([messageEvent("$a")]);
+      expect(await alpha.hits("$a")).toEqual(["$a"]);
+      await advance(-30_000);
+      expect(await alpha.hits("$a")).toEqual([]);
+      expect(alpha.stats().suspended).toBe(true);
+    });
+
+    it("believes nothing that a replica says", async () => {
+      const { alpha } = newAlpha();
+      await alpha.put([messageEvent("$a")]);
+      const replica = await RedisProcess.start(["--replicaof", `127.0.0.1 ${server().port}`]);
+      try {
+        await eventually(async () => expect(await replica.command("DBSIZE")).toBeGreaterThan(0));
+        const link = new PrimaryLink(targetOf("single", [replica.port]), () => performance.now(), QUIET);
+        const { alpha: astray, store } = newAlpha({ link });
+        await expect(astray.get(["$a"])).rejects.toMatchObject(UNAVAILABLE);
+        expect(troubles(store)["not_primary"]).toBeGreaterThan(0);
+      } finally {
+        await replica.stop();
+      }
+    });
+
+    it("doubts while a replica that it knew is gone, until it is back", async () => {
+      const replica = await RedisProcess.start(["--replicaof", `127.0.0.1 ${server().port}`]);
+      const { alpha } = newAlpha();
+      let before: Position | undefined;
+      try {
+        await eventually(async () => {
+          expect(await server().command("WAIT", "1", "100")).toBe(1);
+          before = await alpha.position();
+          await alpha.put([messageEvent("$a")]);
+        });
+        await alpha.invalidate(["$b"]);
+        expect(await alpha.hits("$a")).toEqual(["$a"]);
+        await replica.kill();
+        await eventually(async () => expect(await alpha.hits("$a")).toEqual([]));
+        await expect(alpha.invalidate(["$a"])).rejects.toMatchObject(UNAVAILABLE);
+        await replica.launch();
+        await eventually(async () => expect((await alpha.position()).epoch).toBe(before!.epoch));
+        // The refused call was made all the same.
+        expect(await alpha.hits("$a")).toEqual([]);
+      } finally {
+        await replica.stop();
+      }
+    });
+  });
+});
