@@ -44,7 +44,7 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
     const harness = newStore(...options);
     return { ...harness, alpha: asHomeserver(harness.store, ALPHA) };
   };
-  const key = (rest: string) => `${keyPrefix}:{${ALPHA}}:${rest}`;
+  const key = (rest: string) => `${keyPrefix}:v1:{${ALPHA}}:${rest}`;
   const troubles = (store: ReturnType<typeof newStore>["store"]) => store.stats().remote!.troubles;
 
   describe("are one cache", () => {
@@ -91,7 +91,7 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
       const { store, alpha } = newAlpha();
       await alpha.put([messageEvent("$a")]);
       await asHomeserver(newStore().store, BETA).put([messageEvent("$a")]);
-      expect(await redis.keys(`${keyPrefix}:body:`)).toHaveLength(1);
+      expect(await redis.keys(`${keyPrefix}:v1:body:`)).toHaveLength(1);
       expect(await asHomeserver(store, BETA).hits("$a")).toEqual(["$a"]);
       expect(store.stats().events.entries).toBe(1);
     });
@@ -162,15 +162,30 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
       expect(logged).toContain(`${ALPHA} replaced`);
     });
 
-    it("resets a subscriber that would resume across a part of the log that is gone", async () => {
+    it.each([
+      ["all of it", () => server().command("DEL", key("log"))],
+      ["its beginning", () => server().command("XTRIM", key("log"), "MAXLEN", "1")],
+      ["a change in its midst", () => server().command("XDEL", key("log"), "2-0")],
+    ])("resets a subscriber that would resume across a part of the log that is gone: %s", async (_, lose) => {
       const { alpha } = newAlpha();
       const before = await alpha.position();
-      await alpha.invalidate(["$a"]);
-      await server().command("DEL", key("log"));
-      await alpha.invalidate(["$b"]);
+      for (const id of ["$a", "$b", "$c"]) await alpha.invalidate([id]);
+      await lose();
       const subscriber = newAlpha().alpha.subscribe(before);
       expect(await subscriber.frame()).toMatchObject({ kind: "reset", reason: "tooOld" });
+      await alpha.invalidate(["$d"]);
+      expect(await subscriber.change()).toMatchObject({ notices: [{ sequence: 4 }] });
       await subscriber.close();
+    });
+
+    it("goes on announcing when a log that was full is lost", async () => {
+      const { alpha } = newAlpha();
+      const ids = (round: number) => Array.from({ length: 500 }, (_, at) => `$${round}-${at}`);
+      for (let round = 0; round < 132; round++) await alpha.invalidate(ids(round));
+      expect(alpha.stats().logEventIds).toBe(65_500);
+      await server().command("DEL", key("log"));
+      await alpha.invalidate(["$a"]);
+      expect(alpha.stats()).toMatchObject({ logChanges: 1, logEventIds: 1 });
     });
 
     it("reloads its scripts when the server has forgotten them", async () => {
@@ -184,7 +199,7 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
     it("misses an event whose body is gone, and one whose body was damaged", async () => {
       const { alpha } = newAlpha();
       await alpha.put([messageEvent("$a"), messageEvent("$b")]);
-      const [first, second] = await redis.keys(`${keyPrefix}:body:`);
+      const [first, second] = await redis.keys(`${keyPrefix}:v1:body:`);
       await server().command("DEL", first!);
       await server().command("SET", second!, "something else");
       const { alpha: cold } = newAlpha();

@@ -19,7 +19,7 @@ export class HomeserverKeys {
   readonly #prefix: string;
 
   constructor(prefix: string, homeserver: Homeserver) {
-    this.#prefix = `${prefix}:{${tagOf(homeserver)}}:`;
+    this.#prefix = `${prefix}:${FORMAT}:{${tagOf(homeserver)}}:`;
     this.state = `${this.#prefix}state`;
     this.log = `${this.#prefix}log`;
     this.fence = `${this.#prefix}fence`;
@@ -40,8 +40,11 @@ export class HomeserverKeys {
 
 /** String: the bytes that have this digest. */
 export function bodyKey(prefix: string, digest: string): string {
-  return `${prefix}:body:${Buffer.from(digest, "latin1").toString("base64url")}`;
+  return `${prefix}:${FORMAT}:body:${Buffer.from(digest, "latin1").toString("base64url")}`;
 }
+
+/** Sidecars that write another form are another cache, and must not run at the same time. */
+const FORMAT = "v1";
 
 /** Readable for every server name, and free of the braces that delimit a hash tag. */
 function tagOf(homeserver: Homeserver): string {

@@ -11,16 +11,13 @@ export interface Script {
 }
 
 /**
- * KEYS 1: a key. ARGV 1: a value. Writes it, and answers the server's replication ID, how
+ * KEYS 1: a key. ARGV 1: a value. Writes it, which a replica refuses, and answers the server's replication ID, how
  * many replicas follow it, and its clock in milliseconds.
  */
 const proof = (clock: string) => `
 redis.call('UNLINK', KEYS[1])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', 60000)
 local info = redis.call('INFO', 'replication')
-if not string.find(info, 'role:master', 1, true) then
-  return redis.error_reply('READONLY this server is not the primary')
-end
 local _, online = string.gsub(info, 'state=online', '')
 local time = ${clock}
 return { string.match(info, 'master_replid:(%x+)'), online, time[1] * 1000 + math.floor(time[2] / 1000) }

@@ -43,7 +43,7 @@ export async function startRedisHost(
 
   async function setClock(): Promise<void> {
     for (const name of [ALPHA, BETA]) {
-      const key = `${keyPrefix}:{${name}}:clock`;
+      const key = `${keyPrefix}:v1:{${name}}:clock`;
       // A server that has gone gets the time when it is back.
       await redis.command(key, "SET", key, String(nowMs)).catch(() => {});
     }

@@ -63,7 +63,7 @@ export function makeRedisHarness(
     async advance(ms) {
       movedMs += ms;
       for (const name of [ALPHA, BETA]) {
-        const key = `${keyPrefix}:{${name}}:clock`;
+        const key = `${keyPrefix}:v1:{${name}}:clock`;
         await redis.command(key, "SET", key, String(movedMs));
       }
       // Times to live are the server's own.

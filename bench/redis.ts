@@ -1,0 +1,234 @@
+/**
+ * Sidecars over Redis: reads against a client that reads Redis itself, what a read
+ * costs Redis, notices against a PUBLISH, memory of shared events, recovery after a
+ * failover. Needs redis-server 7 or later. All ratios are of one run.
+ */
+import { randomUUID } from "node:crypto";
+import { createClient } from "@redis/client";
+import type { EventCacheServiceClient } from "../src/gen/splitcache/v1/event_cache_service.js";
+import { startRedisServer } from "./redis-server.js";
+import { percentile, printMachine, printTable } from "./report.js";
+import { type Sidecar, startSidecar } from "./sidecar.js";
+import { fill, positionOf, syntheticEvent, syntheticEventId } from "./synthetic.js";
+
+const EVENTS = 20_000;
+const BODY_BYTES = 900;
+const HOMESERVER = "alpha.example";
+const ROUNDS = Number(process.env["BENCH_ROUNDS"] ?? 5);
+const READS = 6000;
+const IN_FLIGHT = 32;
+/** How many events reads ask for, as a recorded trace of a homeserver has it. */
+const SIZES = [1, 1, 1, 1, 2, 2, 3, 5, 8, 60];
+
+printMachine();
+const redis = await startRedisServer();
+const over = (...flags: string[]) =>
+  startSidecar(["--store", "redis", "--redis-url", `redis://127.0.0.1:${redis.port}`, ...flags]);
+const admin = createClient({ socket: { port: redis.port } });
+await admin.connect();
+const sidecars: Sidecar[] = [await over(), await over()];
+try {
+  const client = sidecars[0]!.client();
+  await fill(client, HOMESERVER, EVENTS, BODY_BYTES);
+  await compareReads(client);
+  await costOfRead(client);
+  await compareNotices(client, sidecars[1]!.client());
+  await compareMemory();
+} finally {
+  for (const sidecar of sidecars) await sidecar.stop();
+  admin.destroy();
+  await redis.stop();
+}
+
+function idsOf(read: number): string[] {
+  const size = SIZES[read % SIZES.length]!;
+  return Array.from({ length: size }, (_, at) => syntheticEventId((read * 61 + at * 997) % EVENTS));
+}
+
+/** Runs reads, so many at a time; reads a second. */
+async function rate(read: (ids: string[]) => Promise<number>): Promise<number> {
+  const started = performance.now();
+  let next = 0;
+  const worker = async () => {
+    for (let one = next++; one < READS; one = next++) {
+      const ids = idsOf(one);
+      const found = await read(ids);
+      if (found !== ids.length) throw new Error(`${found} of ${ids.length} found`);
+    }
+  };
+  await Promise.all(Array.from({ length: IN_FLIGHT }, worker));
+  return (1000 * READS) / (performance.now() - started);
+}
+
+async function compareReads(client: EventCacheServiceClient): Promise<void> {
+  // What a homeserver that did it all itself would keep.
+  for (let from = 0; from < EVENTS; from += 500) {
+    const events = Array.from({ length: 500 }, (_, at) => syntheticEvent(from + at, BODY_BYTES));
+    await admin.mSet(events.map((event) => [`own:b:${event.eventId}`, event.body.toString()]));
+    await admin.mSet(
+      events.map((event) => [`own:m:${event.eventId}`, `b:${event.eventId} ${event.internalMetadata}`]),
+    );
+  }
+  const own = createClient({ socket: { port: redis.port } });
+  await own.connect();
+  const itself = async (ids: string[]) => {
+    const metadata = await own.mGet(ids.map((id) => `own:m:${id}`));
+    const bodies = await own.mGet(metadata.map((one) => `own:${one!.slice(0, one!.indexOf(" "))}`));
+    return bodies.filter((body) => body !== null).length;
+  };
+  const stream = openStream(client);
+  const [ours, theirs]: [number[], number[]] = [[], []];
+  for (let round = 0; round < ROUNDS; round++) {
+    ours.push(await rate(stream.read));
+    theirs.push(await rate(itself));
+  }
+  stream.end();
+  own.destroy();
+  const [our, their] = [percentile(ours, 0.5), percentile(theirs, 0.5)];
+  printTable([
+    ["reads, trace mix", "per second"],
+    ["GetEventsStream, bodies warm", Math.round(our)],
+    ["a client, two round trips", Math.round(their)],
+    ["ratio", (our / their).toFixed(2)],
+  ]);
+}
+
+/** One read stream, as a worker keeps it. */
+function openStream(client: EventCacheServiceClient) {
+  const call = client.getEventsStream();
+  const waiting = new Map<bigint, (found: number) => void>();
+  let requestId = 0n;
+  call.on("data", (reply) => {
+    waiting.get(reply.requestId)?.(reply.response?.events.length ?? -1);
+    waiting.delete(reply.requestId);
+  });
+  call.on("error", () => {});
+  return {
+    read: (eventIds: string[]): Promise<number> =>
+      new Promise((resolve) => {
+        requestId += 1n;
+        waiting.set(requestId, resolve);
+        const request = {
+          homeserver: HOMESERVER,
+          eventIds,
+          redactionView: 2 as const,
+          minPosition: undefined,
+        };
+        call.write({ requestId, request });
+      }),
+    end: () => call.end(),
+  };
+}
+
+/** What reads of ten warm events cost Redis, one at a time. */
+async function costOfRead(client: EventCacheServiceClient): Promise<void> {
+  const stream = openStream(client);
+  const ids = Array.from({ length: 10 }, (_, at) => syntheticEventId(at));
+  const info = async (name: string) => Number(new RegExp(`${name}:(\\d+)`).exec(await admin.info())![1]);
+  const sent = async () => [await info("total_net_output_bytes"), await info("total_commands_processed")];
+  await stream.read(ids);
+  const [bytesIdle, commandsIdle] = await difference(sent, async () => {});
+  const [bytes, commands] = await difference(sent, async () => {
+    for (let n = 0; n < 500; n++) await stream.read(ids);
+  });
+  stream.end();
+  const internal = syntheticEvent(1, BODY_BYTES).internalMetadata.length;
+  printTable([
+    ["a warm read of ten events", ""],
+    ["commands (the script's own included)", ((commands! - commandsIdle!) / 500).toFixed(1)],
+    [
+      "bytes from Redis an event, without its internal metadata",
+      Math.round((bytes! - bytesIdle!) / 5000 - internal),
+    ],
+  ]);
+}
+
+async function difference(read: () => Promise<number[]>, act: () => Promise<void>): Promise<number[]> {
+  const before = await read();
+  await act();
+  return (await read()).map((value, at) => value - before[at]!);
+}
+
+/** From a SetRedaction at one sidecar to a subscriber at another, against a bare PUBLISH. */
+async function compareNotices(
+  writer: EventCacheServiceClient,
+  reader: EventCacheServiceClient,
+): Promise<void> {
+  const publisher = createClient({ socket: { port: redis.port } });
+  const listener = createClient({ socket: { port: redis.port } });
+  await Promise.all([publisher.connect(), listener.connect()]);
+  let heard: () => void = () => {};
+  await listener.subscribe("hop", () => heard());
+  const subscription = reader.subscribe({
+    homeserver: HOMESERVER,
+    resumeAfter: undefined,
+    subscriber: "bench",
+  });
+  subscription.on("error", () => {});
+  await new Promise<void>((resolve) => {
+    subscription.on("data", (frame) => {
+      if (frame.ready !== undefined) resolve();
+      if (frame.batch !== undefined) heard();
+    });
+  });
+  const timed = async (start: () => void) => {
+    const started = performance.now();
+    const arrived = new Promise<void>((resolve) => {
+      heard = resolve;
+    });
+    start();
+    await arrived;
+    return performance.now() - started;
+  };
+  const [hops, notices]: [number[], number[]] = [[], []];
+  for (let n = 0; n < 1000; n++) {
+    hops.push(await timed(() => void publisher.publish("hop", "")));
+    const eventId = syntheticEventId(n);
+    const redaction = { redactedBy: "$r", redactedBody: Buffer.from("{}") };
+    const request = { homeserver: HOMESERVER, roomId: "", eventId, redaction, asOf: undefined };
+    notices.push(await timed(() => writer.setRedaction(request, () => {})));
+  }
+  subscription.cancel();
+  publisher.destroy();
+  listener.destroy();
+  printTable([
+    ["", "p50 ms", "p99 ms"],
+    ...(
+      [
+        ["PUBLISH to SUBSCRIBE", hops],
+        ["SetRedaction to a notice elsewhere", notices],
+      ] as const
+    ).map(([what, all]) => [what, percentile(all, 0.5).toFixed(2), percentile(all, 0.99).toFixed(2)]),
+    [
+      "ratio",
+      ...[0.5, 0.99].map((share) => (percentile(notices, share) / percentile(hops, share)).toFixed(2)),
+    ],
+  ]);
+}
+
+/** Twenty homeservers with the same events: as one cache, and each with a store of its own. */
+async function compareMemory(): Promise<void> {
+  const homeservers = Array.from({ length: 20 }, (_, n) => `hs${n}.example`);
+  const count = Number(process.env["BENCH_SHARED_EVENTS"] ?? 5000);
+  const used = async () => Number(/used_memory:(\d+)/.exec(await admin.info("memory"))![1]);
+  const taken = async (prefixOf: (homeserver: string) => string) => {
+    await admin.flushAll();
+    const before = await used();
+    for (const homeserver of homeservers) {
+      const sidecar = await over("--redis-key-prefix", prefixOf(homeserver));
+      await positionOf(sidecar.client(), homeserver);
+      await fill(sidecar.client(), homeserver, count, BODY_BYTES);
+      await sidecar.stop();
+    }
+    return (await used()) - before;
+  };
+  const run = randomUUID();
+  const separate = await taken((homeserver) => `${run}-${homeserver}`);
+  const shared = await taken(() => run);
+  printTable([
+    [`20 homeservers, ${count} events`, "MiB in Redis"],
+    ["each with a store of its own", (separate / 2 ** 20).toFixed(1)],
+    ["one cache", (shared / 2 ** 20).toFixed(1)],
+    ["ratio", (shared / separate).toFixed(2)],
+  ]);
+}

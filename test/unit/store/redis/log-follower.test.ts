@@ -1,0 +1,148 @@
+import { describe, expect, it } from "vitest";
+import { newCounters } from "../../../../src/core/counters.js";
+import type { Epoch, Position } from "../../../../src/core/types.js";
+import { LogFollower, type LogPage } from "../../../../src/store/redis/log-follower.js";
+
+const EPOCH = "aa".repeat(16) as Epoch;
+const FRESH_MS = 100;
+
+/** A log elsewhere, of which each page is asked for. */
+function newFollower() {
+  let nowMs = 0;
+  const log: string[] = [];
+  const remote = { epoch: EPOCH, trimmedThrough: 0, answers: true };
+  let waiting: (() => void)[] | undefined;
+  const readLog = async (after: Position, count: number): Promise<LogPage | undefined> => {
+    if (waiting !== undefined) await new Promise<void>((resolve) => waiting!.push(resolve));
+    if (!remote.answers) return undefined;
+    const sequence = log.length;
+    const isKnown = after.epoch === remote.epoch && after.sequence >= remote.trimmedThrough;
+    const entries = isKnown ? log.slice(after.sequence, after.sequence + count).map(entryOf(after)) : [];
+    const state = {
+      ...STATE,
+      position: { epoch: remote.epoch, sequence },
+      trimmedThrough: remote.trimmedThrough,
+    };
+    return { state, entries };
+  };
+  const follower = new LogFollower({
+    readLog,
+    counters: newCounters(),
+    clock: () => nowMs,
+    freshForMs: FRESH_MS,
+    logBytesMax: 1_000_000,
+    defer: (run) => setImmediate(run),
+    onClose: () => {},
+  });
+  const abort = new AbortController();
+  return {
+    follower,
+    remote,
+    announce: (...ids: string[]) => log.push(...ids),
+    pass: (ms: number) => {
+      nowMs += ms;
+    },
+    /** Holds pages back until they are let go. */
+    hold: () => {
+      waiting = [];
+    },
+    letGo: () => {
+      const held = waiting ?? [];
+      waiting = undefined;
+      for (const resolve of held) resolve();
+    },
+    open: (resumeAfter?: Position) => follower.hub.open(resumeAfter, abort.signal),
+    close: () => abort.abort(),
+  };
+}
+
+const STATE = {
+  provenance: { replicationId: "r", replicas: 0 },
+  suspended: false,
+  writers: 0,
+  logEventIds: 0,
+  logBytes: 0,
+  started: "",
+  lapsed: [],
+};
+
+function entryOf(after: Position) {
+  return (id: string, at: number): LogPage["entries"][number] => {
+    const fields = ["k", "invalidated", "r", "", "x", "", "e", id].map((word) => Buffer.from(word));
+    return [Buffer.from(`${after.sequence + at + 1}-0`), fields];
+  };
+}
+
+describe("a copy of a log", () => {
+  it("holds all that was announced, however many pages it takes", async () => {
+    const { follower, announce, open, close } = newFollower();
+    announce(...Array.from({ length: 1201 }, (_, n) => `$${n}`));
+    expect(await follower.catchUp()).toBe(true);
+    const frames = open({ epoch: EPOCH, sequence: 0 });
+    expect((await frames.next()).value).toMatchObject({ kind: "ready", resumed: true });
+    let heard = 0;
+    while (heard < 1201) {
+      const { value } = await frames.next();
+      if (value?.kind !== "batch") throw new Error("no batch");
+      heard += value.notices.length;
+    }
+    close();
+  });
+
+  it("reads again what may have been announced after a reading began", async () => {
+    const { follower, announce, hold, letGo, open, close } = newFollower();
+    hold();
+    const first = follower.catchUp();
+    const second = follower.catchUp();
+    expect(follower.catchUp()).toBe(second);
+    announce("$late");
+    letGo();
+    await Promise.all([first, second]);
+    const frames = open({ epoch: EPOCH, sequence: 0 });
+    await frames.next();
+    expect((await frames.next()).value).toMatchObject({ kind: "batch", to: { sequence: 1 } });
+    close();
+  });
+
+  it("is silent, even of what it holds, once it does not know whether it is all", async () => {
+    const { follower, remote, announce, pass, open, close } = newFollower();
+    announce("$a");
+    await follower.catchUp();
+    const frames = open({ epoch: EPOCH, sequence: 0 });
+    await frames.next();
+    pass(FRESH_MS);
+    remote.answers = false;
+    expect(await follower.catchUp()).toBe(false);
+    let isSilent = true;
+    const next = frames.next().then((frame) => {
+      isSilent = false;
+      return frame;
+    });
+    follower.hub.tick();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isSilent).toBe(true);
+    remote.answers = true;
+    await follower.catchUp();
+    expect((await next).value).toMatchObject({ kind: "batch" });
+    close();
+  });
+
+  it("resets who is behind a part that is gone, and tells why an epoch is another", async () => {
+    const { follower, remote, announce, open, close } = newFollower();
+    announce("$a");
+    await follower.catchUp();
+    const frames = open();
+    await frames.next();
+    announce("$b", "$c");
+    remote.trimmedThrough = 2;
+    await follower.catchUp();
+    expect((await frames.next()).value).toMatchObject({ kind: "reset", reason: "tooOld" });
+    announce("$d");
+    await follower.catchUp();
+    expect((await frames.next()).value).toMatchObject({ kind: "batch", notices: [{ sequence: 4 }] });
+    remote.epoch = "bb".repeat(16) as Epoch;
+    await follower.catchUp();
+    expect((await frames.next()).value).toMatchObject({ kind: "reset", reason: "wrongEpoch" });
+    close();
+  });
+});
