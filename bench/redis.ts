@@ -5,7 +5,11 @@
  */
 import { randomUUID } from "node:crypto";
 import { createClient } from "@redis/client";
-import type { EventCacheServiceClient } from "../src/gen/splitcache/v1/event_cache_service.js";
+import type {
+  EventCacheServiceClient,
+  GetEventsStreamResponse,
+  SubscribeResponse,
+} from "../src/gen/splitcache/v1/event_cache_service.js";
 import { startRedisServer } from "./redis-server.js";
 import { percentile, printMachine, printTable } from "./report.js";
 import { type Sidecar, startSidecar } from "./sidecar.js";
@@ -24,8 +28,7 @@ printMachine();
 const redis = await startRedisServer();
 const over = (...flags: string[]) =>
   startSidecar(["--store", "redis", "--redis-url", `redis://127.0.0.1:${redis.port}`, ...flags]);
-const admin = createClient({ socket: { port: redis.port } });
-await admin.connect();
+const admin = await connect();
 const sidecars: Sidecar[] = [await over(), await over()];
 try {
   const client = sidecars[0]!.client();
@@ -38,6 +41,14 @@ try {
   for (const sidecar of sidecars) await sidecar.stop();
   admin.destroy();
   await redis.stop();
+}
+
+async function connect() {
+  const client = createClient({ socket: { port: redis.port, reconnectStrategy: false } });
+  // What it was asked to do fails, too.
+  client.on("error", () => {});
+  await client.connect();
+  return client;
 }
 
 function idsOf(read: number): string[] {
@@ -69,8 +80,7 @@ async function compareReads(client: EventCacheServiceClient): Promise<void> {
       events.map((event) => [`own:m:${event.eventId}`, `b:${event.eventId} ${event.internalMetadata}`]),
     );
   }
-  const own = createClient({ socket: { port: redis.port } });
-  await own.connect();
+  const own = await connect();
   const itself = async (ids: string[]) => {
     const metadata = await own.mGet(ids.map((id) => `own:m:${id}`));
     const bodies = await own.mGet(metadata.map((one) => `own:${one!.slice(0, one!.indexOf(" "))}`));
@@ -98,9 +108,10 @@ function openStream(client: EventCacheServiceClient) {
   const call = client.getEventsStream();
   const waiting = new Map<bigint, (found: number) => void>();
   let requestId = 0n;
-  call.on("data", (reply) => {
-    waiting.get(reply.requestId)?.(reply.response?.events.length ?? -1);
-    waiting.delete(reply.requestId);
+  call.on("data", (reply: GetEventsStreamResponse) => {
+    const { requestId, result } = reply;
+    waiting.get(requestId)?.(result?.$case === "response" ? result.value.events.length : -1);
+    waiting.delete(requestId);
   });
   call.on("error", () => {});
   return {
@@ -154,9 +165,8 @@ async function compareNotices(
   writer: EventCacheServiceClient,
   reader: EventCacheServiceClient,
 ): Promise<void> {
-  const publisher = createClient({ socket: { port: redis.port } });
-  const listener = createClient({ socket: { port: redis.port } });
-  await Promise.all([publisher.connect(), listener.connect()]);
+  const publisher = await connect();
+  const listener = await connect();
   let heard: () => void = () => {};
   await listener.subscribe("hop", () => heard());
   const subscription = reader.subscribe({
@@ -166,9 +176,9 @@ async function compareNotices(
   });
   subscription.on("error", () => {});
   await new Promise<void>((resolve) => {
-    subscription.on("data", (frame) => {
-      if (frame.ready !== undefined) resolve();
-      if (frame.batch !== undefined) heard();
+    subscription.on("data", ({ frame }: SubscribeResponse) => {
+      if (frame?.$case === "ready") resolve();
+      if (frame?.$case === "batch") heard();
     });
   });
   const timed = async (start: () => void) => {

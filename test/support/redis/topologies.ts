@@ -26,10 +26,15 @@ export async function startSingle(args: readonly string[] = []): Promise<Topolog
 }
 
 /** A primary with two replicas, and three Sentinels that watch them: the servers are in this order. */
-export async function startSentinel(): Promise<Topology> {
-  const primary = await RedisProcess.start(REPLICATION);
+export function startSentinel(): Promise<Topology> {
+  return orStop(arrangeSentinel);
+}
+
+async function arrangeSentinel(started: RedisProcess[]): Promise<Topology> {
+  const start = startInto(started);
+  const primary = await start(REPLICATION);
   const replicaOf = ["--replicaof", `127.0.0.1 ${primary.port}`];
-  const replicas = await Promise.all([1, 2].map(() => RedisProcess.start([...REPLICATION, ...replicaOf])));
+  const replicas = await Promise.all([1, 2].map(() => start([...REPLICATION, ...replicaOf])));
   const config = () =>
     [
       `sentinel monitor primary 127.0.0.1 ${primary.port} 2`,
@@ -38,7 +43,7 @@ export async function startSentinel(): Promise<Topology> {
       "sentinel parallel-syncs primary 2",
     ].join("\n");
   const sentinels: RedisProcess[] = [];
-  for (let n = 0; n < 3; n++) sentinels.push(await RedisProcess.start([], { sentinel: true, config }));
+  for (let n = 0; n < 3; n++) sentinels.push(await start([], { sentinel: true, config }));
   await eventually(() => expectFollowed(primary, 2));
   await eventually(async () => {
     for (const sentinel of sentinels) {
@@ -71,9 +76,14 @@ export async function startSentinel(): Promise<Topology> {
 }
 
 /** A Cluster of three primaries with a replica each. */
-export async function startCluster(): Promise<Topology> {
+export function startCluster(): Promise<Topology> {
+  return orStop(arrangeCluster);
+}
+
+async function arrangeCluster(started: RedisProcess[]): Promise<Topology> {
+  const start = startInto(started);
   const clustered = [...REPLICATION, "--cluster-enabled", "yes", "--cluster-node-timeout", "1500"];
-  const servers = await Promise.all(Array.from({ length: 6 }, () => RedisProcess.start(clustered)));
+  const servers = await Promise.all(Array.from({ length: 6 }, () => start(clustered)));
   const addresses = servers.map(({ port }) => `127.0.0.1:${port}`);
   await promisify(execFile)("redis-cli", [
     ...["--cluster", "create", ...addresses],
@@ -125,6 +135,26 @@ export async function startCluster(): Promise<Topology> {
       for (const server of servers) await server.stop();
     },
   };
+}
+
+/** Starts servers, and remembers them. */
+function startInto(started: RedisProcess[]) {
+  return async (...options: Parameters<typeof RedisProcess.start>): Promise<RedisProcess> => {
+    const server = await RedisProcess.start(...options);
+    started.push(server);
+    return server;
+  };
+}
+
+/** Arranges servers; if that fails, none is left. */
+async function orStop(arrange: (started: RedisProcess[]) => Promise<Topology>): Promise<Topology> {
+  const started: RedisProcess[] = [];
+  try {
+    return await arrange(started);
+  } catch (error) {
+    for (const server of started) await server.stop();
+    throw error;
+  }
 }
 
 /**
