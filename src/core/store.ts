@@ -27,6 +27,8 @@ import type {
  * choose it in src/server.ts.
  */
 export interface EventStore {
+  /** Whether a read has to wait for somebody outside this process, so that others should not wait for it. */
+  readonly isRemote: boolean;
   getEvents(request: ReadRequest): Promise<ReadResult>;
   putEvents(request: PutRequest): Promise<PutResult>;
   setRedaction(request: SetRedactionRequest): Promise<SetResult>;

@@ -29,7 +29,9 @@ type Call = ServerDuplexStream<Decoded<wire.GetEventsStreamRequest>, Message>;
 /**
  * GetEventsStream. Requests are answered one after the other, each looked up
  * when the reply before has been written, so that what a lookup returned is
- * encoded at once. The call's layer below bounds how many are read ahead.
+ * encoded at once. Where a lookup takes time, those that have been read ahead go
+ * on side by side instead, until a reply has to wait for the client. The call's
+ * layer below bounds how many are read ahead.
  */
 export function readStreamHandler(
   context: ReadStreamContext,
@@ -53,6 +55,10 @@ class ReadStream {
   readonly #accepted: Accepted[] = [];
   readonly #requestIds = new Set<bigint>();
   #isHalfClosed = false;
+  /** Requests that are being answered, and replies that are being written. */
+  #underWay = 0;
+  #writing = 0;
+  #lastWrite: Promise<void> = Promise.resolve();
   #wake: () => void = () => {};
 
   constructor(context: ReadStreamContext, call: Call, writer: StreamWriter<Message>) {
@@ -74,8 +80,10 @@ class ReadStream {
     gone.addEventListener("abort", wake, { once: true });
     try {
       while (!gone.aborted) {
-        const next = this.#accepted.shift();
-        if (next !== undefined) await this.#answer(next);
+        // A client that does not read must not make replies pile up.
+        const next = this.#writing === 0 ? this.#accepted.shift() : undefined;
+        if (next !== undefined) await this.#begin(next);
+        else if (this.#underWay > 0) await this.#woken();
         else if (this.#isHalfClosed) return;
         else if (drain.started) throw draining();
         else await this.#woken();
@@ -116,13 +124,26 @@ class ReadStream {
     this.#wake();
   }
 
+  /** Answers a request, or only begins to where that takes time. */
+  async #begin(accepted: Accepted): Promise<void> {
+    if (!this.#context.store.isRemote) return this.#answer(accepted);
+    this.#underWay += 1;
+    void this.#answer(accepted)
+      .catch((error: unknown) => this.#writer.fail(toCacheError(error, this.#context.log)))
+      .finally(() => {
+        this.#underWay -= 1;
+        this.#wake();
+      });
+  }
+
   async #answer({ request, ticket, refusal }: Accepted): Promise<void> {
     const { requestId } = request;
     try {
       if (refusal !== undefined) throw refusal;
       const reply = await this.#read(request);
       if (!ticket.addBytes(reply.byteLength)) throw tooManyBytes();
-      await this.#write(requestId, reply);
+      // What a lookup returned may be read in this turn alone.
+      await this.#write(requestId, this.#writing === 0 ? reply : Buffer.from(reply.encode()));
     } catch (error) {
       await this.#write(requestId, failureReply(requestId, toCacheError(error, this.#context.log)));
     } finally {
@@ -140,9 +161,22 @@ class ReadStream {
   }
 
   async #write(requestId: bigint, message: Message): Promise<void> {
-    await this.#writer.write(message);
-    // In the turn in which the last of it left: before a request that answers it can be read.
-    this.#requestIds.delete(requestId);
+    const before = this.#lastWrite;
+    const isFirst = this.#writing === 0;
+    this.#writing += 1;
+    let written: () => void = () => {};
+    this.#lastWrite = new Promise((resolve) => {
+      written = resolve;
+    });
+    try {
+      if (!isFirst) await before;
+      await this.#writer.write(message);
+      // In the turn in which the last of it left: before a request that answers it can be read.
+      this.#requestIds.delete(requestId);
+    } finally {
+      this.#writing -= 1;
+      written();
+    }
   }
 
   #woken(): Promise<void> {

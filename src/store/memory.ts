@@ -51,6 +51,7 @@ export function createMemoryStore(options: MemoryStoreOptions): EventStore {
 }
 
 class MemoryStore implements EventStore {
+  readonly isRemote = false;
   readonly #cache: SplitCache;
   readonly #homeservers: Homeservers;
   readonly #clock: () => number;

@@ -96,6 +96,7 @@ export function createRedisStore(options: RedisStoreOptions): EventStore {
 }
 
 class RedisStore implements EventStore {
+  readonly isRemote = true;
   readonly #options: RedisStoreOptions;
   readonly #scripts: Scripts;
   readonly #proofs: Proofs;

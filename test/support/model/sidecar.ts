@@ -6,7 +6,7 @@ import type { SeenEvent } from "./event-facts.js";
 import { SidecarLost } from "./stage.js";
 
 /** What clients call, whether it is in this process or behind a socket. */
-export interface Sidecar extends Omit<EventStore, "getEvents" | "stats" | "close"> {
+export interface Sidecar extends Omit<EventStore, "getEvents" | "stats" | "close" | "isRemote"> {
   getEvents(request: ReadRequest): Promise<SeenReply>;
 }
 
