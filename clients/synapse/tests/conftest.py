@@ -21,7 +21,9 @@ class SidecarProcess:
     def __init__(self, listen: str) -> None:
         assert MAIN.exists(), f"build the sidecar first: {MAIN} is not there"
         command = ["node", str(MAIN), "serve", "--listen", listen, "--http", "off"]
-        self._child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        # It refuses to start beside a variable of its prefix that it does not know.
+        env = {name: value for name, value in os.environ.items() if name != "SPLITCACHE_MAIN"}
+        self._child = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
         self.address = self._listening_at()
 
     def stop(self) -> None:
