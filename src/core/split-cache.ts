@@ -3,6 +3,7 @@ import { EventCache } from "./event-cache.js";
 import { completeRedaction, isUnredactable, stateOf } from "./event-state.js";
 import type { HomeserverState } from "./homeserver-state.js";
 import { type HomeserverMetadata, MetadataCache, type MetadataEntry } from "./metadata-cache.js";
+import { isBehind } from "./position.js";
 import type {
   PutRequest,
   PutResult,
@@ -214,12 +215,6 @@ export class SplitCache {
     homeserver.counters.sets[outcome] += 1;
     return { outcome, position };
   }
-}
-
-/** Positions of two epochs are never compared: one of another epoch is one that this cache has not reached. */
-function isBehind(position: Position, minPosition: Position | undefined): boolean {
-  if (minPosition === undefined) return false;
-  return minPosition.epoch !== position.epoch || minPosition.sequence > position.sequence;
 }
 
 function commonRoom(entries: readonly (MetadataEntry | undefined)[]): RoomId | undefined {

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { CacheError } from "../../core/errors.js";
-import { frameBody, frameBytes, frameRoomVersion, writeFrame } from "../../core/event-frame.js";
+import { frameBody, frameRoomVersion } from "../../core/event-frame.js";
 import { HomeserverTable } from "../../core/homeserver-table.js";
 import {
   CACHE_ENTRIES_MAX,
@@ -16,6 +16,7 @@ import {
   SWEEP_SLICE_MS,
   WRITERS_MAX,
 } from "../../core/limits.js";
+import { isBehind } from "../../core/position.js";
 import { redactAhead } from "../../core/redact-ahead.js";
 import { redactEvent } from "../../core/redaction.js";
 import type {
@@ -32,31 +33,24 @@ import type { StoreLog } from "../../core/store-log.js";
 import type {
   EventId,
   Homeserver,
-  NewEvent,
   Position,
   PutOutcome,
   ReadResult,
   SetOutcome,
-  StoredEvent,
   SubscriptionFrame,
 } from "../../core/types.js";
 import { ShardedLru } from "../sharded-lru.js";
-import { BodyCache, type Digest, digestOf } from "./body-cache.js";
-import { BodyStore, type LoadedBodies } from "./body-store.js";
-import {
-  type BodyReference,
-  decodeEntry,
-  type Entry,
-  encodeEntry,
-  encodeReference,
-  ROOM_TOKEN_BYTES,
-} from "./entry.js";
+import { BodyCache, type Digest } from "./body-cache.js";
+import { BodyStore } from "./body-store.js";
+import { decodeEntry, encodeReference, ROOM_TOKEN_BYTES } from "./entry.js";
 import { HomeserverCalls, unavailable } from "./homeserver-calls.js";
 import { HomeserverKeys } from "./keys.js";
 import type { RedisLink, RedisLog, ScriptArgument } from "./link.js";
 import { LogFollower, type LogPage } from "./log-follower.js";
 import { Lookups } from "./lookups.js";
+import { prepare, referenceTo } from "./prepared-event.js";
 import { Proofs } from "./proofs.js";
+import { readResult, referencesOf } from "./read-result.js";
 import { PROOF_LIFETIME_MS, SPARE_TTL_MS } from "./redis-limits.js";
 import { RemoteHomeserver } from "./remote-homeserver.js";
 import type { RemoteState } from "./reply.js";
@@ -492,105 +486,6 @@ class RedisStore implements EventStore {
 }
 
 type SetTarget = Pick<Parameters<EventStore["setRejected"]>[0], "eventId" | "roomId" | "asOf">;
-
-interface Prepared {
-  readonly event: NewEvent;
-  readonly entry: Buffer;
-  readonly bodies: readonly (readonly [Digest, Buffer])[];
-}
-
-/** What an event's put writes: its body, its redacted body, its metadata. */
-function prepare(event: NewEvent): Prepared {
-  const frame = Buffer.allocUnsafe(frameBytes(event));
-  writeFrame(frame, 0, event);
-  const body = referenceTo(frame);
-  const redactedBytes = event.redaction?.redactedBody;
-  if (redactedBytes === undefined) {
-    return { event, entry: encodeEntry(event, body, undefined), bodies: [[body.digest, frame]] };
-  }
-  const redacted = referenceTo(redactedBytes);
-  return {
-    event,
-    entry: encodeEntry(event, body, redacted),
-    bodies: [
-      [body.digest, frame],
-      [redacted.digest, Buffer.from(redactedBytes)],
-    ],
-  };
-}
-
-function referenceTo(bytes: Uint8Array): BodyReference {
-  return { digest: digestOf(bytes).toString("latin1"), size: bytes.byteLength };
-}
-
-function referencesOf({ body, redactedBody }: Entry): BodyReference[] {
-  return redactedBody === undefined ? [body] : [body, redactedBody];
-}
-
-interface Looked {
-  readonly position: Position;
-  readonly entries: readonly (Buffer | undefined)[];
-  readonly decoded: readonly (Entry | undefined)[];
-  readonly references: readonly (readonly BodyReference[])[];
-  readonly bodies: LoadedBodies;
-}
-
-/** Joins metadata and bodies. */
-function readResult({ counters }: RemoteHomeserver, request: ReadRequest, looked: Looked): ReadResult {
-  const { position, entries, decoded, references, bodies } = looked;
-  let used = 0;
-  let loaded = entries.length;
-  const events = request.eventIds.map((eventId, at): StoredEvent | undefined => {
-    const entry = decoded[at];
-    used += references[at]!.length;
-    if (used > bodies.loaded) loaded = Math.min(loaded, at);
-    const event = entry && storedEvent(eventId, entry, at < loaded ? bodies : UNLOADED);
-    if (event === undefined) {
-      counters.misses[entries[at] === undefined ? "absent" : "orphaned"] += 1;
-    } else if (
-      request.view === "redacted" &&
-      entry!.redactedBy !== undefined &&
-      entry!.redactedBody === undefined
-    ) {
-      counters.misses.unredactable += 1;
-      return undefined;
-    } else counters.hits += 1;
-    return event;
-  });
-  return { position, events, loaded };
-}
-
-function storedEvent(
-  eventId: EventId,
-  entry: Entry,
-  bodies: Pick<LoadedBodies, "get">,
-): StoredEvent | undefined {
-  const frame = bodies.get(entry.body.digest);
-  if (frame === undefined) return undefined;
-  const { rejected, rejectedReason, redactedBy, internalMetadata } = entry;
-  if (redactedBy === undefined) {
-    return { eventId, frame, state: { rejected, rejectedReason, redaction: undefined }, internalMetadata };
-  }
-  const range = entry.redactedBody && bodies.get(entry.redactedBody.digest);
-  if (entry.redactedBody !== undefined && range === undefined) return undefined;
-  const redactedBody = range?.bytes.subarray(range.start, range.end);
-  return {
-    eventId,
-    frame,
-    state: { rejected, rejectedReason, redaction: { redactedBy, redactedBody } },
-    internalMetadata,
-  };
-}
-
-/** Stands for bodies that a reply has no room for. */
-const EMPTY_RANGE = { bytes: Buffer.alloc(0), start: 0, end: 0 };
-const UNLOADED = { get: () => EMPTY_RANGE };
-
-/** Positions of two epochs are never compared: one of another epoch is one that this store has not reached. */
-function isBehind(position: Position, minPosition: Position | undefined): boolean {
-  if (minPosition === undefined) return false;
-  return minPosition.epoch !== position.epoch || minPosition.sequence > position.sequence;
-}
 
 function refuseTooMany(result: unknown): void {
   if (String(result) !== "tooMany") return;
