@@ -33,6 +33,7 @@ export class ClusterLink implements RedisLink {
   readonly #deadlines: Deadlines;
   readonly #log: RedisLog;
   readonly #slots = new Map<string, number>();
+  readonly #followed = new Map<string, () => void>();
   /** Calls at the start wait for it; later ones fail at once where there is no connection. */
   readonly #firstAttempt: Promise<void>;
   #connected = false;
@@ -44,7 +45,7 @@ export class ClusterLink implements RedisLink {
     this.#deadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock, () => {});
     const make = () => {
       const cluster = createCluster(clusterOptions(target)) as Cluster;
-      cluster.on("error", () => {});
+      cluster.on("error", ignore);
       return cluster;
     };
     this.#calls = make();
@@ -75,7 +76,7 @@ export class ClusterLink implements RedisLink {
         return { reply, acknowledged };
       } catch (error) {
         // Through the library, which learns of a slot that has moved.
-        void this.#proofs.sendCommand(key, false, ["EXISTS", key], COMMAND_OPTIONS).catch(() => {});
+        void this.#proofs.sendCommand(key, false, ["EXISTS", key], COMMAND_OPTIONS).catch(ignore);
         throw error;
       }
     });
@@ -99,11 +100,14 @@ export class ClusterLink implements RedisLink {
   }
 
   follow(channel: string, onMessage: () => void): void {
-    void this.#whenConnected(() => this.#calls.sSubscribe(channel, onMessage));
+    this.#followed.set(channel, onMessage);
+    // A message that is lost costs a second: the log is read every second anyway.
+    if (this.#connected) void this.#calls.sSubscribe(channel, onMessage).catch(ignore);
   }
 
   unfollow(channel: string): void {
-    void this.#whenConnected(() => this.#calls.sUnsubscribe(channel));
+    this.#followed.delete(channel);
+    if (this.#connected) void this.#calls.sUnsubscribe(channel).catch(ignore);
   }
 
   async close(): Promise<void> {
@@ -127,6 +131,9 @@ export class ClusterLink implements RedisLink {
         [this.#calls, this.#proofs].map((cluster) => (cluster.isOpen ? undefined : cluster.connect())),
       );
       this.#connected = true;
+      for (const [channel, onMessage] of this.#followed) {
+        void this.#calls.sSubscribe(channel, onMessage).catch(ignore);
+      }
       this.#log.connected(`the Cluster's ${this.#calls.masters.length} primaries`);
     } catch (error) {
       if (attempts === 0)
@@ -136,17 +143,13 @@ export class ClusterLink implements RedisLink {
     }
   }
 
-  async #whenConnected(call: () => Promise<unknown>): Promise<void> {
-    // A hint that is lost costs a second: the log is read every second anyway.
-    if (this.#connected) await call().catch(() => {});
-  }
-
   async #slotOf(key: string): Promise<number> {
     const known = this.#slots.get(key);
     if (known !== undefined) return known;
     const slot = Number(
       await this.#proofs.sendCommand(key, true, ["CLUSTER", "KEYSLOT", key], COMMAND_OPTIONS),
     );
+    if (this.#slots.size >= SLOTS_KNOWN_MAX) this.#slots.clear();
     this.#slots.set(key, slot);
     return slot;
   }
@@ -169,3 +172,7 @@ function delayMs(attempts: number): number {
 
 /** A node that is silent for so long, though it is pinged, is given up. */
 const SILENCE_MAX_MS = 3 * COMMAND_TIMEOUT_MS;
+/** Slots that are remembered: one a homeserver that is in use. */
+const SLOTS_KNOWN_MAX = 10_000;
+
+function ignore(): void {}
