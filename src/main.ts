@@ -4,6 +4,7 @@ import process from "node:process";
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { Command, CommanderError } from "commander";
 import type { CliIo } from "./cli/cli-io.js";
+import { boundGarbage } from "./ops/heap-garbage.js";
 import { readVersion } from "./ops/version.js";
 import type { ServeIo } from "./serve.js";
 
@@ -16,8 +17,6 @@ import type { ServeIo } from "./serve.js";
 const EXIT_USAGE = 2;
 const EXIT_SIGNAL = 128;
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
-/** Garbage may make the heap this much larger than what lives in it; by default V8 lets it double and more. */
-const HEAP_GROWING_PERCENT = 15;
 
 const stopRequested = abortOnSignal();
 const program = new Command("splitcache")
@@ -30,7 +29,6 @@ process.stdout.on("error", () => process.exit(EXIT_SIGNAL + constants.signals.SI
 try {
   const isServe = process.argv.slice(2).find((word) => word !== "help") === "serve";
   if (isServe) {
-    setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
     const { addServeCommand } = await import("./serve.js");
     addServeCommand(serve, serveIo());
   } else {
@@ -51,6 +49,14 @@ function serveIo(): ServeIo {
     pid: process.pid,
     memoryLimitBytes: memoryLimitBytes(),
     heapLimitBytes: getHeapStatistics().heap_size_limit,
+    boundHeapGarbage: (bytesMax) =>
+      boundGarbage(
+        {
+          usedBytes: () => getHeapStatistics().used_heap_size,
+          setGrowthPercent: (percent) => setFlagsFromString(`--heap-growing-percent=${percent}`),
+        },
+        bytesMax,
+      ),
     stdout: process.stdout,
     stderr: process.stderr,
     stopRequested,
