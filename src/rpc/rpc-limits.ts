@@ -6,7 +6,7 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 /** Requests of one read stream that were read and not yet answered: enough to hide a round trip. */
-export const READ_AHEAD_MAX = 16;
+export const READ_AHEAD_MAX = 64;
 /**
  * Bytes of small replies that a read stream may have on their way before the next lookup waits: without
  * it each reply costs a turn of the event loop, with it a client that does not read holds this and one reply.

@@ -117,7 +117,7 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
   });
 
   describe("when Redis loses something", () => {
-    it.each(["fence", "log", "state", `room:${ROOM}`, "event:$a", "proof"])(
+    it.each(["fence", "log", "state", `r:${ROOM}`, "e:$a", "proof"])(
       "serves nothing that the lost key would have forbidden: %s",
       async (lost) => {
         const { alpha } = newAlpha();
@@ -133,6 +133,23 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
         await alpha.invalidate(["$a"]);
         expect(await alpha.hits("$a")).toEqual([]);
         await subscriber.close();
+      },
+    );
+
+    it.each(["r", "t"])(
+      "takes a room for purged whose key %s: is lost, also when it is filled again",
+      async (kind) => {
+        const { alpha } = newAlpha();
+        await alpha.put([messageEvent("$a")]);
+        const pattern = key(`${kind}:*`).replace(/[[\]]/g, "\\$&");
+        // The token is not text.
+        const lose = "return redis.call('DEL', unpack(redis.call('KEYS', ARGV[1])))";
+        expect(await server().command("EVAL", lose, "0", pattern)).toBe(1);
+        expect(await alpha.hits("$a")).toEqual([]);
+        await alpha.put([messageEvent("$b")]);
+        expect(await alpha.hits("$a", "$b")).toEqual(["$b"]);
+        await alpha.purgeRoom(ROOM);
+        expect(await alpha.hits("$a", "$b")).toEqual([]);
       },
     );
 

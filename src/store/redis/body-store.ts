@@ -28,24 +28,21 @@ export class BodyStore {
   }
 
   /**
-   * Loads the bodies, in order of need and no more of them than a reply holds, in one
-   * round trip, or in none if all are here. The result is to be read in this turn.
+   * The bodies, in order of need and no more of them than a reply holds, if all of these
+   * are here; they are to be read in this turn.
    */
+  held(references: readonly BodyReference[]): LoadedBodies | undefined {
+    const missing = new Set<Digest>();
+    const bodies = this.#take(references, NONE, missing);
+    return missing.size === 0 ? bodies : undefined;
+  }
+
+  /** The same, with what is not here fetched in one round trip. Undefined: it is nowhere any more. */
   async load(references: readonly BodyReference[]): Promise<LoadedBodies> {
-    const wanted = new Set<Digest>();
-    let bytes = 0;
-    let loaded = 0;
-    for (const { digest, size } of references) {
-      if (bytes > REPLY_BYTES_MAX) break;
-      loaded += 1;
-      if (wanted.has(digest)) continue;
-      wanted.add(digest);
-      bytes += size;
-    }
-    const missing = [...wanted].filter((digest) => this.#cache.get(digest, this.#clock()) === undefined);
-    const fetched = missing.length === 0 ? NONE : await this.#fetch(missing);
-    const nowMs = this.#clock();
-    return { loaded, get: (digest) => fetched.get(digest) ?? this.#cache.get(digest, nowMs) };
+    const missing = new Set<Digest>();
+    const bodies = this.#take(references, NONE, missing);
+    if (missing.size === 0) return bodies;
+    return this.#take(references, await this.#fetch([...missing]), new Set());
   }
 
   /** Writes bodies that somebody is about to refer to. */
@@ -59,6 +56,24 @@ export class BodyStore {
   keep(bodies: Iterable<readonly [Digest, Buffer]>): void {
     const nowMs = this.#clock();
     for (const [digest, bytes] of bodies) this.#cache.add(digest, bytes, nowMs);
+  }
+
+  #take(
+    references: readonly BodyReference[],
+    fetched: ReadonlyMap<Digest, ByteRange>,
+    missing: Set<Digest>,
+  ): LoadedBodies {
+    const nowMs = this.#clock();
+    const bodies: (ByteRange | undefined)[] = [];
+    let bytes = 0;
+    for (const { digest, size } of references) {
+      if (bytes > REPLY_BYTES_MAX) break;
+      bytes += size;
+      const body = fetched.get(digest) ?? this.#cache.get(digest, nowMs);
+      if (body === undefined) missing.add(digest);
+      bodies.push(body);
+    }
+    return bodies;
   }
 
   async #fetch(digests: readonly Digest[]): Promise<ReadonlyMap<Digest, ByteRange>> {
@@ -76,11 +91,7 @@ export class BodyStore {
   }
 }
 
-export interface LoadedBodies {
-  /** How many of the references were loaded, from the first on. */
-  readonly loaded: number;
-  /** Undefined: it is nowhere any more. */
-  get(digest: Digest): ByteRange | undefined;
-}
+/** One for each of the references, from the first on, as far as they were loaded. */
+export type LoadedBodies = readonly (ByteRange | undefined)[];
 
 const NONE: ReadonlyMap<Digest, ByteRange> = new Map();

@@ -10,10 +10,11 @@ export interface BodyReference {
 }
 
 /**
- * A homeserver's metadata of one event as Redis holds it, after the 8 bytes of its
- * room's token: the reference to its body (36 bytes), flags, room ID, rejected_reason and
- * redacting event (each after its length in two bytes), the reference to the redacted
- * body if there is one, internal metadata. The scripts read and write the same.
+ * A homeserver's metadata of one event as Redis holds it: its room's token (8 bytes),
+ * the length of what follows (2), flags (1), the reference to its body (36),
+ * rejected_reason and redacting event (each after its length in 2 bytes), the
+ * reference to the redacted body if there is one, internal metadata. The scripts read
+ * and write the same.
  */
 export interface Entry {
   readonly body: BodyReference;
@@ -26,13 +27,19 @@ export interface Entry {
   readonly internalMetadata: string;
 }
 
+/** What there is instead of an entry: nothing, or one whose room was purged. */
+export type NoEntry = "absent" | "orphaned";
+
+export const ROOM_TOKEN_BYTES = 8;
+const LENGTH_BYTES = 2;
+const HEAD_BYTES = ROOM_TOKEN_BYTES + LENGTH_BYTES;
 const DIGEST_BYTES = 32;
 const REFERENCE_BYTES = DIGEST_BYTES + 4;
-export const ROOM_TOKEN_BYTES = 8;
 const REJECTED = 1;
 const REDACTED = 2;
 const WITH_REDACTED_BODY = 4;
 
+/** The entry without its room's token, which the script puts before it. */
 export function encodeEntry(
   event: NewEvent,
   body: BodyReference,
@@ -43,29 +50,52 @@ export function encodeEntry(
     (event.rejected ? REJECTED : 0) |
     (redaction === undefined ? 0 : REDACTED) |
     (redactedBody === undefined ? 0 : WITH_REDACTED_BODY);
-  return Buffer.concat([
-    encodeReference(body),
+  const rest = Buffer.concat([
     Buffer.from([flags]),
-    ...[event.roomId, event.rejectedReason, redaction?.redactedBy ?? ""].flatMap(withLength),
+    encodeReference(body),
+    withLength(Buffer.from(event.rejectedReason)),
+    withLength(Buffer.from(redaction?.redactedBy ?? "")),
     redactedBody === undefined ? NOTHING : encodeReference(redactedBody),
     event.internalMetadata,
   ]);
+  return withLength(rest);
 }
 
-export function decodeEntry(bytes: Buffer): Entry {
-  const flags = bytes[REFERENCE_BYTES]!;
-  const room = textAt(bytes, REFERENCE_BYTES + 1);
-  const reason = textAt(bytes, room.end);
-  const redactedBy = textAt(bytes, reason.end);
+/** Reads entries, whole ones and stand-ins, as a script's reply has them: one after the other. */
+export class EntryReader {
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  next(): Entry | NoEntry {
+    const bytes = this.#bytes;
+    const start = this.#at + HEAD_BYTES;
+    const end = start + bytes.readUInt16BE(start - LENGTH_BYTES);
+    this.#at = end;
+    if (end > start) return decodeEntry(bytes, start, end);
+    return bytes[start - LENGTH_BYTES - 1] === 0 ? "absent" : "orphaned";
+  }
+}
+
+function decodeEntry(bytes: Buffer, start: number, end: number): Entry {
+  const flags = bytes[start]!;
+  const reasonAt = start + 1 + REFERENCE_BYTES + LENGTH_BYTES;
+  const reasonEnd = reasonAt + bytes.readUInt16BE(reasonAt - LENGTH_BYTES);
+  const redactedByAt = reasonEnd + LENGTH_BYTES;
+  const redactedByEnd = redactedByAt + bytes.readUInt16BE(reasonEnd);
   const hasRedactedBody = (flags & WITH_REDACTED_BODY) !== 0;
-  const internalAt = redactedBy.end + (hasRedactedBody ? REFERENCE_BYTES : 0);
+  const internalAt = redactedByEnd + (hasRedactedBody ? REFERENCE_BYTES : 0);
   return {
-    body: decodeReference(bytes, 0),
+    body: decodeReference(bytes, start + 1),
     rejected: (flags & REJECTED) !== 0,
-    rejectedReason: reason.text,
-    redactedBy: (flags & REDACTED) === 0 ? undefined : (redactedBy.text as EventId),
-    redactedBody: hasRedactedBody ? decodeReference(bytes, redactedBy.end) : undefined,
-    internalMetadata: bytes.toString("latin1", internalAt),
+    rejectedReason: bytes.toString("utf8", reasonAt, reasonEnd),
+    redactedBy:
+      (flags & REDACTED) === 0 ? undefined : (bytes.toString("utf8", redactedByAt, redactedByEnd) as EventId),
+    redactedBody: hasRedactedBody ? decodeReference(bytes, redactedByEnd) : undefined,
+    internalMetadata: bytes.toString("latin1", internalAt, end),
   };
 }
 
@@ -81,15 +111,10 @@ function decodeReference(bytes: Buffer, at: number): BodyReference {
   return { digest: bytes.toString("latin1", at, digestEnd), size: bytes.readUInt32BE(digestEnd) };
 }
 
-function withLength(text: string): Buffer[] {
-  const bytes = Buffer.from(text);
-  return [Buffer.from([bytes.length >> 8, bytes.length & 0xff]), bytes];
-}
-
-function textAt(bytes: Buffer, at: number): { text: string; end: number } {
-  const start = at + 2;
-  const end = start + bytes.readUInt16BE(at);
-  return { text: bytes.toString("utf8", start, end), end };
+function withLength(bytes: Buffer): Buffer {
+  const length = Buffer.alloc(LENGTH_BYTES);
+  length.writeUInt16BE(bytes.length);
+  return Buffer.concat([length, bytes]);
 }
 
 const NOTHING = Buffer.alloc(0);

@@ -27,14 +27,17 @@ export class HomeserverKeys {
     this.proof = `${this.#prefix}proof`;
   }
 
-  /** String: a homeserver's metadata of one event. */
+  /** String: a homeserver's metadata of one event. There are so many that a longer name would show. */
   event(eventId: EventId): string {
-    return `${this.#prefix}event:${eventId}`;
+    return `${this.#prefix}e:${eventId}`;
   }
 
-  /** String: the room's token; without it no metadata of the room is alive. The scripts make this name too. */
+  /**
+   * String: the room's token, which its metadata bears; without it none of that is alive. The scripts make this name
+   * too, and that of the other direction, `t:` and the token, which holds the room.
+   */
   room(roomId: RoomId): string {
-    return `${this.#prefix}room:${roomId}`;
+    return `${this.#prefix}r:${roomId}`;
   }
 }
 

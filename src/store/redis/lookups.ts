@@ -1,12 +1,12 @@
 import type { EventId } from "../../core/types.js";
+import type { Entry, NoEntry } from "./entry.js";
 import { SCRIPT_IDS_MAX } from "./redis-limits.js";
 import type { RemoteState } from "./reply.js";
 
 /** What one look at Redis found: the homeserver's state, and for each ID its metadata. */
 export interface Found {
   readonly state: RemoteState;
-  /** Undefined: absent; empty: its room was purged. */
-  readonly entries: readonly (Buffer | undefined)[];
+  readonly entries: readonly (Entry | NoEntry)[];
 }
 
 interface Lookup {

@@ -41,8 +41,8 @@ import type {
 } from "../../core/types.js";
 import { ShardedLru } from "../sharded-lru.js";
 import { BodyCache, type Digest } from "./body-cache.js";
-import { BodyStore } from "./body-store.js";
-import { decodeEntry, encodeReference, ROOM_TOKEN_BYTES } from "./entry.js";
+import { BodyStore, type LoadedBodies } from "./body-store.js";
+import { type BodyReference, EntryReader, encodeReference, ROOM_TOKEN_BYTES } from "./entry.js";
 import { HomeserverCalls, unavailable } from "./homeserver-calls.js";
 import { HomeserverKeys } from "./keys.js";
 import type { RedisLink, RedisLog, ScriptArgument } from "./link.js";
@@ -167,16 +167,11 @@ class RedisStore implements EventStore {
     if (state.suspended) return this.#allMissing(homeserver, request, "suspended", position);
     if (isBehind(position, request.minPosition))
       return this.#allMissing(homeserver, request, "behind", position);
-    const decoded = entries.map((entry) =>
-      entry === undefined || entry.length === 0 ? undefined : decodeEntry(entry),
-    );
-    const references = decoded.map((entry) => (entry === undefined ? [] : referencesOf(entry)));
-    const bodies = await this.#bodies
-      .load(references.flat())
-      .catch((error: unknown) => this.#calls.note(error));
+    const references = referencesOf(entries);
+    const bodies = this.#bodies.held(references) ?? (await this.#loadBodies(references));
     if (bodies === undefined) return this.#allMissing(homeserver, request, "doubt", position);
     // From here on nothing may be awaited: the bytes are to be read in this turn.
-    return readResult(homeserver, request, { position, entries, decoded, references, bodies });
+    return readResult(homeserver, request, { position, entries, bodies });
   }
 
   async putEvents({ homeserver: name, events: given, asOf }: Parameters<EventStore["putEvents"]>[0]) {
@@ -381,8 +376,9 @@ class RedisStore implements EventStore {
   async #lookUp(homeserver: RemoteHomeserver, eventIds: readonly EventId[]) {
     const keys = eventIds.map((eventId) => homeserver.keys.event(eventId));
     const { state, result } = await this.#calls.write(homeserver, this.#scripts.getEvents, keys, []);
-    const found = result as readonly (Buffer | null)[];
-    return { state, entries: eventIds.map((_, at) => found[at] ?? undefined) };
+    if (state.suspended) return { state, entries: [] };
+    const reader = new EntryReader(result as Buffer);
+    return { state, entries: eventIds.map(() => reader.next()) };
   }
 
   async #readLog(homeserver: RemoteHomeserver, after: Position, count: number): Promise<LogPage | undefined> {
@@ -424,12 +420,21 @@ class RedisStore implements EventStore {
   /** Makes the redacted body of an event that the homeserver has; undefined if it has none. */
   async #redact(homeserver: RemoteHomeserver, eventId: EventId) {
     const found = await homeserver.lookups.find([eventId]).catch(() => undefined);
-    const bytes = found?.entries[0];
-    if (bytes === undefined || bytes.length === 0) return undefined;
-    const from = decodeEntry(bytes).body;
-    const bodies = await this.#bodies.load([from]).catch((error: unknown) => this.#calls.note(error));
-    const frame = bodies?.get(from.digest);
+    const entry = found?.entries[0];
+    if (entry === undefined || typeof entry === "string") return undefined;
+    const from = entry.body;
+    const bodies = await this.#loadBodies([from]);
+    const frame = bodies?.[0];
     return frame && { from, redactedBody: redactEvent(frameBody(frame), frameRoomVersion(frame)) };
+  }
+
+  async #loadBodies(references: readonly BodyReference[]): Promise<LoadedBodies | undefined> {
+    try {
+      return await this.#bodies.load(references);
+    } catch (error) {
+      this.#calls.note(error);
+      return undefined;
+    }
   }
 
   async #saveBodies(bodies: ReadonlyMap<Digest, Buffer>): Promise<void> {

@@ -1,14 +1,16 @@
-/** KEYS from 4: the events. Answers the metadata of each, without its token; empty: its room was purged. */
+/**
+ * KEYS from 4: the events. Answers the metadata of each, one after the other in one
+ * string; for one that is not there, or whose room was purged, a stand-in of no length.
+ */
 export const getEvents = `
-local found = {}
-if not S.suspended and #KEYS > 3 then
-  for i, value in ipairs(redis.call('MGET', unpack(KEYS, 4))) do
-    if not value then found[i] = false
-    elseif parse(value).alive then found[i] = string.sub(value, 9)
-    else found[i] = '' end
-  end
+if S.suspended or #KEYS == 3 then return finish('') end
+local sub, found = string.sub, redis.call('MGET', unpack(KEYS, 4))
+for i = 1, #found do
+  local value = found[i]
+  if not value then found[i] = '${"\\0".repeat(10)}'
+  elseif not room_of(sub(value, 1, 8)) then found[i] = '${"\\0".repeat(7)}\\1\\0\\0' end
 end
-return finish(found)
+return finish(table.concat(found))
 `;
 
 /**
@@ -18,19 +20,21 @@ return finish(found)
  */
 export const putEvents = `
 local ttl, room_ttl, epoch, sequence = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
-local outcomes = {}
+local outcomes, kept = {}, {}
 for i = 1, (#KEYS - 3) / 2 do
   local event_key, room_key = KEYS[2 + 2 * i], KEYS[3 + 2 * i]
   local at = 4 + 4 * i
   local id, room, fresh_token, metadata = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local outcome = S.suspended and 'suspended' or judge(epoch, sequence, id, room)
   if outcome == 'stored' then
-    local token = token_of(room)
-    if token then redis.call('PEXPIRE', room_key, room_ttl)
-    else
-      S.generation = S.generation + 1
-      redis.call('SET', room_key, fresh_token .. S.epoch .. int(S.generation), 'PX', room_ttl)
-      token, room_tokens[room], dirty = fresh_token, fresh_token, true
+    local token = kept[room] or token_of(room)
+    if not kept[room] then
+      if not token or redis.call('PEXPIRE', PREFIX .. 't:' .. token, room_ttl) == 0 then
+        token, S.generation, dirty = fresh_token, S.generation + 1, true
+        redis.call('SET', room_key, token .. S.epoch .. int(S.generation), 'PX', room_ttl)
+        redis.call('SET', PREFIX .. 't:' .. token, room, 'PX', room_ttl)
+      else redis.call('PEXPIRE', room_key, room_ttl) end
+      kept[room] = token
     end
     redis.call('SET', event_key, token .. metadata, 'PX', ttl)
   end
@@ -48,15 +52,16 @@ return finish(outcomes)
 export const setState = `
 local kind, id, room, epoch, sequence = ARGV[4], ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
 local value = redis.call('GET', KEYS[4])
-local entry = value and parse(value)
-local alive = entry and entry.alive
-local applies = alive and epoch ~= '' and (room == '' or room == entry.room)
-  and judge(epoch, sequence, id, entry.room) == 'stored'
-  and (kind ~= 'redacted' or ARGV[11] == '' or ARGV[11] == entry.body)
+local own_room = value and room_of(string.sub(value, 1, 8))
+local token, _, flags, body, reason, by, at
+if own_room then token, _, flags, body, reason, by, at = struct.unpack('>c8HBc36Hc0Hc0', value) end
+local applies = own_room and epoch ~= '' and (room == '' or room == own_room)
+  and judge(epoch, sequence, id, own_room) == 'stored'
+  and (kind ~= 'redacted' or ARGV[11] == '' or ARGV[11] == body)
 grant()
 if applies then
   -- Bits of flags: 1 rejected, 2 redacted, 4 with a redacted body, to which the rest begins with the reference.
-  local flags, reason, by, rest = entry.flags, entry.reason, entry.redacted_by, entry.rest
+  local rest = string.sub(value, at)
   if kind == 'redacted' then
     if flags >= 4 then rest = string.sub(rest, 37) end
     flags = flags % 2 + 2 + (ARGV[10] ~= '' and 4 or 0)
@@ -65,11 +70,11 @@ if applies then
     flags = flags - flags % 2 + tonumber(ARGV[9])
     reason = ARGV[10]
   end
-  redis.call('SET', KEYS[4], struct.pack('>c8c36BHc0Hc0Hc0', entry.token, entry.body, flags,
-    #entry.room, entry.room, #reason, reason, #by, by) .. rest, 'KEEPTTL')
+  rest = struct.pack('>Bc36Hc0Hc0', flags, body, #reason, reason, #by, by) .. rest
+  redis.call('SET', KEYS[4], token .. struct.pack('>H', #rest) .. rest, 'KEEPTTL')
 elseif value then redis.call('UNLINK', KEYS[4]) end
-append(kind, room ~= '' and room or alive and entry.room or '', { id }, ARGV[9])
-return finish(not alive and 'absent' or applies and 'applied' or 'dropped')
+append(kind, room ~= '' and room or own_room or '', { id }, ARGV[9])
+return finish(not own_room and 'absent' or applies and 'applied' or 'dropped')
 `;
 
 /** KEYS from 4: the events. ARGV from 4: room ID or nothing, then their IDs, each once. */
@@ -78,7 +83,7 @@ local room, ids = ARGV[4], {}
 for i = 5, #ARGV do ids[i - 4] = ARGV[i] end
 local common
 for i, value in ipairs(redis.call('MGET', unpack(KEYS, 4))) do
-  local own = value and parse(value).room or ''
+  local own = value and room_of(string.sub(value, 1, 8)) or ''
   if i == 1 then common = own elseif own ~= common then common = '' end
 end
 redis.call('UNLINK', unpack(KEYS, 4))
@@ -88,7 +93,8 @@ return finish('')
 
 /** KEYS 4: the room's token. ARGV 4: the room's ID. Its metadata dies with the token. */
 export const purgeRoom = `
-redis.call('UNLINK', KEYS[4])
+local value = redis.call('GET', KEYS[4])
+redis.call('UNLINK', KEYS[4], value and PREFIX .. 't:' .. string.sub(value, 1, 8) or KEYS[4])
 append('roomPurged', ARGV[4], {}, '')
 return finish('')
 `;

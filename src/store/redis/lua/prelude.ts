@@ -148,28 +148,25 @@ local function judge(epoch, sequence, event_id, room)
   return 'stored'
 end
 
--- A room's token, which its metadata must bear to be alive; it dies with the room, the epoch,
--- or a purge of the homeserver (the floor).
-local room_tokens = {}
+-- A room's token, which its metadata must bear to be alive. It dies with the room, the epoch, or a
+-- purge of the homeserver (the floor). Two keys name each other, room and token; a loss of either is
+-- the token's death.
 local function token_of(room)
-  local token = room_tokens[room]
-  if token == nil then
-    local value = redis.call('GET', PREFIX .. 'room:' .. room)
-    token = value and string.sub(value, 9, 40) == S.epoch and tonumber(string.sub(value, 41)) > S.floor
-      and string.sub(value, 1, 8)
-    room_tokens[room] = token
-  end
-  return token
+  local value = redis.call('GET', PREFIX .. 'r:' .. room)
+  return value and string.sub(value, 9, 40) == S.epoch and tonumber(string.sub(value, 41)) > S.floor
+    and string.sub(value, 1, 8)
 end
 
-local ENTRY = '>c8c36BHc0Hc0Hc0'
-local function parse(value)
-  local e = {}
-  local at
-  e.token, e.body, e.flags, e.room, e.reason, e.redacted_by, at = struct.unpack(ENTRY, value)
-  e.rest = string.sub(value, at)
-  e.alive = token_of(e.room) == e.token
-  return e
+-- The room of a token that is alive.
+local rooms = {}
+local function room_of(token)
+  local room = rooms[token]
+  if room == nil then
+    room = redis.call('GET', PREFIX .. 't:' .. token)
+    room = room and token_of(room) == token and room
+    rooms[token] = room
+  end
+  return room
 end
 
 local function finish(result)
