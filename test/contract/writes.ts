@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { frameBody } from "../../src/core/event-frame.js";
+import {
+  ID_BYTES_MAX,
+  INTERNAL_METADATA_BYTES_MAX,
+  REJECTED_REASON_BYTES_MAX,
+} from "../../src/core/limits.js";
 import type { Epoch, Position } from "../../src/core/types.js";
 import {
   ALPHA,
@@ -128,6 +133,27 @@ export function describeWrites(makeStore: MakeStore): void {
       });
     });
 
+    it("keeps the largest metadata whole, beside an event without any, through every change", async () => {
+      const alpha = newAlpha();
+      const internalMetadata = Buffer.alloc(INTERNAL_METADATA_BYTES_MAX, "\u00ff\u0000\u0001", "latin1");
+      const [id, by] = [longId("$a"), longId("$r")];
+      const reason = "é".repeat(REJECTED_REASON_BYTES_MAX / 2);
+      await alpha.put([messageEvent(id, { internalMetadata }), messageEvent("$b")]);
+      await alpha.reject(id, true, { asOf: await alpha.position(), reason });
+      await alpha.redact(id, by, { asOf: await alpha.position(), redactedBody: Buffer.from("{}") });
+      const [first, absent, second, again] = (await alpha.get([id, "$none", "$b", id])).events;
+      expect(absent).toBeUndefined();
+      expect(second?.internalMetadata).toBe("");
+      for (const hit of [first, again]) {
+        expect(Buffer.from(hit!.internalMetadata, "latin1").equals(internalMetadata)).toBe(true);
+        expect(hit!.state).toMatchObject({
+          rejected: true,
+          rejectedReason: reason,
+          redaction: { redactedBy: by },
+        });
+      }
+    });
+
     it("drops the entry when no position is given", async () => {
       const alpha = newAlpha();
       await alpha.put([messageEvent("$a"), messageEvent("$b")]);
@@ -210,3 +236,5 @@ export function describeWrites(makeStore: MakeStore): void {
     });
   });
 }
+
+const longId = (start: string) => start.padEnd(ID_BYTES_MAX, "x");

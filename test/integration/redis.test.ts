@@ -279,14 +279,17 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
 
     it("refuses fills when it is full, and still announces changes", async () => {
       const { store, alpha } = newAlpha();
-      await alpha.put([messageEvent("$a")]);
+      await alpha.put([messageEvent("$a"), messageEvent("$c")]);
+      const asOf = await alpha.position();
       await server().command("CONFIG", "SET", "maxmemory", "1");
       try {
         await expect(alpha.put([messageEvent("$b")])).rejects.toMatchObject(UNAVAILABLE);
         expect(troubles(store)["full"]).toBeGreaterThan(0);
         await alpha.invalidate(["$a"]);
         expect(await alpha.hits("$a")).toEqual([]);
-        await alpha.redact("$a", "$r");
+        // There is no room for its redacted body, but it is redacted for all that.
+        expect((await alpha.redact("$c", "$r", { asOf })).outcome).toBe("dropped");
+        expect(await alpha.hits("$c")).toEqual([]);
         await alpha.purgeRoom(ROOM);
         await alpha.purge();
       } finally {

@@ -208,22 +208,13 @@ class RedisStore implements EventStore {
   async setRedaction(request: Parameters<EventStore["setRedaction"]>[0]): Promise<SetResult> {
     const { eventId, redaction } = request;
     const homeserver = this.#enter(request.homeserver);
-    const given = redaction.redactedBody;
-    // Without a position the entry is dropped anyway.
-    const made =
-      given === undefined && request.asOf !== undefined ? await this.#redact(homeserver, eventId) : undefined;
-    const redactedBody = given ?? made?.redactedBody;
-    const reference = redactedBody && referenceTo(redactedBody);
-    if (redactedBody !== undefined) {
-      const bodies = new Map([[reference!.digest, Buffer.from(redactedBody)]]);
-      await this.#saveBodies(bodies);
-      this.#bodies.keep(bodies);
-    }
-    const asOf = given === undefined && made === undefined ? undefined : request.asOf;
+    const redacted = request.asOf && (await this.#redactedBody(homeserver, eventId, redaction.redactedBody));
+    // The change counts, whatever becomes of the entry: without a redacted body that is kept it is dropped.
+    const asOf = redacted && (await this.#isSaved(redacted.bodies)) ? request.asOf : undefined;
     return this.#set(homeserver, { ...request, asOf }, "redacted", [
       redaction.redactedBy,
-      reference === undefined ? "" : encodeReference(reference),
-      made === undefined ? "" : encodeReference(made.from),
+      redacted?.reference === undefined ? "" : encodeReference(redacted.reference),
+      redacted?.madeFrom === undefined ? "" : encodeReference(redacted.madeFrom),
     ]);
   }
 
@@ -417,7 +408,19 @@ class RedisStore implements EventStore {
     return { outcome, position: state.position };
   }
 
-  /** Makes the redacted body of an event that the homeserver has; undefined if it has none. */
+  /**
+   * The redacted body of an event, as given or as made here from the body that the homeserver has, if one can
+   * be made of that; undefined: it has none.
+   */
+  async #redactedBody(homeserver: RemoteHomeserver, eventId: EventId, given: Uint8Array | undefined) {
+    const made = given === undefined ? await this.#redact(homeserver, eventId) : undefined;
+    if (given === undefined && made === undefined) return undefined;
+    const bytes = given ?? made?.redactedBody;
+    if (bytes === undefined) return { reference: undefined, madeFrom: made?.from, bodies: NO_BODIES };
+    const reference = referenceTo(bytes);
+    return { reference, madeFrom: made?.from, bodies: new Map([[reference.digest, Buffer.from(bytes)]]) };
+  }
+
   async #redact(homeserver: RemoteHomeserver, eventId: EventId) {
     const found = await homeserver.lookups.find([eventId]).catch(() => undefined);
     const entry = found?.entries[0];
@@ -444,6 +447,16 @@ class RedisStore implements EventStore {
       this.#calls.note(error);
       throw unavailable(error);
     }
+  }
+
+  async #isSaved(bodies: ReadonlyMap<Digest, Buffer>): Promise<boolean> {
+    try {
+      await this.#saveBodies(bodies);
+    } catch {
+      return false;
+    }
+    this.#bodies.keep(bodies);
+    return true;
   }
 
   #allMissing(
@@ -500,5 +513,6 @@ function refuseTooMany(result: unknown): void {
 
 const defer = (run: () => void): void => void setImmediate(run);
 
+const NO_BODIES: ReadonlyMap<Digest, Buffer> = new Map();
 const LEASE_TOKEN_BYTES = 16;
 const SUBSCRIBE_RETRY_DELAY_MS = 5000;
