@@ -3,6 +3,7 @@ import { PrimaryLink } from "../../src/store/redis/primary-link.js";
 import { eventually } from "../support/eventually.js";
 import { hasRedisServer, type RedisProcess } from "../support/redis/processes.js";
 import { makeRedisHarness, QUIET, targetOf } from "../support/redis/redis-harness.js";
+import { moveSlot, ownersOf } from "../support/redis/slots.js";
 import { expectFollowed, startCluster, startSentinel, type Topology } from "../support/redis/topologies.js";
 import { ALPHA, asHomeserver, messageEvent } from "../support/store-harness.js";
 import { useStores } from "../support/use-store.js";
@@ -99,8 +100,9 @@ describe.skipIf(!(await hasRedisServer()))("when another server becomes primary"
     const { alpha: other } = newAlpha();
     await eventually(() => alpha.put([messageEvent("$a")]));
     const slot = await redis.servers[0]!.command<number>("CLUSTER", "KEYSLOT", `{${ALPHA}}`);
-    const { from, to, nodes } = await ownersOf(redis, slot);
-    await moveSlot(slot, from, to, nodes, async () => {
+    const { from, to } = await ownersOf(redis.servers, slot);
+    await expectFollowed(to, 1);
+    await moveSlot(slot, from, to, async () => {
       // Half moved, whatever it answers is true.
       await alpha.invalidate(["$a"]).catch(() => undefined);
       expect(await other.hits("$a").catch(() => [])).toEqual([]);
@@ -116,37 +118,3 @@ describe.skipIf(!(await hasRedisServer()))("when another server becomes primary"
     });
   }, 60_000);
 });
-
-/** The primary of a slot, and another one. */
-async function ownersOf({ servers }: Topology, slot: number) {
-  const nodes = new Map<RedisProcess, string>();
-  for (const server of servers) nodes.set(server, await server.command<string>("CLUSTER", "MYID"));
-  const slots = await servers[0]!.command<[number, number, [string, number]][]>("CLUSTER", "SLOTS");
-  const primaryOf = (port: number) => servers.find((server) => server.port === port)!;
-  const [, , [, port]] = slots.find(([first, last]) => first <= slot && slot <= last)!;
-  const other = slots.find(([, , node]) => node[1] !== port)!;
-  await expectFollowed(primaryOf(other[2][1]), 1);
-  return { from: primaryOf(port), to: primaryOf(other[2][1]), nodes };
-}
-
-/** Moves a slot as redis-cli does, and lets something happen when half of its keys have gone. */
-async function moveSlot(
-  slot: number,
-  from: RedisProcess,
-  to: RedisProcess,
-  nodes: ReadonlyMap<RedisProcess, string>,
-  halfway: () => Promise<void>,
-): Promise<void> {
-  await to.command("CLUSTER", "SETSLOT", String(slot), "IMPORTING", nodes.get(from)!);
-  await from.command("CLUSTER", "SETSLOT", String(slot), "MIGRATING", nodes.get(to)!);
-  const keys = await from.command<string[]>("CLUSTER", "GETKEYSINSLOT", String(slot), "1000");
-  const move = (some: string[]) =>
-    from.command("MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "KEYS", ...some);
-  await move(keys.slice(0, keys.length / 2));
-  await halfway();
-  const rest = await from.command<string[]>("CLUSTER", "GETKEYSINSLOT", String(slot), "1000");
-  if (rest.length > 0) await move(rest);
-  for (const server of [to, from]) {
-    await server.command("CLUSTER", "SETSLOT", String(slot), "NODE", nodes.get(to)!);
-  }
-}

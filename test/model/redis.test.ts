@@ -2,51 +2,69 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { auditedSidecar } from "../support/model/audit.js";
 import { type Command, commandArbitraries } from "../support/model/commands.js";
-import { REDIS_FAULTS, type RedisHost, startRedisHost } from "../support/model/redis-host.js";
+import { arrangeCluster, arrangeReplicated, arrangeSingle } from "../support/model/redis-arrangements.js";
+import type { Arrangement } from "../support/model/redis-faults.js";
+import { type RedisHost, SIDECARS, startRedisHost } from "../support/model/redis-host.js";
 import { runSettings } from "../support/model/run-settings.js";
+import type { Sidecar } from "../support/model/sidecar.js";
 import { World } from "../support/model/world.js";
 import { hasRedisServer } from "../support/redis/processes.js";
-import { startSingle, type Topology } from "../support/redis/topologies.js";
 
-const { runs, commands, timeoutMs } = runSettings(25);
+const ARRANGEMENTS = [
+  { what: "one Redis", arrange: arrangeSingle, runs: 25, epochsMayReturn: false },
+  {
+    what: "a primary with two replicas",
+    arrange: () => arrangeReplicated(SIDECARS),
+    runs: 15,
+    epochsMayReturn: true,
+  },
+  { what: "a Cluster", arrange: arrangeCluster, runs: 8, epochsMayReturn: true },
+];
 
-describe.skipIf(!(await hasRedisServer()))("three sidecars over one Redis", () => {
-  let redis: Topology;
-  beforeAll(async () => {
-    redis = await startSingle();
-  });
-  afterAll(() => redis.stop());
+const isHere = await hasRedisServer();
 
-  it.each([
-    { what: "", faults: [] },
-    { what: ", whatever happens to Redis", faults: REDIS_FAULTS },
-  ])(
-    "serve nothing outdated to clients whose calls overlap$what",
-    async ({ faults }) => {
-      await fc.assert(
-        fc.asyncProperty(
-          fc.scheduler({ act: onItsWay }),
-          fc.commands([...commandArbitraries({ waits: false }), ...faultCommands(faults)], commands),
-          fc.constantFrom(true, true, false),
-          async (scheduler, acts, isLeased) => {
-            const host = await startRedisHost(redis, auditedSidecar);
-            const stage = { turn: (label: string) => scheduler.schedule(Promise.resolve(), label) };
-            const world = new World(host, stage, { isLeased });
-            await fc.scheduledModelRun(scheduler, () => ({ model: {}, real: world }), acts);
-            await scheduler.waitFor(world.ended());
-            await world.close();
-          },
-        ),
-        runs,
-      );
-    },
-    timeoutMs,
-  );
-});
+describe.skipIf(!isHere).each(ARRANGEMENTS)(
+  "three sidecars over $what",
+  ({ arrange, runs: count, epochsMayReturn }) => {
+    const { runs, commands, timeoutMs } = runSettings(count);
+    let redis: Arrangement;
+    beforeAll(async () => {
+      redis = await arrange();
+    });
+    afterAll(() => redis.stop());
+    const watch = (sidecar: Sidecar) => auditedSidecar(sidecar, { epochsMayReturn });
+
+    it.each([
+      { what: "", hasFaults: false },
+      { what: ", whatever happens to Redis", hasFaults: true },
+    ])(
+      "serve nothing outdated to clients whose calls overlap$what",
+      async ({ hasFaults }) => {
+        const faults = hasFaults ? faultCommands(Object.keys(redis.faults)) : [];
+        await fc.assert(
+          fc.asyncProperty(
+            fc.scheduler({ act: onItsWay }),
+            fc.commands([...commandArbitraries({ waits: false }), ...faults], commands),
+            fc.constantFrom(true, true, false),
+            async (scheduler, acts, isLeased) => {
+              const host = await startRedisHost(redis, watch);
+              const stage = { turn: (label: string) => scheduler.schedule(Promise.resolve(), label) };
+              const world = new World(host, stage, { isLeased });
+              await fc.scheduledModelRun(scheduler, () => ({ model: {}, real: world }), acts);
+              await scheduler.waitFor(world.ended());
+              await world.close();
+            },
+          ),
+          runs,
+        );
+      },
+      timeoutMs,
+    );
+  },
+);
 
 /** Twice, so that something befalls Redis in every run. */
-function faultCommands(faults: typeof REDIS_FAULTS | readonly never[]): fc.Arbitrary<Command>[] {
-  if (faults.length === 0) return [];
+function faultCommands(faults: readonly string[]): fc.Arbitrary<Command>[] {
   const one = fc.tuple(fc.constantFrom(...faults), fc.nat()).map(
     ([fault, at]): Command => ({
       check: () => true,

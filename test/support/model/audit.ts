@@ -14,14 +14,15 @@ import type { Sidecar } from "./sidecar.js";
 /**
  * Writes down what a sidecar answers to calls that overlap, and fails if no order
  * of them explains it. Positions only ever advance, an epoch that
- * has ended does not come back, each change has a number of its own, and each
+ * has ended does not come back (unless calls go to several sidecars, of which one hears
+ * of a failover later), each change has a number of its own, and each
  * outcome of a write is what the changes between its `as_of` and its reply demand.
  */
-export function auditedSidecar(sidecar: Sidecar): Watch {
+export function auditedSidecar(sidecar: Sidecar, { epochsMayReturn = false } = {}): Watch {
   const logs = new Map<Homeserver, HomeserverLog>();
   const verdicts: Verdict[] = [];
   const logOf = (homeserver: Homeserver): HomeserverLog => {
-    const log = logs.get(homeserver) ?? new HomeserverLog();
+    const log = logs.get(homeserver) ?? new HomeserverLog(epochsMayReturn);
     logs.set(homeserver, log);
     return log;
   };
@@ -135,16 +136,21 @@ interface Known {
 
 /** What was learnt of one homeserver's log from replies. */
 class HomeserverLog {
+  readonly #epochsMayReturn: boolean;
   #newest: Position | undefined;
   #ended = new Set<Epoch>();
   readonly #changes = new Map<string, Change>();
+
+  constructor(epochsMayReturn: boolean) {
+    this.#epochsMayReturn = epochsMayReturn;
+  }
 
   known(): Known {
     return { position: this.#newest, ended: new Set(this.#ended) };
   }
 
   learn({ position, ended }: Known, reply: Position): void {
-    if (ended.has(reply.epoch)) throw new Error(`epoch ${reply.epoch} came back`);
+    if (ended.has(reply.epoch) && !this.#epochsMayReturn) throw new Error(`epoch ${reply.epoch} came back`);
     if (position !== undefined && position.epoch !== reply.epoch) this.#ended.add(position.epoch);
     if (position?.epoch === reply.epoch && reply.sequence < position.sequence) {
       throw new Error(`position ${reply.sequence} after ${position.sequence}`);

@@ -1,34 +1,23 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import type { EventStore } from "../../../src/core/store.js";
+import { createRedisStore } from "../../../src/store/redis/redis-store.js";
 import { eventually } from "../eventually.js";
-import { makeRedisHarness } from "../redis/redis-harness.js";
-import type { Topology } from "../redis/topologies.js";
+import { testClock, testStoreOptions } from "../redis/redis-harness.js";
 import { ALPHA, asHomeserver, BETA } from "../store-harness.js";
 import type { Host } from "./host.js";
 import type { Watch } from "./memory-host.js";
+import type { Arrangement, Faults } from "./redis-faults.js";
 import { type Sidecar, storeSidecar } from "./sidecar.js";
 import { SidecarLost } from "./stage.js";
 
-/** What can happen to Redis. */
-export const REDIS_FAULTS = [
-  "loses everything",
-  "forgets its scripts",
-  "evicts a key",
-  "is killed and starts empty",
-  "stands still for a moment",
-] as const;
-
-export type RedisFault = (typeof REDIS_FAULTS)[number];
-
 /** Several sidecars over one Redis: each call goes to another of them. */
 export interface RedisHost extends Host {
-  /** `at` picks what is hit, where there is a choice. */
-  fault(fault: RedisFault, at: number): Promise<void>;
+  fault(fault: keyof Faults, at: number): Promise<void>;
 }
 
 export async function startRedisHost(
-  redis: Topology,
+  redis: Arrangement,
   watch: (sidecar: Sidecar) => Watch,
 ): Promise<RedisHost> {
   const keyPrefix = `model-${randomUUID()}`;
@@ -36,9 +25,17 @@ export async function startRedisHost(
   let clockSet = Promise.resolve<unknown>(undefined);
   let calls = 0;
 
-  const make = (): EventStore =>
-    makeRedisHarness(redis, { keyPrefix, proofLifetimeMs: PROOF_MS, progressIntervalMs: TICK_MS }).store;
-  const stores = Array.from({ length: SIDECARS }, make);
+  const make = (at: number): EventStore =>
+    createRedisStore({
+      ...testStoreOptions(redis.connect(at), []),
+      keyPrefix,
+      // Where the time was lost, every lease has lapsed.
+      serverClock: testClock(10 ** 12),
+      proofLifetimeMs: PROOF_MS,
+      progressIntervalMs: TICK_MS,
+    });
+  await redis.mend();
+  const stores = Array.from({ length: SIDECARS }, (_, at) => make(at));
   const next = (): EventStore => stores[calls++ % SIDECARS]!;
 
   async function setClock(): Promise<void> {
@@ -80,30 +77,8 @@ export async function startRedisHost(
   const watched = watch(sidecar);
   await setClock();
 
-  async function fault(kind: RedisFault, at: number): Promise<void> {
-    const server = redis.servers[0]!;
-    switch (kind) {
-      case "loses everything":
-        await server.command("FLUSHALL");
-        break;
-      case "forgets its scripts":
-        await server.command("SCRIPT", "FLUSH");
-        break;
-      case "evicts a key": {
-        const keys = (await redis.keys(keyPrefix)).filter((key) => !key.endsWith(":clock"));
-        if (keys.length > 0) await server.command("DEL", [...keys].sort()[at % keys.length]!);
-        break;
-      }
-      case "is killed and starts empty":
-        await server.kill();
-        await server.launch();
-        break;
-      case "stands still for a moment":
-        server.signal("SIGSTOP");
-        await new Promise((resolve) => setTimeout(resolve, PROOF_MS));
-        server.signal("SIGCONT");
-        break;
-    }
+  async function fault(name: string, at: number): Promise<void> {
+    await redis.faults[name]!({ at, prefix: keyPrefix });
     await setClock();
   }
 
@@ -122,19 +97,24 @@ export async function startRedisHost(
     async restart() {
       const at = calls % SIDECARS;
       const old = stores[at]!;
-      stores[at] = make();
+      stores[at] = make(at);
       await old.close();
     },
-    fault: (kind, at) => {
-      const done = clockSet.then(() => fault(kind, at));
+    fault: (name, at) => {
+      const done = clockSet.then(() => fault(String(name), at));
       clockSet = done;
       return done;
     },
     recover: () =>
       eventually(async () => {
         await clockSet;
+        await redis.mend();
+        await setClock();
         for (const store of stores) {
-          for (const name of [ALPHA, BETA]) await asHomeserver(store, name).position();
+          for (const name of [ALPHA, BETA]) {
+            await asHomeserver(store, name).position();
+            await asHomeserver(store, name).invalidate(["$recovered"]);
+          }
           expect(store.stats().remote?.isWell).toBe(true);
         }
       }),
@@ -148,6 +128,6 @@ export async function startRedisHost(
   };
 }
 
-const SIDECARS = 3;
+export const SIDECARS = 3;
 const PROOF_MS = 100;
 const TICK_MS = 5;

@@ -7,12 +7,12 @@ import { ALPHA, BETA, LEASE_MS, type StoreHarness, storeLogInto, TTL_MS } from "
 
 /**
  * The server's clock in tests: for leases it stands still until it is put forward, by a
- * key beside the others of the homeserver, so that every script reaches it. Proofs go by
- * real time, as the sidecar does.
+ * key beside the others of the homeserver, so that every script reaches it; without the
+ * key it is `unsetMs`. Proofs go by real time, as the sidecar does.
  */
-const TEST_CLOCK = `(function()
+export const testClock = (unsetMs: number) => `(function()
   if string.match(KEYS[1], ':proof$') then return redis.call('TIME') end
-  local moved = redis.call('GET', string.match(KEYS[1], '^(.*}:)') .. 'clock') or '0'
+  local moved = redis.call('GET', string.match(KEYS[1], '^(.*}:)') .. 'clock') or '${unsetMs}'
   return { 1000 + math.floor(moved / 1000), moved % 1000 * 1000 }
 end)()`;
 
@@ -31,30 +31,35 @@ export const QUIET: RedisLog = {
   trouble: () => {},
 };
 
-/** A Redis store with keys of its own, whose clocks can be put forward. */
-export function makeRedisHarness(
-  redis: RedisUnderTest,
-  options: Partial<RedisStoreOptions> = {},
-): StoreHarness & { readonly keyPrefix: string } {
-  let movedMs = 0;
-  const clock = () => performance.now();
-  const logged: string[] = [];
-  const keyPrefix = options.keyPrefix ?? `test-${randomUUID()}`;
-  const store = createRedisStore({
-    link: redis.connect(clock, QUIET),
-    keyPrefix,
+/** A Redis store's options in tests, but for its keys. */
+export function testStoreOptions(link: RedisLink, logged: string[]): Omit<RedisStoreOptions, "keyPrefix"> {
+  return {
+    link,
     memoryBytes: 32 * 1024 * 1024,
     heapBytesMax: 512 * 1024 * 1024,
     leaseDurationMs: LEASE_MS,
     metadataTtlMs: TTL_MS,
     progressIntervalMs: 5,
     sweepIntervalMs: 5,
-    clock,
+    clock: sidecarClock,
     log: storeLogInto(logged),
     redisLog: QUIET,
-    serverClock: TEST_CLOCK,
-    ...options,
-  });
+    serverClock: testClock(0),
+  };
+}
+
+export const sidecarClock = () => performance.now();
+
+/** A Redis store with keys of its own, whose clocks can be put forward. */
+export function makeRedisHarness(
+  redis: RedisUnderTest,
+  options: Partial<RedisStoreOptions> = {},
+): StoreHarness & { readonly keyPrefix: string } {
+  let movedMs = 0;
+  const logged: string[] = [];
+  const keyPrefix = options.keyPrefix ?? `test-${randomUUID()}`;
+  const link = options.link ?? redis.connect(sidecarClock, QUIET);
+  const store = createRedisStore({ ...testStoreOptions(link, logged), keyPrefix, ...options });
   return {
     store,
     logged,

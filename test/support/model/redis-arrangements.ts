@@ -1,0 +1,247 @@
+import { expect } from "vitest";
+import { ClusterLink } from "../../../src/store/redis/cluster-link.js";
+import { PrimaryLink } from "../../../src/store/redis/primary-link.js";
+import { eventually } from "../eventually.js";
+import { LinkProxy } from "../redis/link-proxy.js";
+import { RedisProcess } from "../redis/processes.js";
+import { sidecarClock as clock, QUIET, targetOf } from "../redis/redis-harness.js";
+import { moveSlot, ownersOf } from "../redis/slots.js";
+import { startCluster } from "../redis/topologies.js";
+import { ALPHA, BETA } from "../store-harness.js";
+import { type Arrangement, commonFaults, FAULT_MS, Pending, type Scene } from "./redis-faults.js";
+
+/** One server. */
+export async function arrangeSingle(): Promise<Arrangement> {
+  const server = await RedisProcess.start();
+  const pending = new Pending();
+  return {
+    connect: () => new PrimaryLink(targetOf("single", [server.port]), clock, QUIET),
+    command: (_key, ...args) => server.command(...args),
+    faults: {
+      ...commonFaults(() => [server], pending.later),
+      "is killed and starts empty": async () => {
+        await pending.over();
+        await server.kill();
+        await server.launch();
+      },
+    },
+    mend: () => pending.over(),
+    stop: () => server.stop(),
+  };
+}
+
+/**
+ * A primary and two replicas, which nobody watches over: who is primary, and when
+ * which sidecar hears of it, is for the faults to say. Each sidecar has an address of
+ * its own that leads to the primary it believes in, as behind a load balancer.
+ */
+export async function arrangeReplicated(sidecars: number): Promise<Arrangement> {
+  const servers = await Promise.all([1, 2, 3].map(() => RedisProcess.start(["--repl-diskless-sync", "yes"])));
+  const proxies = await Promise.all(
+    Array.from({ length: sidecars }, () => LinkProxy.start(servers[0]!.port)),
+  );
+  const pending = new Pending();
+  let primary = servers[0]!;
+  const replicas = () => servers.filter((server) => server !== primary);
+  const follow = (server: RedisProcess) =>
+    server.command("REPLICAOF", "127.0.0.1", String(primary.port)) as Promise<unknown>;
+  const lead = (proxy: LinkProxy) => proxy.lead(primary.port, { drops: true });
+
+  /** A replica takes over; of the old primary, nothing is asked. */
+  async function takeOver(at: number): Promise<void> {
+    const next = replicas()[at % 2]!;
+    const old = primary;
+    await next.command("REPLICAOF", "NO", "ONE");
+    primary = next;
+    for (const server of replicas()) if (server !== old) await follow(server);
+  }
+
+  /** The sidecars hear of it: some at once, the others in a while, in which the old one serves on. */
+  function tell(at: number, old: RedisProcess): void {
+    const late = proxies.filter((proxy, n) => {
+      const isLate = ((at >> n) & 1) === 1;
+      if (!isLate) lead(proxy);
+      return isLate;
+    });
+    pending.later(3 * FAULT_MS, async () => {
+      for (const proxy of late) lead(proxy);
+      await follow(old);
+    });
+  }
+
+  const onOne = (act: (proxy: LinkProxy, scene: Scene) => void) => async (scene: Scene) => {
+    const proxy = proxies[scene.at % proxies.length]!;
+    act(proxy, scene);
+    pending.later(FAULT_MS + ((scene.at >> 4) % 8) * FAULT_MS, async () => proxy.set({}));
+  };
+
+  const arrangement: Arrangement = {
+    connect: (sidecar) => new PrimaryLink(targetOf("single", [proxies[sidecar]!.port]), clock, QUIET),
+    command: (_key, ...args) => primary.command(...args),
+    faults: {
+      ...commonFaults(() => [primary], pending.later),
+      "is killed, with what no replica had yet, and a replica takes over": async ({ at }) => {
+        await pending.over();
+        const old = primary;
+        await old.kill();
+        await takeOver(at);
+        for (const proxy of proxies) lead(proxy);
+        pending.later(FAULT_MS, async () => {
+          await old.launch();
+          await follow(old);
+        });
+      },
+      "is killed and starts empty": async () => {
+        await pending.over();
+        await primary.kill();
+        await primary.launch();
+      },
+      "serves on while a replica takes over": async ({ at }) => {
+        await pending.over();
+        const old = primary;
+        await takeOver(at);
+        tell(at >> 1, old);
+      },
+      "stands still while a replica takes over, and wakes": async ({ at }) => {
+        await pending.over();
+        const old = primary;
+        old.signal("SIGSTOP");
+        await takeOver(at);
+        pending.later(FAULT_MS, async () => old.signal("SIGCONT"));
+        tell(at >> 1, old);
+      },
+      "loses a replica": async ({ at }) => {
+        await pending.over();
+        const replica = replicas()[at % 2]!;
+        await replica.kill();
+        pending.later(FAULT_MS, async () => {
+          await replica.launch();
+          await follow(replica);
+        });
+      },
+      "has a replica that stands still": async ({ at }) => {
+        const replica = replicas()[at % 2]!;
+        replica.signal("SIGSTOP");
+        pending.later(2 * FAULT_MS, async () => replica.signal("SIGCONT"));
+      },
+      "hears nothing of one sidecar": onOne((proxy) => proxy.set({ toServer: "held" })),
+      "is not heard by one sidecar": onOne((proxy) => proxy.set({ fromServer: "held" })),
+      "is far from one sidecar": onOne((proxy, { at }) =>
+        proxy.set({ toServer: at % 50, fromServer: (at >> 3) % 150 }),
+      ),
+      "loses its connections": async () => {
+        for (const proxy of proxies) proxy.drop();
+      },
+    },
+    async mend() {
+      await pending.over();
+      for (const proxy of proxies) proxy.set({});
+      await eventually(async () => {
+        const info = await primary.command<string>("INFO", "replication");
+        expect(info.split("state=online").length - 1).toBe(replicas().length);
+      });
+    },
+    async stop() {
+      await pending.over();
+      for (const proxy of proxies) await proxy.stop();
+      for (const server of servers) await server.stop();
+    },
+  };
+  for (const replica of replicas()) await follow(replica);
+  await arrangement.mend();
+  return arrangement;
+}
+
+/** A Cluster of three primaries with a replica each. */
+export async function arrangeCluster(): Promise<Arrangement> {
+  const { servers, command, stop } = await startCluster();
+  const pending = new Pending();
+  const target = targetOf(
+    "cluster",
+    servers.map(({ port }) => port),
+  );
+
+  /** The pairs of primary and replica, as those see it that are there. */
+  async function pairs(): Promise<[primary: RedisProcess, replica: RedisProcess][]> {
+    const roles = await Promise.all(
+      servers.map((server) => server.command<[string, unknown, string | number]>("ROLE")),
+    );
+    return servers.flatMap((replica, at): [RedisProcess, RedisProcess][] => {
+      const [role, , primaryPort] = roles[at]!;
+      const primary = servers.find(({ port }) => role === "slave" && port === primaryPort);
+      return primary === undefined ? [] : [[primary, replica]];
+    });
+  }
+  let primaries: readonly RedisProcess[] = [];
+  async function settled(): Promise<void> {
+    await pending.over();
+    await eventually(async () => {
+      const found = await pairs();
+      expect(found).toHaveLength(3);
+      primaries = found.map(([primary]) => primary);
+      for (const server of servers) {
+        expect(await server.command("CLUSTER", "INFO")).toContain("cluster_state:ok");
+        expect((await server.command<string>("CLUSTER", "NODES")).match(/fail|handshake/g)).toBeNull();
+      }
+      for (const primary of primaries) {
+        expect(await primary.command("INFO", "replication")).toContain("state=online");
+      }
+    });
+  }
+  const pair = async (at: number) => {
+    await settled();
+    return (await pairs())[at % 3]!;
+  };
+  const slotOf = (at: number) =>
+    servers[0]!.command<number>("CLUSTER", "KEYSLOT", `{${at % 2 === 0 ? ALPHA : BETA}}`);
+
+  await settled();
+  return {
+    connect: () => new ClusterLink(target, clock, QUIET),
+    command,
+    faults: {
+      ...commonFaults(() => primaries, pending.later),
+      "moves a slot": async ({ at }) => {
+        await settled();
+        const slot = await slotOf(at);
+        const { from, to } = await ownersOf(servers, slot);
+        let goOn: () => void = () => {};
+        const isGoingOn = new Promise<void>((resolve) => {
+          goOn = resolve;
+        });
+        await new Promise<void>((halfway, failed) => {
+          const move = moveSlot(slot, from, to, async () => {
+            halfway();
+            await isGoingOn;
+          });
+          move.catch(failed);
+          pending.later(FAULT_MS, () => {
+            goOn();
+            return move;
+          });
+        });
+      },
+      "hands a primary's slots to its replica": async ({ at }) => {
+        const [, replica] = await pair(at);
+        await replica.command("CLUSTER", "FAILOVER");
+      },
+      "has a primary that stands still while its replica takes over, and wakes": async ({ at }) => {
+        const [primary, replica] = await pair(at);
+        primary.signal("SIGSTOP");
+        pending.later(2 * FAULT_MS, async () => primary.signal("SIGCONT"));
+        await replica.command("CLUSTER", "FAILOVER", "TAKEOVER");
+      },
+      "has a primary that is killed, and its replica takes over": async ({ at }) => {
+        const [primary, replica] = await pair(at);
+        await primary.kill();
+        pending.later(2 * FAULT_MS, () => primary.launch());
+        await replica.command("CLUSTER", "FAILOVER", "TAKEOVER");
+      },
+    },
+    mend: settled,
+    async stop() {
+      await pending.over();
+      await stop();
+    },
+  };
+}
