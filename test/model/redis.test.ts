@@ -1,12 +1,14 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { auditedSidecar } from "../support/model/audit.js";
-import { type Command, commandArbitraries } from "../support/model/commands.js";
+import { commandArbitraries } from "../support/model/commands.js";
 import { arrangeCluster, arrangeReplicated, arrangeSingle } from "../support/model/redis-arrangements.js";
+import { redisCommands } from "../support/model/redis-commands.js";
 import type { Arrangement } from "../support/model/redis-faults.js";
-import { type RedisHost, SIDECARS, startRedisHost } from "../support/model/redis-host.js";
+import { SIDECARS, startRedisHost } from "../support/model/redis-host.js";
 import { runSettings } from "../support/model/run-settings.js";
 import type { Sidecar } from "../support/model/sidecar.js";
+import { tally } from "../support/model/truth.js";
 import { World } from "../support/model/world.js";
 import { hasRedisServer } from "../support/redis/processes.js";
 
@@ -31,7 +33,10 @@ describe.skipIf(!isHere).each(ARRANGEMENTS)(
     beforeAll(async () => {
       redis = await arrange();
     });
-    afterAll(() => redis.stop());
+    afterAll(async () => {
+      await redis.stop();
+      console.info(`${tally.reads} events read so far, of which ${tally.hits} were hits and are true`);
+    });
     const watch = (sidecar: Sidecar) => auditedSidecar(sidecar, { epochsMayReturn });
 
     it.each([
@@ -40,7 +45,7 @@ describe.skipIf(!isHere).each(ARRANGEMENTS)(
     ])(
       "serve nothing outdated to clients whose calls overlap$what",
       async ({ hasFaults }) => {
-        const faults = hasFaults ? faultCommands(Object.keys(redis.faults)) : [];
+        const faults = hasFaults ? redisCommands(Object.keys(redis.faults)) : [];
         await fc.assert(
           fc.asyncProperty(
             fc.scheduler({ act: onItsWay }),
@@ -62,21 +67,6 @@ describe.skipIf(!isHere).each(ARRANGEMENTS)(
     );
   },
 );
-
-/** Twice, so that something befalls Redis in every run. */
-function faultCommands(faults: readonly string[]): fc.Arbitrary<Command>[] {
-  const one = fc.tuple(fc.constantFrom(...faults), fc.nat()).map(
-    ([fault, at]): Command => ({
-      check: () => true,
-      async run(_, world) {
-        world.check();
-        await (world.host as RedisHost).fault(fault, at);
-      },
-      toString: () => `Redis ${fault} (${at})`,
-    }),
-  );
-  return [one, one];
-}
 
 /** What one turn calls is under way, no more, when the next begins. */
 async function onItsWay(turn: () => Promise<unknown>): Promise<void> {

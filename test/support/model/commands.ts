@@ -112,8 +112,8 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
 }
 
 /** A stage on which nobody else gets a turn. */
-const AT_ONCE: Stage = { turn: async () => {} };
-const ALL: FillPlan = {
+export const AT_ONCE: Stage = { turn: async () => {} };
+export const ALL: FillPlan = {
   eventIds: EVENTS,
   view: "redacted",
   readsOwnWrites: false,

@@ -11,7 +11,7 @@ import { Database } from "./database.js";
 import type { Row } from "./event-facts.js";
 import type { SeenReply, Sidecar } from "./sidecar.js";
 import { unlessLost } from "./stage.js";
-import { type Announcement, staleness } from "./truth.js";
+import { type Announcement, staleness, tally } from "./truth.js";
 
 /** Where a homeserver's clients find their surroundings. */
 export interface Surroundings {
@@ -62,7 +62,9 @@ export class Home {
     const request = { homeserver: this.name, eventIds, view, minPosition };
     const reply = await unlessLost(this.sidecar.getEvents(request));
     if (reply === undefined || !(await this.#hasDeclaredIn(reply.position.epoch))) return undefined;
+    tally.reads += reply.events.length;
     for (const seen of reply.events) {
+      tally.hits += seen === undefined ? 0 : 1;
       const problem = seen && staleness(this.database, binding, seen, view);
       if (problem !== undefined) throw new Error(`${this.name} was served what is ${problem}`);
     }

@@ -110,13 +110,7 @@ export async function startRedisHost(
         await clockSet;
         await redis.mend();
         await setClock();
-        for (const store of stores) {
-          for (const name of [ALPHA, BETA]) {
-            await asHomeserver(store, name).position();
-            await asHomeserver(store, name).invalidate(["$recovered"]);
-          }
-          expect(store.stats().remote?.isWell).toBe(true);
-        }
+        for (const store of stores) await expectWell(store);
       }),
     checkBounds: () => {},
     checkEmpty: () => {},
@@ -126,6 +120,19 @@ export async function startRedisHost(
       for (const store of stores) await store.close();
     },
   };
+}
+
+/** That it answers, and announces. */
+async function expectWell(store: EventStore): Promise<void> {
+  try {
+    for (const name of [ALPHA, BETA]) {
+      await asHomeserver(store, name).position();
+      await asHomeserver(store, name).invalidate(["$recovered"]);
+    }
+    expect(store.stats().remote?.isWell).toBe(true);
+  } catch (cause) {
+    throw new Error(`what befell it: ${JSON.stringify(store.stats().remote?.troubles)}`, { cause });
+  }
 }
 
 export const SIDECARS = 3;

@@ -2,7 +2,7 @@ import type fc from "fast-check";
 
 /**
  * How much a model test does, from the environment: SPLITCACHE_MODEL_RUNS times
- * as many runs, SPLITCACHE_MODEL_SEED and SPLITCACHE_MODEL_PATH to begin where a
+ * as many runs, or as many as SPLITCACHE_MODEL_MINUTES allow, SPLITCACHE_MODEL_SEED and SPLITCACHE_MODEL_PATH to begin where a
  * failure was, SPLITCACHE_MODEL_REPLAY with its replayPath.
  */
 export function runSettings(runsByDefault: number): RunSettings {
@@ -11,10 +11,13 @@ export function runSettings(runsByDefault: number): RunSettings {
   const path = env["SPLITCACHE_MODEL_PATH"];
   const replayPath = env["SPLITCACHE_MODEL_REPLAY"];
   const factor = Number(env["SPLITCACHE_MODEL_RUNS"] ?? 1);
+  const minutes = env["SPLITCACHE_MODEL_MINUTES"];
+  const limitMs = minutes === undefined ? undefined : Number(minutes) * 60_000;
   return {
-    timeoutMs: TIMEOUT_MS * Math.max(1, factor),
+    timeoutMs: TIMEOUT_MS * Math.max(1, factor) + (limitMs ?? 0),
     runs: {
-      numRuns: Math.ceil(runsByDefault * factor),
+      numRuns: limitMs === undefined ? Math.ceil(runsByDefault * factor) : Number.MAX_SAFE_INTEGER,
+      ...(limitMs !== undefined && { interruptAfterTimeLimit: limitMs }),
       ...(seed !== undefined && { seed: Number(seed) }),
       ...(path !== undefined && { path }),
     },
@@ -23,7 +26,7 @@ export function runSettings(runsByDefault: number): RunSettings {
 }
 
 export interface RunSettings {
-  readonly runs: Pick<fc.Parameters<never>, "numRuns" | "seed" | "path">;
+  readonly runs: Pick<fc.Parameters<never>, "numRuns" | "interruptAfterTimeLimit" | "seed" | "path">;
   readonly commands: Exclude<Parameters<typeof fc.commands>[1], undefined>;
   /** For all runs of a test together. */
   readonly timeoutMs: number;

@@ -17,6 +17,9 @@ export interface Announcement {
   readonly dueMs?: number;
 }
 
+/** How many events were read in this process, and how many of them were there to be compared. */
+export const tally = { reads: 0, hits: 0 };
+
 /**
  * Why a reader must not be served what it saw, if it must not: each fact must be
  * one that the database has had since the newest of the announcements that name
