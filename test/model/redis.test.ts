@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { auditedSidecar } from "../support/model/audit.js";
 import { commandArbitraries } from "../support/model/commands.js";
 import { arrangeCluster, arrangeReplicated, arrangeSingle } from "../support/model/redis-arrangements.js";
@@ -8,6 +8,7 @@ import type { Arrangement } from "../support/model/redis-faults.js";
 import { SIDECARS, startRedisHost } from "../support/model/redis-host.js";
 import { runSettings } from "../support/model/run-settings.js";
 import type { Sidecar } from "../support/model/sidecar.js";
+import { seededRandom, soak } from "../support/model/soak.js";
 import { tally } from "../support/model/truth.js";
 import { World } from "../support/model/world.js";
 import { hasRedisServer } from "../support/redis/processes.js";
@@ -28,7 +29,7 @@ const isHere = await hasRedisServer();
 describe.skipIf(!isHere).each(ARRANGEMENTS)(
   "three sidecars over $what",
   ({ arrange, runs: count, epochsMayReturn }) => {
-    const { runs, commands, timeoutMs } = runSettings(count);
+    const { runs, commands, timeoutMs, soakMs } = runSettings(count);
     let redis: Arrangement;
     beforeAll(async () => {
       redis = await arrange();
@@ -62,6 +63,23 @@ describe.skipIf(!isHere).each(ARRANGEMENTS)(
           ),
           runs,
         );
+      },
+      timeoutMs,
+    );
+
+    it(
+      "serve nothing outdated to readers in a hurry, whatever happens to Redis",
+      async () => {
+        const seed = runs.seed ?? Date.now();
+        const random = seededRandom(seed);
+        try {
+          const figures = await soak(redis, { sidecars: SIDECARS, forMs: soakMs, random });
+          console.info(`seed ${seed}:`, figures);
+          expect(figures.hits).toBeGreaterThan(0);
+          expect(figures.changes).toBeGreaterThan(0);
+        } catch (cause) {
+          throw new Error(`seed ${seed}`, { cause });
+        }
       },
       timeoutMs,
     );

@@ -15,6 +15,7 @@ export function runSettings(runsByDefault: number): RunSettings {
   const limitMs = minutes === undefined ? undefined : Number(minutes) * 60_000;
   return {
     timeoutMs: TIMEOUT_MS * Math.max(1, factor) + (limitMs ?? 0),
+    soakMs: limitMs ?? SOAK_MS * factor,
     runs: {
       numRuns: limitMs === undefined ? Math.ceil(runsByDefault * factor) : Number.MAX_SAFE_INTEGER,
       ...(limitMs !== undefined && { interruptAfterTimeLimit: limitMs }),
@@ -28,11 +29,14 @@ export function runSettings(runsByDefault: number): RunSettings {
 export interface RunSettings {
   readonly runs: Pick<fc.Parameters<never>, "numRuns" | "interruptAfterTimeLimit" | "seed" | "path">;
   readonly commands: Exclude<Parameters<typeof fc.commands>[1], undefined>;
+  /** How long a test lasts that runs for a time. */
+  readonly soakMs: number;
   /** For all runs of a test together. */
   readonly timeoutMs: number;
 }
 
 /** Long enough for what is of use to meet, short enough to be read when it fails. */
 const COMMANDS_MAX = 60;
+const SOAK_MS = 5000;
 /** Many times what a test takes on a machine of its own. */
 const TIMEOUT_MS = 120_000;

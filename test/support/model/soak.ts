@@ -1,0 +1,204 @@
+import { randomUUID } from "node:crypto";
+import { frameBody } from "../../../src/core/event-frame.js";
+import type { Homeserver, Position, RoomId, StoredEvent } from "../../../src/core/types.js";
+import { createRedisStore } from "../../../src/store/redis/redis-store.js";
+import { testStoreOptions } from "../redis/redis-harness.js";
+import { ALPHA, asHomeserver, BETA, eventId, messageEvent, roomId } from "../store-harness.js";
+import type { Arrangement } from "./redis-faults.js";
+
+export interface SoakSettings {
+  readonly sidecars: number;
+  readonly forMs: number;
+  readonly random: () => number;
+}
+
+export interface SoakFigures {
+  /** Events asked for, and how many of them were there and compared. */
+  reads: number;
+  hits: number;
+  fills: number;
+  changes: number;
+  faults: Record<string, number>;
+}
+
+/**
+ * Two homeservers read, fill and change the same events through several sidecars,
+ * with all the speed that there is, while one thing after another befalls Redis.
+ * Fails if a reader is served what was changed, and acknowledged, before it asked.
+ */
+export async function soak(
+  redis: Arrangement,
+  { sidecars, forMs, random }: SoakSettings,
+): Promise<SoakFigures> {
+  const keyPrefix = `soak-${randomUUID()}`;
+  const stores = Array.from({ length: sidecars }, (_, at) =>
+    createRedisStore({ ...testStoreOptions(redis.connect(at), []), keyPrefix, proofLifetimeMs: PROOF_MS }),
+  );
+  const figures: SoakFigures = { reads: 0, hits: 0, fills: 0, changes: 0, faults: {} };
+  const endMs = performance.now() + forMs;
+  const below = (bound: number) => Math.floor(random() * bound);
+  const homes = [ALPHA, BETA].map((name) => new SoakedHome(name));
+  const anyone = (home: SoakedHome) => asHomeserver(stores[below(sidecars)]!, home.name);
+  let failure: unknown;
+  const isOver = () => failure !== undefined || performance.now() >= endMs;
+
+  async function readAndFill(): Promise<void> {
+    const home = homes[below(homes.length)]!;
+    const from = below(EVENTS - BATCH);
+    const ids = Array.from({ length: BATCH }, (_, n) => from + n);
+    const acknowledged = ids.map((n) => home.acknowledged[n]!);
+    const { position, events } = await anyone(home).get(ids.map(nameOf), { view: "original" });
+    figures.reads += ids.length;
+    const absent: number[] = [];
+    for (const [at, n] of ids.entries()) {
+      const hit = events[at];
+      if (hit === undefined) absent.push(n);
+      else {
+        figures.hits += 1;
+        home.check(n, hit, acknowledged[at]!);
+      }
+    }
+    if (below(4) > 0) await fill(home, absent, position);
+  }
+
+  async function fill(home: SoakedHome, absent: readonly number[], asOf: Position): Promise<void> {
+    const events = absent.map((n) => messageEvent(nameOf(n), { roomId: roomOf(n), text: home.textOf(n) }));
+    // What was read may be outdated when it arrives.
+    if (below(3) === 0) await pause(below(20));
+    if (events.length > 0) await anyone(home).put(events, asOf);
+    figures.fills += events.length;
+  }
+
+  async function change(): Promise<void> {
+    const home = homes[below(homes.length)]!;
+    const n = below(EVENTS);
+    const kind = below(100);
+    const touched = kind === 0 ? ALL : kind < 5 ? ALL.filter((other) => roomOf(other) === roomOf(n)) : [n];
+    const asOf = below(2) === 0 ? (await anyone(home).get([])).position : undefined;
+    const version = home.commit(touched);
+    const announce = (at: ReturnType<typeof anyone>): Promise<unknown> => {
+      if (kind === 0) return at.purge();
+      if (kind < 5) return at.purgeRoom(roomOf(n));
+      if (kind < 35) return at.invalidate([nameOf(n)]);
+      if (kind < 70) return at.reject(nameOf(n), true, { reason: String(version), ...(asOf && { asOf }) });
+      return at.redact(nameOf(n), `$${version}`, { ...(asOf && { asOf }) });
+    };
+    while (!isOver()) {
+      try {
+        await announce(anyone(home));
+        home.acknowledge(touched, version);
+        figures.changes += 1;
+        return;
+      } catch (refused) {
+        refuseAll(refused);
+        await pause(10);
+      }
+    }
+  }
+
+  async function befall(): Promise<void> {
+    const names = Object.keys(redis.faults);
+    for (let count = 1; !isOver(); count++) {
+      await pause(50 + below(500));
+      const name = names[below(names.length)]!;
+      await redis.faults[name]!({ at: below(2 ** 30), prefix: keyPrefix });
+      figures.faults[name] = (figures.faults[name] ?? 0) + 1;
+      // Now and then it has time to get well, so that there is something to lose.
+      if (count % 4 === 0) {
+        await redis.mend();
+        await pause(1500);
+      }
+    }
+  }
+
+  const repeat = async (act: () => Promise<void>): Promise<void> => {
+    try {
+      while (!isOver()) {
+        await act().catch(refuseAll);
+        await pause(0);
+      }
+    } catch (error) {
+      failure ??= error;
+    }
+  };
+  await Promise.all([
+    ...Array.from({ length: READERS }, () => repeat(readAndFill)),
+    ...Array.from({ length: WRITERS }, () => repeat(change)),
+    befall().catch((error: unknown) => {
+      failure ??= error;
+    }),
+  ]);
+  await redis.mend();
+  for (const store of stores) await store.close();
+  if (failure !== undefined) throw failure;
+  return figures;
+}
+
+/** What a homeserver's database holds of each event: the number of its newest change. */
+class SoakedHome {
+  readonly name: Homeserver;
+  readonly acknowledged = new Array<number>(EVENTS).fill(0);
+  readonly #committed = new Array<number>(EVENTS).fill(0);
+  #newest = 0;
+
+  constructor(name: Homeserver) {
+    this.name = name;
+  }
+
+  textOf(n: number): string {
+    return `${this.name} ${this.#committed[n]}`;
+  }
+
+  commit(touched: readonly number[]): number {
+    this.#newest += 1;
+    for (const n of touched) this.#committed[n] = this.#newest;
+    return this.#newest;
+  }
+
+  acknowledge(touched: readonly number[], version: number): void {
+    for (const n of touched) this.acknowledged[n] = Math.max(this.acknowledged[n]!, version);
+  }
+
+  check(n: number, { eventId: id, frame, state }: StoredEvent, atLeast: number): void {
+    const [owner, version] = (JSON.parse(String(frameBody(frame))) as Body).content.body.split(" ");
+    const found = Math.max(
+      Number(version),
+      Number(state.rejectedReason || 0),
+      Number(state.redaction?.redactedBy.slice(1) ?? 0),
+    );
+    if (id !== nameOf(n) || owner !== this.name) throw new Error(`${this.name} was served ${owner}'s ${id}`);
+    if (found < atLeast) throw new Error(`${id} was served as of ${found}, when ${atLeast} was acknowledged`);
+  }
+}
+
+interface Body {
+  readonly content: { readonly body: string };
+}
+
+/** Random numbers from 0 to 1 that a seed determines: the generator mulberry32. */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Calls that the store refuses for now are part of it. */
+function refuseAll(error: unknown): void {
+  if ((error as { kind?: unknown }).kind !== "unavailable") throw error;
+}
+
+const pause = (ms: number) =>
+  new Promise<void>((resolve) => (ms === 0 ? setImmediate(resolve) : setTimeout(resolve, ms)));
+
+const EVENTS = 2000;
+const BATCH = 100;
+const READERS = 6;
+const WRITERS = 4;
+const PROOF_MS = 200;
+const ALL = Array.from({ length: EVENTS }, (_, n) => n);
+const nameOf = (n: number) => eventId(`$${n}`);
+const roomOf = (n: number): RoomId => roomId(`!${Math.floor(n / 50)}:alpha.example`);
