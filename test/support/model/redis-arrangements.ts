@@ -138,7 +138,10 @@ export async function arrangeReplicated(sidecars: number): Promise<Arrangement> 
       for (const proxy of proxies) proxy.set({});
       await eventually(async () => {
         const info = await primary.command<string>("INFO", "replication");
-        expect(info.split("state=online").length - 1).toBe(replicas().length);
+        if (info.split("state=online").length - 1 < replicas().length) {
+          const all = servers.map((server) => server.command<string>("INFO", "replication"));
+          throw new Error(`replicas are missing:\n${(await Promise.all(all)).join("\n")}`);
+        }
       });
     },
     async stop() {

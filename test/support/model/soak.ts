@@ -198,7 +198,7 @@ const EVENTS = 2000;
 const BATCH = 100;
 const READERS = 6;
 const WRITERS = 4;
-const PROOF_MS = 200;
+const PROOF_MS = 400;
 const ALL = Array.from({ length: EVENTS }, (_, n) => n);
 const nameOf = (n: number) => eventId(`$${n}`);
 const roomOf = (n: number): RoomId => roomId(`!${Math.floor(n / 50)}:alpha.example`);
