@@ -4,6 +4,8 @@
     python -m e2e --short    every scenario
     python -m e2e NAME …     the scenarios named
 
+With `--redis` there are two sidecars over one Redis.
+
 Needs PostgreSQL, redis-server, Node with a built sidecar, and Synapse in this Python.
 """
 
@@ -19,30 +21,31 @@ from .client import User
 from .cluster import SYNAPSE, Cluster
 from .compare import Comparison
 from .faults import Faults
-from .figures import cold_reads, count
+from .figures import LOOKUPS, cold_reads, count
 from .life import Life
-
-_LOOKUPS = "splitcache_bridge_lookups_total"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m e2e")
     parser.add_argument("--short", action="store_true", help="leave the figures out")
     parser.add_argument("--without-bridge", action="store_true", help="test the test")
+    parser.add_argument("--redis", action="store_true", help="two sidecars over one Redis")
     parser.add_argument("scenarios", nargs="*")
     options = parser.parse_args()
     # So that whoever ends the test leaves no process behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    passed, failed = run_scenarios(options.scenarios, bridge=not options.without_bridge)
+    passed, failed = run_scenarios(
+        options.scenarios, bridge=not options.without_bridge, redis=options.redis
+    )
     if not options.short and not options.scenarios:
         print_figures()
     print(f"\n{passed} passed, {failed} failed")
     return 1 if failed else 0
 
 
-def run_scenarios(names: list[str], *, bridge: bool) -> tuple[int, int]:
+def run_scenarios(names: list[str], *, bridge: bool, redis: bool) -> tuple[int, int]:
     passed = failed = 0
-    cluster = Cluster(bridge=bridge)
+    cluster = Cluster(bridge=bridge, redis=redis)
     try:
         cluster.start()
         comparison = Comparison(cluster)
@@ -56,7 +59,7 @@ def run_scenarios(names: list[str], *, bridge: bool) -> tuple[int, int]:
                 passed += 1
             else:
                 failed += 1
-        hits = count(cluster, _LOOKUPS, SYNAPSE, 'result="hit"')
+        hits = count(cluster, LOOKUPS, SYNAPSE, 'result="hit"')
         kinds = ", ".join(f"{kind} {number}" for kind, number in comparison.compared.items())
         total = sum(comparison.compared.values())
         print(f"{total} reads compared ({kinds}); {len(comparison.differences)} differ; ", end="")

@@ -1,6 +1,6 @@
 """A homeserver as operators run it: PostgreSQL, Redis, Synapse's main process with workers, and
-a splitcache sidecar. Beside it a second homeserver, of one process, that uses the same sidecar.
-All on random ports of this machine, all in one temporary folder."""
+a splitcache sidecar, or two over one Redis. Beside it a second homeserver, of one process, that
+uses the same sidecar. All on random ports of this machine, all in one temporary folder."""
 
 from __future__ import annotations
 
@@ -35,33 +35,41 @@ NEIGHBOUR = "neighbour"
 
 
 class Cluster:
-    """`bridge` switches the module on; the sidecar runs in either case."""
+    """`bridge` switches the module on; the sidecar runs in either case.
 
-    def __init__(self, *, bridge: bool) -> None:
+    `redis`: there are two sidecars over one Redis, and one reader has the second.
+    """
+
+    def __init__(self, *, bridge: bool, redis: bool = False) -> None:
         self.bridge = bridge
+        self.redis = redis
         self.folder = Path(tempfile.mkdtemp(prefix="splitcache-e2e-"))
         self.folder.chmod(0o755)
         self.ports = {name: free_port() for name in (*SYNAPSE, NEIGHBOUR)}
         self.metrics_ports = {name: free_port() for name in (*SYNAPSE, NEIGHBOUR)}
         self._replication_ports = {name: free_port() for name in SYNAPSE}
         self._postgres_port, self._redis_port = free_port(), free_port()
-        self.sidecar_http_port = free_port()
-        self.socket = self.folder / "splitcache.sock"
-        # By which the event persister reaches the sidecar.
-        self.persister_proxy = Proxy(self.folder / "proxy.sock", self.socket)
+        self._store_port = free_port()
+        self.sidecars = ("sidecar", "sidecar2") if redis else ("sidecar",)
+        self.sidecar_http_ports = {name: free_port() for name in self.sidecars}
+        self.socket = self._socket(self.sidecars[0])
+        # By which two of the workers reach their sidecar.
+        self.proxies = {
+            "persister1": Proxy(self.folder / "persister1.sock", self.socket),
+            "generic1": Proxy(self.folder / "generic1.sock", self._socket(self.sidecars[-1])),
+        }
         self.processes: dict[str, Process] = {}
         self.own = self._homeserver("synapse")
         self.neighbour = self._homeserver(NEIGHBOUR)
 
     def start(self) -> None:
         self._start_postgres()
-        redis = f"redis-server --port {self._redis_port} --bind 127.0.0.1 --appendonly no --save"
-        self._add("redis", [*redis.split(), ""], accepts(("127.0.0.1", self._redis_port)))
-        self._add(
-            "sidecar", self._sidecar_command(), answers_http(self.sidecar_http_port, "/readyz")
-        )
-        self.processes["redis"].start()
-        self.processes["sidecar"].start()
+        self._start_redis("redis", self._redis_port)
+        if self.redis:
+            self._start_redis("store", self._store_port)
+        for name, port in self.sidecar_http_ports.items():
+            self._add(name, self._sidecar_command(name), answers_http(port, "/readyz"))
+            self.processes[name].start()
         write_common_files(self.folder)
         self._write_configs()
         self._start_synapse()
@@ -82,7 +90,8 @@ class Cluster:
     def stop(self) -> None:
         for process in reversed(self.processes.values()):
             process.stop()
-        self.persister_proxy.close()
+        for proxy in self.proxies.values():
+            proxy.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def restart(self, *names: str) -> None:
@@ -106,10 +115,20 @@ class Cluster:
         log = self.folder / f"{name}.log"
         self.processes[name] = Process(name, command, log, ready=ready, **more)
 
-    def _sidecar_command(self) -> list[str]:
+    def _socket(self, sidecar: str) -> Path:
+        return self.folder / f"{sidecar}.sock"
+
+    def _sidecar_command(self, name: str) -> list[str]:
         main = os.environ.get("SPLITCACHE_MAIN", str(REPOSITORY / "dist" / "main.js"))
-        serve = ["node", main, "serve", "--listen", f"unix:{self.socket}"]
-        return [*serve, "--http", f"127.0.0.1:{self.sidecar_http_port}"]
+        serve = ["node", main, "serve", "--listen", f"unix:{self._socket(name)}"]
+        serve += ["--http", f"127.0.0.1:{self.sidecar_http_ports[name]}"]
+        url = f"redis://127.0.0.1:{self._store_port}"
+        return [*serve, "--store", "redis", "--redis-url", url] if self.redis else serve
+
+    def _start_redis(self, name: str, port: int) -> None:
+        command = f"redis-server --port {port} --bind 127.0.0.1 --appendonly no --save".split()
+        self._add(name, [*command, ""], accepts(("127.0.0.1", port)))
+        self.processes[name].start()
 
     def _start_postgres(self) -> None:
         programs = next(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -182,8 +201,8 @@ class Cluster:
                 "worker_listeners": self._listeners(name),
                 "worker_log_config": str(self.folder / "log.yaml"),
             }
-            if name == "persister1" and self.bridge:
-                worker["modules"] = modules(self.folder / "proxy.sock")
+            if name in self.proxies and self.bridge:
+                worker["modules"] = modules(self.folder / f"{name}.sock")
             write(self.folder, f"{name}.yaml", worker)
 
     def _listeners(self, name: str) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 
 from .client import HttpError
-from .figures import gauge
+from .figures import LOOKUPS, count, gauge
+from .proxy import Proxy
 from .scenario import GENERIC, Scenario
 
 # How long a lease lasts, and how often it is renewed, in seconds.
@@ -23,13 +24,19 @@ class Faults(Scenario):
     def all(self) -> list[Callable[[], None]]:
         return [
             self.restarts_workers,
-            self.restarts_the_sidecar_empty,
+            self.restarts_the_sidecar,
             self.kills_the_sidecar_in_traffic,
+            *([self.kills_the_store_in_traffic] if self._cluster.redis else []),
             self.freezes_a_reader,
             self.freezes_the_persister,
+            self.cuts_a_reader_off,
             self.cuts_the_persister_off,
             self.kills_a_persister_that_owes_an_announcement,
         ]
+
+    @property
+    def _persister_way(self) -> Proxy:
+        return self._cluster.proxies["persister1"]
 
     def restarts_workers(self) -> None:
         room_id, said = self.room("10", messages=20)
@@ -40,12 +47,14 @@ class Faults(Scenario):
         self._alice.redact(self._one, room_id, said[0])
         self.compare(room_id, said)
 
-    def restarts_the_sidecar_empty(self) -> None:
+    def restarts_the_sidecar(self) -> None:
+        """It comes back empty, unless what it knows is in Redis."""
         room_id, said = self.room("10", messages=6)
         self.warm(room_id, said)
         self._cluster.restart("sidecar")
-        if self._comparison.sidecar_holds(said, any_of_them=True):
-            self._comparison.differences.append("a sidecar that has just started is not empty")
+        holds = self._comparison.sidecar_holds(said, any_of_them=True)
+        if self._cluster.bridge and holds != self._cluster.redis:
+            self._comparison.differences.append("a sidecar that has just started holds the wrong")
         self._alice.redact(self._one, room_id, said[0])
         self.compare(room_id, said)
         self.warm(room_id, said)
@@ -61,6 +70,37 @@ class Faults(Scenario):
 
         self._redact_during(fault, ("generic1", "generic2"), ask_sidecar=False)
 
+    def kills_the_store_in_traffic(self) -> None:
+        """The Redis that all sidecars share: it comes back empty."""
+        store = self._cluster.processes["store"]
+
+        def fault() -> None:
+            store.stop(signal.SIGKILL)
+            time.sleep(1)
+            store.start()
+
+        self._redact_during(fault, ("generic1", "generic2"), ask_sidecar=False)
+
+    def cuts_a_reader_off(self) -> None:
+        """From its sidecar alone: it reads the database, and what it reads is current."""
+        way = self._cluster.proxies["generic1"]
+
+        def fault() -> None:
+            way.cut()
+            time.sleep(LEASE_S)
+            way.mend()
+
+        self._redact_during(fault, ("main", *GENERIC))
+        room_id, said = self.room("10", messages=6)
+        self.warm(room_id, said)
+        self._cluster.restart("generic1")
+        hits = self._hits_of("generic1")
+        self._alice.messages(self._one, room_id)
+        self.until(lambda: self._hits_of("generic1") > hits or not self._cluster.bridge)
+
+    def _hits_of(self, name: str) -> float:
+        return count(self._cluster, LOOKUPS, (name,), 'result="hit"')
+
     def freezes_a_reader(self) -> None:
         self._redact_during(lambda: self._freeze("generic1"), ("main", "generic2"))
 
@@ -71,7 +111,7 @@ class Faults(Scenario):
         """From the sidecar alone: it goes on writing, and the others go on reading."""
         room_id, said = self.room("10", messages=8)
         self.warm(room_id, said)
-        self._cluster.persister_proxy.cut()
+        self._persister_way.cut()
         try:
             started = time.monotonic()
             self._alice.redact(self._two, room_id, said[0])
@@ -82,7 +122,7 @@ class Faults(Scenario):
             second_s = time.monotonic() - started
             self.compare(room_id, said)
         finally:
-            self._cluster.persister_proxy.mend()
+            self._persister_way.mend()
         print(f"  cut off: the first redaction took {first_s:.1f} s, the second {second_s:.2f} s")
         if first_s > 2 * LEASE_S + 3 or second_s > 2:
             self._comparison.differences.append(f"writes took {first_s:.1f} and {second_s:.1f} s")
@@ -96,7 +136,7 @@ class Faults(Scenario):
         room_id, said = self.room("10", messages=6)
         self._until_attached()
         self.warm(room_id, said)
-        self._cluster.persister_proxy.cut()
+        self._persister_way.cut()
         try:
             thread = threading.Thread(target=self._redact_in_vain, args=(room_id, said[0]))
             thread.start()
@@ -108,7 +148,7 @@ class Faults(Scenario):
             self._cluster.restart(*GENERIC)
             self.compare(room_id, said, GENERIC)
         finally:
-            self._cluster.persister_proxy.mend()
+            self._persister_way.mend()
             self._cluster.restart("persister1")
         thread.join()
         self.compare(room_id, said, GENERIC)
