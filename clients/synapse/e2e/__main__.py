@@ -21,7 +21,7 @@ from .client import User
 from .cluster import SYNAPSE, Cluster
 from .compare import Comparison
 from .faults import Faults
-from .figures import LOOKUPS, cold_reads, count
+from .figures import LOOKUPS, cold_reads, count, shared_bodies
 from .life import Life
 
 
@@ -97,11 +97,15 @@ def print_figures() -> None:
         try:
             cluster.start()
             columns.append(cold_reads(cluster))
+            shared = shared_bodies(cluster) if bridge else {}
         finally:
             cluster.stop()
     print(f"\n{'':32}{'without':>10}{'with':>10}")
     for name in columns[0]:
         print(f"{name:32}{columns[0][name]:10.1f}{columns[1][name]:10.1f}")
+    print("\nTwo homeservers in one room")
+    for name, number in shared.items():
+        print(f"{name:32}{number:20.0f}")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,16 @@ def count(cluster: Cluster, name: str, processes: Iterable[str], *labels: str) -
     return total
 
 
+def sidecar_gauge(cluster: Cluster, name: str, label: str) -> float:
+    """One sample of the sidecar."""
+    port = cluster.sidecar_http_ports["sidecar"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as reply:
+        for line in reply.read().decode().splitlines():
+            if line.startswith(name + "{") and label in line:
+                return float(line.rpartition(" ")[2])
+    return float("nan")
+
+
 def gauge(cluster: Cluster, name: str, process: str, label: str) -> float:
     """One sample of one process; nan before there is one."""
     port = cluster.metrics_ports[process]
@@ -67,6 +77,33 @@ def cold_reads(cluster: Cluster, rooms: int = 8, messages: int = 60) -> dict[str
         "database fetches": count(cluster, _FETCHES, cold, '"_fetch_event_list"'),
         "lookups": count(cluster, LOOKUPS, cold),
         "hits": count(cluster, LOOKUPS, cold, 'result="hit"'),
+    }
+
+
+def shared_bodies(cluster: Cluster, messages: int = 100) -> dict[str, float]:
+    """Two homeservers in one room, with nothing else in the sidecar, each having read all of it."""
+    cluster.start_neighbour()
+    port, other = cluster.ports["generic1"], cluster.ports["neighbour"]
+    alice = User(cluster.ports["main"], "sharer")
+    carol = User(other, "carol")
+    room_id = alice.create_room(port, "11")
+    carol.join(other, room_id, via=cluster.own.name)
+    last = [alice.say(port, room_id, f"message {number}") for number in range(messages)][-1]
+    while last not in {event["event_id"] for event in carol.messages(other, room_id)}:
+        time.sleep(0.1)
+    cluster.restart("sidecar", "neighbour", "generic1")
+    # Until its writers have leases, the sidecar holds nothing for a homeserver.
+    for writer in ("persister1", "neighbour"):
+        while gauge(cluster, "splitcache_bridge_writer_state", writer, 'state="attached"') != 1:
+            time.sleep(0.1)
+    alice.messages(port, room_id)
+    carol.messages(other, room_id)
+    # What was read is put a moment later.
+    time.sleep(1)
+    held = "splitcache_cache_entries"
+    return {
+        "events of either homeserver": sidecar_gauge(cluster, held, 'cache="metadata"'),
+        "bodies stored": sidecar_gauge(cluster, held, 'cache="events"'),
     }
 
 

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -99,15 +100,22 @@ export class RedisProcess {
   }
 }
 
+/**
+ * One that nobody listens at, of those that no outgoing connection takes while a server is
+ * down. A Cluster's bus takes the port 10,000 above.
+ */
 export async function freePort(): Promise<number> {
-  // A Cluster's bus takes the port 10,000 above.
   for (;;) {
-    const server = createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const address = server.address();
-    server.close();
-    await once(server, "close");
-    if (address !== null && typeof address === "object" && address.port < 55_000) return address.port;
+    const port = randomInt(12_000, 22_000);
+    const probe = createServer();
+    try {
+      await once(probe.listen(port, "127.0.0.1"), "listening");
+      return port;
+    } catch {
+      // Taken: another one may be free.
+    } finally {
+      probe.close();
+    }
   }
 }
 
