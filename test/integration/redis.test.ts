@@ -1,8 +1,13 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Position } from "../../src/core/types.js";
 import { PrimaryLink } from "../../src/store/redis/primary-link.js";
 import { eventually } from "../support/eventually.js";
-import { hasRedisServer, RedisProcess } from "../support/redis/processes.js";
+import { freePort, hasRedisServer, RedisProcess } from "../support/redis/processes.js";
 import { makeRedisHarness, QUIET, targetOf } from "../support/redis/redis-harness.js";
 import { startSingle, type Topology } from "../support/redis/topologies.js";
 import {
@@ -374,6 +379,43 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
       await alpha.invalidate(["$a"]);
       expect((await subscriber.change()).kind).toBe("batch");
       await subscriber.close();
+    });
+
+    it("speaks TLS, and to nobody whose certificate it cannot trust", async () => {
+      const folder = await mkdtemp(join(tmpdir(), "splitcache-tls-"));
+      const [certificate, key] = [join(folder, "certificate.pem"), join(folder, "key.pem")];
+      const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"];
+      const named = ["-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1"];
+      await promisify(execFile)("openssl", [
+        ...["req", "-x509", ...made, ...named],
+        ...["-keyout", key, "-out", certificate],
+      ]);
+      const tlsPort = await freePort();
+      const files = [
+        "--tls-cert-file",
+        certificate,
+        "--tls-key-file",
+        key,
+        "--tls-ca-cert-file",
+        certificate,
+      ];
+      const secure = await RedisProcess.start([
+        ...["--tls-port", String(tlsPort), "--tls-auth-clients", "no"],
+        ...files,
+      ]);
+      try {
+        const connect = (ca: string | undefined) => {
+          const target = { ...targetOf("single", [tlsPort]), tls: true, ca };
+          return newAlpha({ link: new PrimaryLink(target, () => performance.now(), QUIET) }).alpha;
+        };
+        await expect(connect(undefined).position()).rejects.toMatchObject(UNAVAILABLE);
+        const alpha = connect(await readFile(certificate, "utf8"));
+        expect(await alpha.put([messageEvent("$a")])).toEqual(["stored"]);
+        expect(await alpha.hits("$a")).toEqual(["$a"]);
+      } finally {
+        await secure.stop();
+        await rm(folder, { recursive: true });
+      }
     });
 
     it("suspends a homeserver whose server's clock was set back", async () => {
