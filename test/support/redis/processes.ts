@@ -121,4 +121,5 @@ export async function freePort(): Promise<number> {
 
 type Client = ReturnType<typeof createClient>;
 
-const PROGRAM = "redis-server";
+/** Another version, or a Valkey: the path of its server. */
+const PROGRAM = process.env["REDIS_SERVER"] ?? "redis-server";
