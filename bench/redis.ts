@@ -12,7 +12,7 @@ import type {
 import { startRedisServer } from "./redis-server.js";
 import { percentile, printMachine, printTable } from "./report.js";
 import { type Sidecar, startSidecar } from "./sidecar.js";
-import { fill, positionOf, syntheticEvent, syntheticEventId } from "./synthetic.js";
+import { fill, positionOf, putEvents, syntheticEvent, syntheticEventId } from "./synthetic.js";
 
 const EVENTS = 20_000;
 const BODY_BYTES = 900;
@@ -36,6 +36,7 @@ try {
   await costOfRead(client);
   await compareNotices(client, sidecars[1]!.client());
   await compareMemory();
+  await measureRecovery();
 } finally {
   for (const sidecar of sidecars) await sidecar.stop();
   admin.destroy();
@@ -239,4 +240,58 @@ async function compareMemory(): Promise<void> {
     ["one cache", (shared / 2 ** 20).toFixed(1)],
     ["ratio", (shared / separate).toFixed(2)],
   ]);
+}
+
+/** From the new primary's first answer to the first hit, when Sentinels make a replica primary. */
+async function measureRecovery(): Promise<void> {
+  const primary = await startRedisServer();
+  const replica = await startRedisServer({ args: ["--replicaof", `127.0.0.1 ${primary.port}`] });
+  const watches = [
+    `sentinel monitor primary 127.0.0.1 ${primary.port} 1`,
+    "sentinel down-after-milliseconds primary 1000",
+  ].join("\n");
+  const sentinel = await startRedisServer({ watches });
+  const own = createClient({ socket: { port: replica.port } });
+  own.on("error", () => {});
+  await own.connect();
+  const until = async (isTrue: () => Promise<boolean>) => {
+    while (!(await isTrue().catch(() => false))) await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  await until(async () => (await own.info("replication")).includes("master_link_status:up"));
+  const url = `redis-sentinel://127.0.0.1:${sentinel.port}/primary`;
+  const sidecar = await startSidecar(["--store", "redis", "--redis-url", url]);
+  try {
+    const client = sidecar.client();
+    const isHit = async () => {
+      await putEvents(
+        client,
+        HOMESERVER,
+        [syntheticEvent(1, BODY_BYTES)],
+        await positionOf(client, HOMESERVER),
+      );
+      const request = { homeserver: HOMESERVER, eventIds: [syntheticEventId(1)], redactionView: 2 as const };
+      return new Promise<boolean>((resolve) => {
+        client.getEvents({ ...request, minPosition: undefined }, (error, reply) =>
+          resolve(error === null && reply.events.length === 1),
+        );
+      });
+    };
+    await until(isHit);
+    const isPrimary = until(async () => (await own.info("replication")).includes("role:master"));
+    const killed = performance.now();
+    await primary.stop();
+    await isPrimary;
+    const answered = performance.now();
+    await until(isHit);
+    const recovered = performance.now();
+    printTable([
+      ["a failover", "ms"],
+      ["from the primary's end to the new one's first answer", Math.round(answered - killed)],
+      ["from that to the first hit (2000 at most)", Math.round(recovered - answered)],
+    ]);
+  } finally {
+    await sidecar.stop();
+    own.destroy();
+    for (const server of [sentinel, replica]) await server.stop();
+  }
 }
