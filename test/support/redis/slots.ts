@@ -27,7 +27,8 @@ export async function moveSlot(
   const keys = () => from.command<string[]>("CLUSTER", "GETKEYSINSLOT", String(slot), "1000");
   const move = async (some: string[]) => {
     if (some.length === 0) return;
-    await from.command("MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "KEYS", ...some);
+    // What was lost at one end may have been made anew at the other.
+    await from.command("MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "REPLACE", "KEYS", ...some);
   };
   const all = await keys();
   await move(all.slice(0, all.length / 2));
