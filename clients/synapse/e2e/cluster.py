@@ -5,7 +5,6 @@ uses the same sidecar. All on random ports of this machine, all in one temporary
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from .configs import (
     write,
     write_common_files,
 )
+from .postgres import postgres
 from .processes import Process, accepts, answers_http, free_port
 from .proxy import Proxy
 
@@ -131,31 +131,7 @@ class Cluster:
         self.processes[name].start()
 
     def _start_postgres(self) -> None:
-        programs = next(Path("/usr/lib/postgresql").glob("*/bin"))
-        folder = self.folder / "postgres"
-        folder.mkdir()
-        # PostgreSQL refuses to run as root.
-        user = "postgres" if os.geteuid() == 0 else None
-        if user:
-            account = pwd.getpwnam(user)
-            os.chown(folder, account.pw_uid, account.pw_gid)
-        initdb = ["-U", "synapse", "-E", "UTF8", "--locale=C", "--auth=trust", "--no-sync"]
-        subprocess.run(
-            [programs / "initdb", "-D", folder, *initdb],
-            check=True,
-            user=user,
-            cwd="/",
-            stdout=subprocess.DEVNULL,
-        )
-        command = [str(programs / "postgres"), "-D", str(folder), "-p", str(self._postgres_port)]
-        for setting in (
-            "listen_addresses=127.0.0.1",
-            f"unix_socket_directories={folder}",
-            "fsync=off",
-        ):
-            command += ["-c", setting]
-        self._add("postgres", command, accepts(("127.0.0.1", self._postgres_port)), user=user)
-        (self.folder / "postgres.log").touch()
+        self.processes["postgres"] = postgres(self.folder, self._postgres_port)
         self.processes["postgres"].start()
         self._create_database("synapse")
 

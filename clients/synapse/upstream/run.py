@@ -2,6 +2,7 @@
 
     python upstream/run.py                    the suites that read and change events
     python upstream/run.py -j 2               the same, in two processes
+    python upstream/run.py --postgres         the same on a PostgreSQL of its own, far slower
     python upstream/run.py --without-bridge   the same, to compare
     python upstream/run.py tests.storage …    others
 
@@ -21,13 +22,17 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import synapse
 from verdict import Run, expected_failures, report
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+from e2e.postgres import USER, postgres  # noqa: E402
+from e2e.processes import free_port  # noqa: E402
+
 REPOSITORY = HERE.parents[2]
 SUITES = (
     "tests.storage.databases.main.test_events_worker",
@@ -53,6 +58,7 @@ TIMEOUT_S = 1_800
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--without-bridge", action="store_true")
+    parser.add_argument("--postgres", action="store_true")
     parser.add_argument("-j", "--jobs", type=int, default=1, help="processes at a time")
     parser.add_argument("suites", nargs="*", default=SUITES)
     options = parser.parse_args()
@@ -62,14 +68,17 @@ def main() -> int:
     expected = expected_failures(HERE / "expected-failures.toml") if bridge else {}
     # So that stopping it ends the sidecar and the tests, and removes the folder.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    with tempfile.TemporaryDirectory(prefix="splitcache-upstream-") as name:
+    with tempfile.TemporaryDirectory(prefix="splitcache-upstream-") as name, ExitStack() as stack:
         folder = Path(name)
+        # For PostgreSQL, which is another user's.
+        folder.chmod(0o755)
         source = fetch_tests(folder)
+        env: dict[str, str] = {}
         if bridge:
-            with sidecar(folder) as address:
-                run = run_trials(source, options, {"SPLITCACHE_ADDRESS": address})
-        else:
-            run = run_trials(source, options, {})
+            env["SPLITCACHE_ADDRESS"] = stack.enter_context(sidecar(folder))
+        if options.postgres:
+            env |= stack.enter_context(database(folder))
+        run = run_trials(source, options, env)
     whole = tuple(options.suites) == SUITES
     return report(run, options.suites, expected, whole=whole, bridge=bridge)
 
@@ -107,6 +116,19 @@ def sidecar(folder: Path) -> Iterator[str]:
         yield address
     finally:
         stop(process)
+
+
+@contextmanager
+def database(folder: Path) -> Iterator[dict[str, str]]:
+    """A PostgreSQL of its own; what tells Synapse's tests of it."""
+    port = free_port()
+    process = postgres(folder, port)
+    process.start()
+    try:
+        address = {"HOST": "127.0.0.1", "PORT": str(port), "USER": USER}
+        yield {"SYNAPSE_POSTGRES": "1", **{f"SYNAPSE_POSTGRES_{k}": v for k, v in address.items()}}
+    finally:
+        process.stop()
 
 
 def run_trials(source: Path, options: argparse.Namespace, env: Mapping[str, str]) -> Run:

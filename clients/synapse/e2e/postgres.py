@@ -1,0 +1,42 @@
+"""A PostgreSQL server of our own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+from pathlib import Path
+
+from .processes import Process, accepts
+
+USER = "synapse"
+
+
+def postgres(folder: Path, port: int) -> Process:
+    """One that keeps its data in the folder, and nothing in safety. Needs no password."""
+    programs = next(Path("/usr/lib/postgresql").glob("*/bin"))
+    data = folder / "postgres"
+    data.mkdir()
+    # PostgreSQL refuses to run as root.
+    user = "postgres" if os.geteuid() == 0 else None
+    if user:
+        account = pwd.getpwnam(user)
+        os.chown(data, account.pw_uid, account.pw_gid)
+    initdb = ["-U", USER, "-E", "UTF8", "--locale=C", "--auth=trust", "--no-sync"]
+    subprocess.run(
+        [programs / "initdb", "-D", data, *initdb],
+        check=True,
+        user=user,
+        cwd="/",
+        stdout=subprocess.DEVNULL,
+    )
+    command = [str(programs / "postgres"), "-D", str(data), "-p", str(port)]
+    for setting in (
+        "listen_addresses=127.0.0.1",
+        f"unix_socket_directories={data}",
+        "fsync=off",
+    ):
+        command += ["-c", setting]
+    log = folder / "postgres.log"
+    log.touch()
+    return Process("postgres", command, log, ready=accepts(("127.0.0.1", port)), user=user)
