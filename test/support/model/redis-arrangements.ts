@@ -195,6 +195,9 @@ export async function arrangeCluster(): Promise<Arrangement> {
     await settled();
     return (await pairs())[at % 3]!;
   };
+  /** By force. A replica that is still loading what it was sent cannot yet. */
+  const takeOver = (replica: RedisProcess) =>
+    eventually(() => replica.command("CLUSTER", "FAILOVER", "TAKEOVER"));
   const slotOf = (at: number) =>
     servers[0]!.command<number>("CLUSTER", "KEYSLOT", `{${at % 2 === 0 ? ALPHA : BETA}}`);
 
@@ -232,13 +235,13 @@ export async function arrangeCluster(): Promise<Arrangement> {
         const [primary, replica] = await pair(at);
         primary.signal("SIGSTOP");
         pending.later(2 * FAULT_MS, async () => primary.signal("SIGCONT"));
-        await replica.command("CLUSTER", "FAILOVER", "TAKEOVER");
+        await takeOver(replica);
       },
       "has a primary that is killed, and its replica takes over": async ({ at }) => {
         const [primary, replica] = await pair(at);
         await primary.kill();
         pending.later(2 * FAULT_MS, () => primary.launch());
-        await replica.command("CLUSTER", "FAILOVER", "TAKEOVER");
+        await takeOver(replica);
       },
     },
     mend: settled,
