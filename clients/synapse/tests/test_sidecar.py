@@ -40,6 +40,7 @@ class Bridge:
             read_deadline_s=5.0,
             metrics=self.metrics,
             may_read=lambda: self.announcer.may_read,
+            forget=self._forget,
         )
         self.announcer = Announcer(
             transport=self.transport,
@@ -52,8 +53,13 @@ class Bridge:
             metrics=self.metrics,
             start_delay_s=0,
         )
+        # How often it was told to forget what lookups have brought.
+        self.forgotten = 0
         self.sidecar.start()
         self.announcer.start()
+
+    def _forget(self) -> None:
+        self.forgotten += 1
 
     def ready(self) -> Bridge:
         self.reactor.run_until(lambda: self.look("$probe").position is not None)
@@ -78,7 +84,7 @@ class Bridge:
         self.reactor.result_of(self.announcer.finish(pending))
 
     def stop(self) -> None:
-        self.announcer.stop()
+        self.announcer.stop(lambda: None)
         self.sidecar.stop()
 
 
@@ -202,7 +208,7 @@ def test_misses_at_once_when_nobody_answers(tmp_path: Path) -> None:
 
 def test_a_writer_reads_with_its_lease_and_others_miss_without_it(address: str) -> None:
     reader = Bridge(address, writer="w")
-    reader.announcer.stop()
+    reader.announcer.stop(lambda: None)
     reader.reactor.run_until(lambda: reader.sidecar._epochs.declared is not None)
     writer = Bridge(address, writer="w")
     writer.reactor.run_until(lambda: writer.announcer.may_read)
@@ -260,3 +266,62 @@ def fills(outcome: str) -> float:
 
 def sample(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, {"server_name": HOME, **labels}) or 0.0
+
+
+def test_forgets_at_a_new_epoch_what_lookups_have_brought_though_nobody_reads(address: str) -> None:
+    bridge = Bridge(address).ready()
+    bridge.fill("$a")
+    assert bridge.forgotten == 0
+    # A writer that is new suspends the homeserver, which begins an epoch.
+    other = Bridge(address, writer="new")
+    bridge.reactor.run_until(lambda: bridge.forgotten > 0)
+    other.stop()
+    bridge.stop()
+
+
+def test_forgets_what_lookups_have_brought_when_it_hears_nothing(
+    tmp_path: Path, start_sidecar: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("splitcache_synapse.sidecar.SILENCE_MAX_S", 1.5)
+    sidecar = start_sidecar(f"unix:{tmp_path}/s.sock")
+    bridge = Bridge(sidecar.address).ready()
+    sidecar.stop()
+    bridge.reactor.run_until(lambda: bridge.forgotten > 0)
+    bridge.stop()
+
+
+def test_announces_what_is_pending_when_it_stops_before_it_ends(address: str) -> None:
+    bridge = Bridge(address).ready()
+    other = Bridge(address).ready()
+    bridge.fill("$a")
+    ended: list[bool] = []
+    pending = bridge.announcer.begin()
+    pending.add_events(ROOM, ["$a"])
+    bridge.announcer.committing(pending)
+    bridge.announcer.stop(lambda: ended.append(True))
+    assert not ended
+    bridge.reactor.result_of(bridge.announcer.finish(pending))
+    assert ended
+    assert other.look("$a").hits == {}
+    other.stop()
+    bridge.stop()
+
+
+def test_looks_up_the_others_beside_an_id_that_no_sidecar_takes(bridge: Bridge) -> None:
+    bridge.fill("$a")
+    found = bridge.look("$a", "", "$" + "x" * 1020, "$\ud800")
+    assert set(found.hits) == {"$a"}
+    assert found.position is not None
+    assert bridge.look("").hits == {}
+
+
+def test_answers_all_callers_when_a_lookup_cannot_be_sent(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge.fill("$a")
+
+    def broken(*args: object) -> None:
+        raise ValueError("closed")
+
+    monkeypatch.setattr(bridge.transport, "lookup", broken)
+    assert bridge.look("$a") == ({}, None)

@@ -161,6 +161,9 @@ def test_detached_it_asks_again_only_when_what_began_meanwhile_has_ended(
     begun = lease.begin()
     clock.advance(100)
     assert not lease.may_renew()
+    # Also where it began after that was asked.
+    assert lease.ask() is None
+    assert lease.state == DETACHED
     lease.end(begun)
     assert lease.may_renew()
 

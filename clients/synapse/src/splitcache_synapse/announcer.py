@@ -53,6 +53,7 @@ class Announcer:
         self._reads_after = monotonic()
         self._renewing = False
         self._stopped = False
+        self._on_end: Callable[[], None] | None = None
         self._state = ""
 
     @property
@@ -67,9 +68,12 @@ class Announcer:
             self._report_state()
             self._tick()
 
-    def stop(self) -> None:
-        """Announces and renews nothing more. The lease is left to lapse; see writer_lease."""
+    def stop(self, on_end: Callable[[], None]) -> None:
+        """Renews nothing more; the lease is left to lapse, see writer_lease. What is pending is
+        still announced, since others read on: then calls `on_end`."""
         self._stopped = True
+        self._on_end = on_end
+        self._end_if_idle()
 
     def begin(self) -> Pending:
         """A transaction is about to change something. In any thread."""
@@ -98,7 +102,7 @@ class Announcer:
         self, pending: Pending, calls: list[Announcement], pause_s: float, done: Deferred[None]
     ) -> None:
         """Makes the calls one after another, each until it is OK."""
-        if not calls or self._stopped:
+        if not calls:
             self._end(pending, done)
             return
         if self._lease.given_up(pending):
@@ -145,6 +149,12 @@ class Announcer:
         self._lease.end(pending)
         self._metrics.pending(self._lease.pending_changes())
         done.callback(None)
+        self._end_if_idle()
+
+    def _end_if_idle(self) -> None:
+        if self._on_end is not None and self._lease.pending_changes() == 0:
+            on_end, self._on_end = self._on_end, None
+            on_end()
 
     def _tick(self) -> None:
         if self._stopped:
@@ -163,15 +173,18 @@ class Announcer:
         request = pb.GetEventsRequest(homeserver=self._homeserver)
 
         def on_reply(reply: Any) -> None:
-            if not isinstance(reply, Exception) and self._lease.may_renew():
-                self._renew()
-            else:
+            if isinstance(reply, Exception):
                 self._renewing = False
+            else:
+                self._renew()
 
         self._transport.unary("GetEvents", request, TIMEOUT_S, on_reply)
 
     def _renew(self) -> None:
         renewal = self._lease.ask()
+        if renewal is None:
+            self._renewing = False
+            return
         mark = self._mark()
         request = pb.RenewWriterLeaseRequest(
             homeserver=self._homeserver, writer=self._writer, lease_token=renewal.token

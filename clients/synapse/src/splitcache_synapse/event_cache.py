@@ -20,18 +20,31 @@ class SplitEventCache(AsyncLruCache[Key, EventCacheEntry]):
         *,
         announce_event: Callable[[str], Awaitable[None]],
         announce_all: Callable[[], None],
+        invalidated: Callable[[str | None], None],
     ) -> None:
+        """`invalidated` is told which event (None: any) is dropped from the local cache, whoever
+        drops it: a lookup under way must not bring back what it was before."""
         # Not the constructor of the base class: it would make, and register, a second cache.
         self._lru_cache = replaced._lru_cache
         self._announce_event = announce_event
         self._announce_all = announce_all
+        self._invalidated = invalidated
 
     async def invalidate(self, key: Key) -> None:
         await self._announce_event(key[0])
+        self.invalidate_local(key)
+
+    def invalidate_local(self, key: Key) -> None:
+        self._invalidated(key[0])
         self._lru_cache.invalidate(key)
+
+    def invalidate_on_extra_index_local(self, index_key: Key) -> None:
+        self._invalidated(None)
+        self._lru_cache.invalidate_on_extra_index(index_key)
 
     def clear(self) -> None:
         self._announce_all()
+        self._invalidated(None)
         self._lru_cache.clear()
 
 

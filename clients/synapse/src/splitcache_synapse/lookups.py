@@ -10,8 +10,9 @@ from twisted.internet.defer import Deferred
 from splitcache.v1 import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
 
-# Limit of the contract: IDs a request.
+# Limits of the contract: IDs a request, and bytes an ID.
 IDS_MAX = 500
+ID_BYTES_MAX = 1020
 
 OnReply = Callable[[Any, int], bool]
 Ask = Callable[[pb.GetEventsRequest, Callable[[Any], None]], None]
@@ -39,6 +40,7 @@ class Round:
         self._position: pb.Position | None = None
         self._failed = False
         self._requests = 0
+        self._fired = False
 
     def join(self, event_ids: Collection[str]) -> Deferred[Lookup]:
         result: Deferred[Lookup] = Deferred()
@@ -58,16 +60,30 @@ class Round:
         `on_reply` is given each reply or error and the number of IDs asked, and says whether the
         reply may be used.
         """
-        event_ids = list(dict.fromkeys(one for ids, _ in self._callers for one in ids))
+        # What no sidecar takes is in none.
+        every = dict.fromkeys(one for ids, _ in self._callers for one in ids)
+        event_ids = [one for one in every if _is_askable(one)]
+        if not event_ids:
+            on_end()
+            self._fire()
+            return
         chunks = [event_ids[i : i + IDS_MAX] for i in range(0, len(event_ids), IDS_MAX)]
         self._requests = len(chunks)
         for chunk in chunks:
             self._request(chunk, ask, on_reply, on_end)
 
+    def abandon(self) -> None:
+        """It could not be sent, or not all of it: whoever waits reads the database."""
+        self._failed = True
+        self._hits.clear()
+        self._fire()
+
     def _request(
         self, event_ids: list[str], ask: Ask, on_reply: OnReply, on_end: Callable[[], None]
     ) -> None:
         def done(reply: pb.GetEventsResponse | Exception) -> None:
+            if self._fired:
+                return
             truncated: list[str] = []
             if on_reply(reply, len(event_ids)) and not isinstance(reply, Exception):
                 self._take(reply)
@@ -99,6 +115,7 @@ class Round:
             self._failed = True
 
     def _fire(self) -> None:
+        self._fired = True
         position = None if self._failed else self._position
         for event_ids, result in self._callers:
             hits = {one: self._hits[one] for one in event_ids if self._holds(one)}
@@ -112,3 +129,10 @@ class Round:
             and not self._all_invalidated
             and event_id not in self._invalidated
         )
+
+
+def _is_askable(event_id: str) -> bool:
+    try:
+        return 0 < len(event_id.encode()) <= ID_BYTES_MAX
+    except UnicodeEncodeError:
+        return False

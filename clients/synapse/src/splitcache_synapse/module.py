@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import synapse
@@ -53,6 +53,7 @@ class SplitcacheModule:
             read_deadline_s=config.read_deadline_ms / 1000,
             metrics=metrics,
             may_read=lambda: self._announcer.may_read,
+            forget=self._forget,
         )
         self._announcer = Announcer(
             transport=transport,
@@ -90,27 +91,16 @@ class SplitcacheModule:
 
     def _patch(self, store: Any, persist_events: Any | None) -> None:
         replace_event_cache(
-            store, announce_event=self._announce_event, announce_all=self._announce_all
+            store,
+            announce_event=self._announce_event,
+            announce_all=self._announce_all,
+            invalidated=self._sidecar.invalidated,
         )
-        self._observe_local_invalidations(store)
         Writes(store, persist_events, self._announcer)
-        Reads(store, self._sidecar)
+        self._reads = Reads(store, self._sidecar)
 
-    def _observe_local_invalidations(self, store: Any) -> None:
-        """Before anything else takes these methods: a lookup under way must not undo them."""
-        of_event: Callable[[str], None] = store._invalidate_local_get_event_cache
-        of_room: Callable[[str], None] = store._invalidate_local_get_event_cache_room_id
-
-        def invalidate_event(event_id: str) -> None:
-            self._sidecar.invalidated(event_id)
-            of_event(event_id)
-
-        def invalidate_room(room_id: str) -> None:
-            self._sidecar.invalidated(None)
-            of_room(room_id)
-
-        store._invalidate_local_get_event_cache = invalidate_event
-        store._invalidate_local_get_event_cache_room_id = invalidate_room
+    def _forget(self) -> None:
+        self._reads.forget()
 
     async def _announce_event(self, event_id: str) -> None:
         pending = self._announcer.begin()
@@ -120,7 +110,6 @@ class SplitcacheModule:
     def _announce_all(self) -> None:
         pending = self._announcer.begin()
         pending.add_homeserver()
-        self._sidecar.invalidated(None)
         self._announcer.finish(pending)
 
     def _start(self) -> None:
@@ -128,5 +117,5 @@ class SplitcacheModule:
         self._announcer.start()
 
     def _stop(self) -> None:
-        self._announcer.stop()
-        self._sidecar.stop()
+        # What has been committed is announced first, as long as the process lives.
+        self._announcer.stop(self._sidecar.stop)

@@ -15,6 +15,9 @@ from splitcache_synapse.stored_event import from_cached, to_cached
 
 logger = logging.getLogger(__name__)
 
+# Event IDs that are remembered, to be dropped with their epoch.
+KEPT_MAX = 50_000
+
 
 class Reads:
     """Replaces the methods of Synapse's event store by which it reads events.
@@ -30,6 +33,8 @@ class Reads:
         # The lookup that missed last: which events, and the position before which the database
         # may be read for them.
         self._missed: tuple[frozenset[str], pb.Position] | None = None
+        # What lookups have brought into Synapse's own caches.
+        self._kept: set[str] = set()
         store._get_events_from_external_cache = self._from_sidecar
         store._get_events_from_db = self._from_database
 
@@ -50,8 +55,18 @@ class Reads:
         self._missed = (missing, lookup.position) if lookup.position is not None else None
         return entries
 
+    def forget(self) -> None:
+        """Drops from Synapse's own caches what lookups have brought."""
+        for event_id in self._kept:
+            self._store._invalidate_local_get_event_cache(event_id)
+        self._kept.clear()
+
     def _keep(self, hits: dict[str, pb.CachedEvent]) -> dict[str, EventCacheEntry]:
         entries: dict[str, EventCacheEntry] = {}
+        if len(self._kept) > KEPT_MAX:
+            # Most of it has left Synapse's caches already.
+            self.forget()
+        self._kept.update(hits)
         for event_id, cached in hits.items():
             entry = from_cached(cached)
             if entry is None:

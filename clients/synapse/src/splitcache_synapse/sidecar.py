@@ -19,6 +19,10 @@ from splitcache_synapse.transport import Transport
 logger = logging.getLogger(__name__)
 
 DECLARE_TIMEOUT_S = 1.0
+# How soon a new epoch is heard of by a process that reads nothing, and how long one that hears
+# nothing keeps what it has read.
+POLL_INTERVAL_S = 1.0
+SILENCE_MAX_S = 5.0
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 
@@ -37,7 +41,10 @@ class Sidecar:
         read_deadline_s: float,
         metrics: BridgeMetrics,
         may_read: Callable[[], bool],
+        forget: Callable[[], None],
     ) -> None:
+        """`forget` drops from this process's memory what lookups have brought: nothing is kept
+        from one epoch to the next, since a change may never have been announced in between."""
         self._transport = transport
         self._reactor = reactor
         self._monotonic = monotonic
@@ -46,6 +53,8 @@ class Sidecar:
         self._read_deadline_s = read_deadline_s
         self._metrics = metrics
         self._may_read = may_read
+        self._forget = forget
+        self._heard_at = monotonic()
         self._epochs = Epochs()
         self._breaker = Breaker(monotonic, metrics.breaker_state)
         self._fills = Fills(transport, homeserver, metrics, self.observe, lambda: self.mark)
@@ -69,6 +78,8 @@ class Sidecar:
 
     def start(self) -> None:
         self._declare()
+        if not self._transport.immediate:
+            self._poll()
 
     def stop(self) -> None:
         self._closed = True
@@ -106,12 +117,42 @@ class Sidecar:
     def observe(self, position: pb.Position, mark: int) -> None:
         """Takes the position of any reply; `mark` is from when its request was sent."""
         before = self._epochs.current
-        self._epochs.observe(position.epoch, mark)
-        if self._epochs.came_back:
-            self._stop_for_good()
-        elif self._epochs.current != before:
+        self._take_epoch(position.epoch, mark)
+        if not self._epochs.came_back and self._epochs.current != before:
             self._declare_pause_s = FIRST_PAUSE_S
             self._declare()
+
+    def _take_epoch(self, epoch: bytes, mark: int) -> bool:
+        """Whether it is the current one."""
+        before, came_back = self._epochs.current, self._epochs.came_back
+        is_current = self._epochs.observe(epoch, mark)
+        self._heard_at = self._monotonic()
+        if self._epochs.current != before and before is not None:
+            self._drop()
+        if self._epochs.came_back and not came_back:
+            self._stop_for_good()
+        return is_current
+
+    def _drop(self) -> None:
+        self.invalidated(None)
+        self._forget()
+
+    def _poll(self) -> None:
+        """Asks for the position alone."""
+        if self._closed or self.stopped_for_good:
+            return
+        self._reactor.callLater(POLL_INTERVAL_S, self._poll)
+        if self._monotonic() - self._heard_at > SILENCE_MAX_S:
+            self._heard_at = self._monotonic()
+            self._drop()
+        mark = self.mark
+
+        def on_reply(reply: Any) -> None:
+            if not isinstance(reply, Exception):
+                self.observe(reply.position, mark)
+
+        request = pb.GetEventsRequest(homeserver=self._homeserver)
+        self._transport.unary("GetEvents", request, POLL_INTERVAL_S, on_reply)
 
     def _usable(self) -> bool:
         if self._closed or self.stopped_for_good or not self._may_read():
@@ -143,7 +184,12 @@ class Sidecar:
             left_s = max(deadline - self._monotonic(), 0.001)
             self._transport.lookup(request, left_s, on_done)
 
-        lookups.send(ask, on_reply, lambda: self._rounds.discard(lookups))
+        try:
+            lookups.send(ask, on_reply, lambda: self._rounds.discard(lookups))
+        except Exception:
+            logger.exception("splitcache: a lookup could not be sent")
+            self._rounds.discard(lookups)
+            lookups.abandon()
 
     def _declare(self) -> None:
         """Names the writers in the current epoch. A reply from another epoch is used only after."""
@@ -170,15 +216,14 @@ class Sidecar:
             return
         self._declare_pause_s = FIRST_PAUSE_S
         epoch = reply.position.epoch
-        if self._epochs.observe(epoch, mark):
+        if self._take_epoch(epoch, mark):
             self._epochs.declared = epoch
-        elif self._epochs.came_back:
-            self._stop_for_good()
-        else:
+        elif not self._epochs.came_back:
             # A late reply: the epoch has changed since.
             self._declare()
 
     def _stop_for_good(self) -> None:
+        self._drop()
         self._metrics.stopped()
         logger.critical(
             "splitcache: two sidecars answer at one address, and do not hear each other's changes. "

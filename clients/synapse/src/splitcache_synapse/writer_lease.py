@@ -88,19 +88,25 @@ class WriterLease:
 
     def may_renew(self) -> bool:
         """Whether a renewal may be sent now; of a detached writer, whether it may ask again."""
-        now = self._monotonic()
-        if now < self._first_renewal_at:
-            return False
         with self._lock:
-            return all(one.announces and not self._is_late(one, now) for one in self._open)
+            return self._may_renew()
+
+    def _may_renew(self) -> bool:
+        now = self._monotonic()
+        return now >= self._first_renewal_at and all(
+            one.announces and not self._is_late(one, now) for one in self._open
+        )
 
     def _is_late(self, pending: Pending, now: float) -> bool:
         since = pending.committing_at
         return since is not None and now - since >= self.lease_s / 2
 
-    def ask(self) -> Renewal:
-        """A renewal is sent now. From here on what changes is announced, whatever its reply."""
+    def ask(self) -> Renewal | None:
+        """A renewal is sent now, if it may be: a transaction may have begun since that was asked.
+        From here on what changes is announced, whatever its reply."""
         with self._lock:
+            if not self._may_renew():
+                return None
             if self.state == DETACHED:
                 self.state = JOINING
             return Renewal(self._token, self._monotonic(), self._generation)
