@@ -2,6 +2,7 @@ import { constants } from "node:http2";
 import { type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
 import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
+import { READ_AHEAD_MAX } from "../../src/rpc/rpc-limits.js";
 import { eventually } from "../support/eventually.js";
 import {
   call,
@@ -199,22 +200,25 @@ describe("a read stream", () => {
     await expectIdle(server);
   });
 
-  it("reads no more ahead than sixteen requests", async () => {
+  it("reads no more ahead than its bound", async () => {
     const { held, release } = heldStore();
     const { server, client, openReader } = await open({ store: held });
     const reader = openReader();
     const ids = Array.from({ length: 20 }, (_, index) => `$${index}`.padEnd(1000, "x"));
     const requestBytes = wire.GetEventsStreamRequest.encode({ requestId: 1n, request: read(ids) }).finish()
       .byteLength;
-    for (let id = 0n; id < 100n; id++) reader.ask(id, ids);
+    for (let id = 0n; id < 200n; id++) reader.ask(id, ids);
+    // The numbers of the first requests take a byte less.
     await eventually(() =>
-      expect(server.usage().bytesInFlight).toBeGreaterThanOrEqual(16 * requestBytes - 16),
+      expect(server.usage().bytesInFlight).toBeGreaterThanOrEqual(
+        READ_AHEAD_MAX * requestBytes - READ_AHEAD_MAX,
+      ),
     );
     for (let turn = 0; turn < 20; turn++) await call(client, client.getEvents, read([]));
     // What fits into the window of the HTTP/2 stream has arrived as well.
-    expect(server.usage().bytesInFlight).toBeLessThan(16 * requestBytes + 2 * 65_536);
+    expect(server.usage().bytesInFlight).toBeLessThan(READ_AHEAD_MAX * requestBytes + 2 * 65_536);
     release();
-    await eventually(() => expect(reader.replies.size).toBe(100));
+    await eventually(() => expect(reader.replies.size).toBe(200));
     reader.stream.cancel();
     await expectIdle(server);
   });
