@@ -18,7 +18,7 @@ const ARRANGEMENTS = [
   {
     what: "a primary with two replicas",
     arrange: () => arrangeReplicated(SIDECARS),
-    runs: 15,
+    runs: 8,
     epochsMayReturn: true,
   },
   { what: "a Cluster", arrange: arrangeCluster, runs: 8, epochsMayReturn: true },

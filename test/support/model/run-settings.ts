@@ -37,6 +37,6 @@ export interface RunSettings {
 
 /** Long enough for what is of use to meet, short enough to be read when it fails. */
 const COMMANDS_MAX = 60;
-const SOAK_MS = 5000;
+const SOAK_MS = 3000;
 /** Many times what a test takes on a machine of its own. */
 const TIMEOUT_MS = 120_000;
