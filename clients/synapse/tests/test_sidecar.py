@@ -12,11 +12,14 @@ from prometheus_client import REGISTRY
 
 from splitcache.v1 import event_cache_service_pb2 as pb
 from splitcache_synapse.announcer import Announcer
+from splitcache_synapse.breaker import FAILURES_TO_OPEN
 from splitcache_synapse.metrics import BridgeMetrics
+from splitcache_synapse.read_stream import LookupFailed
 from splitcache_synapse.sidecar import Sidecar
 from splitcache_synapse.transport import BlockingTransport, GrpcTransport
 from tests.conftest import SidecarProcess
 from tests.loop_reactor import LoopReactor
+from tests.swallower import Swallower
 
 HOME = "alpha.example"
 ROOM = "!room:alpha.example"
@@ -40,6 +43,8 @@ class Bridge:
             read_deadline_s=5.0,
             metrics=self.metrics,
             may_read=lambda: self.announcer.may_read,
+            encode=lambda entry: entry,
+            decode=lambda cached: cached,
             forget=self._forget,
         )
         self.announcer = Announcer(
@@ -254,6 +259,98 @@ def test_two_sidecars_behind_one_address_stop_it_for_good(
     assert bridge.look("$a").position is None
     asked.close()
     bridge.stop()
+
+
+def test_a_lookup_of_thousands_goes_in_requests_one_after_another(bridge: Bridge) -> None:
+    many = [f"$small{n}" for n in range(1_000)]
+    bridge.fill(*many)
+    lookup = bridge.transport.lookup
+    under_way: list[int] = []
+    asked: list[int] = []
+
+    def watched(request: Any, timeout_s: float, on_done: Any) -> None:
+        def done(reply: Any) -> None:
+            under_way.pop()
+            on_done(reply)
+
+        under_way.append(1)
+        asked.append(len(request.event_ids))
+        assert len(under_way) == 1
+        lookup(request, timeout_s, done)
+
+    bridge.transport.lookup = watched  # type: ignore[method-assign]
+    assert len(bridge.look(*many).hits) == 1_000
+    assert asked == [200] * 5
+
+
+def test_a_request_that_fails_ends_its_lookup_which_keeps_what_came_before(
+    bridge: Bridge,
+) -> None:
+    many = [f"$small{n}" for n in range(1_000)]
+    bridge.fill(*many)
+    lookup = bridge.transport.lookup
+    asked: list[int] = []
+
+    def third_fails(request: Any, timeout_s: float, on_done: Any) -> None:
+        asked.append(len(request.event_ids))
+        if len(asked) == 3:
+            on_done(LookupFailed("deadline"))
+        else:
+            lookup(request, timeout_s, on_done)
+
+    bridge.transport.lookup = third_fails  # type: ignore[method-assign]
+    found = bridge.look(*many)
+    assert set(found.hits) == set(many[:400])
+    assert len(asked) == 3
+    # What is missing may be put: the position is from before the database is read.
+    assert found.position is not None
+    bridge.announce(many[999])
+    fenced = fills("fenced")
+    bridge.sidecar.put([event(many[999])], found.position)
+    bridge.reactor.run_until(lambda: fills("fenced") == fenced + 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "opens"), [("deadline", True), ("unavailable", True), ("busy", False), ("refused", False)]
+)
+def test_only_a_sidecar_in_trouble_is_left_alone(bridge: Bridge, kind: str, opens: bool) -> None:
+    asked: list[Any] = []
+
+    def failing(request: Any, timeout_s: float, on_done: Any) -> None:
+        asked.append(request)
+        on_done(LookupFailed(kind))
+
+    bridge.transport.lookup = failing  # type: ignore[method-assign]
+    for _ in range(FAILURES_TO_OPEN):
+        bridge.look("$a")
+    asked.clear()
+    bridge.look("$a")
+    assert (not asked) == opens
+
+
+def test_a_request_that_the_sidecar_refuses_is_told_from_trouble(address: str) -> None:
+    bridge = Bridge(address).ready()
+    outcomes: list[Any] = []
+    request = pb.GetEventsRequest(homeserver="x" * 300)
+    bridge.transport.lookup(request, 5.0, outcomes.append)
+    bridge.reactor.run_until(lambda: bool(outcomes))
+    assert isinstance(outcomes[0], LookupFailed)
+    assert not outcomes[0].is_trouble
+    bridge.stop()
+
+
+def test_comes_back_when_its_connection_swallows_everything(start_sidecar: Start) -> None:
+    sidecar = start_sidecar("127.0.0.1:0")
+    with Swallower(sidecar.address) as between:
+        writer = Bridge(between.address, writer="w")
+        writer.reactor.run_until(lambda: writer.announcer.may_read)
+        writer.ready().fill("$a")
+        between.swallow()
+        # Its lease runs out meanwhile.
+        writer.reactor.run_until(lambda: not writer.announcer.may_read)
+        writer.reactor.run_until(lambda: writer.announcer.may_read)
+        writer.ready().fill("$b")
+        writer.stop()
 
 
 def requests() -> float:

@@ -10,10 +10,13 @@ from twisted.internet.defer import Deferred
 from splitcache.v1 import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
 
-# Limits of the contract: IDs a request, and bytes an ID.
-IDS_MAX = 500
+# Below the contract's limit of 500: a reply is decoded in one go, and the reactor should turn in
+# between. Synapse itself builds 500 events in one go.
+IDS_MAX = 200
+# Limit of the contract.
 ID_BYTES_MAX = 1020
 
+Decode = Callable[[pb.CachedEvent], Any]
 OnReply = Callable[[Any, int], bool]
 Ask = Callable[[pb.GetEventsRequest, Callable[[Any], None]], None]
 
@@ -21,25 +24,31 @@ Ask = Callable[[pb.GetEventsRequest, Callable[[Any], None]], None]
 class Lookup(NamedTuple):
     """What a lookup found."""
 
-    hits: dict[str, pb.CachedEvent]
+    # By event ID, decoded.
+    hits: dict[str, Any]
     # The as_of for filling what is missing; None: nothing may be put.
     position: pb.Position | None
 
 
 class Round:
-    """Collects lookups, asks once for each event, and gives each caller its own events."""
+    """Collects lookups, asks once for each event, and gives each caller its own events.
 
-    def __init__(self, homeserver: str, metrics: BridgeMetrics) -> None:
+    One request after another, so that a lookup of thousands neither floods the sidecar nor holds
+    up the reactor. After one that failed no more are sent: whoever waits has waited long enough.
+    """
+
+    def __init__(self, homeserver: str, metrics: BridgeMetrics, decode: Decode) -> None:
+        """`decode` gives what callers get for an event, or None, which is a miss."""
         self._homeserver = homeserver
         self._metrics = metrics
+        self._decode = decode
         self._callers: list[tuple[Collection[str], Deferred[Lookup]]] = []
-        self._hits: dict[str, pb.CachedEvent] = {}
+        self._left: list[str] = []
+        self._hits: dict[str, Any] = {}
         self._invalidated: set[str] = set()
         self._all_invalidated = False
-        # The oldest position of the replies; None once a request has failed.
+        # Of the last reply. All of them are from before the database is read for what is missing.
         self._position: pb.Position | None = None
-        self._failed = False
-        self._requests = 0
         self._fired = False
 
     def join(self, event_ids: Collection[str]) -> Deferred[Lookup]:
@@ -62,41 +71,31 @@ class Round:
         """
         # What no sidecar takes is in none.
         every = dict.fromkeys(one for ids, _ in self._callers for one in ids)
-        event_ids = [one for one in every if _is_askable(one)]
-        if not event_ids:
-            on_end()
-            self._fire()
-            return
-        chunks = [event_ids[i : i + IDS_MAX] for i in range(0, len(event_ids), IDS_MAX)]
-        self._requests = len(chunks)
-        for chunk in chunks:
-            self._request(chunk, ask, on_reply, on_end)
+        self._left = [one for one in every if _is_askable(one)]
+        self._ask_next(ask, on_reply, on_end)
 
     def abandon(self) -> None:
         """It could not be sent, or not all of it: whoever waits reads the database."""
-        self._failed = True
-        self._hits.clear()
-        self._fire()
+        if not self._fired:
+            self._hits.clear()
+            self._position = None
+            self._fire()
 
-    def _request(
-        self, event_ids: list[str], ask: Ask, on_reply: OnReply, on_end: Callable[[], None]
-    ) -> None:
+    def _ask_next(self, ask: Ask, on_reply: OnReply, on_end: Callable[[], None]) -> None:
+        if not self._left:
+            on_end()
+            self._fire()
+            return
+        event_ids, self._left = self._left[:IDS_MAX], self._left[IDS_MAX:]
+
         def done(reply: pb.GetEventsResponse | Exception) -> None:
             if self._fired:
                 return
-            truncated: list[str] = []
             if on_reply(reply, len(event_ids)) and not isinstance(reply, Exception):
                 self._take(reply)
-                truncated = list(reply.truncated_event_ids)
             else:
-                self._failed = True
-            if truncated:
-                self._request(truncated, ask, on_reply, on_end)
-                return
-            self._requests -= 1
-            if self._requests == 0:
-                on_end()
-                self._fire()
+                self._left.clear()
+            self._ask_next(ask, on_reply, on_end)
 
         request = pb.GetEventsRequest(
             homeserver=self._homeserver,
@@ -107,20 +106,21 @@ class Round:
         ask(request, done)
 
     def _take(self, reply: pb.GetEventsResponse) -> None:
-        self._hits.update((event.event_id, event) for event in reply.events)
-        oldest = self._position
-        if oldest is None or reply.position.sequence < oldest.sequence:
-            self._position = reply.position
-        if oldest is not None and oldest.epoch != reply.position.epoch:
-            self._failed = True
+        self._position = reply.position
+        for cached in reply.events:
+            entry = self._decode(cached)
+            if entry is not None:
+                self._hits[cached.event_id] = entry
+        # What did not fit into the reply; one with nothing in it would be asked for without end.
+        if reply.events:
+            self._left[:0] = reply.truncated_event_ids
 
     def _fire(self) -> None:
         self._fired = True
-        position = None if self._failed else self._position
         for event_ids, result in self._callers:
             hits = {one: self._hits[one] for one in event_ids if self._holds(one)}
             self._metrics.looked_up(len(hits), len(event_ids) - len(hits))
-            result.callback(Lookup(hits, position))
+            result.callback(Lookup(hits, self._position))
 
     def _holds(self, event_id: str) -> bool:
         # Asked for each caller anew: a caller before it may have led to an invalidation.

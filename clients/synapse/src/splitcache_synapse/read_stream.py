@@ -20,14 +20,29 @@ _METHOD = "/splitcache.v1.EventCacheService/GetEventsStream"
 
 # More than a reactor asks in one turn; beyond it the database is the better answer.
 IN_FLIGHT_MAX = 256
-# A stream on which nothing has come for this long while somebody waits is opened anew.
-SILENCE_MAX_S = 1.0
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 5.0
 
 
+# With these codes the sidecar, or the store behind it, says that it is in trouble.
+_TROUBLE = {
+    grpc.StatusCode.UNAVAILABLE.value[0],
+    grpc.StatusCode.RESOURCE_EXHAUSTED.value[0],
+    grpc.StatusCode.DEADLINE_EXCEEDED.value[0],
+    grpc.StatusCode.INTERNAL.value[0],
+}
+
+
 class LookupFailed(Exception):
-    """A lookup has no reply. Its argument is the kind, as a metric's label."""
+    """A lookup has no reply. Its argument is the kind, as a metric's label.
+
+    `disconnected`, `deadline`, `unavailable`: the sidecar is in trouble. `refused`: it is well,
+    and does not take this request. `busy`: too many wait already, and it was not asked.
+    """
+
+    @property
+    def is_trouble(self) -> bool:
+        return self.args[0] not in ("refused", "busy")
 
 
 @dataclass
@@ -51,7 +66,6 @@ class ReadStream:
         self._connection: _Connection | None = None
         self._opens_after = 0.0
         self._pause_s = FIRST_PAUSE_S
-        self._heard_at = 0.0
         self._closed = False
 
     def lookup(
@@ -62,8 +76,6 @@ class ReadStream:
         if connection is None or len(self._waiting) >= IN_FLIGHT_MAX:
             on_done(LookupFailed("disconnected" if connection is None else "busy"))
             return
-        if not self._waiting:
-            self._heard_at = time.monotonic()
         self._request_id += 1
         request_id = self._request_id
         timer = self._reactor.callLater(timeout_s, self._time_out, request_id)
@@ -83,20 +95,14 @@ class ReadStream:
         return self._connection
 
     def _receive(self, replies: list[pb.GetEventsStreamResponse]) -> None:
-        self._heard_at = time.monotonic()
         self._pause_s = FIRST_PAUSE_S
         for reply in replies:
             # One that has timed out is not waited for any longer.
             if reply.request_id in self._waiting:
-                failed = reply.WhichOneof("result") != "response"
-                self._finish(
-                    reply.request_id, LookupFailed("refused") if failed else reply.response
-                )
+                self._finish(reply.request_id, _outcome_of(reply))
 
     def _time_out(self, request_id: int) -> None:
         self._waiting.pop(request_id).on_done(LookupFailed("deadline"))
-        if time.monotonic() - self._heard_at > SILENCE_MAX_S and self._connection:
-            self._connection.cancel()
 
     def _finish(self, request_id: int, outcome: Any) -> None:
         waiting = self._waiting.pop(request_id)
@@ -111,6 +117,12 @@ class ReadStream:
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
         for request_id in list(self._waiting):
             self._finish(request_id, LookupFailed("disconnected"))
+
+
+def _outcome_of(reply: pb.GetEventsStreamResponse) -> pb.GetEventsResponse | LookupFailed:
+    if reply.WhichOneof("result") == "response":
+        return reply.response
+    return LookupFailed("unavailable" if reply.failure.code in _TROUBLE else "refused")
 
 
 class _Connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 from synapse.logging.context import make_deferred_yieldable
@@ -11,12 +11,11 @@ from synapse.storage.databases.main.events_worker import EventCacheEntry
 
 from splitcache.v1 import event_cache_service_pb2 as pb
 from splitcache_synapse.sidecar import Sidecar
-from splitcache_synapse.stored_event import from_cached, to_cached
 
 logger = logging.getLogger(__name__)
 
 # Event IDs that are remembered, to be dropped with their epoch.
-KEPT_MAX = 50_000
+KEPT_MAX = 20_000
 
 
 class Reads:
@@ -47,13 +46,13 @@ class Reads:
             lookup = await make_deferred_yieldable(self._sidecar.lookup(events))
             # From here on nothing may be awaited: an invalidation that came in between would be
             # undone by keeping the entries, and another lookup would replace what missed.
-            entries = self._keep(lookup.hits)
+            self._keep(lookup.hits)
         except Exception:
             logger.exception("The sidecar was not read")
             return {}
-        missing = frozenset(events).difference(entries)
+        missing = frozenset(events).difference(lookup.hits)
         self._missed = (missing, lookup.position) if lookup.position is not None else None
-        return entries
+        return lookup.hits
 
     def forget(self) -> None:
         """Drops from Synapse's own caches what lookups have brought."""
@@ -61,21 +60,15 @@ class Reads:
             self._store._invalidate_local_get_event_cache(event_id)
         self._kept.clear()
 
-    def _keep(self, hits: dict[str, pb.CachedEvent]) -> dict[str, EventCacheEntry]:
-        entries: dict[str, EventCacheEntry] = {}
+    def _keep(self, entries: dict[str, EventCacheEntry]) -> None:
         if len(self._kept) > KEPT_MAX:
             # Most of it has left Synapse's caches already.
             self.forget()
-        self._kept.update(hits)
-        for event_id, cached in hits.items():
-            entry = from_cached(cached)
-            if entry is None:
-                continue
-            entries[event_id] = entry
+        self._kept.update(entries)
+        for event_id, entry in entries.items():
             self._store._get_event_cache.set_local((event_id,), entry)
             if entry.redacted_event is None:
                 self._store._event_ref[event_id] = entry.event
-        return entries
 
     async def _from_database(self, event_ids: Collection[str]) -> dict[str, EventCacheEntry]:
         # Synapse asks for what missed in the same turn of the reactor. Whoever else calls this
@@ -85,15 +78,7 @@ class Reads:
             return {}
         entries: dict[str, EventCacheEntry] = await self._get_events_from_db(event_ids)
         if missed is not None and missed[0].issuperset(event_ids):
-            # At once, before anybody changes the events in place. The redactions that were read
-            # along came from later snapshots, for which the position holds as well.
-            self._fill(entries.values(), missed[1])
+            # The redactions that were read along came from later snapshots, for which the position
+            # holds as well.
+            self._sidecar.put(list(entries.values()), missed[1])
         return entries
-
-    def _fill(self, entries: Iterable[EventCacheEntry], as_of: pb.Position) -> None:
-        try:
-            cached = [one for one in map(to_cached, entries) if one is not None]
-            if cached:
-                self._sidecar.put(cached, as_of)
-        except Exception:
-            logger.exception("Events read from the database were not put into the sidecar")

@@ -11,9 +11,10 @@ from twisted.internet.defer import Deferred
 from splitcache.v1 import event_cache_service_pb2 as pb
 from splitcache_synapse.breaker import Breaker
 from splitcache_synapse.epochs import Epochs
-from splitcache_synapse.fills import Fills
-from splitcache_synapse.lookups import Lookup, Round
+from splitcache_synapse.fills import Encode, Fills
+from splitcache_synapse.lookups import Decode, Lookup, Round
 from splitcache_synapse.metrics import BridgeMetrics
+from splitcache_synapse.read_stream import LookupFailed
 from splitcache_synapse.transport import Transport
 
 logger = logging.getLogger(__name__)
@@ -41,10 +42,15 @@ class Sidecar:
         read_deadline_s: float,
         metrics: BridgeMetrics,
         may_read: Callable[[], bool],
+        encode: Encode,
+        decode: Decode,
         forget: Callable[[], None],
     ) -> None:
-        """`forget` drops from this process's memory what lookups have brought: nothing is kept
-        from one epoch to the next, since a change may never have been announced in between."""
+        """`encode` makes of what is put the sidecar's form, `decode` of that what lookups bring;
+        each gives None for what it cannot take. `read_deadline_s` is that of each request of a
+        lookup, of 200 events at most. `forget` drops from this process's memory what lookups have
+        brought: nothing is kept from one epoch to the next, since a change may never have been
+        announced in between."""
         self._transport = transport
         self._reactor = reactor
         self._monotonic = monotonic
@@ -57,7 +63,8 @@ class Sidecar:
         self._heard_at = monotonic()
         self._epochs = Epochs()
         self._breaker = Breaker(monotonic, metrics.breaker_state)
-        self._fills = Fills(transport, homeserver, metrics, self.observe, lambda: self.mark)
+        self._decode = decode
+        self._fills = Fills(transport, homeserver, metrics, encode, self.observe, lambda: self.mark)
         # Lookups of this turn of the reactor, which go as one.
         self._next_round: Round | None = None
         self._rounds: set[Round] = set()
@@ -94,7 +101,7 @@ class Sidecar:
             missed.callback(Lookup({}, None))
             return missed
         if self._next_round is None:
-            self._next_round = Round(self._homeserver, self._metrics)
+            self._next_round = Round(self._homeserver, self._metrics, self._decode)
             self._rounds.add(self._next_round)
             if not self._transport.immediate:
                 self._reactor.callLater(0, self._send)
@@ -103,10 +110,10 @@ class Sidecar:
             self._send()
         return result
 
-    def put(self, events: Sequence[pb.CachedEvent], as_of: pb.Position) -> None:
+    def put(self, entries: Sequence[Any], as_of: pb.Position) -> None:
         """Puts what was read from the database after `as_of`. Nobody waits for it."""
         if not self._closed and self._epochs.usable(as_of.epoch):
-            self._fills.put(events, as_of)
+            self._fills.put(entries, as_of)
 
     def invalidated(self, event_id: str | None) -> None:
         """This process drops the event (None: any event) from its own cache: a lookup under way
@@ -167,22 +174,22 @@ class Sidecar:
         lookups, self._next_round = self._next_round, None
         if lookups is None:
             return
-        mark, started = self.mark, self._monotonic()
-        deadline = started + self._read_deadline_s
+        # Of the request that is under way: a round makes one after another.
+        mark, asked_at = self.mark, self._monotonic()
 
         def on_reply(reply: pb.GetEventsResponse | Exception, asked: int) -> bool:
-            self._metrics.request_done(self._monotonic() - started, asked)
+            self._metrics.request_done(self._monotonic() - asked_at, asked)
             if isinstance(reply, Exception):
-                self._metrics.error(str(reply.args[0]) if reply.args else type(reply).__name__)
-                self._breaker.failed()
+                self._failed(reply)
                 return False
             self._breaker.succeeded()
             self.observe(reply.position, mark)
             return self._epochs.usable(reply.position.epoch)
 
         def ask(request: pb.GetEventsRequest, on_done: Callable[[Any], None]) -> None:
-            left_s = max(deadline - self._monotonic(), 0.001)
-            self._transport.lookup(request, left_s, on_done)
+            nonlocal mark, asked_at
+            mark, asked_at = self.mark, self._monotonic()
+            self._transport.lookup(request, self._read_deadline_s, on_done)
 
         try:
             lookups.send(ask, on_reply, lambda: self._rounds.discard(lookups))
@@ -190,6 +197,15 @@ class Sidecar:
             logger.exception("splitcache: a lookup could not be sent")
             self._rounds.discard(lookups)
             lookups.abandon()
+
+    def _failed(self, error: Exception) -> None:
+        if not isinstance(error, LookupFailed):
+            self._metrics.error(type(error).__name__)
+            self._breaker.failed()
+            return
+        self._metrics.error(str(error.args[0]))
+        if error.is_trouble:
+            self._breaker.failed()
 
     def _declare(self) -> None:
         """Names the writers in the current epoch. A reply from another epoch is used only after."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -24,6 +25,10 @@ _METHODS: dict[str, Any] = {
     method.name: getattr(pb, method.output_type.name)
     for method in pb.DESCRIPTOR.services_by_name["EventCacheService"].methods
 }
+
+# After this long without an answer a connection is given up, though nothing says that it is cut:
+# TCP itself would go on for a quarter of an hour.
+SILENCE_MAX_S = 2.5
 
 # A sidecar that comes back should be found within a second or so.
 CHANNEL_OPTIONS = [
@@ -59,17 +64,23 @@ class GrpcTransport:
         self._reactor = reactor
         self._channel: grpc.Channel | None = None
         self._stream: ReadStream | None = None
+        self._heard_at = 0.0
+        self._closed = False
 
     def unary(self, method: str, request: Message, timeout_s: float, on_done: OnDone) -> None:
+        channel = self._connected()
         try:
-            call = _callable(self._connected(), method).future(request, timeout=timeout_s)
+            call = _callable(channel, method).future(request, timeout=timeout_s)
         except Exception as error:
             # A channel that was closed, say.
             on_done(error)
             return
-        call.add_done_callback(
-            lambda done: self._reactor.callFromThread(on_done, _outcome_of(done))
-        )
+
+        def done(outcome: Outcome) -> None:
+            self._watch(channel, outcome)
+            on_done(outcome)
+
+        call.add_done_callback(lambda call: self._reactor.callFromThread(done, _outcome_of(call)))
 
     def lookup(self, request: pb.GetEventsRequest, timeout_s: float, on_done: OnDone) -> None:
         if self._stream is None:
@@ -77,6 +88,10 @@ class GrpcTransport:
         self._stream.lookup(request, timeout_s, on_done)
 
     def close(self) -> None:
+        self._closed = True
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._stream is not None:
             self._stream.close()
         if self._channel is not None:
@@ -85,7 +100,20 @@ class GrpcTransport:
     def _connected(self) -> grpc.Channel:
         if self._channel is None:
             self._channel = grpc.insecure_channel(self._address, options=CHANNEL_OPTIONS)
+            self._heard_at = time.monotonic()
         return self._channel
+
+    def _watch(self, channel: grpc.Channel, outcome: Outcome) -> None:
+        """Looks for the one failure of a connection that gRPC does not see by itself: packets
+        that vanish. The poll for the position sees to it that there is a call each second."""
+        if channel is not self._channel or self._closed:
+            return
+        if not _ran_out(outcome):
+            self._heard_at = time.monotonic()
+        elif time.monotonic() - self._heard_at > SILENCE_MAX_S:
+            logger.warning("splitcache: nothing comes from %s; connecting anew", self._address)
+            self._disconnect()
+            self._stream = self._channel = None
 
 
 class BlockingTransport:
@@ -121,6 +149,12 @@ def _callable(channel: grpc.Channel, method: str) -> Any:
 
 def _serialize(message: Message) -> bytes:
     return message.SerializeToString()
+
+
+def _ran_out(outcome: Outcome) -> bool:
+    return (
+        isinstance(outcome, grpc.RpcError) and outcome.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    )
 
 
 def _outcome_of(call: Any) -> Outcome:
