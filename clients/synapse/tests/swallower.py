@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from types import TracebackType
@@ -31,10 +32,8 @@ class Swallower:
     ) -> None:
         for one in (self._listener, *self._sockets):
             # Wakes the thread that waits for it, which closing alone does not.
-            try:
+            with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             one.close()
 
     def swallow(self) -> None:

@@ -27,8 +27,8 @@ _METHODS: dict[str, Any] = {
 }
 
 # After this long without an answer a connection is given up, though nothing says that it is cut:
-# TCP itself would go on for a quarter of an hour.
-SILENCE_MAX_S = 2.5
+# TCP itself would go on for a quarter of an hour. Soon enough that a writer keeps its lease of 5 s.
+SILENCE_MAX_S = 1.5
 
 # A sidecar that comes back should be found within a second or so.
 CHANNEL_OPTIONS = [
