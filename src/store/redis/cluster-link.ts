@@ -8,6 +8,7 @@ import {
   socketOptions,
 } from "./client-library.js";
 import {
+  type OnMessage,
   type ProofCall,
   type Proven,
   type RedisLink,
@@ -33,7 +34,7 @@ export class ClusterLink implements RedisLink {
   readonly #deadlines: Deadlines;
   readonly #log: RedisLog;
   readonly #slots = new Map<string, number>();
-  readonly #followed = new Map<string, () => void>();
+  readonly #followed = new Map<string, OnMessage>();
   /** Calls at the start wait for it; later ones fail at once where there is no connection. */
   readonly #firstAttempt: Promise<void>;
   #connected = false;
@@ -99,7 +100,7 @@ export class ClusterLink implements RedisLink {
     );
   }
 
-  follow(channel: string, onMessage: () => void): void {
+  follow(channel: string, onMessage: OnMessage): void {
     this.#followed.set(channel, onMessage);
     // A message that is lost costs a second: the log is read every second anyway.
     if (this.#connected) void this.#calls.sSubscribe(channel, onMessage).catch(ignore);

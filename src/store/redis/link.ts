@@ -17,10 +17,12 @@ export interface RedisLink {
   getValues(keys: readonly string[]): Promise<readonly (Buffer | undefined)[]>;
   setValues(values: ReadonlyMap<string, Buffer>, ttlMs: number): Promise<void>;
   /** Calls back for each message on a sharded channel, until `unfollow`; messages may be lost. */
-  follow(channel: string, onMessage: () => void): void;
+  follow(channel: string, onMessage: OnMessage): void;
   unfollow(channel: string): void;
   close(): Promise<void>;
 }
+
+export type OnMessage = (message: string) => void;
 
 export type ScriptArgument = string | Buffer;
 

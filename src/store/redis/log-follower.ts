@@ -2,7 +2,8 @@ import type { Counters } from "../../core/counters.js";
 import { InvalidationLog } from "../../core/invalidation-log.js";
 import { LOG_EVENT_IDS_MAX } from "../../core/limits.js";
 import { SubscriberHub } from "../../core/subscription.js";
-import type { Change, EventId, Position, ResetReason, RoomId } from "../../core/types.js";
+import type { Change, Epoch, EventId, Position, ResetReason, RoomId } from "../../core/types.js";
+import type { Provenance, ReplicationId } from "./proofs.js";
 import { LOG_PAGE } from "./redis-limits.js";
 import type { RemoteState } from "./reply.js";
 
@@ -24,6 +25,7 @@ export class LogFollower {
   readonly hub: SubscriberHub;
   readonly #log: InvalidationLog;
   readonly #readLog: ReadLog;
+  readonly #isBelieved: (provenance: Provenance) => boolean;
   readonly #clock: () => number;
   #caughtUpAtMs = Number.NEGATIVE_INFINITY;
   #epochReason: ResetReason = "wrongEpoch";
@@ -33,6 +35,8 @@ export class LogFollower {
 
   constructor(options: {
     readonly readLog: ReadLog;
+    /** Whether what this server says may be believed now. */
+    readonly isBelieved: (provenance: Provenance) => boolean;
     readonly counters: Counters;
     readonly clock: () => number;
     /** How long what was read counts as all there is. */
@@ -42,6 +46,7 @@ export class LogFollower {
     readonly onClose: () => void;
   }) {
     this.#readLog = options.readLog;
+    this.#isBelieved = options.isBelieved;
     this.#clock = options.clock;
     this.#log = new InvalidationLog(NO_EPOCH, {
       bytesMax: options.logBytesMax,
@@ -64,6 +69,24 @@ export class LogFollower {
 
   get size() {
     return this.#log.size;
+  }
+
+  /**
+   * Takes a message that a script published. Nearly always it bears the next change;
+   * where it does not, or may not be believed as it is, the log is read.
+   */
+  hear(message: string): void {
+    const announced = readAnnouncement(message);
+    const { epoch, sequence } = this.#log.position;
+    if (announced?.position.epoch === epoch && this.#isBelieved(announced.provenance)) {
+      if (announced.position.sequence <= sequence) return;
+      if (announced.position.sequence === sequence + 1) {
+        this.#log.append(announced.change);
+        this.hub.wake();
+        return;
+      }
+    }
+    void this.catchUp();
   }
 
   /** Reads all that was announced before this call; false if that cannot be had now. */
@@ -109,12 +132,14 @@ export class LogFollower {
       this.#log.restart(position.epoch, trimmedThrough);
     } else {
       for (const [id, fields] of entries) {
-        const expected = this.#log.position.sequence + 1;
-        if (Number.parseInt(id.toString("latin1"), 10) !== expected) {
+        const sequence = Number.parseInt(id.toString("latin1"), 10);
+        // A message may have brought it meanwhile.
+        if (sequence <= this.#log.position.sequence) continue;
+        if (sequence !== this.#log.position.sequence + 1) {
           this.#lose(position);
           break;
         }
-        this.#log.append(readChange(fields));
+        this.#log.append(readChange(fields.map(String)));
       }
       if (entries.length === 0 && this.#log.position.sequence < position.sequence) this.#lose(position);
     }
@@ -129,13 +154,41 @@ export class LogFollower {
 
 const NO_EPOCH = "" as Position["epoch"];
 
+/** Reads the message that `append` in lua/prelude.ts makes; undefined: it only says that there is something to read. */
+function readAnnouncement(message: string): Announcement | undefined {
+  if (message === "") return undefined;
+  try {
+    const [epoch, sequence, replicationId, replicas, words] = JSON.parse(message) as [
+      epoch: Epoch,
+      sequence: string,
+      replicationId: ReplicationId,
+      replicas: number,
+      words: readonly string[],
+    ];
+    return {
+      position: { epoch, sequence: Number(sequence) },
+      provenance: { replicationId, replicas },
+      change: readChange(words),
+    };
+  } catch {
+    // Not ours; the log says what is true.
+    return undefined;
+  }
+}
+
+interface Announcement {
+  /** The change's own. */
+  readonly position: Position;
+  readonly provenance: Provenance;
+  readonly change: Change;
+}
+
 /** Reads what `append` in lua/prelude.ts writes: kind, room, one more word, event IDs. */
-function readChange(fields: readonly Buffer[]): Change {
-  const kind = fields[1]!.toString("latin1") as Change["kind"];
-  const roomId = (fields[3]!.toString() || undefined) as RoomId | undefined;
-  const extra = fields[5]!.toString();
-  const eventIds: EventId[] = [];
-  for (let at = 7; at < fields.length; at += 2) eventIds.push(fields[at]!.toString() as EventId);
+function readChange(words: readonly string[]): Change {
+  const kind = words[1] as Change["kind"];
+  const roomId = (words[3] || undefined) as RoomId | undefined;
+  const extra = words[5]!;
+  const eventIds = words.filter((_, at) => at >= 7 && at % 2 === 1) as EventId[];
   switch (kind) {
     case "redacted":
       return { kind, roomId, eventId: eventIds[0]!, redactedBy: extra as EventId };

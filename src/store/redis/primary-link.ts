@@ -8,6 +8,7 @@ import {
   troubleOf,
 } from "./client-library.js";
 import {
+  type OnMessage,
   type ProofCall,
   type Proven,
   type RedisLink,
@@ -47,7 +48,7 @@ export class PrimaryLink implements RedisLink {
   readonly #target: RedisTarget;
   readonly #log: RedisLog;
   readonly #deadlines: Deadlines;
-  readonly #followed = new Map<string, () => void>();
+  readonly #followed = new Map<string, OnMessage>();
   readonly #watch: NodeJS.Timeout | undefined;
   /** Calls at the start wait for it; later ones fail at once where there is no connection. */
   readonly #firstAttempt: Promise<void>;
@@ -96,7 +97,7 @@ export class PrimaryLink implements RedisLink {
     });
   }
 
-  follow(channel: string, onMessage: () => void): void {
+  follow(channel: string, onMessage: OnMessage): void {
     this.#followed.set(channel, onMessage);
     // If it fails the connection has, and the next one follows all of them.
     if (this.#session?.open) void this.#session.channels.sSubscribe(channel, onMessage).catch(ignore);

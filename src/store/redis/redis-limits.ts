@@ -23,5 +23,7 @@ export const RECONNECT_DELAY_MS_MAX = 500;
 export const COMMANDS_PENDING_MAX = 20_000;
 /** Event IDs that one script looks up: others wait meanwhile. */
 export const SCRIPT_IDS_MAX = 2000;
+/** Event IDs of a change up to which its announcement carries it: a longer one is read from the log. */
+export const ANNOUNCED_IDS_MAX = 16;
 /** Changes that are read from the log at once. */
 export const LOG_PAGE = 500;

@@ -297,7 +297,8 @@ class RedisStore implements EventStore {
     }
     this.#opening += 1;
     try {
-      if (follower.hub.count === 0) this.#options.link.follow(keys.channel, () => void follower.catchUp());
+      if (follower.hub.count === 0)
+        this.#options.link.follow(keys.channel, (message) => follower.hear(message));
       // The place that it resumes from may be newer than what has been read here.
       if (!(await follower.catchUp())) throw unavailable();
     } finally {
@@ -351,6 +352,7 @@ class RedisStore implements EventStore {
       makeFollower: (homeserver) =>
         new LogFollower({
           readLog: (after, count) => this.#readLog(homeserver, after, count),
+          isBelieved: (provenance) => this.#proofs.holds(provenance),
           counters: homeserver.counters,
           clock,
           freshForMs: this.#proofLifetimeMs,

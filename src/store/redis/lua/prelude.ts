@@ -1,5 +1,5 @@
 import { LOG_EVENT_IDS_MAX } from "../../../core/limits.js";
-import { LOG_BYTES_MAX, STATE_TTL_MS } from "../redis-limits.js";
+import { ANNOUNCED_IDS_MAX, LOG_BYTES_MAX, STATE_TTL_MS } from "../redis-limits.js";
 
 /**
  * What every script on a homeserver begins with: it reads the state, starts a new
@@ -18,7 +18,9 @@ local FRESH_EPOCH, CHANNEL, LEASE_MS = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local PREFIX = string.sub(STATE, 1, -6)
 
 local S
-local started, lapsed, dirty, announced = '', {}, false, false
+local started, lapsed, dirty = '', {}, false
+-- What is published when the script ends: a change with its place, or that there is something to read.
+local message
 
 local function int(n) return string.format('%.0f', n) end
 
@@ -33,7 +35,7 @@ local function begin_epoch(reason)
   redis.call('UNLINK', LOG, FENCE)
   S.epoch, S.sequence, S.trimmed, S.ids, S.bytes = FRESH_EPOCH, 0, 0, 0, 0
   S.floor = S.generation
-  started, dirty, announced = reason, true, true
+  started, dirty, message = reason, true, ''
 end
 
 -- The writers live in the state, a field each.
@@ -132,7 +134,8 @@ local function append(kind, room, ids, extra)
   end
   redis.call('PEXPIRE', LOG, ${STATE_TTL_MS})
   redis.call('PEXPIRE', FENCE, ${STATE_TTL_MS})
-  dirty, announced = true, true
+  dirty, message = true, ''
+  if #ids <= ${ANNOUNCED_IDS_MAX} then message = cjson.encode({ S.epoch, sequence, S.replid, S.replicas, fields }) end
 end
 
 -- What the fence says of a write by the position that its writer had.
@@ -177,7 +180,7 @@ local function finish(result)
       'clock', int(S.now), 'ids', S.ids, 'bytes', S.bytes, 'writers', S.writers)
     redis.call('PEXPIRE', STATE, ${STATE_TTL_MS})
   end
-  if announced then redis.call('SPUBLISH', CHANNEL, '') end
+  if message then redis.call('SPUBLISH', CHANNEL, message) end
   return { S.epoch, S.sequence, S.trimmed, S.replid, S.replicas, S.suspended and 1 or 0, S.writers,
     S.ids, S.bytes, started, lapsed, result }
 end

@@ -10,9 +10,11 @@ const FRESH_MS = 100;
 function newFollower() {
   let nowMs = 0;
   const log: string[] = [];
-  const remote = { epoch: EPOCH, trimmedThrough: 0, answers: true };
+  const remote = { epoch: EPOCH, trimmedThrough: 0, answers: true, believed: "r" };
+  let pages = 0;
   let waiting: (() => void)[] | undefined;
   const readLog = async (after: Position, count: number): Promise<LogPage | undefined> => {
+    pages += 1;
     if (waiting !== undefined) await new Promise<void>((resolve) => waiting!.push(resolve));
     if (!remote.answers) return undefined;
     const sequence = log.length;
@@ -27,6 +29,7 @@ function newFollower() {
   };
   const follower = new LogFollower({
     readLog,
+    isBelieved: ({ replicationId }) => replicationId === remote.believed,
     counters: newCounters(),
     clock: () => nowMs,
     freshForMs: FRESH_MS,
@@ -39,6 +42,12 @@ function newFollower() {
     follower,
     remote,
     announce: (...ids: string[]) => log.push(...ids),
+    /** What the newest change is published with. */
+    message: () => {
+      const words = ["k", "invalidated", "r", "", "x", "", "e", log.at(-1)];
+      return JSON.stringify([remote.epoch, String(log.length), "r", 0, words]);
+    },
+    pages: () => pages,
     pass: (ms: number) => {
       nowMs += ms;
     },
@@ -124,6 +133,72 @@ describe("a copy of a log", () => {
     remote.answers = true;
     await follower.catchUp();
     expect((await next).value).toMatchObject({ kind: "batch" });
+    close();
+  });
+
+  it("takes the next change from its announcement, without reading", async () => {
+    const { follower, announce, message, pages, open, close } = newFollower();
+    await follower.catchUp();
+    const frames = open();
+    await frames.next();
+    announce("$a");
+    follower.hear(message());
+    follower.hear(message());
+    expect((await frames.next()).value).toMatchObject({
+      kind: "batch",
+      to: { sequence: 1 },
+      notices: [{ sequence: 1, change: { kind: "invalidated", eventIds: ["$a"] } }],
+    });
+    expect(pages()).toBe(1);
+    close();
+  });
+
+  it.each([
+    ["one that says nothing", () => ""],
+    ["one that is none of ours", () => "{"],
+    ["one after another that was lost", (message: string) => message],
+    ["one of another epoch", (message: string) => message.replace(EPOCH, "cc".repeat(16))],
+  ])("reads the log at a message: %s", async (_, made) => {
+    const { follower, announce, message, pages, open, close } = newFollower();
+    await follower.catchUp();
+    const frames = open();
+    await frames.next();
+    announce("$a", "$b");
+    follower.hear(made(message()));
+    expect((await frames.next()).value).toMatchObject({ kind: "batch", to: { sequence: 2 } });
+    expect(pages()).toBe(2);
+    close();
+  });
+
+  it("believes no announcement of a server that may be believed no more", async () => {
+    const { follower, remote, announce, message, pages, open, close } = newFollower();
+    await follower.catchUp();
+    open();
+    announce("$a");
+    remote.believed = "another";
+    remote.answers = false;
+    follower.hear(message());
+    expect(follower.size.changes).toBe(0);
+    expect(pages()).toBe(2);
+    close();
+  });
+
+  it("takes a change once that comes both in a page and in an announcement", async () => {
+    const { follower, announce, message, hold, letGo, open, close } = newFollower();
+    await follower.catchUp();
+    const frames = open();
+    await frames.next();
+    hold();
+    const reading = follower.catchUp();
+    announce("$a");
+    follower.hear(message());
+    announce("$b");
+    letGo();
+    await reading;
+    expect((await frames.next()).value).toMatchObject({
+      kind: "batch",
+      notices: [{ sequence: 1 }, { sequence: 2 }],
+    });
     close();
   });
 
