@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { Position } from "../../src/core/types.js";
+import type { Change, Position } from "../../src/core/types.js";
 import { PrimaryLink } from "../../src/store/redis/primary-link.js";
 import { eventually } from "../support/eventually.js";
 import { freePort, hasRedisServer, RedisProcess } from "../support/redis/processes.js";
@@ -79,6 +79,41 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
         await two.invalidate([`$${n}`]);
         expect(await subscriber.change()).toMatchObject({ notices: [{ sequence: n }] });
       }
+      await subscriber.close();
+    });
+
+    it("tells subscribers of a change by its announcement, and reads the log of none", async () => {
+      const [{ alpha: one }, { alpha: two }] = [newAlpha(), newAlpha()];
+      const subscriber = one.subscribe();
+      await subscriber.frame();
+      await two.put([messageEvent("$a"), messageEvent("$b")]);
+      await server().command("CONFIG", "RESETSTAT");
+      const heard: Change[] = [];
+      const hear = async (count: number) => {
+        while (heard.length < count) {
+          const frame = await subscriber.change();
+          if (frame.kind !== "batch") throw new Error(`${frame.kind} instead of a batch`);
+          heard.push(...frame.notices.map(({ change }) => change));
+        }
+      };
+      await two.redact("$a", "$r");
+      await two.reject("$b", true);
+      await two.invalidate(["$ü\u0001/"]);
+      await two.purgeRoom(ROOM);
+      await hear(4);
+      expect(heard).toMatchObject([
+        { kind: "redacted", eventId: "$a", redactedBy: "$r", roomId: ROOM },
+        { kind: "rejected", eventId: "$b", rejected: true, roomId: ROOM },
+        { kind: "invalidated", eventIds: ["$ü\u0001/"] },
+        { kind: "roomPurged", roomId: ROOM },
+      ]);
+      for (let n = 5; n <= 50; n++) {
+        await two.invalidate([`$${n}`]);
+        await hear(n);
+      }
+      // One that is made every interval may come between a change and its announcement.
+      const calls = /cmdstat_xrange:calls=(\d+)/.exec(await server().command("INFO", "commandstats"));
+      expect(Number(calls?.[1] ?? 0)).toBeLessThan(10);
       await subscriber.close();
     });
 
