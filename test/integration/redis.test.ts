@@ -1,12 +1,14 @@
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import net, { type NetConnectOpts, type SocketConnectOpts } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Change, Position } from "../../src/core/types.js";
 import { PrimaryLink } from "../../src/store/redis/primary-link.js";
 import { eventually } from "../support/eventually.js";
+import { LinkProxy } from "../support/redis/link-proxy.js";
 import { freePort, hasRedisServer, RedisProcess } from "../support/redis/processes.js";
 import { makeRedisHarness, QUIET, targetOf } from "../support/redis/redis-harness.js";
 import { startSingle, type Topology } from "../support/redis/topologies.js";
@@ -243,6 +245,30 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
       await server().command("DEL", key("log"));
       await alpha.invalidate(["$a"]);
       expect(alpha.stats()).toMatchObject({ logChanges: 1, logEventIds: 1 });
+    });
+
+    it("connects again when one of its connections is lost while the others are made", async () => {
+      const cut = await LinkProxy.start(server().port);
+      const connect = net.createConnection;
+      let made = 0;
+      // The first one is there, and gone again, before the others are.
+      const slow = vi.spyOn(net, "createConnection").mockImplementation(((options: NetConnectOpts) => {
+        made += 1;
+        if (made === 1) return connect(options).once("data", () => setTimeout(() => cut.drop(), 50));
+        if (made > 3) return connect(options);
+        const socket = new net.Socket();
+        setTimeout(() => socket.connect(options as SocketConnectOpts), 300);
+        return socket;
+      }) as typeof connect);
+      const link = new PrimaryLink(targetOf("single", [cut.port]), () => performance.now(), QUIET);
+      try {
+        await eventually(() => link.getValues(["nothing"]));
+        expect(made).toBe(6);
+      } finally {
+        slow.mockRestore();
+        await link.close();
+        await cut.stop();
+      }
     });
 
     it("reloads its scripts when the server has forgotten them", async () => {

@@ -2,13 +2,28 @@ import type { Counters } from "../../core/counters.js";
 import { InvalidationLog } from "../../core/invalidation-log.js";
 import { LOG_EVENT_IDS_MAX } from "../../core/limits.js";
 import { SubscriberHub } from "../../core/subscription.js";
-import type { Change, Epoch, EventId, Position, ResetReason, RoomId } from "../../core/types.js";
+import type {
+  Change,
+  Epoch,
+  EventId,
+  Position,
+  ResetReason,
+  RoomId,
+  SubscriptionFrame,
+} from "../../core/types.js";
+import type { OnMessage } from "./link.js";
 import type { Provenance, ReplicationId } from "./proofs.js";
 import { LOG_PAGE } from "./redis-limits.js";
 import type { RemoteState } from "./reply.js";
 
 /** A page of a homeserver's log after a position, from a server that may be believed; undefined: none may. */
 export type ReadLog = (after: Position, count: number) => Promise<LogPage | undefined>;
+
+/** Where a homeserver's changes are published. */
+export interface Channel {
+  follow(onMessage: OnMessage): void;
+  unfollow(): void;
+}
 
 export interface LogPage {
   readonly state: RemoteState;
@@ -23,6 +38,9 @@ export interface LogPage {
  */
 export class LogFollower {
   readonly hub: SubscriberHub;
+  readonly #channel: Channel;
+  /** Subscribers that wait for what they are told first. */
+  #opening = 0;
   readonly #log: InvalidationLog;
   readonly #readLog: ReadLog;
   readonly #isBelieved: (provenance: Provenance) => boolean;
@@ -34,6 +52,7 @@ export class LogFollower {
   #next: Promise<boolean> | undefined;
 
   constructor(options: {
+    readonly channel: Channel;
     readonly readLog: ReadLog;
     /** Whether what this server says may be believed now. */
     readonly isBelieved: (provenance: Provenance) => boolean;
@@ -45,6 +64,7 @@ export class LogFollower {
     readonly defer: (run: () => void) => void;
     readonly onClose: () => void;
   }) {
+    this.#channel = options.channel;
     this.#readLog = options.readLog;
     this.#isBelieved = options.isBelieved;
     this.#clock = options.clock;
@@ -59,9 +79,39 @@ export class LogFollower {
       // What is said must be no older than what a read would be answered from.
       settle: () => options.clock() - this.#caughtUpAtMs < options.freshForMs,
       epochReason: () => this.#epochReason,
-      onClose: options.onClose,
+      onClose: () => {
+        options.onClose();
+        this.#unfollowIfUnused();
+      },
     });
   }
+
+  /** Subscribers, with those that are not told anything yet. */
+  get count(): number {
+    return this.hub.count + this.#opening;
+  }
+
+  /** Frames from a position on, or from now; undefined: what was announced cannot be had now. */
+  async subscribe(
+    resumeAfter: Position | undefined,
+    signal: AbortSignal,
+  ): Promise<AsyncGenerator<SubscriptionFrame, void> | undefined> {
+    if (this.count === 0) this.#channel.follow(this.#onMessage);
+    this.#opening += 1;
+    try {
+      // The place that it resumes from may be newer than what has been read here.
+      return (await this.catchUp()) ? this.hub.open(resumeAfter, signal) : undefined;
+    } finally {
+      this.#opening -= 1;
+      this.#unfollowIfUnused();
+    }
+  }
+
+  #unfollowIfUnused(): void {
+    if (this.count === 0) this.#channel.unfollow();
+  }
+
+  readonly #onMessage: OnMessage = (message) => this.hear(message);
 
   setBytesMax(bytesMax: number): void {
     this.#log.setBytesMax(bytesMax);

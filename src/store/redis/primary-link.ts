@@ -218,8 +218,11 @@ async function openSession(
     client.on("error", (error: Error) => onEnd(session, error.message));
     client.on("end", () => onEnd(session, "the connection ended"));
   }
+  // One that was ended while it connects is connected all the same, after a while.
+  const connect = (client: Client) => client.connect().finally(() => session.open || end(session));
   try {
-    await Promise.all([session.calls.connect(), session.proofs.connect(), session.channels.connect()]);
+    await Promise.all([connect(session.calls), connect(session.proofs), connect(session.channels)]);
+    if (!session.open) throw new RedisTrouble("disconnected", "the connection ended while it was made");
   } catch (error) {
     end(session);
     throw error;
@@ -229,7 +232,7 @@ async function openSession(
 
 function end(session: Session): void {
   session.open = false;
-  for (const client of [session.calls, session.proofs, session.channels]) if (client.isOpen) client.destroy();
+  for (const client of [session.calls, session.proofs, session.channels]) client.destroy();
 }
 
 async function askSentinel(target: RedisTarget, sentinel: RedisNode): Promise<RedisNode> {

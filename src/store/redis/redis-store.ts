@@ -104,8 +104,6 @@ class RedisStore implements EventStore {
   readonly #logBytesMax: number;
   readonly #timers: NodeJS.Timeout[];
   #sliceTimer: NodeJS.Timeout | undefined;
-  /** Subscriptions that are not registered yet. */
-  #opening = 0;
 
   constructor(options: RedisStoreOptions) {
     this.#options = options;
@@ -287,24 +285,15 @@ class RedisStore implements EventStore {
     signal,
   }: SubscribeRequest): AsyncGenerator<SubscriptionFrame, void> {
     const homeserver = this.#enter(name);
-    const { follower, keys } = homeserver;
     const subscribersMax = this.#options.subscribersMax ?? SUBSCRIBERS_MAX;
-    let subscribers = this.#opening;
-    for (const known of this.#homeservers.all()) subscribers += known.follower.hub.count;
+    let subscribers = 0;
+    for (const { follower } of this.#homeservers.all()) subscribers += follower.count;
     if (subscribers >= subscribersMax) {
       const message = `the cache has ${subscribersMax} subscribers already`;
       throw new CacheError("exhausted", message, { retryDelayMs: SUBSCRIBE_RETRY_DELAY_MS });
     }
-    this.#opening += 1;
-    try {
-      if (follower.hub.count === 0)
-        this.#options.link.follow(keys.channel, (message) => follower.hear(message));
-      // The place that it resumes from may be newer than what has been read here.
-      if (!(await follower.catchUp())) throw unavailable();
-    } finally {
-      this.#opening -= 1;
-    }
-    const frames = follower.hub.open(resumeAfter, signal);
+    const frames = await homeserver.follower.subscribe(resumeAfter, signal);
+    if (frames === undefined) throw unavailable();
     this.#shareLogs();
     yield* frames;
   }
@@ -351,6 +340,10 @@ class RedisStore implements EventStore {
       makeLookups: (homeserver) => new Lookups((eventIds) => this.#lookUp(homeserver, eventIds)),
       makeFollower: (homeserver) =>
         new LogFollower({
+          channel: {
+            follow: (onMessage) => link.follow(keys.channel, onMessage),
+            unfollow: () => link.unfollow(keys.channel),
+          },
           readLog: (after, count) => this.#readLog(homeserver, after, count),
           isBelieved: (provenance) => this.#proofs.holds(provenance),
           counters: homeserver.counters,
@@ -360,7 +353,6 @@ class RedisStore implements EventStore {
           defer,
           onClose: () => {
             homeserver.lastCallMs = clock();
-            if (homeserver.follower.hub.count === 0) link.unfollow(keys.channel);
           },
         }),
     });

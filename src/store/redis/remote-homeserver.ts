@@ -37,7 +37,7 @@ export class RemoteHomeserver {
 
   /** While it has a subscriber: its writers are kept in Redis. */
   get isHeld(): boolean {
-    return this.follower.hub.count > 0;
+    return this.follower.count > 0;
   }
 
   /**

@@ -27,7 +27,9 @@ function newFollower() {
     };
     return { state, entries };
   };
+  const followed: string[] = [];
   const follower = new LogFollower({
+    channel: { follow: () => followed.push("follow"), unfollow: () => followed.push("unfollow") },
     readLog,
     isBelieved: ({ replicationId }) => replicationId === remote.believed,
     counters: newCounters(),
@@ -48,6 +50,7 @@ function newFollower() {
       return JSON.stringify([remote.epoch, String(log.length), "r", 0, words]);
     },
     pages: () => pages,
+    followed,
     pass: (ms: number) => {
       nowMs += ms;
     },
@@ -200,6 +203,23 @@ describe("a copy of a log", () => {
       notices: [{ sequence: 1 }, { sequence: 2 }],
     });
     close();
+  });
+
+  it("follows its channel as long as it has a subscriber, or one is on its way", async () => {
+    const { follower, remote, followed, hold, letGo } = newFollower();
+    const [one, other] = [new AbortController(), new AbortController()];
+    await follower.subscribe(undefined, one.signal);
+    hold();
+    const opening = follower.subscribe(undefined, other.signal);
+    one.abort();
+    expect(followed).toEqual(["follow"]);
+    letGo();
+    await opening;
+    other.abort();
+    expect(followed).toEqual(["follow", "unfollow"]);
+    remote.answers = false;
+    expect(await follower.subscribe(undefined, one.signal)).toBeUndefined();
+    expect(followed).toEqual(["follow", "unfollow", "follow", "unfollow"]);
   });
 
   it("resets who is behind a part that is gone, and tells why an epoch is another", async () => {
