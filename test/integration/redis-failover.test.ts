@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { PrimaryLink } from "../../src/store/redis/primary-link.js";
 import { eventually } from "../support/eventually.js";
 import { hasRedisServer, type RedisProcess } from "../support/redis/processes.js";
@@ -116,5 +116,36 @@ describe.skipIf(!(await hasRedisServer()))("when another server becomes primary"
       expect(await other.put([messageEvent("$c")], position)).toEqual(["stored"]);
       expect(await alpha.hits("$a", "$c")).toEqual(["$c"]);
     });
+  }, 60_000);
+
+  it("goes on in a Cluster whose primary stands still and does not wake", async () => {
+    redis = await startCluster();
+    const { alpha } = newAlpha();
+    const subscriber = alpha.subscribe();
+    expect(await subscriber.frame()).toMatchObject({ kind: "ready" });
+    await eventually(() => alpha.put([messageEvent("$a")]));
+    const slot = await redis.servers[0]!.command<number>("CLUSTER", "KEYSLOT", `{${ALPHA}}`);
+    const { from: frozen } = await ownersOf(redis.servers, slot);
+    await expectFollowed(frozen, 1);
+    frozen.signal("SIGSTOP");
+    // Who asks again and again keeps the connection busy, on which nothing comes back.
+    const asking = setInterval(() => void alpha.hits("$a").catch(() => undefined), 50);
+    try {
+      await vi.waitFor(
+        async () => {
+          const position = await alpha.position();
+          expect(await alpha.put([messageEvent("$b")], position)).toEqual(["stored"]);
+        },
+        { timeout: 20_000, interval: 50 },
+      );
+      expect(await alpha.hits("$a", "$b")).toEqual(["$b"]);
+      expect(await subscriber.change()).toMatchObject({ kind: "reset" });
+      await alpha.invalidate(["$b"]);
+      expect(await subscriber.change()).toMatchObject({ kind: "batch" });
+    } finally {
+      clearInterval(asking);
+      frozen.signal("SIGCONT");
+    }
+    await subscriber.close();
   }, 60_000);
 });

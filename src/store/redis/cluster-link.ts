@@ -1,4 +1,5 @@
 import { createCluster } from "@redis/client";
+import slotOf from "cluster-key-slot";
 import {
   COMMAND_OPTIONS,
   clientDefaults,
@@ -6,6 +7,7 @@ import {
   Deadlines,
   runScript,
   socketOptions,
+  troubleOf,
 } from "./client-library.js";
 import {
   type OnMessage,
@@ -23,51 +25,60 @@ import {
   RECONNECT_DELAY_MS_MIN,
 } from "./redis-limits.js";
 import type { Script } from "./scripts.js";
-import type { RedisTarget } from "./target.js";
+import { addressOf, type RedisNode, type RedisTarget } from "./target.js";
 
 type Cluster = ReturnType<typeof createCluster>;
 
-/** The way to a Cluster: the library follows its slots. WAIT would hold calls up, so proofs have connections of their own. */
+/** WAIT would hold calls up, so proofs have connections of their own. */
+interface Session {
+  readonly calls: Cluster;
+  readonly proofs: Cluster;
+}
+
+/**
+ * The way to a Cluster: the library follows its slots.
+ *
+ * It learns of a primary's successor from a connection that breaks, or from an answer
+ * that says so. A node that is frozen or cut off gives neither, so this is seen here:
+ * its keys fail at once, the others are asked who has them now, and once it is another,
+ * the Cluster is connected to anew.
+ */
 export class ClusterLink implements RedisLink {
-  readonly #calls: Cluster;
-  readonly #proofs: Cluster;
+  readonly #target: RedisTarget;
+  readonly #clock: () => number;
   readonly #deadlines: Deadlines;
   readonly #log: RedisLog;
-  readonly #slots = new Map<string, number>();
   readonly #followed = new Map<string, OnMessage>();
+  /** Nodes that have not answered in time, and until when they are not asked again. */
+  readonly #silentUntilMs = new Map<string, number>();
   /** Calls at the start wait for it; later ones fail at once where there is no connection. */
   readonly #firstAttempt: Promise<void>;
+  #session: Session;
   #connected = false;
+  #isSeeking = false;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(target: RedisTarget, clock: () => number, log: RedisLog) {
+    this.#target = target;
+    this.#clock = clock;
     this.#log = log;
     this.#deadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock, () => {});
-    const make = () => {
-      const cluster = createCluster(clusterOptions(target)) as Cluster;
-      cluster.on("error", ignore);
-      return cluster;
-    };
-    this.#calls = make();
-    this.#proofs = make();
+    this.#session = newSession(target, target.nodes);
     this.#firstAttempt = this.#connect(0);
   }
 
   run(script: Script, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown> {
-    return this.#bounded(() =>
-      runScript(
-        (command) => this.#calls.sendCommand(keys[0], false, command, COMMAND_OPTIONS),
-        script,
-        keys,
-        args,
-      ),
-    );
+    const key = keys[0]!;
+    return this.#bounded(key, ({ calls }) => {
+      const send = (command: ScriptArgument[]) => calls.sendCommand(key, false, command, COMMAND_OPTIONS);
+      return runScript(send, script, keys, args);
+    });
   }
 
   prove({ script, key, args, replicas }: ProofCall): Promise<Proven> {
-    return this.#bounded(async () => {
-      const client = await this.#proofs.nodeClient(this.#proofs.slots[await this.#slotOf(key)]!.master);
+    return this.#bounded(key, async ({ proofs }) => {
+      const client = await proofs.nodeClient(ownerOf(proofs, key)!);
       const send = (command: ScriptArgument[]) => client.sendCommand(command, COMMAND_OPTIONS);
       try {
         const reply = await runScript(send, script, [key], args);
@@ -77,65 +88,76 @@ export class ClusterLink implements RedisLink {
         return { reply, acknowledged };
       } catch (error) {
         // Through the library, which learns of a slot that has moved.
-        void this.#proofs.sendCommand(key, false, ["EXISTS", key], COMMAND_OPTIONS).catch(ignore);
+        void proofs.sendCommand(key, false, ["EXISTS", key], COMMAND_OPTIONS).catch(ignore);
         throw error;
       }
     });
   }
 
   async getValues(keys: readonly string[]): Promise<readonly (Buffer | undefined)[]> {
-    const values = await this.#bounded(() =>
-      Promise.all(keys.map((key) => this.#calls.sendCommand(key, false, ["GET", key], COMMAND_OPTIONS))),
+    const values = await Promise.all(
+      keys.map((key) =>
+        this.#bounded(key, ({ calls }) => calls.sendCommand(key, false, ["GET", key], COMMAND_OPTIONS)),
+      ),
     );
     return (values as unknown as readonly (Buffer | null)[]).map((value) => value ?? undefined);
   }
 
   async setValues(values: ReadonlyMap<string, Buffer>, ttlMs: number): Promise<void> {
-    await this.#bounded(() =>
-      Promise.all(
-        [...values].map(([key, value]) =>
-          this.#calls.sendCommand(key, false, ["SET", key, value, "PX", String(ttlMs)], COMMAND_OPTIONS),
-        ),
-      ),
+    await Promise.all(
+      [...values].map(([key, value]) => {
+        const command = ["SET", key, value, "PX", String(ttlMs)];
+        return this.#bounded(key, ({ calls }) => calls.sendCommand(key, false, command, COMMAND_OPTIONS));
+      }),
     );
   }
 
   follow(channel: string, onMessage: OnMessage): void {
     this.#followed.set(channel, onMessage);
     // A message that is lost costs a second: the log is read every second anyway.
-    if (this.#connected) void this.#calls.sSubscribe(channel, onMessage).catch(ignore);
+    if (this.#connected) void this.#session.calls.sSubscribe(channel, onMessage).catch(ignore);
   }
 
   unfollow(channel: string): void {
     this.#followed.delete(channel);
-    if (this.#connected) void this.#calls.sUnsubscribe(channel).catch(ignore);
+    if (this.#connected) void this.#session.calls.sUnsubscribe(channel).catch(ignore);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     if (this.#retry !== undefined) clearTimeout(this.#retry);
-    for (const cluster of [this.#calls, this.#proofs]) if (cluster.isOpen) cluster.destroy();
+    end(this.#session);
   }
 
-  #bounded<T>(call: () => Promise<T>): Promise<T> {
-    return this.#deadlines.race(this.#connected ? call() : this.#firstAttempt.then(() => this.#call(call)));
-  }
-
-  async #call<T>(call: () => Promise<T>): Promise<T> {
+  async #bounded<T>(key: string, call: (session: Session) => Promise<T>): Promise<T> {
+    if (!this.#connected) await this.#deadlines.race(this.#firstAttempt);
     if (!this.#connected) throw new RedisTrouble("disconnected", "there is no connection to the Cluster");
-    return call();
+    const owner = ownerOf(this.#session.calls, key)?.address ?? "";
+    const silentUntilMs = this.#silentUntilMs.get(owner);
+    if (silentUntilMs !== undefined) {
+      if (this.#clock() < silentUntilMs) throw new RedisTrouble("timeout", `${owner} does not answer`);
+      // This call tries it, and no other one meanwhile.
+      this.#silentUntilMs.set(owner, this.#clock() + TRIAL_INTERVAL_MS);
+    }
+    try {
+      const reply = await this.#deadlines.race(call(this.#session));
+      this.#silentUntilMs.delete(owner);
+      return reply;
+    } catch (error) {
+      if (troubleOf(error).kind === "timeout") {
+        this.#silentUntilMs.set(owner, this.#clock() + TRIAL_INTERVAL_MS);
+        void this.#seekSuccessor(key, owner);
+      } else this.#silentUntilMs.delete(owner);
+      throw error;
+    }
   }
 
   async #connect(attempts: number): Promise<void> {
+    const { calls, proofs } = this.#session;
     try {
-      await Promise.all(
-        [this.#calls, this.#proofs].map((cluster) => (cluster.isOpen ? undefined : cluster.connect())),
-      );
+      await Promise.all([calls, proofs].map((cluster) => (cluster.isOpen ? undefined : cluster.connect())));
       this.#connected = true;
-      for (const [channel, onMessage] of this.#followed) {
-        void this.#calls.sSubscribe(channel, onMessage).catch(ignore);
-      }
-      this.#log.connected(`the Cluster's ${this.#calls.masters.length} primaries`);
+      this.#begin();
     } catch (error) {
       if (attempts === 0)
         this.#log.disconnected("the Cluster", error instanceof Error ? error.message : String(error));
@@ -144,25 +166,69 @@ export class ClusterLink implements RedisLink {
     }
   }
 
-  async #slotOf(key: string): Promise<number> {
-    const known = this.#slots.get(key);
-    if (known !== undefined) return known;
-    const slot = Number(
-      await this.#proofs.sendCommand(key, true, ["CLUSTER", "KEYSLOT", key], COMMAND_OPTIONS),
-    );
-    if (this.#slots.size >= SLOTS_KNOWN_MAX) this.#slots.clear();
-    this.#slots.set(key, slot);
-    return slot;
+  #begin(): void {
+    const { calls } = this.#session;
+    for (const [channel, onMessage] of this.#followed)
+      void calls.sSubscribe(channel, onMessage).catch(ignore);
+    this.#log.connected(`the Cluster's ${calls.masters.length} primaries`);
+  }
+
+  /** Connects anew if the key of a silent node is another one's by now. */
+  async #seekSuccessor(key: string, silent: string): Promise<void> {
+    if (this.#isSeeking || this.#closed) return;
+    this.#isSeeking = true;
+    const { masters } = this.#session.calls;
+    const others = [...masters, ...this.#target.nodes].filter((node) => addressOf(node) !== silent);
+    const next = newSession(this.#target, others.length > 0 ? others : this.#target.nodes);
+    try {
+      // Lazily: only the nodes' places are asked for.
+      await this.#deadlines.race(Promise.all([next.calls.connect(), next.proofs.connect()]));
+    } catch {
+      // Nobody answers: the next call that is not answered tries again.
+    }
+    this.#isSeeking = false;
+    const owner = ownerOf(next.calls, key)?.address;
+    if (this.#closed || owner === undefined || owner === silent || ownerOf(next.proofs, key) === undefined) {
+      end(next);
+      return;
+    }
+    this.#log.disconnected(silent, "no answer");
+    end(this.#session);
+    this.#session = next;
+    this.#silentUntilMs.clear();
+    this.#begin();
   }
 }
 
-function clusterOptions(target: RedisTarget) {
+function newSession(target: RedisTarget, rootNodes: readonly RedisNode[]): Session {
+  const make = () => {
+    const cluster = createCluster(clusterOptions(target, rootNodes)) as Cluster;
+    cluster.on("error", ignore);
+    return cluster;
+  };
+  return { calls: make(), proofs: make() };
+}
+
+function end({ calls, proofs }: Session): void {
+  for (const cluster of [calls, proofs]) if (cluster.isOpen) cluster.destroy();
+}
+
+type Primary = Cluster["masters"][number];
+
+/** The primary of a key as far as the library knows. */
+function ownerOf(cluster: Cluster, key: string): Primary | undefined {
+  return cluster.slots[slotOf(key)]?.master;
+}
+
+function clusterOptions(target: RedisTarget, rootNodes: readonly RedisNode[]) {
   return {
-    rootNodes: target.nodes.map((node) => clientOptions(target, node)),
+    rootNodes: rootNodes.map((node) => clientOptions(target, node)),
     defaults: {
       ...clientDefaults(target),
       socket: { ...socketOptions(target), socketTimeout: SILENCE_MAX_MS, reconnectStrategy: delayMs },
     },
+    // A node that is away must not keep us from the others.
+    minimizeConnections: true,
     topologyRefreshOnReconnectionAttemptStrategy: RECONNECT_DELAY_MS_MAX,
   };
 }
@@ -171,9 +237,9 @@ function delayMs(attempts: number): number {
   return Math.min(RECONNECT_DELAY_MS_MIN * 2 ** attempts, RECONNECT_DELAY_MS_MAX);
 }
 
-/** A node that is silent for so long, though it is pinged, is given up. */
+/** A connection on which nothing passes for so long, neither way, is given up. */
 const SILENCE_MAX_MS = 3 * COMMAND_TIMEOUT_MS;
-/** Slots that are remembered: one a homeserver that is in use. */
-const SLOTS_KNOWN_MAX = 10_000;
+/** How often a node that does not answer is tried. */
+const TRIAL_INTERVAL_MS = 250;
 
 function ignore(): void {}
