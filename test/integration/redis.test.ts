@@ -85,7 +85,8 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
     });
 
     it("tells subscribers of a change by its announcement, and reads the log of none", async () => {
-      const [{ alpha: one }, { alpha: two }] = [newAlpha(), newAlpha()];
+      const slowly = { progressIntervalMs: 1000, proofLifetimeMs: 5000 };
+      const [{ alpha: one }, { alpha: two }] = [newAlpha(slowly), newAlpha(slowly)];
       const subscriber = one.subscribe();
       await subscriber.frame();
       await two.put([messageEvent("$a"), messageEvent("$b")]);

@@ -59,6 +59,7 @@ export const COMMAND_OPTIONS = { timeout: 0, typeMapping: { [RESP_TYPES.BLOB_STR
 export class Deadlines {
   readonly #pending: Pending[] = [];
   #timer: NodeJS.Timeout | undefined;
+  #checkMs = 0;
   readonly #limitMs: number;
   readonly #clock: () => number;
   /** Is told when something took too long. */
@@ -74,7 +75,7 @@ export class Deadlines {
     return new Promise<T>((resolve, reject) => {
       const pending = { dueMs: this.#clock() + this.#limitMs, done: false, reject };
       this.#pending.push(pending);
-      this.#timer ??= setTimeout(() => this.#check(), this.#limitMs);
+      if (this.#timer === undefined) this.#checkIn(this.#limitMs);
       promise.then(
         (value) => {
           pending.done = true;
@@ -88,9 +89,17 @@ export class Deadlines {
     });
   }
 
+  #checkIn(ms: number): void {
+    this.#checkMs = this.#clock() + ms;
+    this.#timer = setTimeout(() => this.#check(), ms);
+  }
+
   #check(): void {
     this.#timer = undefined;
     const nowMs = this.#clock();
+    // Where we stood still ourselves, answers may lie here unread.
+    const stalledMs = nowMs - this.#checkMs;
+    if (stalledMs > CHECK_INTERVAL_MS) for (const pending of this.#pending) pending.dueMs += stalledMs;
     let kept = 0;
     let late = false;
     for (const pending of this.#pending) {
@@ -101,13 +110,13 @@ export class Deadlines {
       } else this.#pending[kept++] = pending;
     }
     this.#pending.length = kept;
-    if (kept > 0) this.#timer = setTimeout(() => this.#check(), CHECK_INTERVAL_MS);
+    if (kept > 0) this.#checkIn(CHECK_INTERVAL_MS);
     if (late) this.#onTimeout();
   }
 }
 
 interface Pending {
-  readonly dueMs: number;
+  dueMs: number;
   done: boolean;
   readonly reject: (error: RedisTrouble) => void;
 }

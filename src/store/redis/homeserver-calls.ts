@@ -49,9 +49,10 @@ export class HomeserverCalls {
     args: readonly ScriptArgument[],
   ): Promise<ScriptReply | undefined> {
     try {
+      const call = homeserver.numberCall();
       const reply = await this.#run(homeserver, script, keys, args);
       if (!(await this.#proofs.confirm(reply.state.provenance, homeserver.keys.proof))) return undefined;
-      homeserver.follow(reply.state);
+      homeserver.follow(reply.state, call);
       return reply;
     } catch (error) {
       this.note(error);
@@ -79,10 +80,11 @@ export class HomeserverCalls {
     args: readonly ScriptArgument[],
   ): Promise<ScriptReply> {
     try {
+      const call = homeserver.numberCall();
       const reply = await this.#run(homeserver, script, keys, args);
       if (!(await this.#proofs.confirmChange(reply.state.provenance, homeserver.keys.proof)))
         throw unavailable();
-      homeserver.follow(reply.state);
+      homeserver.follow(reply.state, call);
       return reply;
     } catch (error) {
       this.note(error);

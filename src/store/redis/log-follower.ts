@@ -13,11 +13,11 @@ import type {
 } from "../../core/types.js";
 import type { OnMessage } from "./link.js";
 import type { Provenance, ReplicationId } from "./proofs.js";
-import { LOG_PAGE } from "./redis-limits.js";
+import { LOG_LOOK_BACK, LOG_PAGE_IDS } from "./redis-limits.js";
 import type { RemoteState } from "./reply.js";
 
-/** A page of a homeserver's log after a position, from a server that may be believed; undefined: none may. */
-export type ReadLog = (after: Position, count: number) => Promise<LogPage | undefined>;
+/** Changes after a position with about so many event IDs, from a server that may be believed; undefined: none may. */
+export type ReadLog = (after: Position, enoughIds: number) => Promise<LogPage | undefined>;
 
 /** Where a homeserver's changes are published. */
 export interface Channel {
@@ -32,8 +32,9 @@ export interface LogPage {
 }
 
 /**
- * A copy of a homeserver's log, for the subscribers of this process. It holds a
- * change only after all before it in its epoch; a part that is lost or trimmed
+ * A copy of the end of a homeserver's log, for the subscribers of this process, as long
+ * as there are any. It begins a little before the place where the first of them begins,
+ * and holds a change only after all before it in its epoch; a part that is lost or trimmed
  * shows as a gap in the sequence numbers, and subscribers behind it are reset.
  */
 export class LogFollower {
@@ -41,6 +42,8 @@ export class LogFollower {
   readonly #channel: Channel;
   /** Subscribers that wait for what they are told first. */
   #opening = 0;
+  /** Where the first of them begins; undefined: at the end. */
+  #begin: Position | undefined;
   readonly #log: InvalidationLog;
   readonly #readLog: ReadLog;
   readonly #isBelieved: (provenance: Provenance) => boolean;
@@ -81,7 +84,7 @@ export class LogFollower {
       epochReason: () => this.#epochReason,
       onClose: () => {
         options.onClose();
-        this.#unfollowIfUnused();
+        this.#endIfUnused();
       },
     });
   }
@@ -96,19 +99,24 @@ export class LogFollower {
     resumeAfter: Position | undefined,
     signal: AbortSignal,
   ): Promise<AsyncGenerator<SubscriptionFrame, void> | undefined> {
-    if (this.count === 0) this.#channel.follow(this.#onMessage);
+    if (this.count === 0) {
+      this.#begin = resumeAfter;
+      this.#channel.follow(this.#onMessage);
+    }
     this.#opening += 1;
     try {
       // The place that it resumes from may be newer than what has been read here.
       return (await this.catchUp()) ? this.hub.open(resumeAfter, signal) : undefined;
     } finally {
       this.#opening -= 1;
-      this.#unfollowIfUnused();
+      this.#endIfUnused();
     }
   }
 
-  #unfollowIfUnused(): void {
-    if (this.count === 0) this.#channel.unfollow();
+  #endIfUnused(): void {
+    if (this.count > 0) return;
+    this.#channel.unfollow();
+    this.#log.restart(NO_EPOCH);
   }
 
   readonly #onMessage: OnMessage = (message) => this.hear(message);
@@ -160,8 +168,8 @@ export class LogFollower {
   async #readToEnd(): Promise<boolean> {
     for (;;) {
       const startedAtMs = this.#clock();
-      const page = await this.#readLog(this.#log.position, LOG_PAGE);
-      if (page === undefined) return false;
+      const page = await this.#readLog(this.#log.position, LOG_PAGE_IDS);
+      if (page === undefined || this.count === 0) return false;
       this.#apply(page);
       const { state } = page;
       if (this.#log.position.sequence >= state.position.sequence) {
@@ -177,7 +185,9 @@ export class LogFollower {
     const { position, trimmedThrough, suspended } = state;
     if (position.epoch !== this.#log.position.epoch) {
       this.#epochReason = suspended || this.#wasSuspended ? "suspended" : "wrongEpoch";
-      this.#log.restart(position.epoch, trimmedThrough);
+      const { sequence } = this.#begin?.epoch === position.epoch ? this.#begin : position;
+      const begin = Math.min(sequence, position.sequence) - LOG_LOOK_BACK;
+      this.#log.restart(position.epoch, Math.max(begin, trimmedThrough));
     } else if (this.#log.position.sequence < trimmedThrough) {
       this.#log.restart(position.epoch, trimmedThrough);
     } else {
@@ -185,11 +195,12 @@ export class LogFollower {
         const sequence = Number.parseInt(id.toString("latin1"), 10);
         // A message may have brought it meanwhile.
         if (sequence <= this.#log.position.sequence) continue;
-        if (sequence !== this.#log.position.sequence + 1) {
+        const change = readChange(fields.map(String));
+        if (sequence !== this.#log.position.sequence + 1 || change === undefined) {
           this.#lose(position);
           break;
         }
-        this.#log.append(readChange(fields.map(String)));
+        this.#log.append(change);
       }
       if (entries.length === 0 && this.#log.position.sequence < position.sequence) this.#lose(position);
     }
@@ -215,11 +226,14 @@ function readAnnouncement(message: string): Announcement | undefined {
       replicas: number,
       words: readonly string[],
     ];
-    return {
-      position: { epoch, sequence: Number(sequence) },
-      provenance: { replicationId, replicas },
-      change: readChange(words),
-    };
+    const change = readChange(words);
+    return (
+      change && {
+        position: { epoch, sequence: Number(sequence) },
+        provenance: { replicationId, replicas },
+        change,
+      }
+    );
   } catch {
     // Not ours; the log says what is true.
     return undefined;
@@ -233,9 +247,9 @@ interface Announcement {
   readonly change: Change;
 }
 
-/** Reads what `append` in lua/prelude.ts writes: kind, room, one more word, event IDs. */
-function readChange(words: readonly string[]): Change {
-  const kind = words[1] as Change["kind"];
+/** Reads what `append` in lua/prelude.ts writes: kind, room, one more word, event IDs; undefined: of no kind known here. */
+function readChange(words: readonly string[]): Change | undefined {
+  const kind = words[1];
   const roomId = (words[3] || undefined) as RoomId | undefined;
   const extra = words[5]!;
   const eventIds = words.filter((_, at) => at >= 7 && at % 2 === 1) as EventId[];
@@ -250,5 +264,7 @@ function readChange(words: readonly string[]): Change {
       return { kind, roomId: roomId! };
     case "homeserverPurged":
       return { kind };
+    default:
+      return undefined;
   }
 }

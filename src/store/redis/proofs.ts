@@ -1,4 +1,4 @@
-import type { RedisLink } from "./link.js";
+import { type RedisLink, RedisTrouble } from "./link.js";
 import type { Script } from "./scripts.js";
 
 /** The replication ID of a primary: new whenever another server, or the same one anew, takes its place. */
@@ -21,6 +21,8 @@ interface Primary {
   /** A key that this primary had when it last answered. */
   key: string;
   proof: Proof | undefined;
+  /** When a proof of it last failed. */
+  failedAtMs: number;
   /** When this process first heard of it. */
   readonly firstSeenMs: number;
   lastUsedMs: number;
@@ -58,7 +60,9 @@ export interface ProofsOptions {
 export class Proofs {
   readonly #options: ProofsOptions;
   readonly #primaries = new Map<ReplicationId, Primary>();
-  readonly #running = new Map<string, Promise<void>>();
+  readonly #running = new Map<ReplicationId, Promise<void>>();
+  /** What is known of servers whatever their replication IDs have become since, by the IDs of their processes. */
+  readonly #servers = new Map<string, { readonly replicationId: ReplicationId; readonly replicas: number }>();
   #lastSuccessMs = Number.NEGATIVE_INFINITY;
   #lastFailureMs = Number.NEGATIVE_INFINITY;
 
@@ -85,10 +89,9 @@ export class Proofs {
 
   /** The same, asking if need be. `key` is one that the server has. */
   async confirm(provenance: Provenance, key: string): Promise<boolean> {
-    this.#see(provenance, key);
+    const primary = this.#see(provenance, key);
     if (this.holds(provenance)) return true;
-    // One that failed a moment ago would fail again: who asks often must not pile up.
-    if (!this.#failedLately()) await this.#prove(key);
+    if (!this.#failedLately(primary)) await this.#prove(provenance.replicationId, key);
     return this.holds(provenance);
   }
 
@@ -107,8 +110,9 @@ export class Proofs {
     // Without replicas no other server can have taken its place.
     if (this.#needed(primary.replicas) === 0) return this.confirm(provenance, key);
     // A proof under way may have been sent before the change.
-    if (!isProvenSince()) await this.#running.get(key);
-    if (!isProvenSince()) await this.#prove(key);
+    const { replicationId } = provenance;
+    if (!isProvenSince()) await this.#running.get(replicationId);
+    if (!isProvenSince() && !this.#failedLately(primary)) await this.#prove(replicationId, key);
     return isProvenSince() && this.holds(provenance);
   }
 
@@ -119,7 +123,7 @@ export class Proofs {
       const unprovenMs = nowMs - (primary.proof?.sentAtMs ?? primary.firstSeenMs);
       if (nowMs - primary.lastUsedMs > UNUSED_MS || unprovenMs > UNUSED_MS)
         this.#primaries.delete(replicationId);
-      else void this.#prove(primary.key);
+      else void this.#prove(replicationId, primary.key);
     }
   }
 
@@ -130,6 +134,7 @@ export class Proofs {
       primary = {
         key,
         proof: undefined,
+        failedAtMs: Number.NEGATIVE_INFINITY,
         firstSeenMs: nowMs,
         lastUsedMs: nowMs,
         replicas,
@@ -148,20 +153,22 @@ export class Proofs {
     return Math.max(replicas, this.#options.replicasMin);
   }
 
-  #failedLately(): boolean {
-    return (
-      this.#lastFailureMs > this.#lastSuccessMs &&
-      this.#options.clock() - this.#lastFailureMs < RETRY_PAUSE_MS
-    );
+  /** One that failed a moment ago would fail again: who asks often must not pile up. */
+  #failedLately({ failedAtMs }: Primary): boolean {
+    return this.#options.clock() - failedAtMs < RETRY_PAUSE_MS;
   }
 
-  #prove(key: string): Promise<void> {
-    const running = this.#running.get(key) ?? this.#proveNow(key).finally(() => this.#running.delete(key));
-    this.#running.set(key, running);
+  /** One proof of a server at a time, whoever needs it: WAIT holds up what comes after it. */
+  #prove(replicationId: ReplicationId, key: string): Promise<void> {
+    let running = this.#running.get(replicationId);
+    if (running === undefined) {
+      running = this.#proveNow(replicationId, key).finally(() => this.#running.delete(replicationId));
+      this.#running.set(replicationId, running);
+    }
     return running;
   }
 
-  async #proveNow(key: string): Promise<void> {
+  async #proveNow(expected: ReplicationId, key: string): Promise<void> {
     const { link, script, clock, onTrouble } = this.#options;
     const sentAtMs = clock();
     try {
@@ -171,21 +178,40 @@ export class Proofs {
         key,
         args: [""],
         replicas: (reply) => {
-          const { replicationId, online } = readProof(reply);
-          needed = this.#needed(Math.max(online, this.#primaries.get(replicationId)?.replicas ?? 0));
+          needed = this.#needed(this.#replicasOf(readProof(reply)));
           return needed;
         },
       });
-      const { replicationId, online, serverMs } = readProof(reply);
-      const primary = this.#see({ replicationId, replicas: online }, key);
+      const { replicationId, serverMs } = readProof(reply);
+      const primary = this.#see({ replicationId, replicas: needed }, key);
       this.#watchClock(primary, serverMs - sentAtMs, serverMs - clock());
-      if (acknowledged < needed) throw new Error(`${acknowledged} of ${needed} replicas acknowledged`);
+      if (acknowledged < needed)
+        throw new RedisTrouble("no_replicas", `${acknowledged} of ${needed} replicas acknowledged`);
       primary.proof = { sentAtMs, acknowledged };
       this.#lastSuccessMs = sentAtMs;
     } catch (error) {
       this.#lastFailureMs = clock();
+      const primary = this.#primaries.get(expected);
+      if (primary !== undefined) primary.failedAtMs = this.#lastFailureMs;
       onTrouble(error);
     }
+  }
+
+  /**
+   * How many replicas a server is known to have: it may have changed its replication ID
+   * by itself, which a primary does that has seen none for an hour.
+   */
+  #replicasOf({ runId, replicationId, online, isFirstInLine }: ProofReply): number {
+    const known = this.#servers.get(runId);
+    const carried = known?.replicationId === replicationId || isFirstInLine ? (known?.replicas ?? 0) : 0;
+    const replicas = Math.max(online, carried, this.#primaries.get(replicationId)?.replicas ?? 0);
+    this.#servers.delete(runId);
+    this.#servers.set(runId, { replicationId, replicas });
+    for (const oldest of this.#servers.keys()) {
+      if (this.#servers.size <= SERVERS_KNOWN_MAX) break;
+      this.#servers.delete(oldest);
+    }
+    return replicas;
   }
 
   /**
@@ -202,11 +228,29 @@ export class Proofs {
   }
 }
 
-function readProof(reply: unknown): { replicationId: ReplicationId; online: number; serverMs: number } {
-  const [replicationId, online, serverMs] = reply as [Buffer, number, number];
-  return { replicationId: replicationId.toString("latin1"), online, serverMs };
+interface ProofReply {
+  readonly replicationId: ReplicationId;
+  readonly online: number;
+  readonly serverMs: number;
+  /** Of the server's process. */
+  readonly runId: string;
+  /** Whether it has taken over from no other since it began, or since it last changed its replication ID by itself. */
+  readonly isFirstInLine: boolean;
 }
 
+function readProof(reply: unknown): ProofReply {
+  const [replicationId, online, serverMs, runId, first] = reply as [Buffer, number, number, Buffer, number];
+  return {
+    replicationId: replicationId.toString("latin1"),
+    online,
+    serverMs,
+    runId: runId.toString("latin1"),
+    isFirstInLine: first === 1,
+  };
+}
+
+/** Servers that are remembered: more than any Cluster has. */
+const SERVERS_KNOWN_MAX = 1000;
 /** How soon after a failure a proof is tried again. */
 const RETRY_PAUSE_MS = 250;
 /** A primary that was not used, or could not be proven, for so long is forgotten. */

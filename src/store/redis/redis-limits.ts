@@ -25,5 +25,7 @@ export const COMMANDS_PENDING_MAX = 20_000;
 export const SCRIPT_IDS_MAX = 2000;
 /** Event IDs of a change up to which its announcement carries it: a longer one is read from the log. */
 export const ANNOUNCED_IDS_MAX = 16;
-/** Changes that are read from the log at once. */
-export const LOG_PAGE = 500;
+/** Event IDs that are read from the log at once, but for those of the change that reaches it. */
+export const LOG_PAGE_IDS = 2000;
+/** Changes before the place where a copy of a log begins: who resumes a little behind the first may, too. */
+export const LOG_LOOK_BACK = 1000;

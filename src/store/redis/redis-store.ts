@@ -292,9 +292,10 @@ class RedisStore implements EventStore {
       const message = `the cache has ${subscribersMax} subscribers already`;
       throw new CacheError("exhausted", message, { retryDelayMs: SUBSCRIBE_RETRY_DELAY_MS });
     }
-    const frames = await homeserver.follower.subscribe(resumeAfter, signal);
-    if (frames === undefined) throw unavailable();
+    const opening = homeserver.follower.subscribe(resumeAfter, signal);
     this.#shareLogs();
+    const frames = await opening;
+    if (frames === undefined) throw unavailable();
     yield* frames;
   }
 
@@ -366,8 +367,8 @@ class RedisStore implements EventStore {
     return { state, entries: eventIds.map(() => reader.next()) };
   }
 
-  async #readLog(homeserver: RemoteHomeserver, after: Position, count: number): Promise<LogPage | undefined> {
-    const args = [after.epoch, String(after.sequence), String(count)];
+  async #readLog(homeserver: RemoteHomeserver, after: Position, enoughIds: number) {
+    const args = [after.epoch, String(after.sequence), String(enoughIds)];
     const reply = await this.#calls.read(homeserver, this.#scripts.readLog, [], args);
     return reply && { state: reply.state, entries: reply.result as LogPage["entries"] };
   }
@@ -478,6 +479,7 @@ class RedisStore implements EventStore {
 
   /** Reads what a lost message would have told of; only then is a sign of life true. */
   #tick(): void {
+    this.#shareLogs();
     for (const { isHeld, follower } of this.#homeservers.all()) {
       if (isHeld)
         void follower.catchUp().then((isCaughtUp) => (isCaughtUp ? follower.hub.tick() : undefined));

@@ -17,6 +17,9 @@ export class RemoteHomeserver {
   lastCallMs: number;
   readonly #log: StoreLog;
   #state: RemoteState | undefined;
+  #sent = 0;
+  /** Which call the state is from. */
+  #followed = 0;
 
   constructor(options: {
     readonly name: Homeserver;
@@ -48,8 +51,19 @@ export class RemoteHomeserver {
     return this.#state?.position;
   }
 
-  /** Takes note of a reply that was confirmed. */
-  follow(state: RemoteState): void {
+  /** The number of a call that is sent now. */
+  numberCall(): number {
+    this.#sent += 1;
+    return this.#sent;
+  }
+
+  /**
+   * Takes note of the reply to a call that was confirmed. A change is confirmed late: what a later
+   * call was told, perhaps of a newer epoch, stays.
+   */
+  follow(state: RemoteState, call: number): void {
+    if (call < this.#followed) return;
+    this.#followed = call;
     const known = this.#state?.position;
     if (known?.epoch === state.position.epoch && known.sequence > state.position.sequence) return;
     if (known?.epoch !== state.position.epoch) this.counters.epochs += 1;

@@ -12,15 +12,22 @@ export interface Script {
 
 /**
  * KEYS 1: a key. ARGV 1: a value. Writes it, which a replica refuses, and answers the server's replication ID, how
- * many replicas follow it, and its clock in milliseconds.
+ * many replicas follow it, its clock in milliseconds, the ID of its process, and whether it is a primary that has
+ * taken over from no other.
  */
 const proof = (clock: string) => `
+local info = redis.call('INFO', 'replication')
+-- A replica may be one that takes writes.
+if not string.find(info, 'role:master', 1, true) then
+  return redis.error_reply('READONLY this server is not the primary')
+end
 redis.call('UNLINK', KEYS[1])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', 60000)
-local info = redis.call('INFO', 'replication')
 local _, online = string.gsub(info, 'state=online', '')
 local time = ${clock}
-return { string.match(info, 'master_replid:(%x+)'), online, time[1] * 1000 + math.floor(time[2] / 1000) }
+return { string.match(info, 'master_replid:(%x+)'), online, time[1] * 1000 + math.floor(time[2] / 1000),
+  string.match(redis.call('INFO', 'server'), 'run_id:(%x+)'),
+  string.find(info, 'master_replid2:0000000000', 1, true) and 1 or 0 }
 `;
 
 /** The server's clock, in Lua: seconds and microseconds. */

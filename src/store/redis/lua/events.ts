@@ -28,15 +28,19 @@ for i = 1, (#KEYS - 3) / 2 do
   local outcome = S.suspended and 'suspended' or judge(epoch, sequence, id, room)
   if outcome == 'stored' then
     local token = kept[room] or token_of(room)
-    if not kept[room] then
-      if not token or redis.call('PEXPIRE', PREFIX .. 't:' .. token, room_ttl) == 0 then
-        token, S.generation, dirty = fresh_token, S.generation + 1, true
-        redis.call('SET', room_key, token .. S.epoch .. int(S.generation), 'PX', room_ttl)
-        redis.call('SET', PREFIX .. 't:' .. token, room, 'PX', room_ttl)
-      else redis.call('PEXPIRE', room_key, room_ttl) end
+    if not token or redis.call('EXISTS', PREFIX .. 't:' .. token) == 0 then
+      token, S.generation, dirty = fresh_token, S.generation + 1, true
+      redis.call('SET', room_key, token .. S.epoch .. int(S.generation), 'PX', room_ttl)
+      redis.call('SET', PREFIX .. 't:' .. token, room, 'PX', room_ttl)
       kept[room] = token
     end
+    -- The first write is one that a full server refuses, and the rest of the script with it.
     redis.call('SET', event_key, token .. metadata, 'PX', ttl)
+    if not kept[room] then
+      redis.call('PEXPIRE', PREFIX .. 't:' .. token, room_ttl)
+      redis.call('PEXPIRE', room_key, room_ttl)
+      kept[room] = token
+    end
   end
   outcomes[i] = outcome
 end
@@ -107,9 +111,22 @@ append('homeserverPurged', '', {}, '')
 return finish('')
 `;
 
-/** ARGV from 4: epoch and sequence to read after, and how many changes. */
+/**
+ * ARGV from 4: epoch and sequence to read after, and how many event IDs are enough: a
+ * change has up to 500, and a page is read in one go.
+ */
 export const readLog = `
-local epoch, after = ARGV[4], tonumber(ARGV[5])
+local epoch, after, enough = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 if epoch ~= S.epoch or after < S.trimmed or after >= S.sequence then return finish({}) end
-return finish(redis.call('XRANGE', LOG, int(after + 1) .. '-0', '+', 'COUNT', ARGV[6]))
+local page, ids = {}, 0
+while ids < enough do
+  local part = redis.call('XRANGE', LOG, int(after + 1) .. '-0', '+', 'COUNT', 10)
+  for _, entry in ipairs(part) do
+    table.insert(page, entry)
+    ids = ids + #entry[2] / 2 - 2
+  end
+  if #part < 10 then break end
+  after = tonumber(string.match(part[10][1], '^%d+'))
+end
+return finish(page)
 `;

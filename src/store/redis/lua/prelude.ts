@@ -199,6 +199,11 @@ do
     writers = 0, now = now_ms() }
   if not v[1] or v[4] ~= replid then
     -- Lost, or another server's: it may lack changes that were acknowledged.
+    -- But one that has not taken over from another, and is not the one of the state any more, has dropped
+    -- its replication ID by itself, as a primary does that sees no replica for an hour: it misses them still.
+    if v[1] and string.find(info, 'master_replid2:0000000000', 1, true) then
+      S.replicas = math.max(tonumber(v[5]), online)
+    end
     redis.call('UNLINK', STATE)
     begin_epoch(v[1] and 'replaced' or 'started')
   else

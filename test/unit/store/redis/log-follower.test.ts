@@ -10,7 +10,7 @@ const FRESH_MS = 100;
 function newFollower() {
   let nowMs = 0;
   const log: string[] = [];
-  const remote = { epoch: EPOCH, trimmedThrough: 0, answers: true, believed: "r" };
+  const remote = { epoch: EPOCH, trimmedThrough: 0, answers: true, believed: "r", kind: "invalidated" };
   let pages = 0;
   let waiting: (() => void)[] | undefined;
   const readLog = async (after: Position, count: number): Promise<LogPage | undefined> => {
@@ -19,7 +19,9 @@ function newFollower() {
     if (!remote.answers) return undefined;
     const sequence = log.length;
     const isKnown = after.epoch === remote.epoch && after.sequence >= remote.trimmedThrough;
-    const entries = isKnown ? log.slice(after.sequence, after.sequence + count).map(entryOf(after)) : [];
+    const entries = isKnown
+      ? log.slice(after.sequence, after.sequence + count).map(entryOf(after, remote.kind))
+      : [];
     const state = {
       ...STATE,
       position: { epoch: remote.epoch, sequence },
@@ -35,7 +37,7 @@ function newFollower() {
     counters: newCounters(),
     clock: () => nowMs,
     freshForMs: FRESH_MS,
-    logBytesMax: 1_000_000,
+    logBytesMax: 4_000_000,
     defer: (run) => setImmediate(run),
     onClose: () => {},
   });
@@ -63,7 +65,7 @@ function newFollower() {
       waiting = undefined;
       for (const resolve of held) resolve();
     },
-    open: (resumeAfter?: Position) => follower.hub.open(resumeAfter, abort.signal),
+    open: async (resumeAfter?: Position) => (await follower.subscribe(resumeAfter, abort.signal))!,
     close: () => abort.abort(),
   };
 }
@@ -78,22 +80,21 @@ const STATE = {
   lapsed: [],
 };
 
-function entryOf(after: Position) {
+function entryOf(after: Position, kind: string) {
   return (id: string, at: number): LogPage["entries"][number] => {
-    const fields = ["k", "invalidated", "r", "", "x", "", "e", id].map((word) => Buffer.from(word));
+    const fields = ["k", kind, "r", "", "x", "", "e", id].map((word) => Buffer.from(word));
     return [Buffer.from(`${after.sequence + at + 1}-0`), fields];
   };
 }
 
 describe("a copy of a log", () => {
   it("holds all that was announced, however many pages it takes", async () => {
-    const { follower, announce, open, close } = newFollower();
-    announce(...Array.from({ length: 1201 }, (_, n) => `$${n}`));
-    expect(await follower.catchUp()).toBe(true);
-    const frames = open({ epoch: EPOCH, sequence: 0 });
+    const { announce, open, close } = newFollower();
+    announce(...Array.from({ length: 4500 }, (_, n) => `$${n}`));
+    const frames = await open({ epoch: EPOCH, sequence: 0 });
     expect((await frames.next()).value).toMatchObject({ kind: "ready", resumed: true });
     let heard = 0;
-    while (heard < 1201) {
+    while (heard < 4500) {
       const { value } = await frames.next();
       if (value?.kind !== "batch") throw new Error("no batch");
       heard += value.notices.length;
@@ -103,6 +104,8 @@ describe("a copy of a log", () => {
 
   it("reads again what may have been announced after a reading began", async () => {
     const { follower, announce, hold, letGo, open, close } = newFollower();
+    const frames = await open();
+    await frames.next();
     hold();
     const first = follower.catchUp();
     const second = follower.catchUp();
@@ -110,8 +113,6 @@ describe("a copy of a log", () => {
     announce("$late");
     letGo();
     await Promise.all([first, second]);
-    const frames = open({ epoch: EPOCH, sequence: 0 });
-    await frames.next();
     expect((await frames.next()).value).toMatchObject({ kind: "batch", to: { sequence: 1 } });
     close();
   });
@@ -119,8 +120,7 @@ describe("a copy of a log", () => {
   it("is silent, even of what it holds, once it does not know whether it is all", async () => {
     const { follower, remote, announce, pass, open, close } = newFollower();
     announce("$a");
-    await follower.catchUp();
-    const frames = open({ epoch: EPOCH, sequence: 0 });
+    const frames = await open({ epoch: EPOCH, sequence: 0 });
     await frames.next();
     pass(FRESH_MS);
     remote.answers = false;
@@ -141,8 +141,7 @@ describe("a copy of a log", () => {
 
   it("takes the next change from its announcement, without reading", async () => {
     const { follower, announce, message, pages, open, close } = newFollower();
-    await follower.catchUp();
-    const frames = open();
+    const frames = await open();
     await frames.next();
     announce("$a");
     follower.hear(message());
@@ -160,11 +159,11 @@ describe("a copy of a log", () => {
     ["one that says nothing", () => ""],
     ["one that is none of ours", () => "{"],
     ["one after another that was lost", (message: string) => message],
+    ["one of a kind that is not known", (message: string) => message.replace("invalidated", "another")],
     ["one of another epoch", (message: string) => message.replace(EPOCH, "cc".repeat(16))],
   ])("reads the log at a message: %s", async (_, made) => {
     const { follower, announce, message, pages, open, close } = newFollower();
-    await follower.catchUp();
-    const frames = open();
+    const frames = await open();
     await frames.next();
     announce("$a", "$b");
     follower.hear(made(message()));
@@ -175,8 +174,7 @@ describe("a copy of a log", () => {
 
   it("believes no announcement of a server that may be believed no more", async () => {
     const { follower, remote, announce, message, pages, open, close } = newFollower();
-    await follower.catchUp();
-    open();
+    await open();
     announce("$a");
     remote.believed = "another";
     remote.answers = false;
@@ -188,8 +186,7 @@ describe("a copy of a log", () => {
 
   it("takes a change once that comes both in a page and in an announcement", async () => {
     const { follower, announce, message, hold, letGo, open, close } = newFollower();
-    await follower.catchUp();
-    const frames = open();
+    const frames = await open();
     await frames.next();
     hold();
     const reading = follower.catchUp();
@@ -202,6 +199,49 @@ describe("a copy of a log", () => {
       kind: "batch",
       notices: [{ sequence: 1 }, { sequence: 2 }],
     });
+    close();
+  });
+
+  it("begins a little before its first subscriber, and is gone with its last", async () => {
+    const { follower, announce } = newFollower();
+    announce(...Array.from({ length: 3000 }, (_, n) => `$${n}`));
+    const subscribe = async (sequence?: number) => {
+      const abort = new AbortController();
+      const resumeAfter = sequence === undefined ? undefined : { epoch: EPOCH, sequence };
+      const frames = (await follower.subscribe(resumeAfter, abort.signal))!;
+      return { first: (await frames.next()).value, end: () => abort.abort() };
+    };
+    const one = await subscribe();
+    expect(follower.size.changes).toBe(1000);
+    const other = await subscribe(2000);
+    expect(other.first).toMatchObject({ kind: "ready", resumed: true });
+    expect((await subscribe(1999)).first).toMatchObject({ kind: "reset", reason: "tooOld" });
+    one.end();
+    other.end();
+    expect(follower.size.changes).toBe(1000);
+  });
+
+  it("holds nothing for nobody", async () => {
+    const { follower, announce, hold, letGo, open, close } = newFollower();
+    announce("$a");
+    await open();
+    expect(follower.size.changes).toBe(1);
+    hold();
+    const reading = follower.catchUp();
+    close();
+    letGo();
+    expect(await reading).toBe(false);
+    expect(follower.size).toMatchObject({ changes: 0, bytes: 0 });
+  });
+
+  it("resets its subscribers at a change of a kind that it does not know", async () => {
+    const { follower, remote, announce, open, close } = newFollower();
+    const frames = await open();
+    await frames.next();
+    remote.kind = "another";
+    announce("$a");
+    await follower.catchUp();
+    expect((await frames.next()).value).toMatchObject({ kind: "reset", position: { sequence: 1 } });
     close();
   });
 
@@ -225,8 +265,7 @@ describe("a copy of a log", () => {
   it("resets who is behind a part that is gone, and tells why an epoch is another", async () => {
     const { follower, remote, announce, open, close } = newFollower();
     announce("$a");
-    await follower.catchUp();
-    const frames = open();
+    const frames = await open();
     await frames.next();
     announce("$b", "$c");
     remote.trimmedThrough = 2;
