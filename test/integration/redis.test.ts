@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Change, Position } from "../../src/core/types.js";
+import type { Change, Homeserver, Position } from "../../src/core/types.js";
 import { PrimaryLink } from "../../src/store/redis/primary-link.js";
 import { eventually } from "../support/eventually.js";
 import { LinkProxy } from "../support/redis/link-proxy.js";
@@ -16,6 +16,7 @@ import {
   ALPHA,
   asHomeserver,
   BETA,
+  homeserver,
   LEASE_MS,
   messageEvent,
   ROOM,
@@ -118,6 +119,29 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
       const calls = /cmdstat_xrange:calls=(\d+)/.exec(await server().command("INFO", "commandstats"));
       expect(Number(calls?.[1] ?? 0)).toBeLessThan(10);
       await subscriber.close();
+    });
+
+    it("keeps the copies of logs within their bound while many are read, and none for nobody", async () => {
+      const { store } = newAlpha();
+      const names = Array.from({ length: 4 }, (_, n) => homeserver(`hs${n}.example`));
+      const homes = names.map((name) => asHomeserver(store, name));
+      const starts = await Promise.all(homes.map((home) => home.position()));
+      const ids = Array.from({ length: 500 }, (_, n) => `$${"x".repeat(60)}${n}`);
+      for (let n = 0; n < 20; n++) await Promise.all(homes.map((home) => home.invalidate(ids)));
+      const reader = newAlpha();
+      const { logBytesMax } = reader.store.stats();
+      let most = 0;
+      const watch = setInterval(() => {
+        most = Math.max(most, reader.store.stats().logBytes);
+      }, 0);
+      const subscribers = names.map((name, at) => asHomeserver(reader.store, name).subscribe(starts[at]));
+      for (const subscriber of subscribers)
+        expect(["ready", "reset"]).toContain((await subscriber.frame()).kind);
+      clearInterval(watch);
+      expect(most).toBeGreaterThan(0);
+      expect(most).toBeLessThanOrEqual(logBytesMax);
+      for (const subscriber of subscribers) await subscriber.close();
+      expect(reader.store.stats().logBytes).toBe(0);
     });
 
     it("resumes a subscriber at another sidecar than the one it followed", async () => {
@@ -350,7 +374,11 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
       const asOf = await alpha.position();
       await server().command("CONFIG", "SET", "maxmemory", "1");
       try {
-        await expect(alpha.put([messageEvent("$b")])).rejects.toMatchObject(UNAVAILABLE);
+        const keys = await redis.keys(keyPrefix);
+        for (let n = 0; n < 10; n++)
+          await expect(alpha.put([messageEvent(`$b${n}`)])).rejects.toMatchObject(UNAVAILABLE);
+        // Not half of it either.
+        expect([...(await redis.keys(keyPrefix))].sort()).toEqual([...keys].sort());
         expect(troubles(store)["full"]).toBeGreaterThan(0);
         await alpha.invalidate(["$a"]);
         expect(await alpha.hits("$a")).toEqual([]);
@@ -503,6 +531,63 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
         expect(troubles(store)["not_primary"]).toBeGreaterThan(0);
       } finally {
         await replica.stop();
+      }
+    });
+
+    it("keeps its connections, and counts, while replicas are missing, whoever asks", async () => {
+      let lost = 0;
+      const log = {
+        ...QUIET,
+        disconnected: () => {
+          lost += 1;
+        },
+      };
+      const link = new PrimaryLink(targetOf("single", [server().port]), () => performance.now(), log);
+      const { store } = newAlpha({ link, replicasMin: 1 });
+      const names = Array.from({ length: 10 }, (_, n) => homeserver(`hs${n}.example`));
+      const endMs = performance.now() + 2500;
+      const ask = async (name: Homeserver) => {
+        while (performance.now() < endMs) {
+          await expect(store.purgeHomeserver(name)).rejects.toMatchObject(UNAVAILABLE);
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+      };
+      await Promise.all(names.map(ask));
+      expect(lost).toBe(0);
+      expect(troubles(store)).toMatchObject({ timeout: 0, disconnected: 0, other: 0 });
+      expect(troubles(store)["no_replicas"]).toBeGreaterThan(0);
+    });
+
+    it("does not believe a primary that missed its replica until it changed its replication ID", async () => {
+      const primary = await RedisProcess.start(["--repl-backlog-ttl", "1"]);
+      const replica = await RedisProcess.start(["--replicaof", `127.0.0.1 ${primary.port}`]);
+      const link = new PrimaryLink(targetOf("single", [primary.port]), () => performance.now(), QUIET);
+      const { alpha, store } = newAlpha({ link });
+      const idOf = async () =>
+        /master_replid:(\w+)/.exec(await primary.command<string>("INFO", "replication"))![1];
+      try {
+        await eventually(async () => {
+          expect(await primary.command("WAIT", "1", "100")).toBe(1);
+          await alpha.put([messageEvent("$a")]);
+        });
+        await eventually(() => alpha.invalidate(["$b"]));
+        expect(await alpha.hits("$a")).toEqual(["$a"]);
+        const before = await idOf();
+        await replica.kill();
+        await eventually(async () => expect(await idOf()).not.toBe(before));
+        // Longer than it would take to believe a server that is new.
+        const endMs = performance.now() + 3 * PROOF_MS;
+        while (performance.now() < endMs) {
+          await expect(alpha.position()).rejects.toMatchObject(UNAVAILABLE);
+          await expect(alpha.invalidate(["$a"])).rejects.toMatchObject(UNAVAILABLE);
+          // Nor for one that it has not heard of.
+          await expect(store.purgeHomeserver(BETA)).rejects.toMatchObject(UNAVAILABLE);
+        }
+        await replica.launch();
+        await eventually(() => alpha.invalidate(["$a"]));
+      } finally {
+        await replica.stop();
+        await primary.stop();
       }
     });
 

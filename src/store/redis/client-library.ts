@@ -73,7 +73,7 @@ export class Deadlines {
 
   race<T>(promise: Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const pending = { dueMs: this.#clock() + this.#limitMs, done: false, reject };
+      const pending = { dueMs: this.#clock() + this.#limitMs, done: false, spared: false, reject };
       this.#pending.push(pending);
       if (this.#timer === undefined) this.#checkIn(this.#limitMs);
       promise.then(
@@ -97,14 +97,16 @@ export class Deadlines {
   #check(): void {
     this.#timer = undefined;
     const nowMs = this.#clock();
-    // Where we stood still ourselves, answers may lie here unread.
-    const stalledMs = nowMs - this.#checkMs;
-    if (stalledMs > CHECK_INTERVAL_MS) for (const pending of this.#pending) pending.dueMs += stalledMs;
+    // Where we stood still ourselves, answers may lie here unread; but no call is spared twice.
+    const stoodStill = nowMs - this.#checkMs > CHECK_INTERVAL_MS;
     let kept = 0;
     let late = false;
     for (const pending of this.#pending) {
       if (pending.done) continue;
-      if (pending.dueMs <= nowMs) {
+      if (pending.dueMs <= nowMs && stoodStill && !pending.spared) {
+        pending.spared = true;
+        this.#pending[kept++] = pending;
+      } else if (pending.dueMs <= nowMs) {
         pending.reject(new RedisTrouble("timeout", `Redis did not answer within ${this.#limitMs} ms`));
         late = true;
       } else this.#pending[kept++] = pending;
@@ -116,8 +118,9 @@ export class Deadlines {
 }
 
 interface Pending {
-  dueMs: number;
+  readonly dueMs: number;
   done: boolean;
+  spared: boolean;
   readonly reject: (error: RedisTrouble) => void;
 }
 

@@ -25,7 +25,7 @@ import {
   RECONNECT_DELAY_MS_MIN,
 } from "./redis-limits.js";
 import type { Script } from "./scripts.js";
-import { addressOf, type RedisNode, type RedisTarget } from "./target.js";
+import type { RedisNode, RedisTarget } from "./target.js";
 
 type Cluster = ReturnType<typeof createCluster>;
 
@@ -95,16 +95,16 @@ export class ClusterLink implements RedisLink {
   }
 
   async getValues(keys: readonly string[]): Promise<readonly (Buffer | undefined)[]> {
-    const values = await Promise.all(
+    const values = await asManyAsCanBe(
       keys.map((key) =>
         this.#bounded(key, ({ calls }) => calls.sendCommand(key, false, ["GET", key], COMMAND_OPTIONS)),
       ),
     );
-    return (values as unknown as readonly (Buffer | null)[]).map((value) => value ?? undefined);
+    return (values as readonly (Buffer | null | undefined)[]).map((value) => value ?? undefined);
   }
 
   async setValues(values: ReadonlyMap<string, Buffer>, ttlMs: number): Promise<void> {
-    await Promise.all(
+    await asManyAsCanBe(
       [...values].map(([key, value]) => {
         const command = ["SET", key, value, "PX", String(ttlMs)];
         return this.#bounded(key, ({ calls }) => calls.sendCommand(key, false, command, COMMAND_OPTIONS));
@@ -177,8 +177,7 @@ export class ClusterLink implements RedisLink {
   async #seekSuccessor(key: string, silent: string): Promise<void> {
     if (this.#isSeeking || this.#closed) return;
     this.#isSeeking = true;
-    const { masters } = this.#session.calls;
-    const others = [...masters, ...this.#target.nodes].filter((node) => addressOf(node) !== silent);
+    const others = this.#session.calls.masters.filter(({ address }) => address !== silent);
     const next = newSession(this.#target, others.length > 0 ? others : this.#target.nodes);
     try {
       // Lazily: only the nodes' places are asked for.
@@ -211,6 +210,14 @@ function newSession(target: RedisTarget, rootNodes: readonly RedisNode[]): Sessi
 
 function end({ calls, proofs }: Session): void {
   for (const cluster of [calls, proofs]) if (cluster.isOpen) cluster.destroy();
+}
+
+/** Results of calls to several nodes; undefined for those that failed, if not all did. */
+async function asManyAsCanBe(calls: readonly Promise<unknown>[]): Promise<readonly unknown[]> {
+  const outcomes = await Promise.allSettled(calls);
+  const failures = outcomes.filter((outcome) => outcome.status === "rejected");
+  if (failures.length > 0 && failures.length === outcomes.length) throw failures[0]!.reason;
+  return outcomes.map((outcome) => (outcome.status === "fulfilled" ? outcome.value : undefined));
 }
 
 type Primary = Cluster["masters"][number];

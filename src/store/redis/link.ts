@@ -13,8 +13,9 @@ export interface RedisLink {
    * replicas as `replicas` makes of its reply have acknowledged what it wrote.
    */
   prove(call: ProofCall): Promise<Proven>;
-  /** Values of any slots; undefined for what is not there. */
+  /** Values of any slots; undefined for what is not there, or cannot be had while others can. */
   getValues(keys: readonly string[]): Promise<readonly (Buffer | undefined)[]>;
+  /** Sets values of any slots: as many as can be, if that is any. */
   setValues(values: ReadonlyMap<string, Buffer>, ttlMs: number): Promise<void>;
   /** Calls back for each message on a sharded channel, until `unfollow`; messages may be lost. */
   follow(channel: string, onMessage: OnMessage): void;

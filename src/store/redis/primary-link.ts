@@ -48,11 +48,13 @@ export class PrimaryLink implements RedisLink {
   readonly #target: RedisTarget;
   readonly #log: RedisLog;
   readonly #deadlines: Deadlines;
+  readonly #sentinelDeadlines: Deadlines;
   readonly #followed = new Map<string, OnMessage>();
   readonly #watch: NodeJS.Timeout | undefined;
   /** Calls at the start wait for it; later ones fail at once where there is no connection. */
   readonly #firstAttempt: Promise<void>;
   #session: Session | undefined;
+  #isChecking = false;
   #attempts = 0;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
@@ -62,6 +64,7 @@ export class PrimaryLink implements RedisLink {
     this.#log = log;
     // A server that is silent for so long is given up, with all that waits for it.
     this.#deadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock, () => this.#drop(this.#session, "no answer"));
+    this.#sentinelDeadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock, () => {});
     this.#firstAttempt = this.#connect();
     if (target.topology === "sentinel") {
       this.#watch = setInterval(() => void this.#checkPrimary(), COMMAND_TIMEOUT_MS);
@@ -172,22 +175,20 @@ export class PrimaryLink implements RedisLink {
   }
 
   async #primary(): Promise<RedisNode> {
-    if (this.#target.topology === "single") return this.#target.nodes[0]!;
-    let failure: unknown;
-    for (const sentinel of this.#target.nodes) {
-      try {
-        return await askSentinel(this.#target, sentinel);
-      } catch (error) {
-        failure = error;
-      }
-    }
-    throw failure;
+    const { topology, nodes } = this.#target;
+    if (topology === "single") return nodes[0]!;
+    return mostNamed(
+      nodes.map((sentinel) => this.#sentinelDeadlines.race(askSentinel(this.#target, sentinel))),
+      nodes.length,
+    );
   }
 
   async #checkPrimary(): Promise<void> {
     const session = this.#session;
-    if (session === undefined) return;
+    if (session === undefined || this.#isChecking) return;
+    this.#isChecking = true;
     const node = await this.#primary().catch(() => undefined);
+    this.#isChecking = false;
     if (node !== undefined && addressOf(node) !== session.address) {
       this.#drop(session, `the Sentinels name ${addressOf(node)}`);
     }
@@ -235,9 +236,36 @@ function end(session: Session): void {
   for (const client of [session.calls, session.proofs, session.channels]) client.destroy();
 }
 
+/**
+ * The server that most Sentinels name: one that was cut off from the others may go on
+ * naming the old primary. Waits for no more of them than it takes.
+ */
+function mostNamed(answers: readonly Promise<RedisNode>[], sentinels: number): Promise<RedisNode> {
+  return new Promise((resolve, reject) => {
+    const votes = new Map<string, { node: RedisNode; count: number }>();
+    let left = answers.length;
+    const conclude = (failure?: unknown) => {
+      left -= 1;
+      const [first] = [...votes.values()].sort((one, other) => other.count - one.count);
+      if (first !== undefined && (left === 0 || first.count > sentinels / 2)) resolve(first.node);
+      else if (left === 0) reject(failure);
+    };
+    for (const answer of answers) {
+      answer.then((node) => {
+        const vote = votes.get(addressOf(node)) ?? { node, count: 0 };
+        votes.set(addressOf(node), { node, count: vote.count + 1 });
+        conclude();
+      }, conclude);
+    }
+  });
+}
+
 async function askSentinel(target: RedisTarget, sentinel: RedisNode): Promise<RedisNode> {
   const options = clientOptions({ ...target, database: 0 }, sentinel);
-  const client = createClient({ ...options, socket: { ...options.socket, reconnectStrategy: false } });
+  const client = createClient({
+    ...options,
+    socket: { ...options.socket, socketTimeout: COMMAND_TIMEOUT_MS, reconnectStrategy: false },
+  });
   client.on("error", ignore);
   try {
     await client.connect();

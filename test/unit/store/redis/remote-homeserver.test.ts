@@ -1,0 +1,46 @@
+import { describe, expect, it } from "vitest";
+import type { Epoch } from "../../../../src/core/types.js";
+import { HomeserverKeys } from "../../../../src/store/redis/keys.js";
+import { RemoteHomeserver } from "../../../../src/store/redis/remote-homeserver.js";
+import type { RemoteState } from "../../../../src/store/redis/reply.js";
+import { ALPHA, storeLogInto } from "../../../support/store-harness.js";
+
+const stateAt = (epoch: string, sequence: number): RemoteState => ({
+  position: { epoch: epoch as Epoch, sequence },
+  trimmedThrough: 0,
+  provenance: { replicationId: "r", replicas: 0 },
+  suspended: false,
+  writers: 0,
+  logEventIds: 0,
+  logBytes: 0,
+  started: "",
+  lapsed: [],
+});
+
+describe("what is known of a homeserver", () => {
+  const unused = () => undefined as never;
+  const newHomeserver = () =>
+    new RemoteHomeserver({
+      name: ALPHA,
+      nowMs: 0,
+      keys: new HomeserverKeys("test", ALPHA),
+      log: storeLogInto([]),
+      makeLookups: unused,
+      makeFollower: unused,
+    });
+
+  it("is what the last call was told, whenever the reply to one before it is confirmed", () => {
+    const homeserver = newHomeserver();
+    const [change, read] = [homeserver.numberCall(), homeserver.numberCall()];
+    homeserver.follow(stateAt("b", 0), read);
+    homeserver.follow(stateAt("a", 7), change);
+    expect(homeserver.position).toEqual({ epoch: "b", sequence: 0 });
+  });
+
+  it("never goes back within an epoch", () => {
+    const homeserver = newHomeserver();
+    homeserver.follow(stateAt("a", 7), homeserver.numberCall());
+    homeserver.follow(stateAt("a", 6), homeserver.numberCall());
+    expect(homeserver.position).toEqual({ epoch: "a", sequence: 7 });
+  });
+});
