@@ -128,7 +128,7 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
       const starts = await Promise.all(homes.map((home) => home.position()));
       const ids = Array.from({ length: 500 }, (_, n) => `$${"x".repeat(60)}${n}`);
       for (let n = 0; n < 20; n++) await Promise.all(homes.map((home) => home.invalidate(ids)));
-      const reader = newAlpha({ memoryBytes: 8 * 1024 * 1024 });
+      const reader = newAlpha({ memoryBytes: 8 * 1024 * 1024, progressIntervalMs: 60_000 });
       const { logBytesMax } = reader.store.stats();
       let most = 0;
       const watch = setInterval(() => {
@@ -444,7 +444,7 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
       await alpha.invalidate(["$a"]);
     });
 
-    it("doubts no primary with fewer replicas than it must have", async () => {
+    it("believes no primary with fewer replicas than it must have", async () => {
       const { alpha } = newAlpha({ replicasMin: 1 });
       await expect(alpha.position()).rejects.toMatchObject(UNAVAILABLE);
     });
@@ -519,7 +519,7 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
       expect(alpha.stats().suspended).toBe(true);
     });
 
-    it("doubts nothing that a replica says", async () => {
+    it("believes nothing that a replica says", async () => {
       const { alpha } = newAlpha();
       await alpha.put([messageEvent("$a")]);
       const replica = await RedisProcess.start(["--replicaof", `127.0.0.1 ${server().port}`]);
