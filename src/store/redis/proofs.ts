@@ -21,8 +21,8 @@ interface Primary {
   /** A key that this primary had when it last answered. */
   key: string;
   proof: Proof | undefined;
-  /** When a proof of it last failed. */
-  failedAtMs: number;
+  /** When its last proof failed; undefined: it did not. */
+  failedAtMs: number | undefined;
   /** When this process first heard of it. */
   readonly firstSeenMs: number;
   lastUsedMs: number;
@@ -63,16 +63,14 @@ export class Proofs {
   readonly #running = new Map<ReplicationId, Promise<void>>();
   /** What is known of servers whatever their replication IDs have become since, by the IDs of their processes. */
   readonly #servers = new Map<string, { readonly replicationId: ReplicationId; readonly replicas: number }>();
-  #lastSuccessMs = Number.NEGATIVE_INFINITY;
-  #lastFailureMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ProofsOptions) {
     this.#options = options;
   }
 
-  /** Whether the last proof came, or none was needed yet. */
+  /** Whether the last proof of each server in use came, or none was needed yet. */
   get isWell(): boolean {
-    return this.#lastSuccessMs >= this.#lastFailureMs;
+    return [...this.#primaries.values()].every(({ failedAtMs }) => failedAtMs === undefined);
   }
 
   /** Whether an answer of this server may be believed, as far as is known without asking. */
@@ -134,7 +132,7 @@ export class Proofs {
       primary = {
         key,
         proof: undefined,
-        failedAtMs: Number.NEGATIVE_INFINITY,
+        failedAtMs: undefined,
         firstSeenMs: nowMs,
         lastUsedMs: nowMs,
         replicas,
@@ -155,7 +153,7 @@ export class Proofs {
 
   /** One that failed a moment ago would fail again: who asks often must not pile up. */
   #failedLately({ failedAtMs }: Primary): boolean {
-    return this.#options.clock() - failedAtMs < RETRY_PAUSE_MS;
+    return failedAtMs !== undefined && this.#options.clock() - failedAtMs < RETRY_PAUSE_MS;
   }
 
   /** One proof of a server at a time, whoever needs it: WAIT holds up what comes after it. */
@@ -171,6 +169,7 @@ export class Proofs {
   async #proveNow(expected: ReplicationId, key: string): Promise<void> {
     const { link, script, clock, onTrouble } = this.#options;
     const sentAtMs = clock();
+    const expectedPrimary = this.#primaries.get(expected);
     try {
       let needed = 0;
       const { reply, acknowledged } = await link.prove({
@@ -188,11 +187,11 @@ export class Proofs {
       if (acknowledged < needed)
         throw new RedisTrouble("no_replicas", `${acknowledged} of ${needed} replicas acknowledged`);
       primary.proof = { sentAtMs, acknowledged };
-      this.#lastSuccessMs = sentAtMs;
+      primary.failedAtMs = undefined;
+      // Its key is another server's now: nothing is known against it.
+      if (expectedPrimary !== undefined) expectedPrimary.failedAtMs = undefined;
     } catch (error) {
-      this.#lastFailureMs = clock();
-      const primary = this.#primaries.get(expected);
-      if (primary !== undefined) primary.failedAtMs = this.#lastFailureMs;
+      if (expectedPrimary !== undefined) expectedPrimary.failedAtMs = clock();
       onTrouble(error);
     }
   }
