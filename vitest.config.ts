@@ -6,6 +6,8 @@ const project = (name: string) => ({
 
 export default defineConfig({
   test: {
+    // Many of them wait for servers more than they work.
+    maxWorkers: "100%",
     projects: ["unit", "contract", "protocol", "model", "integration"].map(project),
   },
 });

@@ -1,4 +1,4 @@
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
 import { ClusterLink } from "../../../src/store/redis/cluster-link.js";
 import { PrimaryLink } from "../../../src/store/redis/primary-link.js";
 import { eventually } from "../eventually.js";
@@ -6,7 +6,7 @@ import { LinkProxy } from "../redis/link-proxy.js";
 import { RedisProcess } from "../redis/processes.js";
 import { sidecarClock as clock, QUIET, targetOf } from "../redis/redis-harness.js";
 import { moveSlot, ownersOf } from "../redis/slots.js";
-import { startCluster } from "../redis/topologies.js";
+import { startCluster, startSentinel } from "../redis/topologies.js";
 import { ALPHA, BETA } from "../store-harness.js";
 import { type Arrangement, commonFaults, FAULT_MS, Pending, type Scene } from "./redis-faults.js";
 
@@ -154,6 +154,79 @@ export async function arrangeReplicated(sidecars: number): Promise<Arrangement> 
   await arrangement.mend();
   return arrangement;
 }
+
+/** A primary with two replicas, and three Sentinels that choose another when it is gone. */
+export async function arrangeSentinel(): Promise<Arrangement> {
+  const { servers: all, primary: findPrimary, stop } = await startSentinel();
+  const [servers, sentinels] = [all.slice(0, 3), all.slice(3)];
+  const pending = new Pending();
+  const target = targetOf(
+    "sentinel",
+    sentinels.map(({ port }) => port),
+  );
+  let primary = await findPrimary();
+  const replica = (at: number) => servers.filter((server) => server !== primary)[at % 2]!;
+  return {
+    connect: () => new PrimaryLink(target, clock, QUIET),
+    command: async (_key, ...args) => (await findPrimary()).command(...args),
+    faults: {
+      ...commonFaults(() => [primary], pending.later),
+      "is killed, and back before another is chosen or after": async ({ at }) => {
+        primary = await findPrimary();
+        const killed = primary;
+        await killed.kill();
+        pending.later(at % 2 === 0 ? FAULT_MS : CHOSEN_MS, () => killed.launch());
+      },
+      "stands still until another is chosen, and wakes": async () => {
+        primary = await findPrimary();
+        const still = primary;
+        still.signal("SIGSTOP");
+        pending.later(CHOSEN_MS, async () => still.signal("SIGCONT"));
+      },
+      "is relieved by another": async ({ at }) => {
+        // Refused while one is being chosen already.
+        await sentinels[at % 3]!.command("SENTINEL", "FAILOVER", "primary").catch(() => undefined);
+      },
+      "loses a replica": async ({ at }) => {
+        const lost = replica(at);
+        await lost.kill();
+        pending.later(FAULT_MS, () => lost.launch());
+      },
+      "has a Sentinel that stands still": async ({ at }) => {
+        const still = sentinels[at % 3]!;
+        still.signal("SIGSTOP");
+        pending.later(CHOSEN_MS, async () => still.signal("SIGCONT"));
+      },
+    },
+    async mend() {
+      await pending.over();
+      // The Sentinels take their time to set right a server that came back.
+      await vi.waitFor(
+        async () => {
+          primary = await findPrimary();
+          for (const sentinel of sentinels) {
+            const [, port] = await sentinel.command<string[]>(
+              "SENTINEL",
+              "GET-MASTER-ADDR-BY-NAME",
+              "primary",
+            );
+            expect(Number(port)).toBe(primary.port);
+          }
+          const info = await primary.command<string>("INFO", "replication");
+          expect(info.split("state=online")).toHaveLength(3);
+        },
+        { timeout: 60_000, interval: 100 },
+      );
+    },
+    async stop() {
+      await pending.over();
+      await stop();
+    },
+  };
+}
+
+/** Longer than the Sentinels take to choose another primary. */
+const CHOSEN_MS = 4000;
 
 /** A Cluster of three primaries with a replica each. */
 export async function arrangeCluster(): Promise<Arrangement> {

@@ -1,10 +1,20 @@
 import { randomUUID } from "node:crypto";
 import { frameBody } from "../../../src/core/event-frame.js";
-import type { Homeserver, Position, RoomId, StoredEvent } from "../../../src/core/types.js";
+import type { Homeserver, LeaseToken, Position, RoomId, StoredEvent } from "../../../src/core/types.js";
 import { createRedisStore } from "../../../src/store/redis/redis-store.js";
 import { testStoreOptions } from "../redis/redis-harness.js";
-import { ALPHA, asHomeserver, BETA, eventId, messageEvent, roomId } from "../store-harness.js";
-import type { Arrangement } from "./redis-faults.js";
+import {
+  ALPHA,
+  asHomeserver,
+  BETA,
+  eventId,
+  LEASE_MS,
+  messageEvent,
+  roomId,
+  token,
+  writer,
+} from "../store-harness.js";
+import type { Arrangement, Faults } from "./redis-faults.js";
 
 export interface SoakSettings {
   readonly sidecars: number;
@@ -32,7 +42,12 @@ export async function soak(
 ): Promise<SoakFigures> {
   const keyPrefix = `soak-${randomUUID()}`;
   const stores = Array.from({ length: sidecars }, (_, at) =>
-    createRedisStore({ ...testStoreOptions(redis.connect(at), []), keyPrefix, proofLifetimeMs: PROOF_MS }),
+    createRedisStore({
+      ...testStoreOptions(redis.connect(at), []),
+      keyPrefix,
+      proofLifetimeMs: PROOF_MS,
+      serverClock: STEPPED_CLOCK,
+    }),
   );
   const figures: SoakFigures = { reads: 0, hits: 0, fills: 0, changes: 0, faults: {} };
   const endMs = performance.now() + forMs;
@@ -96,12 +111,30 @@ export async function soak(
     }
   }
 
+  /** Holds a lease, without which the homeserver has no cache. */
+  async function keepLease(home: SoakedHome): Promise<void> {
+    const store = stores[below(sidecars)]!;
+    const renewed = await store.renewWriterLease(home.name, WRITER, home.leaseToken).catch(refuseAll);
+    if (renewed !== undefined) home.leaseToken = renewed.token;
+    await pause(LEASE_MS / 10);
+  }
+
+  /** The servers' clocks go forward, or back, by up to two leases. */
+  async function stepClocks(): Promise<void> {
+    const stepMs = below(4 * LEASE_MS) - 2 * LEASE_MS;
+    for (const { name } of homes) {
+      const key = `${keyPrefix}:v1:{${name}}:clock`;
+      await redis.command(key, "SET", key, String(stepMs)).catch(() => undefined);
+    }
+  }
+
+  const faults: Faults = { ...redis.faults, "has its clock set": stepClocks };
   async function befall(): Promise<void> {
-    const names = Object.keys(redis.faults);
+    const names = Object.keys(faults);
     for (let count = 1; !isOver(); count++) {
       await pause(50 + below(500));
       const name = names[below(names.length)]!;
-      await redis.faults[name]!({ at: below(2 ** 30), prefix: keyPrefix });
+      await faults[name]!({ at: below(2 ** 30), prefix: keyPrefix });
       figures.faults[name] = (figures.faults[name] ?? 0) + 1;
       // Now and then it has time to get well, so that there is something to lose.
       if (count % 4 === 0) {
@@ -124,6 +157,7 @@ export async function soak(
   await Promise.all([
     ...Array.from({ length: READERS }, () => repeat(readAndFill)),
     ...Array.from({ length: WRITERS }, () => repeat(change)),
+    ...homes.map((home) => repeat(() => keepLease(home))),
     befall().catch((error: unknown) => {
       failure ??= error;
     }),
@@ -137,6 +171,7 @@ export async function soak(
 /** What a homeserver's database holds of each event: the number of its newest change. */
 class SoakedHome {
   readonly name: Homeserver;
+  leaseToken: LeaseToken = token("");
   readonly acknowledged = new Array<number>(EVENTS).fill(0);
   readonly #committed = new Array<number>(EVENTS).fill(0);
   #newest = 0;
@@ -187,13 +222,22 @@ export function seededRandom(seed: number): () => number {
 }
 
 /** Calls that the store refuses for now are part of it. */
-function refuseAll(error: unknown): void {
+function refuseAll(error: unknown): undefined {
   if ((error as { kind?: unknown }).kind !== "unavailable") throw error;
 }
 
 const pause = (ms: number) =>
   new Promise<void>((resolve) => (ms === 0 ? setImmediate(resolve) : setTimeout(resolve, ms)));
 
+/** The server's own, put off by what lies beside the homeserver's keys. */
+const STEPPED_CLOCK = `(function()
+  local time = redis.call('TIME')
+  local by = tonumber(redis.call('GET', string.match(KEYS[1], '^(.*}:)') .. 'clock') or 0)
+  local ms = time[1] * 1000 + math.floor(time[2] / 1000) + by
+  return { math.floor(ms / 1000), ms % 1000 * 1000 }
+end)()`;
+
+const WRITER = writer("w");
 const EVENTS = 2000;
 const BATCH = 100;
 const READERS = 6;

@@ -84,7 +84,15 @@ export class RedisProcess {
       await client.connect();
       this.#client = client as Client;
     }
-    return (await this.#client.sendCommand(args)) as T;
+    const client = this.#client;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        client.destroy();
+        reject(new Error(`${this.port} did not answer ${args.join(" ")} within ${ANSWER_MS} ms`));
+      }, ANSWER_MS);
+    });
+    return (await Promise.race([client.sendCommand(args), late]).finally(() => clearTimeout(timer))) as T;
   }
 
   async #untilReady(): Promise<void> {
@@ -118,6 +126,9 @@ export async function freePort(): Promise<number> {
     }
   }
 }
+
+/** Longer than any test lets a server stand still that it asks. */
+const ANSWER_MS = 8000;
 
 type Client = ReturnType<typeof createClient>;
 

@@ -25,12 +25,17 @@ export async function startSingle(args: readonly string[] = []): Promise<Topolog
   };
 }
 
+export interface SentinelTopology extends Topology {
+  /** The server that the Sentinels name. */
+  primary(): Promise<RedisProcess>;
+}
+
 /** A primary with two replicas, and three Sentinels that watch them: the servers are in this order. */
-export function startSentinel(): Promise<Topology> {
+export function startSentinel(): Promise<SentinelTopology> {
   return orStop(arrangeSentinel);
 }
 
-async function arrangeSentinel(started: RedisProcess[]): Promise<Topology> {
+async function arrangeSentinel(started: RedisProcess[]): Promise<SentinelTopology> {
   const start = startInto(started);
   const primary = await start(REPLICATION);
   const replicaOf = ["--replicaof", `127.0.0.1 ${primary.port}`];
@@ -66,6 +71,7 @@ async function arrangeSentinel(started: RedisProcess[]): Promise<Topology> {
   };
   return {
     servers: [...servers, ...sentinels],
+    primary: primaryNow,
     connect: (clock, log) => new PrimaryLink(target, clock, log),
     command: async (_key, ...args) => (await primaryNow()).command(...args),
     keys: async (prefix) => (await primaryNow()).command("KEYS", `${prefix}*`),
@@ -147,7 +153,7 @@ function startInto(started: RedisProcess[]) {
 }
 
 /** Arranges servers; if that fails, none is left. */
-async function orStop(arrange: (started: RedisProcess[]) => Promise<Topology>): Promise<Topology> {
+async function orStop<T>(arrange: (started: RedisProcess[]) => Promise<T>): Promise<T> {
   const started: RedisProcess[] = [];
   try {
     return await arrange(started);
