@@ -175,6 +175,18 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
       expect(two.stats().suspended).toBe(true);
     });
 
+    it("tells of a lapsed lease at every sidecar, with the token that releases it", async () => {
+      const [one, other, late] = [newAlpha(), newAlpha(), newAlpha()];
+      const { token: held } = await one.store.renewWriterLease(ALPHA, writer("w"), token(""));
+      await one.advance(LEASE_MS);
+      for (const { alpha } of [one, other, late]) {
+        expect(await alpha.hits("$a")).toEqual([]);
+        expect(await alpha.hits("$a")).toEqual([]);
+      }
+      for (const { logged } of [one, other, late])
+        expect(logged.filter((line) => line.includes("lapsed"))).toEqual([`${ALPHA} lapsed w ${held}`]);
+    });
+
     it("lives on while a sidecar dies and another starts", async () => {
       const { store, alpha } = newAlpha();
       await alpha.put([messageEvent("$a")]);

@@ -1,7 +1,7 @@
 import { type Counters, newCounters } from "../../core/counters.js";
 import type { HomeserverStats } from "../../core/store.js";
 import type { EpochReason, StoreLog } from "../../core/store-log.js";
-import type { Homeserver, Position } from "../../core/types.js";
+import type { Homeserver, LeaseToken, Position } from "../../core/types.js";
 import type { HomeserverKeys } from "./keys.js";
 import type { LogFollower } from "./log-follower.js";
 import type { Lookups } from "./lookups.js";
@@ -17,6 +17,8 @@ export class RemoteHomeserver {
   lastCallMs: number;
   readonly #log: StoreLog;
   #state: RemoteState | undefined;
+  /** Lapsed leases that the operator was told of, by their tokens. */
+  #reported = new Set<LeaseToken>();
   #sent = 0;
   /** Which call the state is from. */
   #followed = 0;
@@ -70,9 +72,13 @@ export class RemoteHomeserver {
     this.#state = state;
   }
 
-  /** Tells the operator what this very call brought about. */
+  /** Tells the operator what a call brought about or found, once. */
   report({ position, started, lapsed }: RemoteState): void {
-    for (const { writer, token } of lapsed) this.#log.leaseLapsed(this.name, writer, token);
+    for (const { writer, token } of lapsed) {
+      if (!this.#reported.has(token)) this.#log.leaseLapsed(this.name, writer, token);
+    }
+    if (lapsed.length > 0 || this.#reported.size > 0)
+      this.#reported = new Set(lapsed.map(({ token }) => token));
     if (started !== "") this.#log.epochStarted(this.name, position.epoch, started as EpochReason);
   }
 

@@ -13,7 +13,7 @@ export interface RemoteState {
   readonly logBytes: number;
   /** Why this very call started an epoch; empty: it did not. */
   readonly started: string;
-  /** The leases that this very call found lapsed. */
+  /** The leases that have lapsed while the homeserver is suspended, or else in this very call. */
   readonly lapsed: readonly { readonly writer: Writer; readonly token: LeaseToken }[];
 }
 

@@ -57,6 +57,12 @@ local function save_writer(name)
   dirty = true
 end
 
+local function report_lapsed(name)
+  local tokens = S.records[name].tokens
+  table.insert(lapsed, name)
+  table.insert(lapsed, tokens[#tokens - 1])
+end
+
 -- Whether the homeserver is suspended, and when it may next become so by itself.
 -- Entering and leaving suspension each start a new epoch.
 local function follow_writers()
@@ -79,8 +85,7 @@ local function end_leases_until(time)
   for name, r in pairs(S.records) do
     if r.standing == 'held' and time >= r.expires then
       r.standing = 'lapsed'
-      table.insert(lapsed, name)
-      table.insert(lapsed, r.tokens[#r.tokens - 1])
+      report_lapsed(name)
       save_writer(name)
     end
   end
@@ -173,6 +178,14 @@ local function room_of(token)
 end
 
 local function finish(result)
+  if S.suspended then
+    -- Each time, and not only when they lapse: that reply may be lost, and with it the token that releases them.
+    load_writers()
+    lapsed = {}
+    for name, r in pairs(S.records) do
+      if r.standing == 'lapsed' then report_lapsed(name) end
+    end
+  end
   if dirty then
     redis.call('HSET', STATE, 'epoch', S.epoch, 'sequence', int(S.sequence), 'trimmed', int(S.trimmed),
       'replid', S.replid, 'replicas', S.replicas, 'generation', int(S.generation), 'floor', int(S.floor),
