@@ -192,7 +192,7 @@ class Story:
         for event_id, committed_at in self.committed_at.items():
             if now >= committed_at + 2 * LEASE_S:
                 assert self._is_harmless(event_id), (
-                    f"{event_id} was committed {now - committed_at:.1f} s ago, was never announced, "
+                    f"{event_id} was committed {now - committed_at:.1f} s ago, never announced, "
                     "and may be served as before"
                 )
 
