@@ -16,13 +16,12 @@ logger = logging.getLogger(__name__)
 
 # Below the contract's limits (500 events, 4 MiB), since a request is encoded in one go and the
 # reactor should turn in between.
-EVENTS_MAX = 200
+EVENTS_MAX = 100
 # A request that has reached this many bytes is sent; the largest event has some 300 kB.
 FULL_BYTES = 1024 * 1024
 
-# Entries that wait, as many as Synapse's own cache holds by default; beyond it, they are left to
-# the next read.
-WAITING_MAX = 10_000
+# Entries that wait: some 5 kB each, rarely more. Beyond it, they are left to the next read.
+WAITING_MAX = 2_000
 IN_FLIGHT_MAX = 2
 TIMEOUT_S = 1.0
 
@@ -31,74 +30,88 @@ _OUTCOMES = {
 }
 
 
-Encode = Callable[[Any], pb.CachedEvent | None]
+Make = Callable[[], pb.CachedEvent | None]
+Prepare = Callable[[Any], Make]
 
 
 class _Fill(NamedTuple):
     """What one read has brought, the last first."""
 
-    entries: list[Any]
+    entries: list[Make]
     as_of: pb.Position
 
 
 class Fills:
-    """A bounded queue of what is to be put. A fill that fails is not tried again.
-
-    Entries are encoded as they are sent, not when they come: by then a reader may have been given
-    them, and may have added to their `unsigned` what get_events adds, which is not encoded.
-    """
+    """A bounded queue of what is to be put. A fill that fails is not tried again."""
 
     def __init__(
         self,
+        *,
         transport: Transport,
+        reactor: Any,
         homeserver: str,
         metrics: BridgeMetrics,
-        encode: Encode,
+        prepare: Prepare,
         observe: Callable[[pb.Position, int], None],
         mark: Callable[[], int],
+        is_wanted: Callable[[bytes], bool],
     ) -> None:
+        """`is_wanted` says whether what was read in an epoch may still be put."""
         self._transport = transport
+        self._reactor = reactor
         self._homeserver = homeserver
         self._metrics = metrics
-        self._encode = encode
+        self._prepare = prepare
         self._observe = observe
         self._mark = mark
+        self._is_wanted = is_wanted
         self._waiting: deque[_Fill] = deque()
         self._waiting_entries = 0
         self._in_flight = 0
-        self._sending = False
+        # Whether a turn of the reactor is booked for the next request.
+        self._booked = False
 
     def put(self, entries: Sequence[Any], as_of: pb.Position) -> None:
-        room = WAITING_MAX - self._waiting_entries
-        if len(entries) > room:
-            self._metrics.filled("dropped", len(entries) - room)
-        taken = list(entries[:room])
+        if not self._is_wanted(as_of.epoch):
+            return
+        taken = entries[: WAITING_MAX - self._waiting_entries]
+        if len(entries) > len(taken):
+            self._metrics.filled("dropped", len(entries) - len(taken))
         if taken:
             self._waiting_entries += len(taken)
-            taken.reverse()
-            self._waiting.append(_Fill(taken, as_of))
+            self._waiting.append(_Fill([self._prepare(one) for one in reversed(taken)], as_of))
+            self._book()
+
+    def _book(self) -> None:
+        # Not in the way of the reader who brought it.
+        if self._booked or not self._waiting or self._in_flight >= IN_FLIGHT_MAX:
+            return
+        self._booked = True
+        if self._transport.immediate:
             self._send()
+        else:
+            self._reactor.callLater(0, self._send)
 
     def _send(self) -> None:
-        # A transport that is immediate calls back before it returns.
-        if self._sending:
-            return
-        self._sending = True
-        while self._waiting and self._in_flight < IN_FLIGHT_MAX:
-            request = self._next_request()
-            if request.events:
-                self._in_flight += 1
-                on_done = partial(self._done, self._mark(), len(request.events))
-                self._transport.unary("PutEvents", request, TIMEOUT_S, on_done)
-        self._sending = False
+        self._booked = False
+        request = self._next_request()
+        if request is not None and request.events:
+            self._in_flight += 1
+            on_done = partial(self._done, self._mark(), len(request.events))
+            self._transport.unary("PutEvents", request, TIMEOUT_S, on_done)
+        self._book()
 
-    def _next_request(self) -> pb.PutEventsRequest:
+    def _next_request(self) -> pb.PutEventsRequest | None:
+        while self._waiting and not self._is_wanted(self._waiting[0].as_of.epoch):
+            self._waiting_entries -= len(self._waiting.popleft().entries)
+        if not self._waiting:
+            return None
         entries, as_of = self._waiting[0]
         request = pb.PutEventsRequest(homeserver=self._homeserver, as_of=as_of)
         size = 0
         while entries and len(request.events) < EVENTS_MAX and size < FULL_BYTES:
             self._waiting_entries -= 1
-            cached = self._encoded(entries.pop())
+            cached = self._made(entries.pop())
             if cached is not None:
                 request.events.append(cached)
                 size += cached.ByteSize()
@@ -106,9 +119,9 @@ class Fills:
             self._waiting.popleft()
         return request
 
-    def _encoded(self, entry: Any) -> pb.CachedEvent | None:
+    def _made(self, make: Make) -> pb.CachedEvent | None:
         try:
-            return self._encode(entry)
+            return make()
         except Exception:
             logger.exception("splitcache: an event was not put into the sidecar")
             return None
@@ -122,4 +135,4 @@ class Fills:
             self._observe(reply.position, mark)
             for outcome in reply.outcomes:
                 self._metrics.filled(_OUTCOMES.get(outcome, "unknown"))
-        self._send()
+        self._book()

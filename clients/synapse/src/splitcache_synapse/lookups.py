@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
@@ -10,9 +11,11 @@ from twisted.internet.defer import Deferred
 from splitcache.v1 import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
 
+logger = logging.getLogger(__name__)
+
 # Below the contract's limit of 500: a reply is decoded in one go, and the reactor should turn in
 # between. Synapse itself builds 500 events in one go.
-IDS_MAX = 200
+IDS_MAX = 100
 # Limit of the contract.
 ID_BYTES_MAX = 1020
 
@@ -43,28 +46,40 @@ class Round:
         self._metrics = metrics
         self._decode = decode
         self._callers: list[tuple[Collection[str], Deferred[Lookup]]] = []
+        # IDs that callers ask for, some perhaps twice.
+        self._size = 0
+        # What is not asked yet, the next last.
         self._left: list[str] = []
         self._hits: dict[str, Any] = {}
-        self._invalidated: set[str] = set()
-        self._all_invalidated = False
+        # What was invalidated since the request that is under way was sent: its reply may be from
+        # before. Later ones are not.
+        self._doubtful: set[str] = set()
+        self._all_doubtful = False
         # Of the last reply. All of them are from before the database is read for what is missing.
         self._position: pb.Position | None = None
-        self._fired = False
+        self._ended = False
+
+    def has_room_for(self, event_ids: Collection[str]) -> bool:
+        """Whether the lookup may join: nobody should wait for another one's second request."""
+        return not self._callers or self._size + len(event_ids) <= IDS_MAX
 
     def join(self, event_ids: Collection[str]) -> Deferred[Lookup]:
         result: Deferred[Lookup] = Deferred()
         self._callers.append((event_ids, result))
+        self._size += len(event_ids)
         return result
 
     def invalidated(self, event_id: str | None) -> None:
-        """What the replies say of the event (None: of any) may be from before a change."""
+        """What the replies have said of the event (None: of any) may be from before a change."""
         if event_id is None:
-            self._all_invalidated = True
+            self._all_doubtful = True
+            self._hits.clear()
         else:
-            self._invalidated.add(event_id)
+            self._doubtful.add(event_id)
+            self._hits.pop(event_id, None)
 
     def send(self, ask: Ask, on_reply: OnReply, on_end: Callable[[], None]) -> None:
-        """Asks for all, then calls `on_end` and fires each caller's result.
+        """Asks for all, then fires each caller's result and calls `on_end`. Raises nothing.
 
         `on_reply` is given each reply or error and the number of IDs asked, and says whether the
         reply may be used.
@@ -72,28 +87,28 @@ class Round:
         # What no sidecar takes is in none.
         every = dict.fromkeys(one for ids, _ in self._callers for one in ids)
         self._left = [one for one in every if _is_askable(one)]
+        self._left.reverse()
         self._ask_next(ask, on_reply, on_end)
-
-    def abandon(self) -> None:
-        """It could not be sent, or not all of it: whoever waits reads the database."""
-        if not self._fired:
-            self._hits.clear()
-            self._position = None
-            self._fire()
 
     def _ask_next(self, ask: Ask, on_reply: OnReply, on_end: Callable[[], None]) -> None:
         if not self._left:
-            on_end()
-            self._fire()
+            self._end(on_end)
             return
-        event_ids, self._left = self._left[:IDS_MAX], self._left[IDS_MAX:]
+        event_ids = self._left[: -IDS_MAX - 1 : -1]
+        del self._left[-IDS_MAX:]
+        self._doubtful.clear()
+        self._all_doubtful = False
 
         def done(reply: pb.GetEventsResponse | Exception) -> None:
-            if self._fired:
+            if self._ended:
                 return
-            if on_reply(reply, len(event_ids)) and not isinstance(reply, Exception):
-                self._take(reply)
-            else:
+            try:
+                if on_reply(reply, len(event_ids)) and not isinstance(reply, Exception):
+                    self._take(reply)
+                else:
+                    self._left.clear()
+            except Exception:
+                logger.exception("splitcache: a reply could not be used")
                 self._left.clear()
             self._ask_next(ask, on_reply, on_end)
 
@@ -103,32 +118,34 @@ class Round:
             # Synapse keeps the original of a redacted event, and prunes it itself.
             redaction_view=pb.REDACTION_VIEW_ORIGINAL,
         )
-        ask(request, done)
+        try:
+            ask(request, done)
+        except Exception:
+            logger.exception("splitcache: a lookup could not be sent")
+            self._end(on_end)
 
     def _take(self, reply: pb.GetEventsResponse) -> None:
         self._position = reply.position
         for cached in reply.events:
+            if self._all_doubtful or cached.event_id in self._doubtful:
+                continue
             entry = self._decode(cached)
             if entry is not None:
                 self._hits[cached.event_id] = entry
         # What did not fit into the reply; one with nothing in it would be asked for without end.
         if reply.events:
-            self._left[:0] = reply.truncated_event_ids
+            self._left.extend(reversed(reply.truncated_event_ids))
 
-    def _fire(self) -> None:
-        self._fired = True
+    def _end(self, on_end: Callable[[], None]) -> None:
+        if self._ended:
+            return
+        self._ended = True
         for event_ids, result in self._callers:
-            hits = {one: self._hits[one] for one in event_ids if self._holds(one)}
+            # Anew for each caller: a caller before it may have led to an invalidation.
+            hits = {one: self._hits[one] for one in event_ids if one in self._hits}
             self._metrics.looked_up(len(hits), len(event_ids) - len(hits))
             result.callback(Lookup(hits, self._position))
-
-    def _holds(self, event_id: str) -> bool:
-        # Asked for each caller anew: a caller before it may have led to an invalidation.
-        return (
-            event_id in self._hits
-            and not self._all_invalidated
-            and event_id not in self._invalidated
-        )
+        on_end()
 
 
 def _is_askable(event_id: str) -> bool:

@@ -17,7 +17,7 @@ from splitcache_synapse.event_cache import replace_event_cache
 from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.reads import Reads
 from splitcache_synapse.sidecar import Sidecar
-from splitcache_synapse.stored_event import from_cached, to_cached
+from splitcache_synapse.stored_event import from_cached, prepare
 from splitcache_synapse.supported import require_supported
 from splitcache_synapse.transport import BlockingTransport, GrpcTransport
 from splitcache_synapse.writers import writer_names
@@ -54,7 +54,7 @@ class SplitcacheModule:
             read_deadline_s=config.read_deadline_ms / 1000,
             metrics=metrics,
             may_read=lambda: self._announcer.may_read,
-            encode=to_cached,
+            prepare=prepare,
             decode=from_cached,
             forget=self._forget,
         )

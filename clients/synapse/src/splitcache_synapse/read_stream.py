@@ -20,6 +20,9 @@ _METHOD = "/splitcache.v1.EventCacheService/GetEventsStream"
 
 # More than a reactor asks in one turn; beyond it the database is the better answer.
 IN_FLIGHT_MAX = 256
+# A stream on which nothing comes for this long, while lookups wait, is opened anew: it may be stuck
+# though its connection is not.
+SILENCE_MAX_S = 1.0
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 5.0
 
@@ -44,6 +47,10 @@ class LookupFailed(Exception):
     def is_trouble(self) -> bool:
         return self.args[0] not in ("refused", "busy")
 
+    @property
+    def is_answer(self) -> bool:
+        return bool(self.args[0] == "refused")
+
 
 @dataclass
 class _Waiting:
@@ -54,13 +61,17 @@ class _Waiting:
 class ReadStream:
     """Keeps one stream open. All but the inside of its thread runs on the reactor's thread."""
 
-    def __init__(self, channel: grpc.Channel, reactor: Any) -> None:
+    def __init__(self, channel: grpc.Channel, reactor: Any, heard: Callable[[], None]) -> None:
+        """`heard` is called when anything comes."""
         self._open_call = channel.stream_stream(
             _METHOD,
             request_serializer=pb.GetEventsStreamRequest.SerializeToString,
             response_deserializer=pb.GetEventsStreamResponse.FromString,
         )
         self._reactor = reactor
+        self._heard = heard
+        # Since when nothing has come though something was asked for; None: all is well.
+        self._silent_since: float | None = None
         self._waiting: dict[int, _Waiting] = {}
         self._request_id = 0
         self._connection: _Connection | None = None
@@ -76,6 +87,8 @@ class ReadStream:
         if connection is None or len(self._waiting) >= IN_FLIGHT_MAX:
             on_done(LookupFailed("disconnected" if connection is None else "busy"))
             return
+        if self._silent_since is None:
+            self._silent_since = time.monotonic()
         self._request_id += 1
         request_id = self._request_id
         timer = self._reactor.callLater(timeout_s, self._time_out, request_id)
@@ -96,13 +109,24 @@ class ReadStream:
 
     def _receive(self, replies: list[pb.GetEventsStreamResponse]) -> None:
         self._pause_s = FIRST_PAUSE_S
+        self._silent_since = None
+        self._heard()
         for reply in replies:
             # One that has timed out is not waited for any longer.
             if reply.request_id in self._waiting:
                 self._finish(reply.request_id, _outcome_of(reply))
 
     def _time_out(self, request_id: int) -> None:
-        self._waiting.pop(request_id).on_done(LookupFailed("deadline"))
+        # A reply may lie here, and the reactor have been too busy to take it.
+        if self._connection is not None:
+            self._connection.take()
+        waiting = self._waiting.pop(request_id, None)
+        if waiting is None:
+            return
+        since = self._silent_since
+        if self._connection and since is not None and time.monotonic() - since > SILENCE_MAX_S:
+            self._connection.cancel()
+        waiting.on_done(LookupFailed("deadline"))
 
     def _finish(self, request_id: int, outcome: Any) -> None:
         waiting = self._waiting.pop(request_id)
@@ -113,6 +137,7 @@ class ReadStream:
         if connection is not self._connection:
             return
         self._connection = None
+        self._silent_since = None
         self._opens_after = time.monotonic() + self._pause_s
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
         for request_id in list(self._waiting):
@@ -172,9 +197,11 @@ class _Connection:
             self._replies.append(reply)
             first = len(self._replies) == 1
         if first:
-            self._reactor.callFromThread(self._take)
+            self._reactor.callFromThread(self.take)
 
-    def _take(self) -> None:
+    def take(self) -> None:
+        """Hands over what has come. On the reactor's thread."""
         with self._lock:
             replies, self._replies = self._replies, []
-        self._receive(replies)
+        if replies:
+            self._receive(replies)

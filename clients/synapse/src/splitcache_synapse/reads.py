@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from itertools import islice
 from typing import Any
 
 from synapse.logging.context import make_deferred_yieldable
@@ -15,7 +16,11 @@ from splitcache_synapse.sidecar import Sidecar
 logger = logging.getLogger(__name__)
 
 # Event IDs that are remembered, to be dropped with their epoch.
-KEPT_MAX = 20_000
+KEPT_MAX = 50_000
+# What is kept of one lookup: keeping it costs some 10 us an event in one go, and Synapse's cache
+# holds 10,000 by default.
+KEPT_OF_A_LOOKUP_MAX = 2_000
+FORGOTTEN_ONE_BY_ONE_MAX = 1_000
 
 
 class Reads:
@@ -33,7 +38,8 @@ class Reads:
         # may be read for them.
         self._missed: tuple[frozenset[str], pb.Position] | None = None
         # What lookups have brought into Synapse's own caches.
-        self._kept: set[str] = set()
+        # The oldest first.
+        self._kept: dict[str, None] = {}
         store._get_events_from_external_cache = self._from_sidecar
         store._get_events_from_db = self._from_database
 
@@ -56,19 +62,26 @@ class Reads:
 
     def forget(self) -> None:
         """Drops from Synapse's own caches what lookups have brought."""
-        for event_id in self._kept:
-            self._store._invalidate_local_get_event_cache(event_id)
+        if len(self._kept) <= FORGOTTEN_ONE_BY_ONE_MAX:
+            for event_id in self._kept:
+                self._store._invalidate_local_get_event_cache(event_id)
+        else:
+            # All at once, with what came from the database: it takes a tenth of the time.
+            self._store._get_event_cache._lru_cache.clear()
+            self._store._event_ref.clear()
+            self._store._current_event_fetches.clear()
         self._kept.clear()
 
     def _keep(self, entries: dict[str, EventCacheEntry]) -> None:
-        if len(self._kept) > KEPT_MAX:
-            # Most of it has left Synapse's caches already.
-            self.forget()
-        self._kept.update(entries)
-        for event_id, entry in entries.items():
+        for event_id, entry in islice(entries.items(), KEPT_OF_A_LOOKUP_MAX):
+            self._kept[event_id] = None
             self._store._get_event_cache.set_local((event_id,), entry)
             if entry.redacted_event is None:
                 self._store._event_ref[event_id] = entry.event
+        while len(self._kept) > KEPT_MAX:
+            oldest = next(iter(self._kept))
+            del self._kept[oldest]
+            self._store._invalidate_local_get_event_cache(oldest)
 
     async def _from_database(self, event_ids: Collection[str]) -> dict[str, EventCacheEntry]:
         # Synapse asks for what missed in the same turn of the reactor. Whoever else calls this
@@ -80,5 +93,8 @@ class Reads:
         if missed is not None and missed[0].issuperset(event_ids):
             # The redactions that were read along came from later snapshots, for which the position
             # holds as well.
-            self._sidecar.put(list(entries.values()), missed[1])
+            try:
+                self._sidecar.put(list(entries.values()), missed[1])
+            except Exception:
+                logger.exception("Events read from the database were not put into the sidecar")
         return entries

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from splitcache.v1 import event_cache_service_pb2 as pb
 from splitcache_synapse.breaker import Breaker
 from splitcache_synapse.epochs import Epochs
-from splitcache_synapse.fills import Encode, Fills
+from splitcache_synapse.fills import Fills, Prepare
 from splitcache_synapse.lookups import Decode, Lookup, Round
 from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.read_stream import LookupFailed
@@ -42,15 +42,15 @@ class Sidecar:
         read_deadline_s: float,
         metrics: BridgeMetrics,
         may_read: Callable[[], bool],
-        encode: Encode,
+        prepare: Prepare,
         decode: Decode,
         forget: Callable[[], None],
     ) -> None:
-        """`encode` makes of what is put the sidecar's form, `decode` of that what lookups bring;
-        each gives None for what it cannot take. `read_deadline_s` is that of each request of a
-        lookup, of 200 events at most. `forget` drops from this process's memory what lookups have
-        brought: nothing is kept from one epoch to the next, since a change may never have been
-        announced in between."""
+        """`prepare` takes down what is put, for the sidecar's form to be made of it later; `decode`
+        makes of that what lookups bring, None if it cannot. `read_deadline_s` is that of each
+        request of a lookup, of 100 events at most. `forget` drops from this process's memory what
+        lookups have brought: nothing is kept from one epoch to the next, since a change may never
+        have been announced in between."""
         self._transport = transport
         self._reactor = reactor
         self._monotonic = monotonic
@@ -64,7 +64,16 @@ class Sidecar:
         self._epochs = Epochs()
         self._breaker = Breaker(monotonic, metrics.breaker_state)
         self._decode = decode
-        self._fills = Fills(transport, homeserver, metrics, encode, self.observe, lambda: self.mark)
+        self._fills = Fills(
+            transport=transport,
+            reactor=reactor,
+            homeserver=homeserver,
+            metrics=metrics,
+            prepare=prepare,
+            observe=self.observe,
+            mark=lambda: self.mark,
+            is_wanted=lambda epoch: not self._closed and self._epochs.usable(epoch),
+        )
         # Lookups of this turn of the reactor, which go as one.
         self._next_round: Round | None = None
         self._rounds: set[Round] = set()
@@ -100,6 +109,8 @@ class Sidecar:
             missed: Deferred[Lookup] = Deferred()
             missed.callback(Lookup({}, None))
             return missed
+        if self._next_round is not None and not self._next_round.has_room_for(event_ids):
+            self._send()
         if self._next_round is None:
             self._next_round = Round(self._homeserver, self._metrics, self._decode)
             self._rounds.add(self._next_round)
@@ -112,8 +123,7 @@ class Sidecar:
 
     def put(self, entries: Sequence[Any], as_of: pb.Position) -> None:
         """Puts what was read from the database after `as_of`. Nobody waits for it."""
-        if not self._closed and self._epochs.usable(as_of.epoch):
-            self._fills.put(entries, as_of)
+        self._fills.put(entries, as_of)
 
     def invalidated(self, event_id: str | None) -> None:
         """This process drops the event (None: any event) from its own cache: a lookup under way
@@ -188,15 +198,13 @@ class Sidecar:
 
         def ask(request: pb.GetEventsRequest, on_done: Callable[[Any], None]) -> None:
             nonlocal mark, asked_at
+            if self._closed or not self._may_read():
+                on_done(LookupFailed("busy"))
+                return
             mark, asked_at = self.mark, self._monotonic()
             self._transport.lookup(request, self._read_deadline_s, on_done)
 
-        try:
-            lookups.send(ask, on_reply, lambda: self._rounds.discard(lookups))
-        except Exception:
-            logger.exception("splitcache: a lookup could not be sent")
-            self._rounds.discard(lookups)
-            lookups.abandon()
+        lookups.send(ask, on_reply, lambda: self._rounds.discard(lookups))
 
     def _failed(self, error: Exception) -> None:
         if not isinstance(error, LookupFailed):
@@ -206,6 +214,8 @@ class Sidecar:
         self._metrics.error(str(error.args[0]))
         if error.is_trouble:
             self._breaker.failed()
+        elif error.is_answer:
+            self._breaker.succeeded()
 
     def _declare(self) -> None:
         """Names the writers in the current epoch. A reply from another epoch is used only after."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from synapse.api.room_versions import KNOWN_ROOM_VERSIONS
@@ -37,6 +38,12 @@ def to_cached(entry: EventCacheEntry) -> pb.CachedEvent | None:
 
     Changes nothing of the entry.
     """
+    return prepare(entry)()
+
+
+def prepare(entry: EventCacheEntry) -> Callable[[], pb.CachedEvent | None]:
+    """Takes down what Synapse changes in place once others hold the entry (`unsigned`, the internal
+    metadata); the result makes the sidecar's form of it, which takes ten times as long."""
     event = entry.event
     # Without what get_events put into `unsigned` for this process alone.
     parts: dict[str, Any] = event.get_dict_for_persistence()
@@ -50,19 +57,27 @@ def to_cached(entry: EventCacheEntry) -> pb.CachedEvent | None:
         "instance_name": metadata.instance_name,
         "outlier": metadata.outlier,
     }
-    cached = pb.CachedEvent(
-        event_id=event.event_id,
-        room_id=event.room_id,
-        room_version=event.room_version.identifier,
-        body=_encode(parts),
-        rejected=event.rejected_reason is not None,
-        rejected_reason=event.rejected_reason or "",
-        internal_metadata=_encode(internal_metadata),
-    )
-    if entry.redacted_event is not None:
-        # Synapse's pruning is deterministic: the text need not be kept.
-        cached.redaction.redacted_by = entry.redacted_event.internal_metadata.redacted_by or ""
-    return cached if _within_limits(cached) else None
+    redacted_event = entry.redacted_event
+    # Synapse's pruning is deterministic: the text need not be kept.
+    redacted_by: str | None = None
+    if redacted_event is not None:
+        redacted_by = redacted_event.internal_metadata.redacted_by or ""
+
+    def make() -> pb.CachedEvent | None:
+        cached = pb.CachedEvent(
+            event_id=event.event_id,
+            room_id=event.room_id,
+            room_version=event.room_version.identifier,
+            body=_encode(parts),
+            rejected=event.rejected_reason is not None,
+            rejected_reason=event.rejected_reason or "",
+            internal_metadata=_encode(internal_metadata),
+        )
+        if redacted_by is not None:
+            cached.redaction.redacted_by = redacted_by
+        return cached if _within_limits(cached) else None
+
+    return make
 
 
 def from_cached(cached: pb.CachedEvent) -> EventCacheEntry | None:

@@ -28,7 +28,7 @@ _METHODS: dict[str, Any] = {
 
 # After this long without an answer a connection is given up, though nothing says that it is cut:
 # TCP itself would go on for a quarter of an hour. Soon enough that a writer keeps its lease of 5 s.
-SILENCE_MAX_S = 1.5
+SILENCE_MAX_S = 2.5
 
 # A sidecar that comes back should be found within a second or so.
 CHANNEL_OPTIONS = [
@@ -65,11 +65,12 @@ class GrpcTransport:
         self._channel: grpc.Channel | None = None
         self._stream: ReadStream | None = None
         self._heard_at = 0.0
+        self._said_silent = False
         self._closed = False
 
     def unary(self, method: str, request: Message, timeout_s: float, on_done: OnDone) -> None:
-        channel = self._connected()
         try:
+            channel = self._connected()
             call = _callable(channel, method).future(request, timeout=timeout_s)
         except Exception as error:
             # A channel that was closed, say.
@@ -84,7 +85,7 @@ class GrpcTransport:
 
     def lookup(self, request: pb.GetEventsRequest, timeout_s: float, on_done: OnDone) -> None:
         if self._stream is None:
-            self._stream = ReadStream(self._connected(), self._reactor)
+            self._stream = ReadStream(self._connected(), self._reactor, self._heard)
         self._stream.lookup(request, timeout_s, on_done)
 
     def close(self) -> None:
@@ -103,15 +104,21 @@ class GrpcTransport:
             self._heard_at = time.monotonic()
         return self._channel
 
+    def _heard(self) -> None:
+        self._heard_at = time.monotonic()
+        self._said_silent = False
+
     def _watch(self, channel: grpc.Channel, outcome: Outcome) -> None:
         """Looks for the one failure of a connection that gRPC does not see by itself: packets
         that vanish. The poll for the position sees to it that there is a call each second."""
         if channel is not self._channel or self._closed:
             return
         if not _ran_out(outcome):
-            self._heard_at = time.monotonic()
+            self._heard()
         elif time.monotonic() - self._heard_at > SILENCE_MAX_S:
-            logger.warning("splitcache: nothing comes from %s; connecting anew", self._address)
+            if not self._said_silent:
+                logger.warning("splitcache: nothing comes from %s; connecting anew", self._address)
+            self._said_silent = True
             self._disconnect()
             self._stream = self._channel = None
 
@@ -128,7 +135,7 @@ class BlockingTransport:
         outcome: Outcome
         try:
             outcome = _callable(self._channel, method)(request, timeout=timeout_s)
-        except grpc.RpcError as error:
+        except Exception as error:
             outcome = error
         on_done(outcome)
 
