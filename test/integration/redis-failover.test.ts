@@ -5,7 +5,7 @@ import { hasRedisServer, type RedisProcess } from "../support/redis/processes.js
 import { makeRedisHarness, QUIET, targetOf } from "../support/redis/redis-harness.js";
 import { moveSlot, ownersOf } from "../support/redis/slots.js";
 import { expectFollowed, startCluster, startSentinel, type Topology } from "../support/redis/topologies.js";
-import { ALPHA, asHomeserver, messageEvent } from "../support/store-harness.js";
+import { ALPHA, asHomeserver, homeserver, messageEvent } from "../support/store-harness.js";
 import { useStores } from "../support/use-store.js";
 
 const PROOF_MS = 1000;
@@ -116,6 +116,36 @@ describe.skipIf(!(await hasRedisServer()))("when another server becomes primary"
       expect(await other.put([messageEvent("$c")], position)).toEqual(["stored"]);
       expect(await alpha.hits("$a", "$c")).toEqual(["$c"]);
     });
+  }, 60_000);
+
+  it("serves a homeserver in a Cluster that is first used after its primary was lost", async () => {
+    redis = await startCluster();
+    const { store } = newStore();
+    let servers = redis.servers;
+    const slotOf = (name: string) => servers[0]!.command<number>("CLUSTER", "KEYSLOT", `{${name}}`);
+    const ownerOf = async (name: string) => (await ownersOf(servers, await slotOf(name))).from;
+    const lost = await ownerOf(ALPHA);
+    const names = Array.from({ length: 50 }, (_, n) => homeserver(`hs${n}.example`));
+    const owners = await Promise.all(names.map(ownerOf));
+    const [other, fresh] = [
+      names[owners.findIndex((owner) => owner !== lost)]!,
+      names[owners.indexOf(lost)]!,
+    ];
+    // Its bodies lie everywhere, so every node is connected to, and its own is proven.
+    const used = asHomeserver(store, other);
+    const events = Array.from({ length: 20 }, (_, n) => messageEvent(`$${n}`, { text: `text ${n}` }));
+    await eventually(() => used.put(events));
+    await expectFollowed(lost, 1);
+    await lost.kill();
+    servers = servers.filter((server) => server !== lost);
+    // Undefined while it is the lost one.
+    await vi.waitFor(async () => expect(await ownerOf(fresh)).toBeDefined(), {
+      timeout: 20_000,
+      interval: 100,
+    });
+    const late = asHomeserver(store, fresh);
+    await eventually(async () => expect(await late.put([messageEvent("$a")])).toEqual(["stored"]));
+    expect(await late.hits("$a")).toEqual(["$a"]);
   }, 60_000);
 
   it("goes on in a Cluster whose primary stands still and does not wake", async () => {

@@ -85,6 +85,24 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
       await subscriber.close();
     });
 
+    it("goes on following for a subscriber that comes in the same moment as the last one leaves", async () => {
+      const { alpha } = newAlpha();
+      const last = alpha.subscribe();
+      await last.frame();
+      const closing = last.close();
+      const next = alpha.subscribe();
+      await closing;
+      await next.frame();
+      const channel = key("changes");
+      await eventually(async () =>
+        expect(await server().command("PUBSUB", "SHARDNUMSUB", channel)).toEqual([channel, 1]),
+      );
+      await next.close();
+      await eventually(async () =>
+        expect(await server().command("PUBSUB", "SHARDNUMSUB", channel)).toEqual([channel, 0]),
+      );
+    });
+
     it("tells subscribers of a change by its announcement, and reads the log of none", async () => {
       const slowly = { progressIntervalMs: 1000, proofLifetimeMs: 5000 };
       const [{ alpha: one }, { alpha: two }] = [newAlpha(slowly), newAlpha(slowly)];
@@ -350,6 +368,10 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
       expect(await alpha.hits("$a")).toEqual([]);
       await expect(alpha.invalidate(["$a"])).rejects.toMatchObject(UNAVAILABLE);
       expect(store.stats().remote!.isWell).toBe(false);
+      const { store: another } = newAlpha();
+      await expect(another.purgeHomeserver(BETA)).rejects.toMatchObject(UNAVAILABLE);
+      // One that has never reached it is no better off.
+      expect(another.stats().remote!.isWell).toBe(false);
       expect(alpha.stats().misses.doubt).toBeGreaterThan(0);
       server().signal("SIGCONT");
       await eventually(async () => expect(await alpha.hits("$a")).toEqual(["$a"]));
@@ -605,6 +627,38 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
       } finally {
         await replica.stop();
         await primary.stop();
+      }
+    });
+
+    it("asks nothing of a primary that took over because of replicas that the one before it had", async () => {
+      const [before, after] = [
+        await RedisProcess.start(),
+        await RedisProcess.start(["--repl-backlog-ttl", "1"]),
+      ];
+      const sidecarAt = (server: RedisProcess) =>
+        newStore({
+          link: new PrimaryLink(targetOf("single", [server.port]), () => performance.now(), QUIET),
+        }).store;
+      const idOf = async () =>
+        /master_replid:(\w+)/.exec(await after.command<string>("INFO", "replication"))![1];
+      try {
+        await after.command("REPLICAOF", "127.0.0.1", String(before.port));
+        await eventually(async () => expect(await before.command("WAIT", "1", "100")).toBe(1));
+        const first = sidecarAt(before);
+        for (const name of [ALPHA, BETA]) await eventually(() => first.purgeHomeserver(name));
+        await after.command("REPLICAOF", "NO", "ONE");
+        await before.kill();
+        const promoted = await idOf();
+        const second = sidecarAt(after);
+        await eventually(() => second.purgeHomeserver(ALPHA));
+        await eventually(async () => expect(await idOf()).not.toBe(promoted));
+        await eventually(() => second.purgeHomeserver(ALPHA));
+        // Its state is still that of the primary before, which had a replica: this one.
+        await eventually(() => second.purgeHomeserver(BETA));
+        await second.purgeHomeserver(ALPHA);
+      } finally {
+        await after.stop();
+        await before.stop();
       }
     });
 

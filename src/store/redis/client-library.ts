@@ -75,7 +75,7 @@ export class Deadlines {
     return new Promise<T>((resolve, reject) => {
       const pending = { dueMs: this.#clock() + this.#limitMs, done: false, spared: false, reject };
       this.#pending.push(pending);
-      if (this.#timer === undefined) this.#checkIn(this.#limitMs);
+      if (this.#timer === undefined) this.#checkLater();
       promise.then(
         (value) => {
           pending.done = true;
@@ -89,9 +89,9 @@ export class Deadlines {
     });
   }
 
-  #checkIn(ms: number): void {
-    this.#checkMs = this.#clock() + ms;
-    this.#timer = setTimeout(() => this.#check(), ms);
+  #checkLater(): void {
+    this.#checkMs = this.#clock() + CHECK_INTERVAL_MS;
+    this.#timer = setTimeout(() => this.#check(), CHECK_INTERVAL_MS);
   }
 
   #check(): void {
@@ -112,7 +112,7 @@ export class Deadlines {
       } else this.#pending[kept++] = pending;
     }
     this.#pending.length = kept;
-    if (kept > 0) this.#checkIn(CHECK_INTERVAL_MS);
+    if (kept > 0) this.#checkLater();
     if (late) this.#onTimeout();
   }
 }

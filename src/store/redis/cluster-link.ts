@@ -1,4 +1,4 @@
-import { createCluster } from "@redis/client";
+import { createClient, createCluster } from "@redis/client";
 import slotOf from "cluster-key-slot";
 import {
   COMMAND_OPTIONS,
@@ -29,10 +29,12 @@ import type { RedisNode, RedisTarget } from "./target.js";
 
 type Cluster = ReturnType<typeof createCluster>;
 
-/** WAIT would hold calls up, so proofs have connections of their own. */
+type Client = Awaited<ReturnType<Cluster["nodeClient"]>>;
+
 interface Session {
   readonly calls: Cluster;
-  readonly proofs: Cluster;
+  /** A connection of their own to each primary, since WAIT holds up what comes after it; by address. */
+  readonly proofs: Map<string, Promise<Client>>;
 }
 
 /**
@@ -77,8 +79,8 @@ export class ClusterLink implements RedisLink {
   }
 
   prove({ script, key, args, replicas }: ProofCall): Promise<Proven> {
-    return this.#bounded(key, async ({ proofs }) => {
-      const client = await proofs.nodeClient(ownerOf(proofs, key)!);
+    return this.#bounded(key, async (session, owner) => {
+      const client = await this.#proofClient(session, owner);
       const send = (command: ScriptArgument[]) => client.sendCommand(command, COMMAND_OPTIONS);
       try {
         const reply = await runScript(send, script, [key], args);
@@ -88,7 +90,7 @@ export class ClusterLink implements RedisLink {
         return { reply, acknowledged };
       } catch (error) {
         // Through the library, which learns of a slot that has moved.
-        void proofs.sendCommand(key, false, ["EXISTS", key], COMMAND_OPTIONS).catch(ignore);
+        void session.calls.sendCommand(key, false, ["EXISTS", key], COMMAND_OPTIONS).catch(ignore);
         throw error;
       }
     });
@@ -114,13 +116,14 @@ export class ClusterLink implements RedisLink {
 
   follow(channel: string, onMessage: OnMessage): void {
     this.#followed.set(channel, onMessage);
-    // A message that is lost costs a second: the log is read every second anyway.
-    if (this.#connected) void this.#session.calls.sSubscribe(channel, onMessage).catch(ignore);
+    if (this.#connected) this.#subscribe(this.#session, channel, onMessage);
   }
 
   unfollow(channel: string): void {
+    const onMessage = this.#followed.get(channel);
     this.#followed.delete(channel);
-    if (this.#connected) void this.#session.calls.sUnsubscribe(channel).catch(ignore);
+    // By its listener: the library then knows that the channel is on its way out, if it is followed again.
+    if (this.#connected) void this.#session.calls.sUnsubscribe(channel, onMessage).catch(ignore);
   }
 
   async close(): Promise<void> {
@@ -129,33 +132,91 @@ export class ClusterLink implements RedisLink {
     end(this.#session);
   }
 
-  async #bounded<T>(key: string, call: (session: Session) => Promise<T>): Promise<T> {
+  #subscribe(session: Session, channel: string, onMessage: OnMessage): void {
+    // Meanwhile the log is read every second.
+    session.calls.sSubscribe(channel, onMessage).catch(() => {
+      setTimeout(() => {
+        if (session === this.#session && this.#followed.has(channel) && !this.#closed)
+          this.#subscribe(session, channel, onMessage);
+      }, RECONNECT_DELAY_MS_MAX);
+    });
+  }
+
+  async #bounded<T>(key: string, call: (session: Session, owner: Primary) => Promise<T>): Promise<T> {
     if (!this.#connected) await this.#deadlines.race(this.#firstAttempt);
-    if (!this.#connected) throw new RedisTrouble("disconnected", "there is no connection to the Cluster");
-    const owner = ownerOf(this.#session.calls, key)?.address ?? "";
-    const silentUntilMs = this.#silentUntilMs.get(owner);
+    const session = this.#session;
+    const owner = ownerOf(session.calls, key);
+    if (!this.#connected || owner === undefined)
+      throw new RedisTrouble("disconnected", "there is no connection to the Cluster");
+    const { address } = owner;
+    const silentUntilMs = this.#silentUntilMs.get(address);
     if (silentUntilMs !== undefined) {
-      if (this.#clock() < silentUntilMs) throw new RedisTrouble("timeout", `${owner} does not answer`);
-      // This call tries it, and no other one meanwhile.
-      this.#silentUntilMs.set(owner, this.#clock() + TRIAL_INTERVAL_MS);
+      const isDue = this.#clock() >= silentUntilMs;
+      // One call tries it, the next one may in a while.
+      if (isDue) this.#silentUntilMs.set(address, this.#clock() + TRIAL_INTERVAL_MS);
+      if (!isDue || !isReady(owner)) {
+        if (isDue) {
+          this.#tryToConnect(session, owner);
+          void this.#seekSuccessor(key, address);
+        }
+        throw new RedisTrouble("timeout", `${address} does not answer`);
+      }
     }
     try {
-      const reply = await this.#deadlines.race(call(this.#session));
-      this.#silentUntilMs.delete(owner);
+      const reply = await this.#deadlines.race(this.#onceConnected(session, owner, call));
+      this.#silentUntilMs.delete(address);
       return reply;
     } catch (error) {
       if (troubleOf(error).kind === "timeout") {
-        this.#silentUntilMs.set(owner, this.#clock() + TRIAL_INTERVAL_MS);
-        void this.#seekSuccessor(key, owner);
-      } else this.#silentUntilMs.delete(owner);
+        this.#silentUntilMs.set(address, this.#clock() + TRIAL_INTERVAL_MS);
+        void this.#seekSuccessor(key, address);
+      } else this.#silentUntilMs.delete(address);
       throw error;
     }
   }
 
+  /** What nobody waits for any more when the node is there at last is not sent. */
+  async #onceConnected<T>(
+    session: Session,
+    owner: Primary,
+    call: (session: Session, owner: Primary) => Promise<T>,
+  ): Promise<T> {
+    if (!isReady(owner)) {
+      const startedMs = this.#clock();
+      await session.calls.nodeClient(owner);
+      if (this.#clock() - startedMs >= COMMAND_TIMEOUT_MS)
+        throw new RedisTrouble("timeout", `${owner.address} was connected to too late`);
+    }
+    return call(session, owner);
+  }
+
+  /** Connects to a silent node, if it can be, while its calls fail at once. */
+  #tryToConnect({ calls }: Session, owner: Primary): void {
+    if (isReady(owner) || owner.connectPromise !== undefined) return;
+    calls.nodeClient(owner).then(() => this.#silentUntilMs.delete(owner.address), ignore);
+  }
+
+  async #proofClient(session: Session, owner: Primary): Promise<Client> {
+    const { proofs } = session;
+    const known = proofs.get(owner.address);
+    if (known !== undefined) return known;
+    const options = clientOptions(this.#target, owner);
+    const client = createClient({
+      ...options,
+      socket: { ...options.socket, socketTimeout: SILENCE_MAX_MS, reconnectStrategy: false },
+    }) as unknown as Client;
+    const connecting = client.connect() as Promise<Client>;
+    const forget = () => {
+      if (proofs.get(owner.address) === connecting) proofs.delete(owner.address);
+    };
+    client.on("error", forget).on("end", forget);
+    proofs.set(owner.address, connecting);
+    return connecting;
+  }
+
   async #connect(attempts: number): Promise<void> {
-    const { calls, proofs } = this.#session;
     try {
-      await Promise.all([calls, proofs].map((cluster) => (cluster.isOpen ? undefined : cluster.connect())));
+      await this.#session.calls.connect();
       this.#connected = true;
       this.#begin();
     } catch (error) {
@@ -168,8 +229,7 @@ export class ClusterLink implements RedisLink {
 
   #begin(): void {
     const { calls } = this.#session;
-    for (const [channel, onMessage] of this.#followed)
-      void calls.sSubscribe(channel, onMessage).catch(ignore);
+    for (const [channel, onMessage] of this.#followed) this.#subscribe(this.#session, channel, onMessage);
     this.#log.connected(`the Cluster's ${calls.masters.length} primaries`);
   }
 
@@ -181,13 +241,13 @@ export class ClusterLink implements RedisLink {
     const next = newSession(this.#target, others.length > 0 ? others : this.#target.nodes);
     try {
       // Lazily: only the nodes' places are asked for.
-      await this.#deadlines.race(Promise.all([next.calls.connect(), next.proofs.connect()]));
+      await this.#deadlines.race(next.calls.connect());
     } catch {
       // Nobody answers: the next call that is not answered tries again.
     }
     this.#isSeeking = false;
     const owner = ownerOf(next.calls, key)?.address;
-    if (this.#closed || owner === undefined || owner === silent || ownerOf(next.proofs, key) === undefined) {
+    if (this.#closed || owner === undefined || owner === silent) {
       end(next);
       return;
     }
@@ -200,16 +260,15 @@ export class ClusterLink implements RedisLink {
 }
 
 function newSession(target: RedisTarget, rootNodes: readonly RedisNode[]): Session {
-  const make = () => {
-    const cluster = createCluster(clusterOptions(target, rootNodes)) as Cluster;
-    cluster.on("error", ignore);
-    return cluster;
-  };
-  return { calls: make(), proofs: make() };
+  const calls = createCluster(clusterOptions(target, rootNodes)) as Cluster;
+  calls.on("error", ignore);
+  return { calls, proofs: new Map() };
 }
 
 function end({ calls, proofs }: Session): void {
-  for (const cluster of [calls, proofs]) if (cluster.isOpen) cluster.destroy();
+  if (calls.isOpen) calls.destroy();
+  for (const connecting of proofs.values()) connecting.then((client) => client.destroy(), ignore);
+  proofs.clear();
 }
 
 /** Results of calls to several nodes; undefined for those that failed, if not all did. */
@@ -221,6 +280,8 @@ async function asManyAsCanBe(calls: readonly Promise<unknown>[]): Promise<readon
 }
 
 type Primary = Cluster["masters"][number];
+
+const isReady = ({ client }: Primary): boolean => client?.isReady === true;
 
 /** The primary of a key as far as the library knows. */
 function ownerOf(cluster: Cluster, key: string): Primary | undefined {
@@ -247,6 +308,6 @@ function delayMs(attempts: number): number {
 /** A connection on which nothing passes for so long, neither way, is given up. */
 const SILENCE_MAX_MS = 3 * COMMAND_TIMEOUT_MS;
 /** How often a node that does not answer is tried. */
-const TRIAL_INTERVAL_MS = 250;
+const TRIAL_INTERVAL_MS = 500;
 
 function ignore(): void {}

@@ -95,6 +95,7 @@ export class HomeserverCalls {
   /** Counts what went wrong, and tells the operator. */
   note(error: unknown): void {
     if (error instanceof CacheError) return;
+    this.#proofs.noteNoAnswer();
     const trouble = error instanceof RedisTrouble ? error : new RedisTrouble("other", String(error), error);
     this.#troubles[trouble.kind] += 1;
     this.#log.trouble(trouble.kind, trouble.message);

@@ -42,7 +42,7 @@ export class LogFollower {
   readonly #channel: Channel;
   /** Subscribers that wait for what they are told first. */
   #opening = 0;
-  /** Where the first of them begins; undefined: at the end. */
+  /** Where the first of those begins who came before anything was read; undefined: at the end. */
   #begin: Position | undefined;
   readonly #log: InvalidationLog;
   readonly #readLog: ReadLog;
@@ -99,10 +99,9 @@ export class LogFollower {
     resumeAfter: Position | undefined,
     signal: AbortSignal,
   ): Promise<AsyncGenerator<SubscriptionFrame, void> | undefined> {
-    if (this.count === 0) {
-      this.#begin = resumeAfter;
-      this.#channel.follow(this.#onMessage);
-    }
+    if (this.count === 0) this.#channel.follow(this.#onMessage);
+    if (this.#log.position.epoch === NO_EPOCH)
+      this.#begin = this.count === 0 ? resumeAfter : older(this.#begin, resumeAfter);
     this.#opening += 1;
     try {
       // The place that it resumes from may be newer than what has been read here.
@@ -211,6 +210,11 @@ export class LogFollower {
   #lose(position: Position): void {
     this.#log.restart(position.epoch, position.sequence);
   }
+}
+
+function older(one: Position | undefined, other: Position | undefined): Position | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return one.epoch === other.epoch && other.sequence < one.sequence ? other : one;
 }
 
 const NO_EPOCH = "" as Position["epoch"];

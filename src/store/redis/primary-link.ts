@@ -107,8 +107,10 @@ export class PrimaryLink implements RedisLink {
   }
 
   unfollow(channel: string): void {
+    const onMessage = this.#followed.get(channel);
     this.#followed.delete(channel);
-    if (this.#session?.open) void this.#session.channels.sUnsubscribe(channel).catch(ignore);
+    // By its listener: the library then knows that the channel is on its way out, if it is followed again.
+    if (this.#session?.open) void this.#session.channels.sUnsubscribe(channel, onMessage).catch(ignore);
   }
 
   async close(): Promise<void> {
@@ -176,10 +178,13 @@ export class PrimaryLink implements RedisLink {
 
   async #primary(): Promise<RedisNode> {
     const { topology, nodes } = this.#target;
-    if (topology === "single") return nodes[0]!;
+    return topology === "single" ? nodes[0]! : (await this.#named()).node;
+  }
+
+  #named(): Promise<Named> {
+    const { nodes } = this.#target;
     return mostNamed(
       nodes.map((sentinel) => this.#sentinelDeadlines.race(askSentinel(this.#target, sentinel))),
-      nodes.length,
     );
   }
 
@@ -187,10 +192,12 @@ export class PrimaryLink implements RedisLink {
     const session = this.#session;
     if (session === undefined || this.#isChecking) return;
     this.#isChecking = true;
-    const node = await this.#primary().catch(() => undefined);
+    const named = await this.#named().catch(() => undefined);
     this.#isChecking = false;
-    if (node !== undefined && addressOf(node) !== session.address) {
-      this.#drop(session, `the Sentinels name ${addressOf(node)}`);
+    // Where they disagree, proofs tell the true one.
+    const isAgreed = named !== undefined && named.count > this.#target.nodes.length / 2;
+    if (isAgreed && addressOf(named.node) !== session.address) {
+      this.#drop(session, `the Sentinels name ${addressOf(named.node)}`);
     }
   }
 }
@@ -236,18 +243,24 @@ function end(session: Session): void {
   for (const client of [session.calls, session.proofs, session.channels]) client.destroy();
 }
 
+interface Named {
+  readonly node: RedisNode;
+  /** How many Sentinels name it. */
+  readonly count: number;
+}
+
 /**
  * The server that most Sentinels name: one that was cut off from the others may go on
  * naming the old primary. Waits for no more of them than it takes.
  */
-function mostNamed(answers: readonly Promise<RedisNode>[], sentinels: number): Promise<RedisNode> {
+function mostNamed(answers: readonly Promise<RedisNode>[]): Promise<Named> {
   return new Promise((resolve, reject) => {
-    const votes = new Map<string, { node: RedisNode; count: number }>();
+    const votes = new Map<string, Named>();
     let left = answers.length;
     const conclude = (failure?: unknown) => {
       left -= 1;
       const [first] = [...votes.values()].sort((one, other) => other.count - one.count);
-      if (first !== undefined && (left === 0 || first.count > sentinels / 2)) resolve(first.node);
+      if (first !== undefined && (left === 0 || first.count > answers.length / 2)) resolve(first);
       else if (left === 0) reject(failure);
     };
     for (const answer of answers) {

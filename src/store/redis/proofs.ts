@@ -18,8 +18,8 @@ interface Proof {
 }
 
 interface Primary {
-  /** A key that this primary had when it last answered. */
-  key: string;
+  /** A key that this primary had when it last answered; undefined: it is another one's now. */
+  key: string | undefined;
   proof: Proof | undefined;
   /** When its last proof failed; undefined: it did not. */
   failedAtMs: number | undefined;
@@ -64,13 +64,21 @@ export class Proofs {
   /** What is known of servers whatever their replication IDs have become since, by the IDs of their processes. */
   readonly #servers = new Map<string, { readonly replicationId: ReplicationId; readonly replicas: number }>();
 
+  /** Whether the servers that failed are no longer known, or none was ever reached. */
+  #isLost = false;
+
   constructor(options: ProofsOptions) {
     this.#options = options;
   }
 
   /** Whether the last proof of each server in use came, or none was needed yet. */
   get isWell(): boolean {
-    return [...this.#primaries.values()].every(({ failedAtMs }) => failedAtMs === undefined);
+    return !this.#isLost && [...this.#primaries.values()].every(({ failedAtMs }) => failedAtMs === undefined);
+  }
+
+  /** A call got no answer. */
+  noteNoAnswer(): void {
+    if (this.#primaries.size === 0) this.#isLost = true;
   }
 
   /** Whether an answer of this server may be believed, as far as is known without asking. */
@@ -119,9 +127,10 @@ export class Proofs {
     const nowMs = this.#options.clock();
     for (const [replicationId, primary] of this.#primaries) {
       const unprovenMs = nowMs - (primary.proof?.sentAtMs ?? primary.firstSeenMs);
-      if (nowMs - primary.lastUsedMs > UNUSED_MS || unprovenMs > UNUSED_MS)
+      if (nowMs - primary.lastUsedMs > UNUSED_MS || unprovenMs > UNUSED_MS) {
         this.#primaries.delete(replicationId);
-      else void this.#prove(replicationId, primary.key);
+        if (primary.failedAtMs !== undefined) this.#isLost = true;
+      } else if (primary.key !== undefined) void this.#prove(replicationId, primary.key);
     }
   }
 
@@ -169,7 +178,7 @@ export class Proofs {
   async #proveNow(expected: ReplicationId, key: string): Promise<void> {
     const { link, script, clock, onTrouble } = this.#options;
     const sentAtMs = clock();
-    const expectedPrimary = this.#primaries.get(expected);
+    let primaryAsked = this.#primaries.get(expected);
     try {
       let needed = 0;
       const { reply, acknowledged } = await link.prove({
@@ -184,14 +193,19 @@ export class Proofs {
       const { replicationId, serverMs } = readProof(reply);
       const primary = this.#see({ replicationId, replicas: needed }, key);
       this.#watchClock(primary, serverMs - sentAtMs, serverMs - clock());
+      if (primaryAsked !== undefined && primaryAsked !== primary) {
+        // Nothing is known against it, but one proof of the server that has its key now is enough.
+        primaryAsked.failedAtMs = undefined;
+        if (primaryAsked.key === key) primaryAsked.key = undefined;
+        primaryAsked = primary;
+      }
       if (acknowledged < needed)
         throw new RedisTrouble("no_replicas", `${acknowledged} of ${needed} replicas acknowledged`);
       primary.proof = { sentAtMs, acknowledged };
       primary.failedAtMs = undefined;
-      // Its key is another server's now: nothing is known against it.
-      if (expectedPrimary !== undefined) expectedPrimary.failedAtMs = undefined;
+      this.#isLost = false;
     } catch (error) {
-      if (expectedPrimary !== undefined) expectedPrimary.failedAtMs = clock();
+      if (primaryAsked !== undefined) primaryAsked.failedAtMs = clock();
       onTrouble(error);
     }
   }

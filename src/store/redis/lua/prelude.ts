@@ -31,10 +31,13 @@ end
 
 local function grant() redis.call('UNLINK', PREFIX .. 'none') end
 
+local function run_id() return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') end
+
 local function begin_epoch(reason)
   redis.call('UNLINK', LOG, FENCE)
   S.epoch, S.sequence, S.trimmed, S.ids, S.bytes = FRESH_EPOCH, 0, 0, 0, 0
   S.floor = S.generation
+  S.run = run_id()
   started, dirty, message = reason, true, ''
 end
 
@@ -191,6 +194,7 @@ local function finish(result)
       'replid', S.replid, 'replicas', S.replicas, 'generation', int(S.generation), 'floor', int(S.floor),
       'suspended', S.suspended and 1 or 0, 'expiry', S.expiry == math.huge and '' or int(S.expiry),
       'clock', int(S.now), 'ids', S.ids, 'bytes', S.bytes, 'writers', S.writers)
+    if S.run then redis.call('HSET', STATE, 'run', S.run) end
     redis.call('PEXPIRE', STATE, ${STATE_TTL_MS})
   end
   if message then redis.call('SPUBLISH', CHANNEL, message) end
@@ -212,9 +216,9 @@ do
     writers = 0, now = now_ms() }
   if not v[1] or v[4] ~= replid then
     -- Lost, or another server's: it may lack changes that were acknowledged.
-    -- But one that has not taken over from another, and is not the one of the state any more, has dropped
-    -- its replication ID by itself, as a primary does that sees no replica for an hour: it misses them still.
-    if v[1] and string.find(info, 'master_replid2:0000000000', 1, true) then
+    -- Or the same process under a replication ID of its own making, as a primary has that sees no replica
+    -- for an hour: it misses them still.
+    if v[1] and redis.call('HGET', STATE, 'run') == run_id() then
       S.replicas = math.max(tonumber(v[5]), online)
     end
     redis.call('UNLINK', STATE)
