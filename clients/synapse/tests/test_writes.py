@@ -306,7 +306,18 @@ def test_a_local_invalidation_is_not_undone_by_a_lookup_under_way(
 ) -> None:
     event_id = home.send(room_id)
     home.fill(event_id)
+    lookup = home.module._sidecar._transport.lookup
+    asked: list[Any] = []
+
+    def watched(*args: Any) -> None:
+        lookup(*args)
+        asked.append(args)
+
+    home.module._sidecar._transport.lookup = watched
     under_way = Deferred.fromCoroutine(home.store._get_events_from_external_cache([event_id]))
+    home.reactor.iterate(0)
+    assert asked
+    assert not under_way.called
     if of_room:
         home.store._invalidate_local_get_event_cache_room_id(room_id)
     else:
