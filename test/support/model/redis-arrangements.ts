@@ -195,7 +195,7 @@ export async function arrangeSentinel(): Promise<Arrangement> {
       "has a Sentinel that stands still": async ({ at }) => {
         const still = sentinels[at % 3]!;
         still.signal("SIGSTOP");
-        pending.later(CHOSEN_MS, async () => still.signal("SIGCONT"));
+        pending.later(SENTINEL_STILL_MS, async () => still.signal("SIGCONT"));
       },
     },
     async mend() {
@@ -215,7 +215,7 @@ export async function arrangeSentinel(): Promise<Arrangement> {
           const info = await primary.command<string>("INFO", "replication");
           expect(info.split("state=online")).toHaveLength(3);
         },
-        { timeout: 60_000, interval: 100 },
+        { timeout: 100_000, interval: 100 },
       );
     },
     async stop() {
@@ -227,6 +227,8 @@ export async function arrangeSentinel(): Promise<Arrangement> {
 
 /** Longer than the Sentinels take to choose another primary. */
 const CHOSEN_MS = 4000;
+/** Shorter than what makes a Sentinel mistrust its clock, and do nothing for half a minute. */
+const SENTINEL_STILL_MS = 1500;
 
 /** A Cluster of three primaries with a replica each. */
 export async function arrangeCluster(): Promise<Arrangement> {
