@@ -168,6 +168,7 @@ export class ClusterLink implements RedisLink {
       return reply;
     } catch (error) {
       if (troubleOf(error).kind === "timeout") {
+        dropProofs(session, address);
         this.#silentUntilMs.set(address, this.#clock() + TRIAL_INTERVAL_MS);
         void this.#seekSuccessor(key, address);
       } else this.#silentUntilMs.delete(address);
@@ -200,6 +201,8 @@ export class ClusterLink implements RedisLink {
     const { proofs } = session;
     const known = proofs.get(owner.address);
     if (known !== undefined) return known;
+    if (session !== this.#session)
+      throw new RedisTrouble("disconnected", "the Cluster was connected to anew");
     const options = clientOptions(this.#target, owner);
     const client = createClient({
       ...options,
@@ -210,6 +213,7 @@ export class ClusterLink implements RedisLink {
       if (proofs.get(owner.address) === connecting) proofs.delete(owner.address);
     };
     client.on("error", forget).on("end", forget);
+    connecting.catch(forget);
     proofs.set(owner.address, connecting);
     return connecting;
   }
@@ -265,10 +269,14 @@ function newSession(target: RedisTarget, rootNodes: readonly RedisNode[]): Sessi
   return { calls, proofs: new Map() };
 }
 
-function end({ calls, proofs }: Session): void {
-  if (calls.isOpen) calls.destroy();
-  for (const connecting of proofs.values()) connecting.then((client) => client.destroy(), ignore);
-  proofs.clear();
+function end(session: Session): void {
+  if (session.calls.isOpen) session.calls.destroy();
+  for (const address of session.proofs.keys()) dropProofs(session, address);
+}
+
+function dropProofs({ proofs }: Session, address: string): void {
+  proofs.get(address)?.then((client) => client.destroy(), ignore);
+  proofs.delete(address);
 }
 
 /** Results of calls to several nodes; undefined for those that failed, if not all did. */
