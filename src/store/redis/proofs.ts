@@ -118,7 +118,10 @@ export class Proofs {
     // A proof under way may have been sent before the change.
     const { replicationId } = provenance;
     if (!isProvenSince()) await this.#running.get(replicationId);
-    if (!isProvenSince() && !this.#failedLately(primary)) await this.#prove(replicationId, key);
+    if (!isProvenSince()) {
+      await this.#afterPause(primary);
+      await this.#prove(replicationId, key);
+    }
     return isProvenSince() && this.holds(provenance);
   }
 
@@ -163,6 +166,13 @@ export class Proofs {
   /** One that failed a moment ago would fail again: who asks often must not pile up. */
   #failedLately({ failedAtMs }: Primary): boolean {
     return failedAtMs !== undefined && this.#options.clock() - failedAtMs < RETRY_PAUSE_MS;
+  }
+
+  /** A change is worth another try, but not one for each that waits. */
+  async #afterPause({ failedAtMs }: Primary): Promise<void> {
+    if (failedAtMs === undefined) return;
+    const waitMs = failedAtMs + RETRY_PAUSE_MS - this.#options.clock();
+    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
   }
 
   /** One proof of a server at a time, whoever needs it: WAIT holds up what comes after it. */
