@@ -88,8 +88,8 @@ export class RedisProcess {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        client.destroy();
         reject(new Error(`${this.port} did not answer ${args.join(" ")} within ${ANSWER_MS} ms`));
+        client.destroy();
       }, ANSWER_MS);
     });
     return (await Promise.race([client.sendCommand(args), late]).finally(() => clearTimeout(timer))) as T;
