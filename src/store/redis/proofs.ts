@@ -118,7 +118,7 @@ export class Proofs {
     // A proof under way may have been sent before the change.
     const { replicationId } = provenance;
     if (!isProvenSince()) await this.#running.get(replicationId);
-    if (!isProvenSince()) {
+    for (let tries = 0; tries < CHANGE_TRIES && !isProvenSince(); tries++) {
       await this.#afterPause(primary);
       await this.#prove(replicationId, key);
     }
@@ -274,6 +274,8 @@ function readProof(reply: unknown): ProofReply {
 
 /** Servers that are remembered: more than any Cluster has. */
 const SERVERS_KNOWN_MAX = 1000;
+/** Proofs that a change is worth: replicas now and then let a WAIT go unanswered, and whoever announces would only call again. */
+const CHANGE_TRIES = 2;
 /** How soon after a failure a proof is tried again. */
 const RETRY_PAUSE_MS = 250;
 /** A primary that was not used, or could not be proven, for so long is forgotten. */
