@@ -109,7 +109,8 @@ export class Proofs {
     const { clock } = this.#options;
     const changedAtMs = clock();
     const primary = this.#see(provenance, key);
-    const isProvenSince = () => primary.proof !== undefined && primary.proof.sentAtMs >= changedAtMs;
+    const isSafe = () =>
+      primary.proof !== undefined && primary.proof.sentAtMs >= changedAtMs && this.holds(provenance);
     // It may have no replicas yet because it has just taken the place of another.
     const waitMs = primary.firstSeenMs + this.#options.lifetimeMs - changedAtMs;
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
@@ -117,12 +118,12 @@ export class Proofs {
     if (this.#needed(primary.replicas) === 0) return this.confirm(provenance, key);
     // A proof under way may have been sent before the change.
     const { replicationId } = provenance;
-    if (!isProvenSince()) await this.#running.get(replicationId);
-    for (let tries = 0; tries < CHANGE_TRIES && !isProvenSince(); tries++) {
+    if (!isSafe()) await this.#running.get(replicationId);
+    for (let tries = 0; tries < CHANGE_TRIES && !isSafe(); tries++) {
       await this.#afterPause(primary);
       await this.#prove(replicationId, key);
     }
-    return isProvenSince() && this.holds(provenance);
+    return isSafe();
   }
 
   /** Renews the proofs of the servers that are in use; called once an interval. */
