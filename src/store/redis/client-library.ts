@@ -65,7 +65,7 @@ export class Deadlines {
   /** Is told when something took too long. */
   readonly #onTimeout: () => void;
 
-  constructor(limitMs: number, clock: () => number, onTimeout: () => void) {
+  constructor(limitMs: number, clock: () => number, onTimeout: () => void = () => {}) {
     this.#limitMs = limitMs;
     this.#clock = clock;
     this.#onTimeout = onTimeout;

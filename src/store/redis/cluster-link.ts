@@ -29,7 +29,7 @@ import type { RedisNode, RedisTarget } from "./target.js";
 
 type Cluster = ReturnType<typeof createCluster>;
 
-type Client = Awaited<ReturnType<Cluster["nodeClient"]>>;
+type Client = ReturnType<typeof createClient>;
 
 interface Session {
   readonly calls: Cluster;
@@ -65,7 +65,7 @@ export class ClusterLink implements RedisLink {
     this.#target = target;
     this.#clock = clock;
     this.#log = log;
-    this.#deadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock, () => {});
+    this.#deadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock);
     this.#session = newSession(target, target.nodes);
     this.#firstAttempt = this.#connect(0);
   }
@@ -207,8 +207,8 @@ export class ClusterLink implements RedisLink {
     const client = createClient({
       ...options,
       socket: { ...options.socket, socketTimeout: SILENCE_MAX_MS, reconnectStrategy: false },
-    }) as unknown as Client;
-    const connecting = client.connect() as Promise<Client>;
+    }) as Client;
+    const connecting = client.connect();
     const forget = () => {
       if (proofs.get(owner.address) === connecting) proofs.delete(owner.address);
     };

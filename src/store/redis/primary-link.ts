@@ -64,7 +64,7 @@ export class PrimaryLink implements RedisLink {
     this.#log = log;
     // A server that is silent for so long is given up, with all that waits for it.
     this.#deadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock, () => this.#drop(this.#session, "no answer"));
-    this.#sentinelDeadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock, () => {});
+    this.#sentinelDeadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock);
     this.#firstAttempt = this.#connect();
     if (target.topology === "sentinel") {
       this.#watch = setInterval(() => void this.#checkPrimary(), COMMAND_TIMEOUT_MS);

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { newCounters } from "../../../../src/core/counters.js";
 import type { Epoch, Position } from "../../../../src/core/types.js";
 import { LogFollower, type LogPage } from "../../../../src/store/redis/log-follower.js";
+import { remoteState } from "../../../support/redis/remote-state.js";
 
 const EPOCH = "aa".repeat(16) as Epoch;
 const FRESH_MS = 100;
@@ -22,11 +23,7 @@ function newFollower() {
     const entries = isKnown
       ? log.slice(after.sequence, after.sequence + count).map(entryOf(after, remote.kind))
       : [];
-    const state = {
-      ...STATE,
-      position: { epoch: remote.epoch, sequence },
-      trimmedThrough: remote.trimmedThrough,
-    };
+    const state = remoteState({ epoch: remote.epoch, sequence }, remote.trimmedThrough);
     return { state, entries };
   };
   const followed: string[] = [];
@@ -69,16 +66,6 @@ function newFollower() {
     close: () => abort.abort(),
   };
 }
-
-const STATE = {
-  provenance: { replicationId: "r", replicas: 0 },
-  suspended: false,
-  writers: 0,
-  logEventIds: 0,
-  logBytes: 0,
-  started: "",
-  lapsed: [],
-};
 
 function entryOf(after: Position, kind: string) {
   return (id: string, at: number): LogPage["entries"][number] => {

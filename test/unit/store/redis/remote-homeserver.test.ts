@@ -2,20 +2,10 @@ import { describe, expect, it } from "vitest";
 import type { Epoch } from "../../../../src/core/types.js";
 import { HomeserverKeys } from "../../../../src/store/redis/keys.js";
 import { RemoteHomeserver } from "../../../../src/store/redis/remote-homeserver.js";
-import type { RemoteState } from "../../../../src/store/redis/reply.js";
+import { remoteState } from "../../../support/redis/remote-state.js";
 import { ALPHA, storeLogInto } from "../../../support/store-harness.js";
 
-const stateAt = (epoch: string, sequence: number): RemoteState => ({
-  position: { epoch: epoch as Epoch, sequence },
-  trimmedThrough: 0,
-  provenance: { replicationId: "r", replicas: 0 },
-  suspended: false,
-  writers: 0,
-  logEventIds: 0,
-  logBytes: 0,
-  started: "",
-  lapsed: [],
-});
+const stateAt = (epoch: string, sequence: number) => remoteState({ epoch: epoch as Epoch, sequence });
 
 describe("what is known of a homeserver", () => {
   const unused = () => undefined as never;
