@@ -22,9 +22,9 @@ const excused = others.filter(
   ({ status, title }) => status !== "failed" && !hasCorpus && title.includes(NEEDS_CORPUS),
 );
 for (const test of others) {
-  const [reason = ""] = test.failureMessages;
-  const verdict = excused.includes(test) ? "SKIPPED" : "FAILED";
-  console.error(`${verdict}: ${test.file} ${test.fullName}: ${reason.slice(0, REASON_MAX)}`);
+  const name = `${test.file}: ${test.fullName}`;
+  const reason = test.failureMessages[0]?.slice(0, REASON_MAX) ?? test.status;
+  console.error(excused.includes(test) ? `SKIPPED: ${name}` : `FAILED: ${name}: ${reason}`);
 }
 const failed = others.length - excused.length;
 // A run can fail without a failed test: in a file that does not load, say.
