@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createClient } from "@redis/client";
+import { createClient, ErrorReply } from "@redis/client";
 
 /** Whether this machine has a redis-server; without one, its tests are skipped (in CI they fail). */
 export async function hasRedisServer(): Promise<boolean> {
@@ -51,8 +51,14 @@ export class RedisProcess {
 
   /** Starts it again, empty. */
   async launch(): Promise<void> {
-    this.#child = spawn(PROGRAM, this.#args, { stdio: "ignore" });
+    const log = await open(this.#logPath, "a");
+    this.#child = spawn(PROGRAM, this.#args, { stdio: ["ignore", log.fd, log.fd] });
+    await log.close();
     await this.#untilReady();
+  }
+
+  get #logPath(): string {
+    return join(this.#folder, "redis.log");
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -76,6 +82,27 @@ export class RedisProcess {
 
   /** Sends one command, over a connection that is kept. */
   async command<T = unknown>(...args: string[]): Promise<T> {
+    try {
+      return await this.#send<T>(args);
+    } catch (cause) {
+      // What the server itself says needs no explanation.
+      if (cause instanceof ErrorReply) throw cause;
+      const text = `${args.slice(0, 3).join(" ")} at ${this.port}: ${cause}`;
+      throw new Error(`${text}; ${await this.#describe()}`, { cause });
+    }
+  }
+
+  /** Whether it runs, and what it logged last. */
+  async #describe(): Promise<string> {
+    const { pid, exitCode, signalCode } = this.#child ?? {};
+    const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+    const state = /State:\s*(.*)/.exec(status)?.[1];
+    const log = await readFile(this.#logPath, "utf8").catch(() => "");
+    const last = log.split("\n").slice(-LOG_LINES_SHOWN).join("\n");
+    return `it is ${state ?? `gone (${exitCode ?? signalCode})`}; its log ends:\n${last}`;
+  }
+
+  async #send<T>(args: string[]): Promise<T> {
     if (this.#client?.isReady !== true) {
       const client = createClient({
         socket: { host: "127.0.0.1", port: this.port, reconnectStrategy: false, connectTimeout: 1000 },
@@ -88,7 +115,7 @@ export class RedisProcess {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        reject(new Error(`${this.port} did not answer ${args.join(" ")} within ${ANSWER_MS} ms`));
+        reject(new Error(`no answer within ${ANSWER_MS} ms`));
         client.destroy();
       }, ANSWER_MS);
     });
@@ -101,7 +128,7 @@ export class RedisProcess {
         await this.command("PING");
         return;
       } catch (error) {
-        if (tries > 200) throw error;
+        if (tries > 200 || this.#child?.exitCode !== null) throw error;
         await new Promise((resolve) => setTimeout(resolve, 25));
       }
     }
@@ -132,6 +159,7 @@ export async function freePort(): Promise<number> {
 
 /** Longer than any test lets a server stand still that it asks. */
 const ANSWER_MS = 8000;
+const LOG_LINES_SHOWN = 15;
 
 type Client = ReturnType<typeof createClient>;
 
