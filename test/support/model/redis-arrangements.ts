@@ -43,15 +43,17 @@ export async function arrangeReplicated(sidecars: number): Promise<Arrangement> 
   const pending = new Pending();
   let primary = servers[0]!;
   const replicas = () => servers.filter((server) => server !== primary);
-  const follow = (server: RedisProcess) =>
-    server.command("REPLICAOF", "127.0.0.1", String(primary.port)) as Promise<unknown>;
+  /** One that is still loading what it was sent refuses at first. */
+  const replicaOf = (server: RedisProcess, ...of: [string, string]) =>
+    eventually(() => server.command("REPLICAOF", ...of));
+  const follow = (server: RedisProcess) => replicaOf(server, "127.0.0.1", String(primary.port));
   const lead = (proxy: LinkProxy) => proxy.lead(primary.port, { drops: true });
 
   /** A replica takes over; of the old primary, nothing is asked. */
   async function takeOver(at: number): Promise<void> {
     const next = replicas()[at % 2]!;
     const old = primary;
-    await next.command("REPLICAOF", "NO", "ONE");
+    await replicaOf(next, "NO", "ONE");
     primary = next;
     for (const server of replicas()) if (server !== old) await follow(server);
   }

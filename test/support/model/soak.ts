@@ -129,21 +129,31 @@ export async function soak(
   }
 
   const faults: Faults = { ...redis.faults, "has its clock set": stepClocks };
+  const diary: string[] = [];
+  const note = (what: string) => diary.push(`${Math.round(performance.now())} ms: ${what}`);
   async function befall(): Promise<void> {
     const names = Object.keys(faults);
     for (let count = 1; !isOver(); count++) {
       await pause(50 + below(500));
       const name = names[below(names.length)]!;
-      await faults[name]!({ at: below(2 ** 30), prefix: keyPrefix });
+      const at = below(2 ** 30);
+      note(`${name} (${at})`);
+      await faults[name]!({ at, prefix: keyPrefix });
+      note("it has begun");
       figures.faults[name] = (figures.faults[name] ?? 0) + 1;
       // Now and then it has time to get well, so that there is something to lose.
       if (count % 4 === 0) {
         await redis.mend();
+        note("all is mended");
         await pause(1500);
       }
     }
   }
 
+  const fail = (cause: unknown) => {
+    const before = diary.slice(-FAULTS_SHOWN).join("\n");
+    failure ??= new Error(`${cause}\nat ${Math.round(performance.now())} ms, after:\n${before}`, { cause });
+  };
   const repeat = async (act: () => Promise<void>): Promise<void> => {
     try {
       while (!isOver()) {
@@ -151,20 +161,18 @@ export async function soak(
         await pause(0);
       }
     } catch (error) {
-      failure ??= error;
+      fail(error);
     }
   };
   await Promise.all([
     ...Array.from({ length: READERS }, () => repeat(readAndFill)),
     ...Array.from({ length: WRITERS }, () => repeat(change)),
     ...homes.map((home) => repeat(() => keepLease(home))),
-    befall().catch((error: unknown) => {
-      failure ??= error;
-    }),
+    befall().catch(fail),
   ]);
-  await redis.mend();
   for (const store of stores) await store.close();
   if (failure !== undefined) throw failure;
+  await redis.mend();
   return figures;
 }
 
@@ -243,6 +251,7 @@ const BATCH = 100;
 const READERS = 6;
 const WRITERS = 4;
 const PROOF_MS = 400;
+const FAULTS_SHOWN = 20;
 const ALL = Array.from({ length: EVENTS }, (_, n) => n);
 const nameOf = (n: number) => eventId(`$${n}`);
 const roomOf = (n: number): RoomId => roomId(`!${Math.floor(n / 50)}:alpha.example`);
