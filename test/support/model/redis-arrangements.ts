@@ -16,6 +16,7 @@ export async function arrangeSingle(): Promise<Arrangement> {
   const pending = new Pending();
   return {
     connect: () => new PrimaryLink(targetOf("single", [server.port]), clock, QUIET),
+    replicasMin: 0,
     command: (_key, ...args) => server.command(...args),
     faults: {
       ...commonFaults(() => [server], pending.later),
@@ -79,6 +80,7 @@ export async function arrangeReplicated(sidecars: number): Promise<Arrangement> 
 
   const arrangement: Arrangement = {
     connect: (sidecar) => new PrimaryLink(targetOf("single", [proxies[sidecar]!.port]), clock, QUIET),
+    replicasMin: 1,
     command: (_key, ...args) => primary.command(...args),
     faults: {
       ...commonFaults(() => [primary], pending.later),
@@ -170,6 +172,7 @@ export async function arrangeSentinel(): Promise<Arrangement> {
   const replica = (at: number) => servers.filter((server) => server !== primary)[at % 2]!;
   return {
     connect: () => new PrimaryLink(target, clock, QUIET),
+    replicasMin: 1,
     command: async (_key, ...args) => (await findPrimary()).command(...args),
     faults: {
       ...commonFaults(() => [primary], pending.later),
@@ -281,6 +284,8 @@ export async function arrangeCluster(): Promise<Arrangement> {
   await settled();
   return {
     connect: () => new ClusterLink(target, clock, QUIET),
+    // None succeeds before all are well.
+    replicasMin: 0,
     command,
     faults: {
       ...commonFaults(() => primaries, pending.later),

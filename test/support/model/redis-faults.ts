@@ -5,6 +5,11 @@ import type { RedisProcess } from "../redis/processes.js";
 export interface Arrangement {
   /** The way of one of the sidecars to them. */
   connect(sidecar: number): RedisLink;
+  /**
+   * Of a primary to be believed: one that a replica succeeds before any sidecar saw it with a replica, as can happen
+   * where nothing is given time, is known for that by this alone.
+   */
+  readonly replicasMin: number;
   /** Sends a command to whichever takes writes for the key; nothing happens where none does. */
   command(key: string, ...args: string[]): Promise<unknown>;
   readonly faults: Faults;

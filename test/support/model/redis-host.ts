@@ -29,6 +29,7 @@ export async function startRedisHost(
     createRedisStore({
       ...testStoreOptions(redis.connect(at), []),
       keyPrefix,
+      replicasMin: redis.replicasMin,
       // Where the time was lost, every lease has lapsed.
       serverClock: testClock(10 ** 12),
       proofLifetimeMs: PROOF_MS,

@@ -45,6 +45,7 @@ export async function soak(
     createRedisStore({
       ...testStoreOptions(redis.connect(at), []),
       keyPrefix,
+      replicasMin: redis.replicasMin,
       proofLifetimeMs: PROOF_MS,
       serverClock: STEPPED_CLOCK,
     }),
