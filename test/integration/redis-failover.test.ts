@@ -41,6 +41,11 @@ describe.skipIf(!(await hasRedisServer()))("when another server becomes primary"
     return [primary!, one!, two!];
   }
 
+  async function ownerInCluster(): Promise<RedisProcess> {
+    const slot = await redis.servers[0]!.command<number>("CLUSTER", "KEYSLOT", `{${ALPHA}}`);
+    return (await ownersOf(redis.servers, slot)).from;
+  }
+
   it("serves nothing at the old one that was changed at the new one", async () => {
     const [old, next, other] = await startUnwatched();
     const reader = alphaAt(old!);
@@ -148,34 +153,45 @@ describe.skipIf(!(await hasRedisServer()))("when another server becomes primary"
     expect(await late.hits("$a")).toEqual(["$a"]);
   }, 60_000);
 
-  it("goes on in a Cluster whose primary stands still and does not wake", async () => {
-    redis = await startCluster();
-    const { alpha } = newAlpha();
-    const subscriber = alpha.subscribe();
-    expect(await subscriber.frame()).toMatchObject({ kind: "ready" });
-    await eventually(() => alpha.put([messageEvent("$a")]));
-    const slot = await redis.servers[0]!.command<number>("CLUSTER", "KEYSLOT", `{${ALPHA}}`);
-    const { from: frozen } = await ownersOf(redis.servers, slot);
-    await expectFollowed(frozen, 1);
-    frozen.signal("SIGSTOP");
-    // Who asks again and again keeps the connection busy, on which nothing comes back.
-    const asking = setInterval(() => void alpha.hits("$a").catch(() => undefined), 50);
-    try {
-      await vi.waitFor(
-        async () => {
-          const position = await alpha.position();
-          expect(await alpha.put([messageEvent("$b")], position)).toEqual(["stored"]);
-        },
-        { timeout: 20_000, interval: 50 },
-      );
-      expect(await alpha.hits("$a", "$b")).toEqual(["$b"]);
-      expect(await subscriber.change()).toMatchObject({ kind: "reset" });
-      await alpha.invalidate(["$b"]);
-      expect(await subscriber.change()).toMatchObject({ kind: "batch" });
-    } finally {
-      clearInterval(asking);
-      frozen.signal("SIGCONT");
-    }
-    await subscriber.close();
-  }, 60_000);
+  it.each([
+    { where: "in a Cluster", start: startCluster, replicas: 1, ownerOfAlpha: ownerInCluster },
+    {
+      where: "under Sentinels",
+      start: startSentinel,
+      replicas: 2,
+      ownerOfAlpha: async () => redis.servers[0]!,
+    },
+  ])(
+    "goes on $where when the primary stands still and does not wake",
+    async ({ start, replicas, ownerOfAlpha }) => {
+      redis = await start();
+      const { alpha } = newAlpha();
+      const subscriber = alpha.subscribe();
+      expect(await subscriber.frame()).toMatchObject({ kind: "ready" });
+      await eventually(() => alpha.put([messageEvent("$a")]));
+      const frozen = await ownerOfAlpha();
+      await expectFollowed(frozen, replicas);
+      frozen.signal("SIGSTOP");
+      // Who asks again and again keeps the connection busy, on which nothing comes back.
+      const asking = setInterval(() => void alpha.hits("$a").catch(() => undefined), 50);
+      try {
+        await vi.waitFor(
+          async () => {
+            const position = await alpha.position();
+            expect(await alpha.put([messageEvent("$b")], position)).toEqual(["stored"]);
+          },
+          { timeout: 20_000, interval: 50 },
+        );
+        expect(await alpha.hits("$a", "$b")).toEqual(["$b"]);
+        expect(await subscriber.change()).toMatchObject({ kind: "reset" });
+        await alpha.invalidate(["$b"]);
+        expect(await subscriber.change()).toMatchObject({ kind: "batch" });
+      } finally {
+        clearInterval(asking);
+        frozen.signal("SIGCONT");
+      }
+      await subscriber.close();
+    },
+    60_000,
+  );
 });

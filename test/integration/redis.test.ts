@@ -326,6 +326,34 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
       }
     });
 
+    it("gives up a connection for notices that has gone dead, though the others live", async () => {
+      const cut = await LinkProxy.start(server().port);
+      let lost = 0;
+      const log = {
+        ...QUIET,
+        disconnected: () => {
+          lost += 1;
+          cut.mute(undefined);
+        },
+      };
+      const link = new PrimaryLink(targetOf("single", [cut.port]), () => performance.now(), log);
+      const heard: string[] = [];
+      try {
+        await link.getValues(["nothing"]);
+        cut.mute("ssubscribe");
+        link.follow("a channel", (message) => heard.push(message));
+        await eventually(() => expect(lost).toBe(1));
+        await eventually(async () => {
+          await server().command("SPUBLISH", "a channel", "news");
+          expect(heard).toContain("news");
+        });
+        expect(lost).toBe(1);
+      } finally {
+        await link.close();
+        await cut.stop();
+      }
+    });
+
     it("reloads its scripts when the server has forgotten them", async () => {
       const { alpha } = newAlpha();
       await alpha.put([messageEvent("$a")]);

@@ -18,6 +18,7 @@ import {
 } from "./link.js";
 import {
   COMMAND_TIMEOUT_MS,
+  CONNECT_TIMEOUT_MS,
   PROOF_ACK_TIMEOUT_MS,
   RECONNECT_DELAY_MS_MAX,
   RECONNECT_DELAY_MS_MIN,
@@ -50,7 +51,7 @@ export class PrimaryLink implements RedisLink {
   readonly #deadlines: Deadlines;
   readonly #sentinelDeadlines: Deadlines;
   readonly #followed = new Map<string, OnMessage>();
-  readonly #watch: NodeJS.Timeout | undefined;
+  readonly #watch: NodeJS.Timeout;
   /** Calls at the start wait for it; later ones fail at once where there is no connection. */
   readonly #firstAttempt: Promise<void>;
   #session: Session | undefined;
@@ -66,10 +67,8 @@ export class PrimaryLink implements RedisLink {
     this.#deadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock, () => this.#drop(this.#session, "no answer"));
     this.#sentinelDeadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock);
     this.#firstAttempt = this.#connect();
-    if (target.topology === "sentinel") {
-      this.#watch = setInterval(() => void this.#checkPrimary(), COMMAND_TIMEOUT_MS);
-      this.#watch.unref();
-    }
+    this.#watch = setInterval(() => this.#check(), COMMAND_TIMEOUT_MS);
+    this.#watch.unref();
   }
 
   run(script: Script, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown> {
@@ -115,7 +114,7 @@ export class PrimaryLink implements RedisLink {
 
   async close(): Promise<void> {
     this.#closed = true;
-    if (this.#watch !== undefined) clearInterval(this.#watch);
+    clearInterval(this.#watch);
     if (this.#retry !== undefined) clearTimeout(this.#retry);
     this.#drop(this.#session, "closing");
   }
@@ -188,9 +187,16 @@ export class PrimaryLink implements RedisLink {
     );
   }
 
-  async #checkPrimary(): Promise<void> {
+  #check(): void {
     const session = this.#session;
-    if (session === undefined || this.#isChecking) return;
+    if (session === undefined) return;
+    // Where nothing is asked nothing shows that it has gone dead; the library's own pings have no time limit.
+    void this.#deadlines.race(session.channels.ping()).catch(ignore);
+    if (this.#target.topology === "sentinel") void this.#checkPrimary(session);
+  }
+
+  async #checkPrimary(session: Session): Promise<void> {
+    if (this.#isChecking) return;
     this.#isChecking = true;
     const named = await this.#named().catch(() => undefined);
     this.#isChecking = false;
@@ -228,12 +234,21 @@ async function openSession(
   }
   // One that was ended while it connects is connected all the same, after a while.
   const connect = (client: Client) => client.connect().finally(() => session.open || end(session));
+  // The library bounds the connection, not the greeting: a process that stands still has its kernel accept.
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const trouble = new RedisTrouble("timeout", "it accepted a connection, and did not answer");
+    timer = setTimeout(() => reject(trouble), 2 * CONNECT_TIMEOUT_MS);
+  });
   try {
-    await Promise.all([connect(session.calls), connect(session.proofs), connect(session.channels)]);
+    const connecting = [connect(session.calls), connect(session.proofs), connect(session.channels)];
+    await Promise.race([Promise.all(connecting), late]);
     if (!session.open) throw new RedisTrouble("disconnected", "the connection ended while it was made");
   } catch (error) {
     end(session);
     throw error;
+  } finally {
+    clearTimeout(timer);
   }
   return session;
 }

@@ -14,7 +14,7 @@ export const PROOF_LIFETIME_MS = 2000;
 export const PROOF_ACK_TIMEOUT_MS = 500;
 /** How long Redis may take to answer: past that, a read is a miss and a write fails. */
 export const COMMAND_TIMEOUT_MS = 1000;
-/** How long to wait for a connection. */
+/** How long to wait for a connection, and then for the server's greeting. */
 export const CONNECT_TIMEOUT_MS = 1000;
 /** Pauses between attempts to connect. */
 export const RECONNECT_DELAY_MS_MIN = 50;

@@ -16,6 +16,7 @@ export class LinkProxy {
   #target: number;
   #toServer: Passage = "open";
   #fromServer: Passage = "open";
+  #muted: string | undefined;
 
   private constructor(server: Server, port: number, target: number) {
     this.#server = server;
@@ -49,6 +50,11 @@ export class LinkProxy {
     this.#waiting.clear();
   }
 
+  /** From now on a connection brings nothing any more over which this is sent. */
+  mute(text: string | undefined): void {
+    this.#muted = text;
+  }
+
   async stop(): Promise<void> {
     this.set({});
     this.drop();
@@ -67,8 +73,12 @@ export class LinkProxy {
         for (const other of pair) other.destroy();
       });
     }
+    let isMute = false;
+    client.on("data", (bytes) => {
+      if (this.#muted !== undefined && bytes.includes(this.#muted)) isMute = true;
+    });
     this.#forward(client, server, () => this.#toServer);
-    this.#forward(server, client, () => this.#fromServer);
+    this.#forward(server, client, () => (isMute ? "held" : this.#fromServer));
   }
 
   #forward(from: Socket, to: Socket, passage: () => Passage): void {
