@@ -86,9 +86,12 @@ export function redisLogTo(log: Log) {
     },
   });
   return {
-    connected: (address: string) => log.info("connected to Redis", { redis: address }),
+    connected: (address: string) => {
+      if (limit.admits("connected")) log.info("connected to Redis", { redis: address });
+    },
     disconnected: (address: string, reason: string) => {
-      if (limit.admits("connection")) log.warn("the connection to Redis is lost", { redis: address, reason });
+      if (limit.admits("disconnected"))
+        log.warn("the connection to Redis is lost", { redis: address, reason });
     },
     trouble: (kind: string, reason: string) => {
       if (limit.admits(kind)) log.warn("Redis did not do what it was asked to", { kind, reason });

@@ -9,6 +9,7 @@ import type { Outgoing } from "./outgoing.js";
 import { draining, exhausted } from "./refusals.js";
 import { streamedReply } from "./reply-encoder.js";
 import { type AllowedHomeservers, checked, homeserverProblem } from "./request-check.js";
+import { STREAM_LOOKUP_IDS_MAX } from "./rpc-limits.js";
 import type { RpcLog } from "./rpc-log.js";
 import { toCacheError, toRequestFailure } from "./status.js";
 import { StreamWriter } from "./stream-writer.js";
@@ -49,6 +50,10 @@ interface Accepted {
   readonly refusal: CacheError | undefined;
 }
 
+function eventIdsOf({ request }: Accepted): number {
+  return request.request?.eventIds.length ?? 0;
+}
+
 class ReadStream {
   readonly #context: ReadStreamContext;
   readonly #writer: StreamWriter<Message>;
@@ -57,6 +62,7 @@ class ReadStream {
   #isHalfClosed = false;
   /** Requests that are being answered, and replies that are being written. */
   #underWay = 0;
+  #idsUnderWay = 0;
   #writing = 0;
   #lastWrite: Promise<void> = Promise.resolve();
   #wake: () => void = () => {};
@@ -80,8 +86,7 @@ class ReadStream {
     gone.addEventListener("abort", wake, { once: true });
     try {
       while (!gone.aborted) {
-        // A client that does not read must not make replies pile up.
-        const next = this.#writing === 0 ? this.#accepted.shift() : undefined;
+        const next = this.#mayBeginNext() ? this.#accepted.shift() : undefined;
         if (next !== undefined) await this.#begin(next);
         else if (this.#underWay > 0) await this.#woken();
         else if (this.#isHalfClosed) return;
@@ -92,6 +97,13 @@ class ReadStream {
       forgetDrain();
       for (const { ticket } of this.#accepted) ticket.release();
     }
+  }
+
+  /** A client that does not read, or a store that is slow, must not make replies or lookups pile up. */
+  #mayBeginNext(): boolean {
+    const [next] = this.#accepted;
+    if (next === undefined || this.#writing > 0) return false;
+    return this.#underWay === 0 || this.#idsUnderWay + eventIdsOf(next) <= STREAM_LOOKUP_IDS_MAX;
   }
 
   #accept(decoded: Decoded<wire.GetEventsStreamRequest>): void {
@@ -127,11 +139,14 @@ class ReadStream {
   /** Answers a request, or only begins to where that takes time. */
   async #begin(accepted: Accepted): Promise<void> {
     if (!this.#context.store.isRemote) return this.#answer(accepted);
+    const eventIds = eventIdsOf(accepted);
     this.#underWay += 1;
+    this.#idsUnderWay += eventIds;
     void this.#answer(accepted)
       .catch((error: unknown) => this.#writer.fail(toCacheError(error, this.#context.log)))
       .finally(() => {
         this.#underWay -= 1;
+        this.#idsUnderWay -= eventIds;
         this.#wake();
       });
   }

@@ -1,4 +1,4 @@
-import { CALLS_IN_FLIGHT_MAX, READ_STREAMS_MAX, SUBSCRIBERS_MAX } from "../core/limits.js";
+import { BATCH_MAX, CALLS_IN_FLIGHT_MAX, READ_STREAMS_MAX, SUBSCRIBERS_MAX } from "../core/limits.js";
 
 /** Bounds that only the transport knows, each with its reason. */
 
@@ -7,6 +7,11 @@ const MIB = 1024 * KIB;
 
 /** Requests of one read stream that were read and not yet answered: enough to hide a round trip. */
 export const READ_AHEAD_MAX = 64;
+/**
+ * Event IDs that the lookups of one read stream may ask for at a time, if they are more than one lookup, where each
+ * takes a while: their replies are all there before a client that does not read is noticed.
+ */
+export const STREAM_LOOKUP_IDS_MAX = BATCH_MAX;
 /**
  * Bytes of small replies that a read stream may have on their way before the next lookup waits: without
  * it each reply costs a turn of the event loop, with it a client that does not read holds this and one reply.

@@ -74,6 +74,26 @@ describe.skipIf(!(await hasRedisServer()))("the service over Redis", () => {
     expect(bodies.size).toBe(large.length);
   });
 
+  it("leaves room for others while a client asks for much and reads nothing", async () => {
+    const client = server.newClient();
+    const large = Array.from({ length: 50 }, (_, n) => event(`$much-${n}`, 64_000));
+    for (let at = 0; at < large.length; at += 10) await put(client, large.slice(at, at + 10));
+    const ids = large.map(({ eventId }) => eventId);
+    await read(client, ids);
+    const call = client.getEventsStream();
+    // Each a reply of three megabytes and more: all of them would be three times what may be in flight.
+    for (let n = 0; n < 64; n++) call.write({ requestId: BigInt(n), request: request(ids) });
+    for (let n = 0; n < 20; n++) expect(await read(server.newClient(), IDS)).toEqual(IDS);
+    let replies = 0;
+    call.on("data", ({ result }: GetEventsStreamResponse) => {
+      if (result?.$case === "response") replies += result.value.events.length;
+    });
+    call.end();
+    const [status] = await once(call, "status");
+    expect(status.code).toBe(0);
+    expect(replies).toBe(64 * ids.length);
+  });
+
   it("stays ready while Redis stands still, and says that it misses for that", async () => {
     const client = server.newClient();
     const call = client.getEventsStream();

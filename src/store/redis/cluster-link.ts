@@ -25,7 +25,7 @@ import {
   RECONNECT_DELAY_MS_MIN,
 } from "./redis-limits.js";
 import type { Script } from "./scripts.js";
-import type { RedisNode, RedisTarget } from "./target.js";
+import { addressOf, type RedisNode, type RedisTarget } from "./target.js";
 
 type Cluster = ReturnType<typeof createCluster>;
 
@@ -33,6 +33,7 @@ type Client = ReturnType<typeof createClient>;
 
 interface Session {
   readonly calls: Cluster;
+  readonly subscribe: (channel: string, onMessage: OnMessage) => Promise<void>;
   /** A connection of their own to each primary, since WAIT holds up what comes after it; by address. */
   readonly proofs: Map<string, Promise<Client>>;
 }
@@ -66,7 +67,7 @@ export class ClusterLink implements RedisLink {
     this.#clock = clock;
     this.#log = log;
     this.#deadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock);
-    this.#session = newSession(target, target.nodes);
+    this.#session = this.#newSession(target.nodes);
     this.#firstAttempt = this.#connect(0);
   }
 
@@ -132,9 +133,23 @@ export class ClusterLink implements RedisLink {
     end(this.#session);
   }
 
+  #newSession(rootNodes: readonly RedisNode[]): Session {
+    const calls = createCluster(clusterOptions(this.#target, rootNodes)) as Cluster;
+    calls.on("error", ignore);
+    const subscribe = calls.sSubscribe.bind(calls);
+    const session: Session = { calls, subscribe, proofs: new Map() };
+    // When a node leaves, the library itself subscribes anew to what was followed there, and leaves it to nobody to
+    // catch a failure, which would end the process.
+    calls.sSubscribe = async (channel) => {
+      const onMessage = this.#followed.get(String(channel));
+      if (onMessage !== undefined) this.#subscribe(session, String(channel), onMessage);
+    };
+    return session;
+  }
+
   #subscribe(session: Session, channel: string, onMessage: OnMessage): void {
     // Meanwhile the log is read every second.
-    session.calls.sSubscribe(channel, onMessage).catch(() => {
+    session.subscribe(channel, onMessage).catch(() => {
       setTimeout(() => {
         if (session === this.#session && this.#followed.has(channel) && !this.#closed)
           this.#subscribe(session, channel, onMessage);
@@ -241,8 +256,9 @@ export class ClusterLink implements RedisLink {
   async #seekSuccessor(key: string, silent: string): Promise<void> {
     if (this.#isSeeking || this.#closed) return;
     this.#isSeeking = true;
-    const others = this.#session.calls.masters.filter(({ address }) => address !== silent);
-    const next = newSession(this.#target, others.length > 0 ? others : this.#target.nodes);
+    // The configured ones too: theirs may be names that will lead to others some day.
+    const known = [...this.#session.calls.masters, ...this.#target.nodes];
+    const next = this.#newSession(known.filter((node) => addressOf(node) !== silent));
     try {
       // Lazily: only the nodes' places are asked for.
       await this.#deadlines.race(next.calls.connect());
@@ -261,12 +277,6 @@ export class ClusterLink implements RedisLink {
     this.#silentUntilMs.clear();
     this.#begin();
   }
-}
-
-function newSession(target: RedisTarget, rootNodes: readonly RedisNode[]): Session {
-  const calls = createCluster(clusterOptions(target, rootNodes)) as Cluster;
-  calls.on("error", ignore);
-  return { calls, proofs: new Map() };
 }
 
 function end(session: Session): void {

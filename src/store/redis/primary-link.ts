@@ -129,7 +129,10 @@ export class PrimaryLink implements RedisLink {
     const session = this.#session;
     if (session === undefined) throw new RedisTrouble("disconnected", "there is no connection to Redis");
     try {
-      return await call(session);
+      const reply = await call(session);
+      // A connection alone may lead to a server that refuses all, and is then left again.
+      this.#attempts = 0;
+      return reply;
     } catch (error) {
       if (troubleOf(error).kind === "not_primary") this.#drop(session, "it is not the primary");
       throw error;
@@ -148,7 +151,6 @@ export class PrimaryLink implements RedisLink {
         return;
       }
       this.#session = session;
-      this.#attempts = 0;
       this.#log.connected(address);
       for (const [channel, onMessage] of this.#followed) {
         void session.channels.sSubscribe(channel, onMessage).catch(ignore);
