@@ -373,6 +373,22 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
       expect(cold.stats().misses.orphaned).toBe(2);
     });
 
+    it("fills a reply with bodies that are there, though those before them are gone", async () => {
+      const { alpha } = newAlpha();
+      const many = Array.from({ length: 150 }, (_, n) =>
+        messageEvent(`$${n}`, { text: `${n} ${"x".repeat(60_000)}` }),
+      );
+      for (let at = 0; at < many.length; at += 25) await alpha.put(many.slice(at, at + 25));
+      await server().command("DEL", ...(await redis.keys(`${keyPrefix}:v1:body:`)));
+      const there = messageEvent("$there");
+      await alpha.put([there]);
+      const ids = [...many, there].map(({ eventId }) => eventId);
+      const { alpha: cold } = newAlpha();
+      const { events, loaded } = await cold.get(ids);
+      expect(loaded).toBe(ids.length);
+      expect(events.flatMap((hit) => hit?.eventId ?? [])).toEqual(["$there"]);
+    });
+
     it("gives every key a time to live", async () => {
       const { store, alpha } = newAlpha();
       await store.renewWriterLease(ALPHA, writer("w"), token(""));

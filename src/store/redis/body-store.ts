@@ -37,12 +37,18 @@ export class BodyStore {
     return missing.size === 0 ? bodies : undefined;
   }
 
-  /** The same, with what is not here fetched in one round trip. Undefined: it is nowhere any more. */
+  /**
+   * The same, with what is not here fetched in one round trip, or in more where some of it is nowhere any more and
+   * leaves room for others. Undefined: it is nowhere.
+   */
   async load(references: readonly BodyReference[]): Promise<LoadedBodies> {
-    const missing = new Set<Digest>();
-    const bodies = this.#take(references, NONE, missing);
-    if (missing.size === 0) return bodies;
-    return this.#take(references, await this.#fetch([...missing]), new Set());
+    const fetched = new Map<Digest, ByteRange | undefined>();
+    for (;;) {
+      const missing = new Set<Digest>();
+      const bodies = this.#take(references, fetched, missing);
+      if (missing.size === 0) return bodies;
+      await this.#fetch([...missing], fetched);
+    }
   }
 
   /** Writes bodies that somebody is about to refer to. */
@@ -60,7 +66,7 @@ export class BodyStore {
 
   #take(
     references: readonly BodyReference[],
-    fetched: ReadonlyMap<Digest, ByteRange>,
+    fetched: ReadonlyMap<Digest, ByteRange | undefined>,
     missing: Set<Digest>,
   ): LoadedBodies {
     const nowMs = this.#clock();
@@ -68,30 +74,31 @@ export class BodyStore {
     let bytes = 0;
     for (const { digest, size } of references) {
       if (bytes > REPLY_BYTES_MAX) break;
-      bytes += size;
       const body = fetched.get(digest) ?? this.#cache.get(digest, nowMs);
-      if (body === undefined) missing.add(digest);
+      const isNowhere = body === undefined && fetched.has(digest);
+      if (!isNowhere) bytes += size;
+      if (body === undefined && !isNowhere) missing.add(digest);
       bodies.push(body);
     }
     return bodies;
   }
 
-  async #fetch(digests: readonly Digest[]): Promise<ReadonlyMap<Digest, ByteRange>> {
+  async #fetch(digests: readonly Digest[], into: Map<Digest, ByteRange | undefined>): Promise<void> {
     const values = await this.#link.getValues(digests.map((digest) => bodyKey(this.#prefix, digest)));
-    const fetched = new Map<Digest, ByteRange>();
     const nowMs = this.#clock();
     for (const [at, digest] of digests.entries()) {
       const bytes = values[at];
       // What is not what its name says was damaged, or written by somebody else.
-      if (bytes === undefined || digestOf(bytes).toString("latin1") !== digest) continue;
-      fetched.set(digest, { bytes, start: 0, end: bytes.length });
-      this.#cache.add(digest, bytes, nowMs);
+      if (bytes === undefined || digestOf(bytes).toString("latin1") !== digest) into.set(digest, undefined);
+      else {
+        into.set(digest, { bytes, start: 0, end: bytes.length });
+        this.#cache.add(digest, bytes, nowMs);
+      }
     }
-    return fetched;
   }
 }
 
 /** One for each of the references, from the first on, as far as they were loaded. */
 export type LoadedBodies = readonly (ByteRange | undefined)[];
 
-const NONE: ReadonlyMap<Digest, ByteRange> = new Map();
+const NONE: ReadonlyMap<Digest, undefined> = new Map();
