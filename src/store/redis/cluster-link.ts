@@ -98,7 +98,7 @@ export class ClusterLink implements RedisLink {
   }
 
   async getValues(keys: readonly string[]): Promise<readonly (Buffer | undefined)[]> {
-    const values = await asManyAsCanBe(
+    const values = await this.#asManyAsCanBe(
       keys.map((key) =>
         this.#bounded(key, ({ calls }) => calls.sendCommand(key, false, ["GET", key], COMMAND_OPTIONS)),
       ),
@@ -107,7 +107,7 @@ export class ClusterLink implements RedisLink {
   }
 
   async setValues(values: ReadonlyMap<string, Buffer>, ttlMs: number): Promise<void> {
-    await asManyAsCanBe(
+    await this.#asManyAsCanBe(
       [...values].map(([key, value]) => {
         const command = ["SET", key, value, "PX", String(ttlMs)];
         return this.#bounded(key, ({ calls }) => calls.sendCommand(key, false, command, COMMAND_OPTIONS));
@@ -131,6 +131,18 @@ export class ClusterLink implements RedisLink {
     this.#closed = true;
     if (this.#retry !== undefined) clearTimeout(this.#retry);
     end(this.#session);
+  }
+
+  /** Results of calls to several nodes; undefined for those that failed, if not all did. */
+  async #asManyAsCanBe(calls: readonly Promise<unknown>[]): Promise<readonly unknown[]> {
+    const outcomes = await Promise.allSettled(calls);
+    const failed = outcomes.filter((outcome) => outcome.status === "rejected");
+    if (failed.length > 0) {
+      const trouble = troubleOf(failed[0]!.reason);
+      if (failed.length === outcomes.length) throw trouble;
+      this.#log.trouble(trouble.kind, `${failed.length} of ${outcomes.length} bodies: ${trouble.message}`);
+    }
+    return outcomes.map((outcome) => (outcome.status === "fulfilled" ? outcome.value : undefined));
   }
 
   #newSession(rootNodes: readonly RedisNode[]): Session {
@@ -287,14 +299,6 @@ function end(session: Session): void {
 function dropProofs({ proofs }: Session, address: string): void {
   proofs.get(address)?.then((client) => client.destroy(), ignore);
   proofs.delete(address);
-}
-
-/** Results of calls to several nodes; undefined for those that failed, if not all did. */
-async function asManyAsCanBe(calls: readonly Promise<unknown>[]): Promise<readonly unknown[]> {
-  const outcomes = await Promise.allSettled(calls);
-  const failures = outcomes.filter((outcome) => outcome.status === "rejected");
-  if (failures.length > 0 && failures.length === outcomes.length) throw failures[0]!.reason;
-  return outcomes.map((outcome) => (outcome.status === "fulfilled" ? outcome.value : undefined));
 }
 
 type Primary = Cluster["masters"][number];
