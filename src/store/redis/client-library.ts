@@ -60,9 +60,10 @@ export class Deadlines {
   readonly #pending: Pending[] = [];
   #timer: NodeJS.Timeout | undefined;
   #checkMs = 0;
+  #answeredMs = Number.NEGATIVE_INFINITY;
   readonly #limitMs: number;
   readonly #clock: () => number;
-  /** Is told when something took too long. */
+  /** Is told when something took too long, and nothing else was answered for so long either. */
   readonly #onTimeout: () => void;
 
   constructor(limitMs: number, clock: () => number, onTimeout: () => void = () => {}) {
@@ -79,10 +80,12 @@ export class Deadlines {
       promise.then(
         (value) => {
           pending.done = true;
+          this.#answeredMs = this.#clock();
           resolve(value);
         },
         (error: unknown) => {
           pending.done = true;
+          if (error instanceof ErrorReply) this.#answeredMs = this.#clock();
           reject(troubleOf(error));
         },
       );
@@ -113,7 +116,7 @@ export class Deadlines {
     }
     this.#pending.length = kept;
     if (kept > 0) this.#checkLater();
-    if (late) this.#onTimeout();
+    if (late && nowMs - this.#answeredMs >= this.#limitMs) this.#onTimeout();
   }
 }
 

@@ -28,12 +28,11 @@ import { addressOf, type RedisNode, type RedisTarget } from "./target.js";
 
 type Client = ReturnType<typeof createClient>;
 
-/** Connections to one server: for calls, for proofs (WAIT holds its connection up), for channels. */
-interface Session {
+/** What connections to one server are for: calls, proofs (WAIT holds its connection up), channels. */
+type Role = "calls" | "proofs" | "channels";
+
+interface Session extends Readonly<Record<Role, Client>> {
   readonly address: string;
-  readonly calls: Client;
-  readonly proofs: Client;
-  readonly channels: Client;
   open: boolean;
 }
 
@@ -48,7 +47,8 @@ interface Session {
 export class PrimaryLink implements RedisLink {
   readonly #target: RedisTarget;
   readonly #log: RedisLog;
-  readonly #deadlines: Deadlines;
+  /** Of each connection its own: one may be dead while others answer, and one that is slow is not dead. */
+  readonly #deadlines: Readonly<Record<Role, Deadlines>>;
   readonly #sentinelDeadlines: Deadlines;
   readonly #followed = new Map<string, OnMessage>();
   readonly #watch: NodeJS.Timeout;
@@ -64,7 +64,9 @@ export class PrimaryLink implements RedisLink {
     this.#target = target;
     this.#log = log;
     // A server that is silent for so long is given up, with all that waits for it.
-    this.#deadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock, () => this.#drop(this.#session, "no answer"));
+    const giveUp = () => this.#drop(this.#session, "no answer");
+    const deadlines = () => new Deadlines(COMMAND_TIMEOUT_MS, clock, giveUp);
+    this.#deadlines = { calls: deadlines(), proofs: deadlines(), channels: deadlines() };
     this.#sentinelDeadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock);
     this.#firstAttempt = this.#connect();
     this.#watch = setInterval(() => this.#check(), COMMAND_TIMEOUT_MS);
@@ -72,11 +74,11 @@ export class PrimaryLink implements RedisLink {
   }
 
   run(script: Script, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown> {
-    return this.#bounded((session) => runScript(sender(session.calls), script, keys, args));
+    return this.#bounded("calls", (session) => runScript(sender(session.calls), script, keys, args));
   }
 
   prove({ script, key, args, replicas }: ProofCall): Promise<Proven> {
-    return this.#bounded(async (session) => {
+    return this.#bounded("proofs", async (session) => {
       const send = sender(session.proofs);
       const reply = await runScript(send, script, [key], args);
       const needed = replicas(reply);
@@ -87,12 +89,12 @@ export class PrimaryLink implements RedisLink {
   }
 
   async getValues(keys: readonly string[]): Promise<readonly (Buffer | undefined)[]> {
-    const values = await this.#bounded((session) => sender(session.calls)(["MGET", ...keys]));
+    const values = await this.#bounded("calls", (session) => sender(session.calls)(["MGET", ...keys]));
     return (values as readonly (Buffer | null)[]).map((value) => value ?? undefined);
   }
 
   async setValues(values: ReadonlyMap<string, Buffer>, ttlMs: number): Promise<void> {
-    await this.#bounded((session) => {
+    await this.#bounded("calls", (session) => {
       const send = sender(session.calls);
       const sent = [...values].map(([key, value]) => send(["SET", key, value, "PX", String(ttlMs)]));
       return Promise.all(sent);
@@ -119,10 +121,11 @@ export class PrimaryLink implements RedisLink {
     this.#drop(this.#session, "closing");
   }
 
-  #bounded<T>(call: (session: Session) => Promise<T>): Promise<T> {
+  #bounded<T>(role: Role, call: (session: Session) => Promise<T>): Promise<T> {
+    const deadlines = this.#deadlines[role];
     return this.#session === undefined
-      ? this.#deadlines.race(this.#firstAttempt.then(() => this.#call(call)))
-      : this.#deadlines.race(this.#call(call));
+      ? deadlines.race(this.#firstAttempt.then(() => this.#call(call)))
+      : deadlines.race(this.#call(call));
   }
 
   async #call<T>(call: (session: Session) => Promise<T>): Promise<T> {
@@ -193,7 +196,7 @@ export class PrimaryLink implements RedisLink {
     const session = this.#session;
     if (session === undefined) return;
     // Where nothing is asked nothing shows that it has gone dead; the library's own pings have no time limit.
-    void this.#deadlines.race(session.channels.ping()).catch(ignore);
+    void this.#deadlines.channels.race(session.channels.ping()).catch(ignore);
     if (this.#target.topology === "sentinel") void this.#checkPrimary(session);
   }
 

@@ -1,3 +1,4 @@
+import { ErrorReply } from "@redis/client";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Deadlines } from "../../../../src/store/redis/client-library.js";
 
@@ -61,8 +62,28 @@ describe("deadlines", () => {
     expect([answered.is, silent.is, late]).toEqual(["pending", "pending", 0]);
     // It lay here unread.
     answer("");
+    await pass(0);
     nowMs += 5000;
     await pass(100);
     expect([answered.is, silent.is, late]).toEqual(["done", "timeout", 1]);
+  });
+
+  it("tells of nothing while others are answered, late or with an error", async () => {
+    const answers: ((value: Promise<string>) => void)[] = [];
+    const ask = () => outcomeOf(deadlines.race(new Promise((resolve) => answers.push(resolve))));
+    const silent = ask();
+    ask();
+    await pass(500);
+    answers[1]!(Promise.resolve(""));
+    await pass(500);
+    expect([silent.is, late]).toEqual(["timeout", 0]);
+    ask();
+    await pass(400);
+    answers[0]!(Promise.reject(new ErrorReply("BUSY")));
+    await pass(700);
+    expect(late).toBe(0);
+    ask();
+    await pass(1000);
+    expect(late).toBe(1);
   });
 });
