@@ -25,7 +25,6 @@ interface Primary {
   failedAtMs: number | undefined;
   /** When this process first heard of it. */
   readonly firstSeenMs: number;
-  lastUsedMs: number;
   replicas: number;
   /** By how much its clock is ahead of ours, at the least. */
   clockAheadMs: number;
@@ -126,12 +125,12 @@ export class Proofs {
     return isSafe();
   }
 
-  /** Renews the proofs of the servers that are in use; called once an interval. */
+  /** Renews the proofs of the servers that were used, so that the next change need not wait; called once an interval. */
   tick(): void {
     const nowMs = this.#options.clock();
     for (const [replicationId, primary] of this.#primaries) {
       const unprovenMs = nowMs - (primary.proof?.sentAtMs ?? primary.firstSeenMs);
-      if (nowMs - primary.lastUsedMs > UNUSED_MS || unprovenMs > UNUSED_MS) {
+      if (unprovenMs > UNPROVEN_MAX_MS) {
         this.#primaries.delete(replicationId);
         if (primary.failedAtMs !== undefined) this.#isLost = true;
       } else if (primary.key !== undefined) void this.#prove(replicationId, primary.key);
@@ -147,7 +146,6 @@ export class Proofs {
         proof: undefined,
         failedAtMs: undefined,
         firstSeenMs: nowMs,
-        lastUsedMs: nowMs,
         replicas,
         clockAheadMs: Number.NEGATIVE_INFINITY,
         doubtUntilMs: Number.NEGATIVE_INFINITY,
@@ -155,7 +153,6 @@ export class Proofs {
       this.#primaries.set(replicationId, primary);
     }
     primary.key = key;
-    primary.lastUsedMs = nowMs;
     primary.replicas = Math.max(primary.replicas, replicas);
     return primary;
   }
@@ -279,7 +276,7 @@ const SERVERS_KNOWN_MAX = 1000;
 const CHANGE_TRIES = 2;
 /** How soon after a failure a proof is tried again. */
 const RETRY_PAUSE_MS = 250;
-/** A primary that was not used, or could not be proven, for so long is forgotten. */
-const UNUSED_MS = 60_000;
+/** A primary that could not be proven for so long is forgotten. */
+const UNPROVEN_MAX_MS = 60_000;
 /** By how much two clocks may drift apart between two proofs, with what is lost by counting whole milliseconds. */
 const CLOCK_DRIFT_MS = 5;

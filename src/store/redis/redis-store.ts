@@ -363,8 +363,14 @@ class RedisStore implements EventStore {
     const keys = eventIds.map((eventId) => homeserver.keys.event(eventId));
     const { state, result } = await this.#calls.write(homeserver, this.#scripts.getEvents, keys, []);
     if (state.suspended) return { state, entries: [] };
-    const reader = new EntryReader(result as Buffer);
-    return { state, entries: eventIds.map(() => reader.next()) };
+    try {
+      const reader = new EntryReader(result as Buffer);
+      return { state, entries: eventIds.map(() => reader.next()) };
+    } catch (error) {
+      // Somebody else has written to our keys: that is no doubt that passes.
+      this.#calls.note(error);
+      throw error;
+    }
   }
 
   async #readLog(homeserver: RemoteHomeserver, after: Position, enoughIds: number) {

@@ -14,7 +14,7 @@ import {
   token,
   writer,
 } from "../store-harness.js";
-import type { Arrangement, Faults } from "./redis-faults.js";
+import type { Arrangement, Faults, Scene } from "./redis-faults.js";
 
 export interface SoakSettings {
   readonly sidecars: number;
@@ -41,15 +41,15 @@ export async function soak(
   { sidecars, forMs, random }: SoakSettings,
 ): Promise<SoakFigures> {
   const keyPrefix = `soak-${randomUUID()}`;
-  const stores = Array.from({ length: sidecars }, (_, at) =>
+  const start = (at: number) =>
     createRedisStore({
       ...testStoreOptions(redis.connect(at), []),
       keyPrefix,
       replicasMin: redis.replicasMin,
       proofLifetimeMs: PROOF_MS,
       serverClock: STEPPED_CLOCK,
-    }),
-  );
+    });
+  const stores = Array.from({ length: sidecars }, (_, at) => start(at));
   const figures: SoakFigures = { reads: 0, hits: 0, fills: 0, changes: 0, faults: {} };
   // The time counts from when there is something to compare: nothing befalls the servers before.
   let endMs = Number.POSITIVE_INFINITY;
@@ -130,7 +130,18 @@ export async function soak(
     }
   }
 
-  const faults: Faults = { ...redis.faults, "has its clock set": stepClocks };
+  /** Its calls are lost, and what it held. */
+  async function restartSidecar({ at }: Scene): Promise<void> {
+    const lost = stores[at % sidecars]!;
+    stores[at % sidecars] = start(at % sidecars);
+    await lost.close();
+  }
+
+  const faults: Faults = {
+    ...redis.faults,
+    "has its clock set": stepClocks,
+    "has a sidecar that restarts": restartSidecar,
+  };
   const diary: string[] = [];
   const note = (what: string) => diary.push(`${Math.round(performance.now())} ms: ${what}`);
   async function befall(): Promise<void> {
