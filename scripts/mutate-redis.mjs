@@ -1,0 +1,120 @@
+/**
+ * Breaks the Redis store in each way that its promises are there to prevent, and expects the test that is
+ * named to fail. Stryker has no eyes for this: half of it is Lua, and the rest is a matter of several servers.
+ * Changes the files of the working tree, one after the other, and puts them back; needs a redis-server.
+ */
+import { spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import process from "node:process";
+
+const REDIS = "test/integration/redis.test.ts";
+const FAILOVER = "test/integration/redis-failover.test.ts";
+const PRELUDE = "src/store/redis/lua/prelude.ts";
+const PROOFS = "src/store/redis/proofs.ts";
+
+/** `change`: what stands in the file, and what is put in its place, in pairs. */
+const MUTANTS = [
+  {
+    what: "no replication-ID check",
+    file: PRELUDE,
+    change: ["if not v[1] or v[4] ~= replid then", "if not v[1] then"],
+    test: [REDIS, "starts a new epoch on another server"],
+  },
+  {
+    what: "sequence numbers that the server chooses",
+    file: PRELUDE,
+    change: ["redis.call('XADD', LOG, sequence .. '-0',", "redis.call('XADD', LOG, '*',"],
+    test: [REDIS, "resumes a subscriber at another sidecar"],
+  },
+  {
+    what: "epoch and sequence in two keys",
+    file: PRELUDE,
+    change: [
+      "'epoch', S.epoch, 'sequence', int(S.sequence),",
+      "'epoch', S.epoch,",
+      "  if message then redis.call('SPUBLISH'",
+      "  redis.call('SET', PREFIX .. 'sequence', int(S.sequence), 'PX', 60000)\n  if message then redis.call('SPUBLISH'",
+      "S.epoch, S.sequence, S.trimmed = v[1], tonumber(v[2]), tonumber(v[3])",
+      "S.epoch, S.sequence, S.trimmed = v[1], tonumber(redis.call('GET', PREFIX .. 'sequence') or 0), tonumber(v[3])",
+    ],
+    test: [REDIS, "serves nothing that the lost key would have forbidden"],
+  },
+  {
+    what: "metadata that the sidecar keeps",
+    file: "src/store/redis/redis-store.ts",
+    change: [
+      "  async #lookUp(homeserver",
+      "  readonly #kept = new Map<string, Awaited<ReturnType<RedisStore['#lookUpNow']>>>();\n" +
+        "  async #lookUp(homeserver: RemoteHomeserver, eventIds: readonly EventId[]) {\n" +
+        "    const key = [homeserver.name, ...eventIds].join();\n" +
+        "    const kept = this.#kept.get(key) ?? (await this.#lookUpNow(homeserver, eventIds));\n" +
+        "    this.#kept.set(key, kept);\n    return kept;\n  }\n  async #lookUpNow(homeserver",
+    ],
+    test: [REDIS, "sees at once what another has changed"],
+  },
+  {
+    what: "proofs that hold for ever (no heartbeat)",
+    file: PROOFS,
+    change: ["nowMs - primary.proof.sentAtMs < this.#options.lifetimeMs &&", ""],
+    test: [FAILOVER, "serves nothing at the old one"],
+  },
+  {
+    what: "proofs without WAIT",
+    file: "src/store/redis/primary-link.ts",
+    change: [
+      'needed === 0 ? 0 : Number(await send(["WAIT", String(needed), String(PROOF_ACK_TIMEOUT_MS)]))',
+      "PROOF_ACK_TIMEOUT_MS && needed",
+    ],
+    test: [FAILOVER, "serves nothing at the old one|acknowledges no change at the old one"],
+  },
+  {
+    what: "no waiting out after a failover",
+    file: PROOFS,
+    change: [
+      "if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));\n    // Without",
+      "void waitMs;\n    // Without",
+    ],
+    test: [FAILOVER, "serves nothing at the old one"],
+  },
+  {
+    what: "a resume across a trimmed stream",
+    file: "src/store/redis/log-follower.ts",
+    change: [
+      "sequence !== this.#log.position.sequence + 1 || change === undefined",
+      "change === undefined",
+      "if (entries.length === 0 && this.#log.position.sequence < position.sequence)",
+      "if (entries.length < 0)",
+    ],
+    test: [REDIS, "resets a subscriber that would resume"],
+  },
+  {
+    what: "a purge that forgets the room's token",
+    file: "src/store/redis/lua/events.ts",
+    change: [
+      "redis.call('UNLINK', KEYS[4], value and PREFIX",
+      "redis.call('EXISTS', KEYS[4], value and PREFIX",
+    ],
+    test: ["test/contract/redis.test.ts", "purge"],
+  },
+];
+
+let caught = 0;
+for (const { what, file, change, test } of MUTANTS) {
+  const text = readFileSync(file, "utf8");
+  let mutant = text;
+  for (let at = 0; at < change.length; at += 2) {
+    if (mutant.split(change[at]).length !== 2) throw new Error(`${file} does not have once: ${change[at]}`);
+    mutant = mutant.replace(change[at], () => change[at + 1]);
+  }
+  const restore = () => writeFileSync(file, text);
+  process.once("exit", restore);
+  writeFileSync(file, mutant);
+  const [path, name] = test;
+  const { status } = spawnSync("npx", ["vitest", "run", path, "-t", name], { stdio: "ignore" });
+  restore();
+  process.off("exit", restore);
+  if (status !== 0) caught += 1;
+  console.log(`${status === 0 ? "SURVIVED" : "caught"}: ${what} (${name})`);
+}
+console.log(`${caught} caught, ${MUTANTS.length - caught} survived`);
+process.exitCode = caught === MUTANTS.length ? 0 : 1;
