@@ -37,7 +37,7 @@ const MUTANTS = [
       "S.epoch, S.sequence, S.trimmed = v[1], tonumber(v[2]), tonumber(v[3])",
       "S.epoch, S.sequence, S.trimmed = v[1], tonumber(redis.call('GET', PREFIX .. 'sequence') or 0), tonumber(v[3])",
     ],
-    test: [REDIS, "serves nothing that the lost key would have forbidden"],
+    test: [REDIS, "serves nothing that a lost key would have forbidden"],
   },
   {
     what: "metadata that the sidecar keeps",
