@@ -18,7 +18,8 @@ export function runSettings(runsByDefault: number): RunSettings {
     soakMs: limitMs ?? SOAK_MS * factor,
     runs: {
       numRuns: limitMs === undefined ? Math.ceil(runsByDefault * factor) : Number.MAX_SAFE_INTEGER,
-      ...(limitMs !== undefined && { interruptAfterTimeLimit: limitMs }),
+      // Of a failure the shortest story by then is told, rather than that a shorter one took too long to find.
+      interruptAfterTimeLimit: limitMs ?? STORIES_MS * Math.max(1, factor),
       ...(seed !== undefined && { seed: Number(seed) }),
       ...(path !== undefined && { path }),
     },
@@ -38,5 +39,6 @@ export interface RunSettings {
 /** Long enough for what is of use to meet, short enough to be read when it fails. */
 const COMMANDS_MAX = 60;
 const SOAK_MS = 3000;
-/** Many times what a test takes on a machine of its own. */
+/** Many times what a test takes on a machine of its own; where it is slower there are fewer stories. */
+const STORIES_MS = 80_000;
 const TIMEOUT_MS = 120_000;
