@@ -75,10 +75,11 @@ export class BodyStore {
     for (const { digest, size } of references) {
       if (bytes > REPLY_BYTES_MAX) break;
       const body = fetched.get(digest) ?? this.#cache.get(digest, nowMs);
-      const isNowhere = body === undefined && fetched.has(digest);
-      if (!isNowhere) bytes += size;
-      if (body === undefined && !isNowhere) missing.add(digest);
       bodies.push(body);
+      // What was looked for and is nowhere takes no room.
+      if (body === undefined && fetched.has(digest)) continue;
+      bytes += size;
+      if (body === undefined) missing.add(digest);
     }
     return bodies;
   }

@@ -33,6 +33,7 @@ type Client = ReturnType<typeof createClient>;
 
 interface Session {
   readonly calls: Cluster;
+  /** The library's own; that of `calls` is ours. */
   readonly subscribe: (channel: string, onMessage: OnMessage) => Promise<void>;
   /** A connection of their own to each primary, since WAIT holds up what comes after it; by address. */
   readonly proofs: Map<string, Promise<Client>>;

@@ -27,7 +27,7 @@ export async function arrangeSingle(): Promise<Arrangement> {
       },
     },
     mend: () => pending.over(),
-    stop: () => server.stop(),
+    stop: () => pending.end(() => server.stop()),
   };
 }
 
@@ -148,11 +148,11 @@ export async function arrangeReplicated(sidecars: number): Promise<Arrangement> 
         }
       });
     },
-    async stop() {
-      await pending.over();
-      for (const proxy of proxies) await proxy.stop();
-      for (const server of servers) await server.stop();
-    },
+    stop: () =>
+      pending.end(async () => {
+        for (const proxy of proxies) await proxy.stop();
+        for (const server of servers) await server.stop();
+      }),
   };
   for (const replica of replicas()) await follow(replica);
   await arrangement.mend();
@@ -223,10 +223,7 @@ export async function arrangeSentinel(): Promise<Arrangement> {
         { timeout: 100_000, interval: 100 },
       );
     },
-    async stop() {
-      await pending.over();
-      await stop();
-    },
+    stop: () => pending.end(stop),
   };
 }
 
@@ -327,9 +324,6 @@ export async function arrangeCluster(): Promise<Arrangement> {
       },
     },
     mend: settled,
-    async stop() {
-      await pending.over();
-      await stop();
-    },
+    stop: () => pending.end(stop),
   };
 }

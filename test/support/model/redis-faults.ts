@@ -5,10 +5,7 @@ import type { RedisProcess } from "../redis/processes.js";
 export interface Arrangement {
   /** The way of one of the sidecars to them. */
   connect(sidecar: number): RedisLink;
-  /**
-   * Of a primary to be believed: one that a replica succeeds before any sidecar saw it with a replica, as can happen
-   * where nothing is given time, is known for that by this alone.
-   */
+  /** What docs/redis.md recommends here; without it a primary must be seen with its replicas before it loses them. */
   readonly replicasMin: number;
   /** Sends a command to whichever takes writes for the key; nothing happens where none does. */
   command(key: string, ...args: string[]): Promise<unknown>;
@@ -94,6 +91,15 @@ export class Pending {
     this.#all = new Promise<void>((resolve) => setTimeout(resolve, ms)).then(act).then(() => before);
     this.#all.catch(() => {});
   };
+
+  /** Stops the servers, whatever has become of it. */
+  async end(stop: () => Promise<unknown>): Promise<void> {
+    try {
+      await this.over();
+    } finally {
+      await stop();
+    }
+  }
 
   /** Fails if anything of it has. */
   async over(): Promise<void> {
