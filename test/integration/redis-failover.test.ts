@@ -153,6 +153,33 @@ describe.skipIf(!(await hasRedisServer()))("when another server becomes primary"
     expect(await late.hits("$a")).toEqual(["$a"]);
   }, 60_000);
 
+  it("hears in a Cluster what is published after the channel's primary was lost", async () => {
+    redis = await startCluster();
+    const link = redis.connect(() => performance.now(), QUIET);
+    const channel = `{${ALPHA}}`;
+    const heard: string[] = [];
+    const publish = async (text: string) => {
+      await redis.command(channel, "SPUBLISH", channel, text);
+      expect(heard).toContain(text);
+    };
+    try {
+      await eventually(() => link.getValues([channel]));
+      link.follow(channel, (message) => heard.push(message));
+      await eventually(() => publish("before"));
+      const lost = await ownerInCluster();
+      await expectFollowed(lost, 1);
+      await lost.kill();
+      const asking = setInterval(() => void link.getValues([channel]).catch(() => undefined), 50);
+      try {
+        await vi.waitFor(() => publish("after"), { timeout: 20_000, interval: 50 });
+      } finally {
+        clearInterval(asking);
+      }
+    } finally {
+      await link.close();
+    }
+  }, 60_000);
+
   it.each([
     { where: "in a Cluster", start: startCluster, replicas: 1, ownerOfAlpha: ownerInCluster },
     {

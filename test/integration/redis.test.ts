@@ -618,6 +618,24 @@ describe.skipIf(!(await hasRedisServer()))("sidecars over one Redis", () => {
       }
     });
 
+    it("backs off from a server that takes connections and refuses all else", async () => {
+      const replica = await RedisProcess.start(["--replicaof", `127.0.0.1 ${server().port}`]);
+      const connectedAtMs: number[] = [];
+      const log = { ...QUIET, connected: () => connectedAtMs.push(performance.now()) };
+      const link = new PrimaryLink(targetOf("single", [replica.port]), () => performance.now(), log);
+      try {
+        const { alpha } = newAlpha({ link });
+        await eventually(async () => {
+          await expect(alpha.get(["$a"])).rejects.toMatchObject(UNAVAILABLE);
+          expect(connectedAtMs.length).toBeGreaterThanOrEqual(6);
+        });
+        // Pauses of 50, 100, 200, 400 and 500 ms at least, whatever else takes time.
+        expect(connectedAtMs[5]! - connectedAtMs[0]!).toBeGreaterThan(1200);
+      } finally {
+        await replica.stop();
+      }
+    });
+
     it("keeps its connections, and counts, while replicas are missing, whoever asks", async () => {
       let lost = 0;
       const log = {
