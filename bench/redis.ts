@@ -9,6 +9,7 @@ import type {
   GetEventsStreamResponse,
   SubscribeResponse,
 } from "../src/gen/splitcache/v1/event_cache_service.js";
+import { farAway } from "./far-redis.js";
 import { startRedisServer } from "./redis-server.js";
 import { percentile, printMachine, printTable } from "./report.js";
 import { type Sidecar, startSidecar } from "./sidecar.js";
@@ -19,20 +20,25 @@ const BODY_BYTES = 900;
 const HOMESERVER = "alpha.example";
 const ROUNDS = Number(process.env["BENCH_ROUNDS"] ?? 5);
 const READS = 20_000;
+const FAR_READS = 2000;
 const IN_FLIGHT = 32;
+/** To Redis and back where it is on another machine, as pods of one cluster have it. */
+const FAR_ROUND_TRIP_MS = 0.5;
 /** How many events reads ask for, each of one room, as a recorded trace of a homeserver has it: 4 in the mean. */
 const SIZES = [1, 1, 2, 1, 10, 1, 2, 1, 3, 1, 1, 5, 24, 1, 2, 1, 8, 3, 2, 17];
 
 printMachine();
 const redis = await startRedisServer();
-const over = (...flags: string[]) =>
-  startSidecar(["--store", "redis", "--redis-url", `redis://127.0.0.1:${redis.port}`, ...flags]);
+const over = (...flags: string[]) => overPort(redis.port, ...flags);
+const overPort = (port: number, ...flags: string[]) =>
+  startSidecar(["--store", "redis", "--redis-url", `redis://127.0.0.1:${port}`, ...flags]);
 const admin = await connect();
 const sidecars: Sidecar[] = [await over(), await over()];
 try {
   const client = sidecars[0]!.client();
   await fill(client, HOMESERVER, EVENTS, BODY_BYTES);
   await compareReads(client);
+  await compareReadsFromAfar();
   await costOfRead(client);
   await compareNotices(client, sidecars[1]!.client());
   await compareMemory();
@@ -43,8 +49,8 @@ try {
   await redis.stop();
 }
 
-async function connect() {
-  const client = createClient({ socket: { port: redis.port, reconnectStrategy: false } });
+async function connect(port = redis.port) {
+  const client = createClient({ socket: { port, reconnectStrategy: false } });
   // What it was asked to do fails, too.
   client.on("error", () => {});
   await client.connect();
@@ -81,16 +87,11 @@ async function compareReads(client: EventCacheServiceClient): Promise<void> {
     );
   }
   const own = await connect();
-  const itself = async (ids: string[]) => {
-    const metadata = await own.mGet(ids.map((id) => `own:m:${id}`));
-    const bodies = await own.mGet(metadata.map((one) => `own:${one!.slice(0, one!.indexOf(" "))}`));
-    return bodies.filter((body) => body !== null).length;
-  };
   const stream = openStream(client);
   const [ours, theirs]: [number[], number[]] = [[], []];
   for (let round = 0; round < ROUNDS; round++) {
     ours.push(await rate(stream.read));
-    theirs.push(await rate(itself));
+    theirs.push(await rate((ids) => readItself(own, ids)));
   }
   stream.end();
   own.destroy();
@@ -100,6 +101,53 @@ async function compareReads(client: EventCacheServiceClient): Promise<void> {
     ["GetEventsStream, bodies warm", Math.round(our)],
     ["a client, two round trips", Math.round(their)],
     ["ratio", (our / their).toFixed(2)],
+  ]);
+}
+
+/** What a client does that has no sidecar: the metadata, then the bodies that it names. */
+async function readItself(own: Awaited<ReturnType<typeof connect>>, ids: string[]): Promise<number> {
+  const metadata = await own.mGet(ids.map((id) => `own:m:${id}`));
+  const bodies = await own.mGet(metadata.map((one) => `own:${one!.slice(0, one!.indexOf(" "))}`));
+  return bodies.filter((body) => body !== null).length;
+}
+
+/** How long a read takes, one at a time, when Redis is on another machine and the sidecar is not. */
+async function compareReadsFromAfar(): Promise<void> {
+  const far = await farAway(redis.port, FAR_ROUND_TRIP_MS / 2);
+  const sidecar = await overPort(far.port);
+  const own = await connect(far.port);
+  const stream = openStream(sidecar.client());
+  const timed = async (read: () => Promise<number>) => {
+    const started = performance.now();
+    await read();
+    return performance.now() - started;
+  };
+  // So that the bodies are warm.
+  for (let from = 0; from < EVENTS; from += 100)
+    await stream.read(Array.from({ length: 100 }, (_, at) => syntheticEventId(from + at)));
+  const [ours, theirs]: [number[], number[]] = [[], []];
+  for (let read = 0; read < FAR_READS; read++) {
+    ours.push(await timed(() => stream.read(idsOf(read))));
+    theirs.push(await timed(() => readItself(own, idsOf(read))));
+  }
+  stream.end();
+  own.destroy();
+  await sidecar.stop();
+  await far.stop();
+  printTimes(`one read at a time, Redis ${FAR_ROUND_TRIP_MS} ms away`, [
+    ["a client, two round trips", theirs],
+    ["GetEventsStream, bodies warm", ours],
+  ]);
+}
+
+/** Times of one thing and of another, and how much longer the other takes. */
+function printTimes(title: string, times: readonly [[string, number[]], [string, number[]]]): void {
+  const shares = [0.5, 0.99];
+  const [one, other] = times.map(([, all]) => shares.map((share) => percentile(all, share)));
+  printTable([
+    [title, "p50 ms", "p99 ms"],
+    ...times.map(([what, all]) => [what, ...shares.map((share) => percentile(all, share).toFixed(2))]),
+    ["ratio", ...shares.map((_, at) => (other![at]! / one![at]!).toFixed(2))],
   ]);
 }
 
@@ -201,18 +249,9 @@ async function compareNotices(
   subscription.cancel();
   publisher.destroy();
   listener.destroy();
-  printTable([
-    ["", "p50 ms", "p99 ms"],
-    ...(
-      [
-        ["PUBLISH to SUBSCRIBE", hops],
-        ["SetRedaction to a notice elsewhere", notices],
-      ] as const
-    ).map(([what, all]) => [what, percentile(all, 0.5).toFixed(2), percentile(all, 0.99).toFixed(2)]),
-    [
-      "ratio",
-      ...[0.5, 0.99].map((share) => (percentile(notices, share) / percentile(hops, share)).toFixed(2)),
-    ],
+  printTimes("notices", [
+    ["PUBLISH to SUBSCRIBE", hops],
+    ["SetRedaction to a notice elsewhere", notices],
   ]);
 }
 

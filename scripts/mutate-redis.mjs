@@ -7,8 +7,9 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 
-const REDIS = "test/integration/redis.test.ts";
-const FAILOVER = "test/integration/redis-failover.test.ts";
+const ONE_CACHE = "test/integration/redis/one-cache.test.ts";
+const LOSSES = "test/integration/redis/losses.test.ts";
+const FAILOVER = "test/integration/redis/failover.test.ts";
 const PRELUDE = "src/store/redis/lua/prelude.ts";
 const PROOFS = "src/store/redis/proofs.ts";
 
@@ -18,13 +19,13 @@ const MUTANTS = [
     what: "no replication-ID check",
     file: PRELUDE,
     change: ["if not v[1] or v[4] ~= replid then", "if not v[1] then"],
-    test: [REDIS, "starts a new epoch on another server"],
+    test: [LOSSES, "starts a new epoch on another server"],
   },
   {
     what: "sequence numbers that the server chooses",
     file: PRELUDE,
     change: ["redis.call('XADD', LOG, sequence .. '-0',", "redis.call('XADD', LOG, '*',"],
-    test: [REDIS, "resumes a subscriber at another sidecar"],
+    test: [ONE_CACHE, "resumes a subscriber at another sidecar"],
   },
   {
     what: "epoch and sequence in two keys",
@@ -37,7 +38,7 @@ const MUTANTS = [
       "S.epoch, S.sequence, S.trimmed = v[1], tonumber(v[2]), tonumber(v[3])",
       "S.epoch, S.sequence, S.trimmed = v[1], tonumber(redis.call('GET', PREFIX .. 'sequence') or 0), tonumber(v[3])",
     ],
-    test: [REDIS, "serves nothing that a lost key would have forbidden"],
+    test: [LOSSES, "serves nothing that a lost key would have forbidden"],
   },
   {
     what: "metadata that the sidecar keeps",
@@ -50,7 +51,7 @@ const MUTANTS = [
         "    const kept = this.#kept.get(key) ?? (await this.#lookUpNow(homeserver, eventIds));\n" +
         "    this.#kept.set(key, kept);\n    return kept;\n  }\n  async #lookUpNow(homeserver",
     ],
-    test: [REDIS, "sees at once what another has changed"],
+    test: [ONE_CACHE, "sees at once what another has changed"],
   },
   {
     what: "proofs that hold for ever (no heartbeat)",
@@ -85,7 +86,7 @@ const MUTANTS = [
       "if (entries.length === 0 && this.#log.position.sequence < position.sequence)",
       "if (entries.length < 0)",
     ],
-    test: [REDIS, "resets a subscriber that would resume"],
+    test: [LOSSES, "resets a subscriber that would resume"],
   },
   {
     what: "a purge that forgets the room's token",

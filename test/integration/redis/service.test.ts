@@ -5,10 +5,10 @@ import type {
   EventCacheServiceClient,
   GetEventsStreamResponse,
   Position,
-} from "../../src/gen/splitcache/v1/event_cache_service.js";
-import { eventually } from "../support/eventually.js";
-import { hasRedisServer, RedisProcess } from "../support/redis/processes.js";
-import { startTestServer, type TestServer } from "../support/start-server.js";
+} from "../../../src/gen/splitcache/v1/event_cache_service.js";
+import { eventually } from "../../support/eventually.js";
+import { hasRedisServer, RedisProcess } from "../../support/redis/processes.js";
+import { startTestServer, type TestServer } from "../../support/start-server.js";
 
 const HOMESERVER = "alpha.example";
 const IDS = Array.from({ length: 40 }, (_, n) => `$${n}`);

@@ -1,12 +1,17 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { PrimaryLink } from "../../src/store/redis/primary-link.js";
-import { eventually } from "../support/eventually.js";
-import { hasRedisServer, type RedisProcess } from "../support/redis/processes.js";
-import { makeRedisHarness, QUIET, targetOf } from "../support/redis/redis-harness.js";
-import { moveSlot, ownersOf } from "../support/redis/slots.js";
-import { expectFollowed, startCluster, startSentinel, type Topology } from "../support/redis/topologies.js";
-import { ALPHA, asHomeserver, homeserver, messageEvent } from "../support/store-harness.js";
-import { useStores } from "../support/use-store.js";
+import { PrimaryLink } from "../../../src/store/redis/primary-link.js";
+import { eventually } from "../../support/eventually.js";
+import { hasRedisServer, type RedisProcess } from "../../support/redis/processes.js";
+import { makeRedisHarness, QUIET, targetOf } from "../../support/redis/redis-harness.js";
+import { moveSlot, ownersOf } from "../../support/redis/slots.js";
+import {
+  expectFollowed,
+  startCluster,
+  startSentinel,
+  type Topology,
+} from "../../support/redis/topologies.js";
+import { ALPHA, asHomeserver, homeserver, messageEvent } from "../../support/store-harness.js";
+import { useStores } from "../../support/use-store.js";
 
 const PROOF_MS = 1000;
 const UNAVAILABLE = { kind: "unavailable" };

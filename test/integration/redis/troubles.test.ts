@@ -1,0 +1,251 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import net, { type NetConnectOpts, type SocketConnectOpts } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, it, vi } from "vitest";
+import { PrimaryLink } from "../../../src/store/redis/primary-link.js";
+import { eventually } from "../../support/eventually.js";
+import { LinkProxy } from "../../support/redis/link-proxy.js";
+import { freePort, hasRedisServer, RedisProcess } from "../../support/redis/processes.js";
+import { QUIET, targetOf } from "../../support/redis/redis-harness.js";
+import { PROOF_MS, useRedis } from "../../support/redis/use-redis.js";
+import { ALPHA, BETA, messageEvent, ROOM, token, writer } from "../../support/store-harness.js";
+
+const UNAVAILABLE = { kind: "unavailable" };
+
+describe.skipIf(!(await hasRedisServer()))("when Redis does not do its part", () => {
+  const { server, keyPrefix, keysOf, newAlpha } = useRedis();
+
+  it("misses and refuses while it stands still, in bounded time, and heals by itself", async () => {
+    const { store, alpha } = newAlpha();
+    await alpha.put([messageEvent("$a")]);
+    expect(await alpha.hits("$a")).toEqual(["$a"]);
+    server().signal("SIGSTOP");
+    expect(await alpha.hits("$a")).toEqual([]);
+    await expect(alpha.invalidate(["$a"])).rejects.toMatchObject(UNAVAILABLE);
+    expect(store.stats().remote!.isWell).toBe(false);
+    const { store: another } = newAlpha();
+    await expect(another.purgeHomeserver(BETA)).rejects.toMatchObject(UNAVAILABLE);
+    // One that has never reached it is no better off.
+    expect(another.stats().remote!.isWell).toBe(false);
+    expect(alpha.stats().misses.doubt).toBeGreaterThan(0);
+    server().signal("SIGCONT");
+    await eventually(async () => expect(await alpha.hits("$a")).toEqual(["$a"]));
+    await eventually(() => expect(store.stats().remote!.isWell).toBe(true));
+    await alpha.invalidate(["$a"]);
+    expect(await alpha.hits("$a")).toEqual([]);
+  });
+
+  it("says nothing to subscribers while it does not know", async () => {
+    const { alpha } = newAlpha({ progressIntervalMs: 20 });
+    const subscriber = alpha.subscribe();
+    await subscriber.frame();
+    expect((await subscriber.frame()).kind).toBe("progress");
+    server().signal("SIGSTOP");
+    // What was due is said; then there is silence for longer than a proof holds.
+    let last = performance.now();
+    const silent = (async () => {
+      for (;;) {
+        await subscriber.frame();
+        const now = performance.now();
+        if (now - last > 3 * PROOF_MS) return;
+        last = now;
+      }
+    })();
+    await new Promise((resolve) => setTimeout(resolve, 6 * PROOF_MS));
+    server().signal("SIGCONT");
+    await silent;
+    await subscriber.close();
+  });
+
+  it("refuses fills when it is full, and still announces changes", async () => {
+    const { store, alpha } = newAlpha();
+    await alpha.put([messageEvent("$a"), messageEvent("$c")]);
+    const asOf = await alpha.position();
+    await server().command("CONFIG", "SET", "maxmemory", "1");
+    try {
+      const keys = await keysOf(keyPrefix());
+      for (let n = 0; n < 10; n++)
+        await expect(alpha.put([messageEvent(`$b${n}`)])).rejects.toMatchObject(UNAVAILABLE);
+      // Not half of it either.
+      expect([...(await keysOf(keyPrefix()))].sort()).toEqual([...keys].sort());
+      expect(store.stats().remote!.troubles["full"]).toBeGreaterThan(0);
+      await alpha.invalidate(["$a"]);
+      expect(await alpha.hits("$a")).toEqual([]);
+      // There is no room for its redacted body, but it is redacted for all that.
+      expect((await alpha.redact("$c", "$r", { asOf })).outcome).toBe("dropped");
+      expect(await alpha.hits("$c")).toEqual([]);
+      await alpha.purgeRoom(ROOM);
+      await alpha.purge();
+    } finally {
+      await server().command("CONFIG", "SET", "maxmemory", "0");
+    }
+    expect(await alpha.put([messageEvent("$b")])).toEqual(["stored"]);
+  });
+
+  it.each(["allkeys-lru", "allkeys-random", "volatile-ttl", "volatile-random", "volatile-lfu"])(
+    "serves nothing outdated under eviction by %s",
+    async (policy) => {
+      const { alpha } = newAlpha();
+      const used = /used_memory:(\d+)/.exec(await server().command<string>("INFO", "memory"))![1]!;
+      await server().command(
+        "CONFIG",
+        "SET",
+        "maxmemory-policy",
+        policy,
+        "maxmemory",
+        `${Number(used) + 400_000}`,
+      );
+      const latest = new Map<string, string>();
+      try {
+        for (let round = 0; round < 300; round++) {
+          const id = `$${round % 40}`;
+          const asOf = await alpha.position().catch(() => undefined);
+          const text = `${round} ${"x".repeat(5000)}`;
+          if (round % 3 === 0) {
+            latest.delete(id);
+            await alpha.invalidate([id]);
+          } else if (asOf !== undefined && !latest.has(id)) {
+            latest.set(id, text);
+            await alpha.put([messageEvent(id, { text })], asOf).catch(() => undefined);
+          }
+          const [hit] = (await alpha.get([id]).catch(() => ({ events: [] }))).events;
+          if (hit !== undefined) expect(hit.frame.bytes.includes(latest.get(id) ?? "nothing")).toBe(true);
+        }
+        const evicted = /evicted_keys:(\d+)/.exec(await server().command<string>("INFO", "stats"))![1];
+        expect(Number(evicted)).toBeGreaterThan(0);
+      } finally {
+        await server().command("CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction");
+        await server().command("CONFIG", "RESETSTAT");
+      }
+    },
+  );
+
+  it("refuses what a server with too few replicas refuses", async () => {
+    const { store, alpha } = newAlpha();
+    await alpha.position();
+    await server().command("CONFIG", "SET", "min-replicas-to-write", "1");
+    try {
+      await expect(alpha.invalidate(["$a"])).rejects.toMatchObject(UNAVAILABLE);
+      expect(store.stats().remote!.troubles["no_replicas"]).toBeGreaterThan(0);
+    } finally {
+      await server().command("CONFIG", "SET", "min-replicas-to-write", "0");
+    }
+    await alpha.invalidate(["$a"]);
+  });
+
+  it("names bad credentials, and works with good ones", async () => {
+    // What docs/redis.md tells operators to allow.
+    const allowed = "+@read +@write +@scripting +@connection +@pubsub +info +time +wait +cluster".split(" ");
+    const named = [`~${keyPrefix()}:*`, `&${keyPrefix()}:*`];
+    await server().command("ACL", "SETUSER", "cache", "on", ">secret", ...named, ...allowed);
+    const connect = (password: string) => {
+      const target = { ...targetOf("single", [server().port]), username: "cache", password };
+      const link = new PrimaryLink(target, () => performance.now(), QUIET);
+      return newAlpha({ link }).alpha;
+    };
+    await expect(connect("wrong").position()).rejects.toMatchObject(UNAVAILABLE);
+    const alpha = connect("secret");
+    expect(await alpha.put([messageEvent("$a")])).toEqual(["stored"]);
+    const subscriber = alpha.subscribe();
+    await subscriber.frame();
+    await alpha.invalidate(["$a"]);
+    expect((await subscriber.change()).kind).toBe("batch");
+    await subscriber.close();
+  });
+
+  it("speaks TLS, and to nobody whose certificate it cannot trust", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "splitcache-tls-"));
+    const [certificate, key] = [join(folder, "certificate.pem"), join(folder, "key.pem")];
+    const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"];
+    const named = ["-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1"];
+    await promisify(execFile)("openssl", [
+      ...["req", "-x509", ...made, ...named],
+      ...["-keyout", key, "-out", certificate],
+    ]);
+    const tlsPort = await freePort();
+    const files = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate];
+    const secure = await RedisProcess.start([
+      ...["--tls-port", String(tlsPort), "--tls-auth-clients", "no"],
+      ...files,
+    ]);
+    try {
+      const connect = (ca: string | undefined) => {
+        const target = { ...targetOf("single", [tlsPort]), tls: true, ca };
+        return newAlpha({ link: new PrimaryLink(target, () => performance.now(), QUIET) }).alpha;
+      };
+      await expect(connect(undefined).position()).rejects.toMatchObject(UNAVAILABLE);
+      const alpha = connect(await readFile(certificate, "utf8"));
+      expect(await alpha.put([messageEvent("$a")])).toEqual(["stored"]);
+      expect(await alpha.hits("$a")).toEqual(["$a"]);
+    } finally {
+      await secure.stop();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it("suspends a homeserver whose server's clock was set back", async () => {
+    const { store, alpha, advance } = newAlpha();
+    await advance(60_000);
+    await store.renewWriterLease(ALPHA, writer("w"), token(""));
+    await alpha.put([messageEvent("$a")]);
+    expect(await alpha.hits("$a")).toEqual(["$a"]);
+    await advance(-30_000);
+    expect(await alpha.hits("$a")).toEqual([]);
+    expect(alpha.stats().suspended).toBe(true);
+  });
+
+  it("connects again when one of its connections is lost while the others are made", async () => {
+    const cut = await LinkProxy.start(server().port);
+    const connect = net.createConnection;
+    let made = 0;
+    // The first one is there, and gone again, before the others are.
+    const slow = vi.spyOn(net, "createConnection").mockImplementation(((options: NetConnectOpts) => {
+      made += 1;
+      if (made === 1) return connect(options).once("data", () => setTimeout(() => cut.drop(), 50));
+      if (made > 3) return connect(options);
+      const socket = new net.Socket();
+      setTimeout(() => socket.connect(options as SocketConnectOpts), 300);
+      return socket;
+    }) as typeof connect);
+    const link = new PrimaryLink(targetOf("single", [cut.port]), () => performance.now(), QUIET);
+    try {
+      await eventually(() => link.getValues(["nothing"]));
+      expect(made).toBe(6);
+    } finally {
+      slow.mockRestore();
+      await link.close();
+      await cut.stop();
+    }
+  });
+
+  it("gives up a connection for notices that has gone dead, though the others live", async () => {
+    const cut = await LinkProxy.start(server().port);
+    let lost = 0;
+    const log = {
+      ...QUIET,
+      disconnected: () => {
+        lost += 1;
+        cut.mute(undefined);
+      },
+    };
+    const link = new PrimaryLink(targetOf("single", [cut.port]), () => performance.now(), log);
+    const heard: string[] = [];
+    try {
+      await link.getValues(["nothing"]);
+      cut.mute("ssubscribe");
+      link.follow("a channel", (message) => heard.push(message));
+      await eventually(() => expect(lost).toBe(1));
+      await eventually(async () => {
+        await server().command("SPUBLISH", "a channel", "news");
+        expect(heard).toContain("news");
+      });
+      expect(lost).toBe(1);
+    } finally {
+      await link.close();
+      await cut.stop();
+    }
+  });
+});
