@@ -5,7 +5,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
-RUN npm run build
+RUN npx tsc -p tsconfig.build.json
 RUN npm prune --omit=dev --ignore-scripts --no-audit --no-fund
 
 # No shell, no package manager; nothing is written, so the root file system may be read-only.
