@@ -1,7 +1,8 @@
 /**
  * Sidecars over Redis: reads against a client that reads Redis itself, what a read
  * costs Redis, notices against a PUBLISH, memory of shared events, recovery after a
- * failover. Needs redis-server 7 or later. All ratios are of one run.
+ * failover. Needs redis-server 7 or later. All ratios are of one run. BENCH_PARTS
+ * names the parts to run, with commas between them.
  */
 import { createClient } from "@redis/client";
 import type {
@@ -9,48 +10,52 @@ import type {
   GetEventsStreamResponse,
   SubscribeResponse,
 } from "../src/gen/splitcache/v1/event_cache_service.js";
-import { farAway } from "./far-redis.js";
 import { startRedisServer } from "./redis-server.js";
 import { percentile, printMachine, printTable } from "./report.js";
 import { type Sidecar, startSidecar } from "./sidecar.js";
-import { fill, positionOf, putEvents, syntheticEvent, syntheticEventId } from "./synthetic.js";
+import {
+  fill,
+  positionOf,
+  putEvents,
+  REAL_BODY_BYTES,
+  syntheticEvent,
+  syntheticEventId,
+} from "./synthetic.js";
 
 const EVENTS = 20_000;
 const BODY_BYTES = 900;
 const HOMESERVER = "alpha.example";
 const ROUNDS = Number(process.env["BENCH_ROUNDS"] ?? 5);
 const READS = 20_000;
-const FAR_READS = 2000;
 const IN_FLIGHT = 32;
-/** To Redis and back where it is on another machine, as pods of one cluster have it. */
-const FAR_ROUND_TRIP_MS = 0.5;
 /** How many events reads ask for, each of one room, as a recorded trace of a homeserver has it: 4 in the mean. */
 const SIZES = [1, 1, 2, 1, 10, 1, 2, 1, 3, 1, 1, 5, 24, 1, 2, 1, 8, 3, 2, 17];
 
 printMachine();
 const redis = await startRedisServer();
-const over = (...flags: string[]) => overPort(redis.port, ...flags);
-const overPort = (port: number, ...flags: string[]) =>
-  startSidecar(["--store", "redis", "--redis-url", `redis://127.0.0.1:${port}`, ...flags]);
+const over = (...flags: string[]) =>
+  startSidecar(["--store", "redis", "--redis-url", `redis://127.0.0.1:${redis.port}`, ...flags]);
 const admin = await connect();
 const sidecars: Sidecar[] = [await over(), await over()];
 try {
   const client = sidecars[0]!.client();
   await fill(client, HOMESERVER, EVENTS, BODY_BYTES);
-  await compareReads(client);
-  await compareReadsFromAfar();
-  await costOfRead(client);
-  await compareNotices(client, sidecars[1]!.client());
-  await compareMemory();
-  await measureRecovery();
+  const parts: Record<string, () => Promise<void>> = {
+    reads: () => compareReads(client),
+    cost: () => costOfRead(client),
+    notices: () => compareNotices(client, sidecars[1]!.client()),
+    memory: compareMemory,
+    recovery: measureRecovery,
+  };
+  for (const name of process.env["BENCH_PARTS"]?.split(",") ?? Object.keys(parts)) await parts[name]!();
 } finally {
   for (const sidecar of sidecars) await sidecar.stop();
   admin.destroy();
   await redis.stop();
 }
 
-async function connect(port = redis.port) {
-  const client = createClient({ socket: { port, reconnectStrategy: false } });
+async function connect() {
+  const client = createClient({ socket: { port: redis.port, reconnectStrategy: false } });
   // What it was asked to do fails, too.
   client.on("error", () => {});
   await client.connect();
@@ -109,35 +114,6 @@ async function readItself(own: Awaited<ReturnType<typeof connect>>, ids: string[
   const metadata = await own.mGet(ids.map((id) => `own:m:${id}`));
   const bodies = await own.mGet(metadata.map((one) => `own:${one!.slice(0, one!.indexOf(" "))}`));
   return bodies.filter((body) => body !== null).length;
-}
-
-/** How long a read takes, one at a time, when Redis is on another machine and the sidecar is not. */
-async function compareReadsFromAfar(): Promise<void> {
-  const far = await farAway(redis.port, FAR_ROUND_TRIP_MS / 2);
-  const sidecar = await overPort(far.port);
-  const own = await connect(far.port);
-  const stream = openStream(sidecar.client());
-  const timed = async (read: () => Promise<number>) => {
-    const started = performance.now();
-    await read();
-    return performance.now() - started;
-  };
-  // So that the bodies are warm.
-  for (let from = 0; from < EVENTS; from += 100)
-    await stream.read(Array.from({ length: 100 }, (_, at) => syntheticEventId(from + at)));
-  const [ours, theirs]: [number[], number[]] = [[], []];
-  for (let read = 0; read < FAR_READS; read++) {
-    ours.push(await timed(() => stream.read(idsOf(read))));
-    theirs.push(await timed(() => readItself(own, idsOf(read))));
-  }
-  stream.end();
-  own.destroy();
-  await sidecar.stop();
-  await far.stop();
-  printTimes(`one read at a time, Redis ${FAR_ROUND_TRIP_MS} ms away`, [
-    ["a client, two round trips", theirs],
-    ["GetEventsStream, bodies warm", ours],
-  ]);
 }
 
 /** Times of one thing and of another, and how much longer the other takes. */
@@ -266,7 +242,7 @@ async function compareMemory(): Promise<void> {
     for (const homeserver of homeservers) {
       const sidecar = await over("--redis-key-prefix", prefixOf(homeserver));
       await positionOf(sidecar.client(), homeserver);
-      await fill(sidecar.client(), homeserver, count, BODY_BYTES);
+      await fill(sidecar.client(), homeserver, count, REAL_BODY_BYTES);
       await sidecar.stop();
     }
     return (await used()) - before;

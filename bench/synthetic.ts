@@ -5,6 +5,9 @@ import type {
   Position,
 } from "../src/gen/splitcache/v1/event_cache_service.js";
 
+/** Bytes of bodies as rooms of a real homeserver have them: the mean of each tenth, from small to large. */
+export const REAL_BODY_BYTES = [679, 730, 768, 800, 857, 942, 1022, 1161, 1485, 4132];
+
 /** An event ID like those of room versions 4 and up. */
 export function syntheticEventId(n: number): string {
   return `$${createHash("sha256").update(String(n)).digest("base64url")}`;
@@ -46,19 +49,21 @@ export function putEvents(
   });
 }
 
-/** Puts events [0, count) as many a call as fit, one call after another. */
+/** Puts events [0, count) with bodies of these sizes in turn, as many a call as fit, one call after another. */
 export async function fill(
   client: EventCacheServiceClient,
   homeserver: string,
   count: number,
-  bodyBytes: number,
+  bodyBytes: number | readonly number[],
   afterCall: () => void = () => {},
 ): Promise<void> {
   const asOf = await positionOf(client, homeserver);
-  const batch = Math.max(1, Math.min(500, Math.floor(3_500_000 / (bodyBytes + 300))));
+  const sizes = [bodyBytes].flat();
+  const mean = sizes.reduce((sum, size) => sum + size, 0) / sizes.length;
+  const batch = Math.max(1, Math.min(500, Math.floor(3_500_000 / (mean + 300))));
   for (let from = 0; from < count; from += batch) {
     const events = Array.from({ length: Math.min(batch, count - from) }, (_, at) =>
-      syntheticEvent(from + at, bodyBytes),
+      syntheticEvent(from + at, sizes[(from + at) % sizes.length]!),
     );
     await putEvents(client, homeserver, events, asOf);
     afterCall();
