@@ -274,7 +274,9 @@ async function measureRecovery(): Promise<void> {
   };
   await until(async () => (await own.info("replication")).includes("master_link_status:up"));
   const url = `redis-sentinel://127.0.0.1:${sentinel.port}/primary`;
-  const sidecar = await startSidecar(["--store", "redis", "--redis-url", url]);
+  // The only replica becomes primary, and has none.
+  const flags = ["--redis-url", url, "--redis-replicas-min", "0"];
+  const sidecar = await startSidecar(["--store", "redis", ...flags]);
   try {
     const client = sidecar.client();
     const isHit = async () => {

@@ -19,6 +19,7 @@ import { reportStart } from "./ops/start-report.js";
 import { createGrpcServer } from "./rpc/server.js";
 import { createMemoryStore } from "./store/memory.js";
 import { connectToRedis } from "./store/redis/connect.js";
+import { REPLICAS_MIN } from "./store/redis/redis-limits.js";
 import { createRedisStore, type RedisStoreOptions } from "./store/redis/redis-store.js";
 import type { RedisCredentials } from "./store/redis/target.js";
 
@@ -60,7 +61,7 @@ function openRedisStore(
     link: connectToRedis({ ...address, ...NO_CREDENTIALS, ...redisCredentials }, options.clock, redisLog),
     redisLog,
     keyPrefix: options.redisKeyPrefix,
-    replicasMin: options.redisReplicasMin,
+    replicasMin: options.redisReplicasMin ?? REPLICAS_MIN[address.topology],
   });
 }
 

@@ -132,12 +132,13 @@ export const configSchema = z.strictObject({
     description: "What all keys in Redis begin with: sidecars that share it are one cache",
     defaults: ["splitcache"],
   }),
-  redisReplicasMin: integer(0, 16).register(optionTexts, {
+  redisReplicasMin: integer(0, 16).optional().register(optionTexts, {
     name: "redis-replicas-min",
     placeholder: "<count>",
     description:
       "Replicas that a primary must have to be believed, even one that never had any; reads miss while it has fewer",
-    defaults: ["0"],
+    defaults: [],
+    defaultNote: "1 with Sentinels, else 0",
   }),
   homeservers: z.array(homeserverName()).register(optionTexts, {
     name: "homeserver",

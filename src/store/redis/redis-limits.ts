@@ -8,6 +8,12 @@ export const LOG_BYTES_MAX = 16 * MIB;
 export const STATE_TTL_MS = 31 * 24 * 60 * 60 * 1000;
 /** How much longer a room's token and a body stay than the metadata that needs them. */
 export const SPARE_TTL_MS = 60_000;
+/**
+ * Replicas that a primary must have unless the operator says otherwise. Sentinels make another server primary
+ * whether or not this process has ever seen it, so a primary without any replica is none to rely on. Of one server
+ * alone there are none, and of a Cluster it cannot be known.
+ */
+export const REPLICAS_MIN = { single: 0, sentinel: 1, cluster: 0 } as const;
 /** How long a proof that a server is the primary holds; it is renewed at half of that. */
 export const PROOF_LIFETIME_MS = 2000;
 /** How long a primary's replicas may take to acknowledge a proof. */

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { status } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type {
   CachedEvent,
@@ -92,6 +93,29 @@ describe.skipIf(!(await hasRedisServer()))("the service over Redis", () => {
     const [status] = await once(call, "status");
     expect(status.code).toBe(0);
     expect(replies).toBe(64 * ids.length);
+  });
+
+  it("relies on no primary without replicas that Sentinels name, unless it is told to", async () => {
+    const config = () => `sentinel monitor primary 127.0.0.1 ${redis.port} 1`;
+    const sentinel = await RedisProcess.start([], { sentinel: true, config });
+    const nodes = [{ host: "127.0.0.1", port: sentinel.port }];
+    const redisUrl = {
+      topology: "sentinel",
+      nodes,
+      primaryName: "primary",
+      database: 0,
+      tls: false,
+    } as const;
+    const careful = await startTestServer({ store: "redis", redisUrl });
+    const told = await startTestServer({ store: "redis", redisUrl, redisReplicasMin: 0 });
+    try {
+      await expect(read(careful.newClient(), [])).rejects.toMatchObject({ code: status.UNAVAILABLE });
+      expect(await read(told.newClient(), IDS)).toEqual(IDS);
+    } finally {
+      await careful.stop();
+      await told.stop();
+      await sentinel.stop();
+    }
   });
 
   it("stays ready while Redis stands still, and says that it misses for that", async () => {
