@@ -260,23 +260,30 @@ async function compareMemory(): Promise<void> {
 /** From the new primary's first answer to the first hit, when Sentinels make a replica primary. */
 async function measureRecovery(): Promise<void> {
   const primary = await startRedisServer();
-  const replica = await startRedisServer({ args: ["--replicaof", `127.0.0.1 ${primary.port}`] });
+  const follows = ["--replicaof", `127.0.0.1 ${primary.port}`];
+  const replicas = [await startRedisServer({ args: follows }), await startRedisServer({ args: follows })];
   const watches = [
     `sentinel monitor primary 127.0.0.1 ${primary.port} 1`,
     "sentinel down-after-milliseconds primary 1000",
   ].join("\n");
   const sentinel = await startRedisServer({ watches });
-  const own = createClient({ socket: { port: replica.port } });
-  own.on("error", () => {});
-  await own.connect();
+  // Sentinels cut connections to a server that changes its part.
+  const own = replicas.map(({ port }) => createClient({ socket: { port, reconnectStrategy: 5 } }));
+  for (const client of own) await client.on("error", () => {}).connect();
   const until = async (isTrue: () => Promise<boolean>) => {
-    while (!(await isTrue().catch(() => false))) await new Promise((resolve) => setTimeout(resolve, 5));
+    const endMs = performance.now() + 60_000;
+    while (!(await isTrue().catch(() => false))) {
+      if (performance.now() > endMs) throw new Error("it does not come to that: is the machine busy?");
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
   };
-  await until(async () => (await own.info("replication")).includes("master_link_status:up"));
+  const tell = async (text: string) => {
+    const infos = await Promise.all(own.map((client) => client.info("replication")));
+    return infos.filter((info) => info.includes(text)).length;
+  };
+  await until(async () => (await tell("master_link_status:up")) === replicas.length);
   const url = `redis-sentinel://127.0.0.1:${sentinel.port}/primary`;
-  // The only replica becomes primary, and has none.
-  const flags = ["--redis-url", url, "--redis-replicas-min", "0"];
-  const sidecar = await startSidecar(["--store", "redis", ...flags]);
+  const sidecar = await startSidecar(["--store", "redis", "--redis-url", url]);
   try {
     const client = sidecar.client();
     const isHit = async () => {
@@ -294,7 +301,7 @@ async function measureRecovery(): Promise<void> {
       });
     };
     await until(isHit);
-    const isPrimary = until(async () => (await own.info("replication")).includes("role:master"));
+    const isPrimary = until(async () => (await tell("role:master")) === 1);
     const killed = performance.now();
     await primary.stop();
     await isPrimary;
@@ -308,7 +315,7 @@ async function measureRecovery(): Promise<void> {
     ]);
   } finally {
     await sidecar.stop();
-    own.destroy();
-    for (const server of [sentinel, replica]) await server.stop();
+    for (const client of own) client.destroy();
+    for (const server of [sentinel, ...replicas]) await server.stop();
   }
 }
