@@ -85,6 +85,7 @@ describe.skipIf(!isHere).each(ARRANGEMENTS)(
           console.info(`seed ${seed}:`, figures);
           expect(figures.hits).toBeGreaterThan(0);
           expect(figures.changes).toBeGreaterThan(0);
+          expect(figures.notices).toBeGreaterThan(0);
         } catch (cause) {
           throw new Error(`seed ${seed}`, { cause });
         }

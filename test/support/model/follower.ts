@@ -1,6 +1,7 @@
-import type { EventId, Notice, Position, RedactionView, SubscriptionFrame } from "../../../src/core/types.js";
+import type { EventId, Notice, RedactionView, SubscriptionFrame } from "../../../src/core/types.js";
 import type { SeenEvent } from "./event-facts.js";
 import type { Home } from "./home.js";
+import { Place } from "./place.js";
 import { concerns } from "./reference-homeserver.js";
 import { SidecarLost, type Stage } from "./stage.js";
 import { staleness } from "./truth.js";
@@ -11,8 +12,7 @@ import { staleness } from "./truth.js";
  */
 export class Follower {
   readonly #home: Home;
-  /** The last position that it has applied; kept over lost connections. */
-  #cursor: Position | undefined;
+  readonly #place = new Place();
   /** Where it began, or began again: what changed before, it was not told. */
   #beginning = 0;
   /** What it has applied since. */
@@ -39,7 +39,7 @@ export class Follower {
         // Somebody may have hung up meanwhile.
         if (this.#connection !== connection) return;
         if (done === true) return this.hangUp();
-        this.#apply(value, connection);
+        this.#apply(value);
         if (value.kind === "progress") return;
         await stage.turn(`a follower of ${this.#home.name} hears`);
         // Its connection may have gone in the meantime.
@@ -58,7 +58,7 @@ export class Follower {
     const end = await this.#home.endOfLog();
     for (
       let ticks = 0;
-      this.#cursor?.epoch !== end.epoch || this.#cursor.sequence !== end.sequence;
+      this.#place.here?.epoch !== end.epoch || this.#place.here.sequence !== end.sequence;
       ticks++
     ) {
       if (ticks > FRAMES_MAX) throw new Error(`a follower never gets to ${end.epoch}/${end.sequence}`);
@@ -76,7 +76,7 @@ export class Follower {
     if (reply === undefined || seen === undefined) return;
     await stage.turn(`a follower of ${this.#home.name} keeps what it read`);
     const { epoch, sequence: readAt } = reply.position;
-    if (epoch !== this.#cursor?.epoch || readAt < this.#beginning) return;
+    if (epoch !== this.#place.here?.epoch || readAt < this.#beginning) return;
     const outdated = this.#applied.some(
       ({ sequence, change }) => sequence > readAt && concerns(change, seen.eventId, seen.roomId),
     );
@@ -95,67 +95,33 @@ export class Follower {
   #connect(): Connection {
     const abort = new AbortController();
     const { name, sidecar } = this.#home;
-    const frames = sidecar.subscribe({ homeserver: name, resumeAfter: this.#cursor, signal: abort.signal });
-    return { abort, frames: frames[Symbol.asyncIterator](), isReady: false };
+    const resumeAfter = this.#place.here;
+    this.#place.connect();
+    const frames = sidecar.subscribe({ homeserver: name, resumeAfter, signal: abort.signal });
+    return { abort, frames: frames[Symbol.asyncIterator]() };
   }
 
-  #apply(frame: SubscriptionFrame, connection: Connection): void {
-    const isFirst = frame.kind === "ready" || (frame.kind === "reset" && !connection.isReady);
-    if (isFirst === connection.isReady) throw new Error(`${frame.kind} is out of place`);
-    connection.isReady = true;
-    switch (frame.kind) {
-      case "ready":
-        this.#start(frame);
-        break;
-      case "reset":
-        this.#forget(frame.position);
-        break;
-      case "batch":
-        this.#applyBatch(frame);
-        break;
-      case "progress":
-        this.#expectHere(frame.position, "progress");
-        break;
-    }
-    this.#check();
-  }
-
-  #start({ position, resumed }: Extract<SubscriptionFrame, { kind: "ready" }>): void {
-    if (resumed !== (this.#cursor !== undefined)) throw new Error(`resumed is ${resumed}`);
-    if (resumed) this.#expectHere(position, "ready");
-    else this.#forget(position);
-  }
-
-  #forget(position: Position): void {
-    this.#cursor = position;
-    this.#beginning = position.sequence;
-    this.#applied = [];
-    this.#held = new Map();
-  }
-
-  #applyBatch({ from, to, notices }: Extract<SubscriptionFrame, { kind: "batch" }>): void {
-    this.#expectHere(from, "a batch");
-    for (const notice of notices) {
-      const { epoch, sequence } = this.#cursor!;
-      if (notice.sequence !== sequence + 1) throw new Error(`change ${notice.sequence} follows ${sequence}`);
-      this.#cursor = { epoch, sequence: notice.sequence };
+  #apply(frame: SubscriptionFrame): void {
+    const notices = this.#place.apply(frame);
+    if (notices === undefined) this.#forget();
+    for (const notice of notices ?? []) {
       this.#applied.push(notice);
       for (const [eventId, { seen }] of [...this.#held]) {
         if (concerns(notice.change, eventId, seen.roomId)) this.#held.delete(eventId);
       }
     }
-    this.#expectHere(to, "the end of a batch");
+    this.#check();
   }
 
-  #expectHere({ epoch, sequence }: Position, what: string): void {
-    const here = this.#cursor;
-    if (here?.epoch === epoch && here.sequence === sequence) return;
-    throw new Error(`${what} is at ${epoch}/${sequence}, its follower at ${here?.epoch}/${here?.sequence}`);
+  #forget(): void {
+    this.#beginning = this.#place.here!.sequence;
+    this.#applied = [];
+    this.#held = new Map();
   }
 
   /** Nothing that it holds may be older than a change that it has applied. */
   #check(): void {
-    const { epoch, sequence } = this.#cursor!;
+    const { epoch, sequence } = this.#place.here!;
     const applied = this.#home.announcements.filter(
       ({ position }) => position?.epoch === epoch && position.sequence <= sequence,
     );
@@ -170,8 +136,6 @@ export class Follower {
 interface Connection {
   readonly abort: AbortController;
   readonly frames: AsyncIterator<SubscriptionFrame>;
-  /** Whether its first frame has come. */
-  isReady: boolean;
 }
 
 /** More than a follower can be behind. */

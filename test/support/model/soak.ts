@@ -1,6 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { frameBody } from "../../../src/core/event-frame.js";
-import type { Homeserver, LeaseToken, Position, RoomId, StoredEvent } from "../../../src/core/types.js";
+import type {
+  Change,
+  Homeserver,
+  LeaseToken,
+  Position,
+  RoomId,
+  StoredEvent,
+} from "../../../src/core/types.js";
 import { createRedisStore } from "../../../src/store/redis/redis-store.js";
 import { testStoreOptions } from "../redis/redis-harness.js";
 import {
@@ -15,6 +22,7 @@ import {
   writer,
 } from "../store-harness.js";
 import type { Arrangement, Faults, Scene } from "./redis-faults.js";
+import { SoakFollower, ToldLog } from "./soak-follower.js";
 
 export interface SoakSettings {
   readonly sidecars: number;
@@ -28,13 +36,16 @@ export interface SoakFigures {
   hits: number;
   fills: number;
   changes: number;
+  /** Changes that subscribers heard of. */
+  notices: number;
   faults: Record<string, number>;
 }
 
 /**
  * Two homeservers read, fill and change the same events through several sidecars,
- * with all the speed that there is, while one thing after another befalls Redis.
- * Fails if a reader is served what was changed, and acknowledged, before it asked.
+ * with all the speed that there is, and follow the changes at each of them, while one
+ * thing after another befalls Redis. Fails if a reader is served what was changed, and
+ * acknowledged, before it asked, and if subscribers and writers disagree on the log.
  */
 export async function soak(
   redis: Arrangement,
@@ -50,12 +61,13 @@ export async function soak(
       serverClock: STEPPED_CLOCK,
     });
   const stores = Array.from({ length: sidecars }, (_, at) => start(at));
-  const figures: SoakFigures = { reads: 0, hits: 0, fills: 0, changes: 0, faults: {} };
+  const figures: SoakFigures = { reads: 0, hits: 0, fills: 0, changes: 0, notices: 0, faults: {} };
   // The time counts from when there is something to compare: nothing befalls the servers before.
   let endMs = Number.POSITIVE_INFINITY;
   const below = (bound: number) => Math.floor(random() * bound);
   const homes = [ALPHA, BETA].map((name) => new SoakedHome(name));
   const anyone = (home: SoakedHome) => asHomeserver(stores[below(sidecars)]!, home.name);
+  const followers = stores.map(() => homes.map(({ name, log }) => new SoakFollower(name, log)));
   let failure: unknown;
   const isOver = () => failure !== undefined || performance.now() >= endMs;
 
@@ -93,16 +105,24 @@ export async function soak(
     const touched = kind === 0 ? ALL : kind < 5 ? ALL.filter((other) => roomOf(other) === roomOf(n)) : [n];
     const asOf = below(2) === 0 ? (await anyone(home).get([])).position : undefined;
     const version = home.commit(touched);
-    const announce = (at: ReturnType<typeof anyone>): Promise<unknown> => {
-      if (kind === 0) return at.purge();
-      if (kind < 5) return at.purgeRoom(roomOf(n));
-      if (kind < 35) return at.invalidate([nameOf(n)]);
-      if (kind < 70) return at.reject(nameOf(n), true, { reason: String(version), ...(asOf && { asOf }) });
-      return at.redact(nameOf(n), `$${version}`, { ...(asOf && { asOf }) });
+    const announce = async (at: ReturnType<typeof anyone>): Promise<Told> => {
+      const id = nameOf(n);
+      const fenced = asOf && { asOf };
+      if (kind === 0) return [await at.purge(), { kind: "homeserverPurged" }];
+      if (kind < 5) return [await at.purgeRoom(roomOf(n)), { kind: "roomPurged", roomId: roomOf(n) }];
+      if (kind < 35)
+        return [await at.invalidate([id]), { kind: "invalidated", roomId: undefined, eventIds: [id] }];
+      const one = { roomId: undefined, eventId: id };
+      if (kind < 70) {
+        const { position } = await at.reject(id, true, { reason: String(version), ...fenced });
+        return [position, { kind: "rejected", ...one, rejected: true }];
+      }
+      const { position } = await at.redact(id, `$${version}`, { ...fenced });
+      return [position, { kind: "redacted", ...one, redactedBy: eventId(`$${version}`) }];
     };
     while (!isOver()) {
       try {
-        await announce(anyone(home));
+        home.log.tell(...(await announce(anyone(home))));
         home.acknowledge(touched, version);
         figures.changes += 1;
         return;
@@ -134,6 +154,7 @@ export async function soak(
   async function restartSidecar({ at }: Scene): Promise<void> {
     const lost = stores[at % sidecars]!;
     stores[at % sidecars] = start(at % sidecars);
+    for (const follower of followers[at % sidecars]!) follower.hangUp();
     await lost.close();
   }
 
@@ -179,12 +200,24 @@ export async function soak(
       fail(error);
     }
   };
+  const following = followers.flatMap((here, at) =>
+    here.map((follower) =>
+      repeat(async () => {
+        await follower.follow(stores[at]!).finally(() => pause(10));
+      }),
+    ),
+  );
   await Promise.all([
     ...Array.from({ length: READERS }, () => repeat(readAndFill)),
     ...Array.from({ length: WRITERS }, () => repeat(change)),
     ...homes.map((home) => repeat(() => keepLease(home))),
     befall().catch(fail),
   ]);
+  for (const follower of followers.flat()) {
+    follower.hangUp();
+    figures.notices += follower.heard;
+  }
+  await Promise.all(following);
   for (const store of stores) await store.close();
   if (failure !== undefined) throw failure;
   await redis.mend();
@@ -195,6 +228,7 @@ export async function soak(
 class SoakedHome {
   readonly name: Homeserver;
   leaseToken: LeaseToken = token("");
+  readonly log = new ToldLog();
   readonly acknowledged = new Array<number>(EVENTS).fill(0);
   readonly #committed = new Array<number>(EVENTS).fill(0);
   #newest = 0;
@@ -228,6 +262,9 @@ class SoakedHome {
     if (found < atLeast) throw new Error(`${id} was served as of ${found}, when ${atLeast} was acknowledged`);
   }
 }
+
+/** A change that was acknowledged, and where in the log it is. */
+type Told = readonly [Position, Change];
 
 interface Body {
   readonly content: { readonly body: string };
