@@ -19,6 +19,7 @@ import { reportStart } from "./ops/start-report.js";
 import { createGrpcServer } from "./rpc/server.js";
 import { createMemoryStore } from "./store/memory.js";
 import { connectToRedis } from "./store/redis/connect.js";
+import { CountedLog } from "./store/redis/counted-log.js";
 import { REPLICAS_MIN } from "./store/redis/redis-limits.js";
 import { createRedisStore, type RedisStoreOptions } from "./store/redis/redis-store.js";
 import type { RedisCredentials } from "./store/redis/target.js";
@@ -55,7 +56,7 @@ function openRedisStore(
   address: RedisAddress,
   { log, redisCredentials }: ServerDeps,
 ): EventStore {
-  const redisLog = redisLogTo(log);
+  const redisLog = new CountedLog(redisLogTo(log));
   return createRedisStore({
     ...options,
     link: connectToRedis({ ...address, ...NO_CREDENTIALS, ...redisCredentials }, options.clock, redisLog),

@@ -1,14 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { CacheError } from "../../core/errors.js";
 import { EPOCH_BYTES } from "../../core/limits.js";
-import {
-  type RedisLink,
-  type RedisLog,
-  RedisTrouble,
-  type ScriptArgument,
-  TROUBLE_KINDS,
-  type TroubleKind,
-} from "./link.js";
+import { type RedisLink, type RedisLog, RedisTrouble, type ScriptArgument } from "./link.js";
 import type { Proofs } from "./proofs.js";
 import type { RemoteHomeserver } from "./remote-homeserver.js";
 import { readReply, type ScriptReply } from "./reply.js";
@@ -20,10 +13,6 @@ export class HomeserverCalls {
   readonly #proofs: Proofs;
   readonly #log: RedisLog;
   readonly #leaseDurationMs: number;
-  readonly #troubles = Object.fromEntries(TROUBLE_KINDS.map((kind) => [kind, 0])) as Record<
-    TroubleKind,
-    number
-  >;
 
   constructor(options: {
     readonly link: RedisLink;
@@ -35,10 +24,6 @@ export class HomeserverCalls {
     this.#proofs = options.proofs;
     this.#log = options.log;
     this.#leaseDurationMs = options.leaseDurationMs;
-  }
-
-  get troubles(): Readonly<Record<TroubleKind, number>> {
-    return this.#troubles;
   }
 
   /** The reply of a script that changes nothing; undefined if none may be believed now. */
@@ -92,12 +77,11 @@ export class HomeserverCalls {
     }
   }
 
-  /** Counts what went wrong, and tells the operator. */
+  /** Tells the operator what went wrong. */
   note(error: unknown): void {
     if (error instanceof CacheError) return;
     this.#proofs.noteNoAnswer();
     const trouble = error instanceof RedisTrouble ? error : new RedisTrouble("other", String(error), error);
-    this.#troubles[trouble.kind] += 1;
     this.#log.trouble(trouble.kind, trouble.message);
   }
 

@@ -44,8 +44,8 @@ export interface Proven {
 export interface RedisLog {
   connected(address: string): void;
   disconnected(address: string, reason: string): void;
-  /** A call failed. */
-  trouble(kind: string, message: string): void;
+  /** A call failed, or a part of it. */
+  trouble(kind: TroubleKind, message: string): void;
 }
 
 /** Why Redis did not answer as it should: the label values of a metric. */

@@ -42,10 +42,11 @@ import type {
 import { ShardedLru } from "../sharded-lru.js";
 import { BodyCache, type Digest } from "./body-cache.js";
 import { BodyStore, type LoadedBodies } from "./body-store.js";
+import type { CountedLog } from "./counted-log.js";
 import { type BodyReference, EntryReader, encodeReference, ROOM_TOKEN_BYTES } from "./entry.js";
 import { HomeserverCalls, unavailable } from "./homeserver-calls.js";
 import { HomeserverKeys } from "./keys.js";
-import type { RedisLink, RedisLog, ScriptArgument } from "./link.js";
+import type { RedisLink, ScriptArgument } from "./link.js";
 import { LogFollower, type LogPage } from "./log-follower.js";
 import { Lookups } from "./lookups.js";
 import { prepare, referenceTo } from "./prepared-event.js";
@@ -66,7 +67,8 @@ export interface RedisStoreOptions {
   readonly memoryBytes: number;
   readonly heapBytesMax: number;
   readonly log: StoreLog;
-  readonly redisLog: RedisLog;
+  /** The link's, too. */
+  readonly redisLog: CountedLog;
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
   readonly leaseDurationMs?: number;
@@ -316,7 +318,7 @@ class RedisStore implements EventStore {
       heapBytesMax: this.#options.heapBytesMax,
       swept: 0,
       homeservers,
-      remote: { isWell: this.#proofs.isWell, troubles: this.#calls.troubles },
+      remote: { isWell: this.#proofs.isWell, troubles: this.#options.redisLog.troubles },
     };
   }
 

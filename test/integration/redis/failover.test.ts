@@ -145,8 +145,17 @@ describe.skipIf(!(await hasRedisServer()))("when another server becomes primary"
     const used = asHomeserver(store, other);
     const events = Array.from({ length: 20 }, (_, n) => messageEvent(`$${n}`, { text: `text ${n}` }));
     await eventually(() => used.put(events));
+    const { store: cold } = newStore();
+    const ids = events.map(({ eventId }) => eventId);
+    await eventually(() => asHomeserver(cold, other).position());
     await expectFollowed(lost, 1);
     await lost.kill();
+    // What lies elsewhere is served meanwhile, and the operator can see why the rest is not.
+    const there = await asHomeserver(cold, other).hits(...ids);
+    expect(there.length).toBeGreaterThan(0);
+    expect(there.length).toBeLessThan(ids.length);
+    const { timeout, disconnected } = cold.stats().remote!.troubles as Record<string, number>;
+    expect(timeout! + disconnected!).toBeGreaterThan(0);
     servers = servers.filter((server) => server !== lost);
     // Undefined while it is the lost one.
     await vi.waitFor(async () => expect(await ownerOf(fresh)).toBeDefined(), {

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { performance } from "node:perf_hooks";
+import { CountedLog } from "../../../src/store/redis/counted-log.js";
 import type { RedisLink, RedisLog } from "../../../src/store/redis/link.js";
 import { createRedisStore, type RedisStoreOptions } from "../../../src/store/redis/redis-store.js";
 import type { RedisTarget } from "../../../src/store/redis/target.js";
@@ -43,7 +44,7 @@ export function testStoreOptions(link: RedisLink, logged: string[]): Omit<RedisS
     sweepIntervalMs: 5,
     clock: sidecarClock,
     log: storeLogInto(logged),
-    redisLog: QUIET,
+    redisLog: new CountedLog(QUIET),
     serverClock: testClock(0),
   };
 }
@@ -58,8 +59,9 @@ export function makeRedisHarness(
   let movedMs = 0;
   const logged: string[] = [];
   const keyPrefix = options.keyPrefix ?? `test-${randomUUID()}`;
-  const link = options.link ?? redis.connect(sidecarClock, QUIET);
-  const store = createRedisStore({ ...testStoreOptions(link, logged), keyPrefix, ...options });
+  const redisLog = new CountedLog(QUIET);
+  const link = options.link ?? redis.connect(sidecarClock, redisLog);
+  const store = createRedisStore({ ...testStoreOptions(link, logged), keyPrefix, redisLog, ...options });
   return {
     store,
     logged,

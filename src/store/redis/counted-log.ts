@@ -1,0 +1,31 @@
+import { type RedisLog, TROUBLE_KINDS, type TroubleKind } from "./link.js";
+
+/** Tells the operator, and counts for the metric what went wrong. */
+export class CountedLog implements RedisLog {
+  readonly #log: RedisLog;
+  readonly #troubles = Object.fromEntries(TROUBLE_KINDS.map((kind) => [kind, 0])) as Record<
+    TroubleKind,
+    number
+  >;
+
+  constructor(log: RedisLog) {
+    this.#log = log;
+  }
+
+  get troubles(): Readonly<Record<TroubleKind, number>> {
+    return this.#troubles;
+  }
+
+  connected(address: string): void {
+    this.#log.connected(address);
+  }
+
+  disconnected(address: string, reason: string): void {
+    this.#log.disconnected(address, reason);
+  }
+
+  trouble(kind: TroubleKind, message: string): void {
+    this.#troubles[kind] += 1;
+    this.#log.trouble(kind, message);
+  }
+}
