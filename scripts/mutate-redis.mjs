@@ -61,7 +61,7 @@ const MUTANTS = [
   },
   {
     what: "proofs without WAIT",
-    file: "src/store/redis/primary-link.ts",
+    file: "src/store/redis/client-library.ts",
     change: [
       'needed === 0 ? 0 : Number(await send(["WAIT", String(needed), String(PROOF_ACK_TIMEOUT_MS)]))',
       "PROOF_ACK_TIMEOUT_MS && needed",

@@ -1,6 +1,11 @@
 import { ErrorReply, RESP_TYPES } from "@redis/client";
-import { RedisTrouble, type ScriptArgument, type TroubleKind } from "./link.js";
-import { COMMAND_TIMEOUT_MS, COMMANDS_PENDING_MAX, CONNECT_TIMEOUT_MS } from "./redis-limits.js";
+import { type ProofCall, type Proven, RedisTrouble, type ScriptArgument, type TroubleKind } from "./link.js";
+import {
+  COMMAND_TIMEOUT_MS,
+  COMMANDS_PENDING_MAX,
+  CONNECT_TIMEOUT_MS,
+  PROOF_ACK_TIMEOUT_MS,
+} from "./redis-limits.js";
 import type { Script } from "./scripts.js";
 import type { RedisNode, RedisTarget } from "./target.js";
 
@@ -21,6 +26,15 @@ export async function runScript(
     if (!(error instanceof ErrorReply) || !error.message.startsWith("NOSCRIPT")) throw error;
     return send(["EVAL", script.text, ...rest]);
   }
+}
+
+/** Writes a proof, and waits until as many replicas have it as its reply says that there must be. */
+export async function prove(send: SendCommand, { script, key, args, replicas }: ProofCall): Promise<Proven> {
+  const reply = await runScript(send, script, [key], args);
+  const needed = replicas(reply);
+  const acknowledged =
+    needed === 0 ? 0 : Number(await send(["WAIT", String(needed), String(PROOF_ACK_TIMEOUT_MS)]));
+  return { reply, acknowledged };
 }
 
 /** What all our connections have in common. Time limits are ours: see Deadlines. */

@@ -1,14 +1,16 @@
-import { createClient, createCluster } from "@redis/client";
+import { createCluster } from "@redis/client";
 import slotOf from "cluster-key-slot";
 import {
   COMMAND_OPTIONS,
   clientDefaults,
   clientOptions,
   Deadlines,
+  prove,
   runScript,
   socketOptions,
   troubleOf,
 } from "./client-library.js";
+import { ClusterChannels } from "./cluster-channels.js";
 import {
   type OnMessage,
   type ProofCall,
@@ -18,26 +20,12 @@ import {
   RedisTrouble,
   type ScriptArgument,
 } from "./link.js";
-import {
-  COMMAND_TIMEOUT_MS,
-  PROOF_ACK_TIMEOUT_MS,
-  RECONNECT_DELAY_MS_MAX,
-  RECONNECT_DELAY_MS_MIN,
-} from "./redis-limits.js";
+import { NodeConnections, SILENCE_MAX_MS } from "./node-connections.js";
+import { COMMAND_TIMEOUT_MS, RECONNECT_DELAY_MS_MAX, RECONNECT_DELAY_MS_MIN } from "./redis-limits.js";
 import type { Script } from "./scripts.js";
 import { addressOf, type RedisNode, type RedisTarget } from "./target.js";
 
 type Cluster = ReturnType<typeof createCluster>;
-
-type Client = ReturnType<typeof createClient>;
-
-interface Session {
-  readonly calls: Cluster;
-  /** The library's own; that of `calls` is ours. */
-  readonly subscribe: (channel: string, onMessage: OnMessage) => Promise<void>;
-  /** A connection of their own to each primary, since WAIT holds up what comes after it; by address. */
-  readonly proofs: Map<string, Promise<Client>>;
-}
 
 /**
  * The way to a Cluster: the library follows its slots.
@@ -52,12 +40,15 @@ export class ClusterLink implements RedisLink {
   readonly #clock: () => number;
   readonly #deadlines: Deadlines;
   readonly #log: RedisLog;
-  readonly #followed = new Map<string, OnMessage>();
+  /** Connections of their own, since WAIT holds up what comes after it. */
+  readonly #proofs: NodeConnections;
+  readonly #channels: ClusterChannels;
+  readonly #watch: NodeJS.Timeout;
   /** Nodes that have not answered in time, and until when they are not asked again. */
   readonly #silentUntilMs = new Map<string, number>();
   /** Calls at the start wait for it; later ones fail at once where there is no connection. */
   readonly #firstAttempt: Promise<void>;
-  #session: Session;
+  #cluster: Cluster;
   #connected = false;
   #isSeeking = false;
   #retry: NodeJS.Timeout | undefined;
@@ -68,31 +59,32 @@ export class ClusterLink implements RedisLink {
     this.#clock = clock;
     this.#log = log;
     this.#deadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock);
-    this.#session = this.#newSession(target.nodes);
+    this.#cluster = this.#newCluster(target.nodes);
+    this.#proofs = new NodeConnections(target);
+    const ownerNow = (channel: string) => (this.#connected ? ownerOf(this.#cluster, channel) : undefined);
+    this.#channels = new ClusterChannels(target, ownerNow, this.#deadlines);
     this.#firstAttempt = this.#connect(0);
+    this.#watch = setInterval(() => this.#channels.refresh(), COMMAND_TIMEOUT_MS);
+    this.#watch.unref();
   }
 
   run(script: Script, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown> {
     const key = keys[0]!;
-    return this.#bounded(key, ({ calls }) => {
-      const send = (command: ScriptArgument[]) => calls.sendCommand(key, false, command, COMMAND_OPTIONS);
+    return this.#bounded(key, (cluster) => {
+      const send = (command: ScriptArgument[]) => cluster.sendCommand(key, false, command, COMMAND_OPTIONS);
       return runScript(send, script, keys, args);
     });
   }
 
-  prove({ script, key, args, replicas }: ProofCall): Promise<Proven> {
-    return this.#bounded(key, async (session, owner) => {
-      const client = await this.#proofClient(session, owner);
-      const send = (command: ScriptArgument[]) => client.sendCommand(command, COMMAND_OPTIONS);
+  prove(call: ProofCall): Promise<Proven> {
+    const { key } = call;
+    return this.#bounded(key, async (cluster, owner) => {
+      const client = await this.#proofs.to(owner);
       try {
-        const reply = await runScript(send, script, [key], args);
-        const needed = replicas(reply);
-        const acknowledged =
-          needed === 0 ? 0 : Number(await send(["WAIT", String(needed), String(PROOF_ACK_TIMEOUT_MS)]));
-        return { reply, acknowledged };
+        return await prove((command) => client.sendCommand(command, COMMAND_OPTIONS), call);
       } catch (error) {
         // Through the library, which learns of a slot that has moved.
-        void session.calls.sendCommand(key, false, ["EXISTS", key], COMMAND_OPTIONS).catch(ignore);
+        void cluster.sendCommand(key, false, ["EXISTS", key], COMMAND_OPTIONS).catch(ignore);
         throw error;
       }
     });
@@ -101,7 +93,7 @@ export class ClusterLink implements RedisLink {
   async getValues(keys: readonly string[]): Promise<readonly (Buffer | undefined)[]> {
     const values = await this.#asManyAsCanBe(
       keys.map((key) =>
-        this.#bounded(key, ({ calls }) => calls.sendCommand(key, false, ["GET", key], COMMAND_OPTIONS)),
+        this.#bounded(key, (cluster) => cluster.sendCommand(key, false, ["GET", key], COMMAND_OPTIONS)),
       ),
     );
     return (values as readonly (Buffer | null | undefined)[]).map((value) => value ?? undefined);
@@ -111,27 +103,26 @@ export class ClusterLink implements RedisLink {
     await this.#asManyAsCanBe(
       [...values].map(([key, value]) => {
         const command = ["SET", key, value, "PX", String(ttlMs)];
-        return this.#bounded(key, ({ calls }) => calls.sendCommand(key, false, command, COMMAND_OPTIONS));
+        return this.#bounded(key, (cluster) => cluster.sendCommand(key, false, command, COMMAND_OPTIONS));
       }),
     );
   }
 
   follow(channel: string, onMessage: OnMessage): void {
-    this.#followed.set(channel, onMessage);
-    if (this.#connected) this.#subscribe(this.#session, channel, onMessage);
+    this.#channels.follow(channel, onMessage);
   }
 
   unfollow(channel: string): void {
-    const onMessage = this.#followed.get(channel);
-    this.#followed.delete(channel);
-    // By its listener: the library then knows that the channel is on its way out, if it is followed again.
-    if (this.#connected) void this.#session.calls.sUnsubscribe(channel, onMessage).catch(ignore);
+    this.#channels.unfollow(channel);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
+    clearInterval(this.#watch);
     if (this.#retry !== undefined) clearTimeout(this.#retry);
-    end(this.#session);
+    this.#channels.close();
+    this.#proofs.close();
+    end(this.#cluster);
   }
 
   /** Results of calls to several nodes; undefined for those that failed, if not all did. */
@@ -146,34 +137,16 @@ export class ClusterLink implements RedisLink {
     return outcomes.map((outcome) => (outcome.status === "fulfilled" ? outcome.value : undefined));
   }
 
-  #newSession(rootNodes: readonly RedisNode[]): Session {
-    const calls = createCluster(clusterOptions(this.#target, rootNodes)) as Cluster;
-    calls.on("error", ignore);
-    const subscribe = calls.sSubscribe.bind(calls);
-    const session: Session = { calls, subscribe, proofs: new Map() };
-    // When a node leaves, the library itself subscribes anew to what was followed there, and leaves it to nobody to
-    // catch a failure, which would end the process.
-    calls.sSubscribe = async (channel) => {
-      const onMessage = this.#followed.get(String(channel));
-      if (onMessage !== undefined) this.#subscribe(session, String(channel), onMessage);
-    };
-    return session;
+  #newCluster(rootNodes: readonly RedisNode[]): Cluster {
+    const cluster = createCluster(clusterOptions(this.#target, rootNodes)) as Cluster;
+    cluster.on("error", ignore);
+    return cluster;
   }
 
-  #subscribe(session: Session, channel: string, onMessage: OnMessage): void {
-    // Meanwhile the log is read every second.
-    session.subscribe(channel, onMessage).catch(() => {
-      setTimeout(() => {
-        if (session === this.#session && this.#followed.has(channel) && !this.#closed)
-          this.#subscribe(session, channel, onMessage);
-      }, RECONNECT_DELAY_MS_MAX);
-    });
-  }
-
-  async #bounded<T>(key: string, call: (session: Session, owner: Primary) => Promise<T>): Promise<T> {
+  async #bounded<T>(key: string, call: CallAtOwner<T>): Promise<T> {
     if (!this.#connected) await this.#deadlines.race(this.#firstAttempt);
-    const session = this.#session;
-    const owner = ownerOf(session.calls, key);
+    const cluster = this.#cluster;
+    const owner = ownerOf(cluster, key);
     if (!this.#connected || owner === undefined)
       throw new RedisTrouble("disconnected", "there is no connection to the Cluster");
     const { address } = owner;
@@ -184,19 +157,19 @@ export class ClusterLink implements RedisLink {
       if (isDue) this.#silentUntilMs.set(address, this.#clock() + TRIAL_INTERVAL_MS);
       if (!isDue || !isReady(owner)) {
         if (isDue) {
-          this.#tryToConnect(session, owner);
+          this.#tryToConnect(cluster, owner);
           void this.#seekSuccessor(key, address);
         }
         throw new RedisTrouble("timeout", `${address} does not answer`);
       }
     }
     try {
-      const reply = await this.#deadlines.race(this.#onceConnected(session, owner, call));
+      const reply = await this.#deadlines.race(this.#onceConnected(cluster, owner, call));
       this.#silentUntilMs.delete(address);
       return reply;
     } catch (error) {
       if (troubleOf(error).kind === "timeout") {
-        dropProofs(session, address);
+        this.#proofs.drop(address);
         this.#silentUntilMs.set(address, this.#clock() + TRIAL_INTERVAL_MS);
         void this.#seekSuccessor(key, address);
       } else this.#silentUntilMs.delete(address);
@@ -205,50 +178,25 @@ export class ClusterLink implements RedisLink {
   }
 
   /** What nobody waits for any more when the node is there at last is not sent. */
-  async #onceConnected<T>(
-    session: Session,
-    owner: Primary,
-    call: (session: Session, owner: Primary) => Promise<T>,
-  ): Promise<T> {
+  async #onceConnected<T>(cluster: Cluster, owner: Primary, call: CallAtOwner<T>): Promise<T> {
     if (!isReady(owner)) {
       const startedMs = this.#clock();
-      await session.calls.nodeClient(owner);
+      await cluster.nodeClient(owner);
       if (this.#clock() - startedMs >= COMMAND_TIMEOUT_MS)
         throw new RedisTrouble("timeout", `${owner.address} was connected to too late`);
     }
-    return call(session, owner);
+    return call(cluster, owner);
   }
 
   /** Connects to a silent node, if it can be, while its calls fail at once. */
-  #tryToConnect({ calls }: Session, owner: Primary): void {
+  #tryToConnect(cluster: Cluster, owner: Primary): void {
     if (isReady(owner) || owner.connectPromise !== undefined) return;
-    calls.nodeClient(owner).then(() => this.#silentUntilMs.delete(owner.address), ignore);
-  }
-
-  async #proofClient(session: Session, owner: Primary): Promise<Client> {
-    const { proofs } = session;
-    const known = proofs.get(owner.address);
-    if (known !== undefined) return known;
-    if (session !== this.#session)
-      throw new RedisTrouble("disconnected", "the Cluster was connected to anew");
-    const options = clientOptions(this.#target, owner);
-    const client = createClient({
-      ...options,
-      socket: { ...options.socket, socketTimeout: SILENCE_MAX_MS, reconnectStrategy: false },
-    }) as Client;
-    const connecting = client.connect();
-    const forget = () => {
-      if (proofs.get(owner.address) === connecting) proofs.delete(owner.address);
-    };
-    client.on("error", forget).on("end", forget);
-    connecting.catch(forget);
-    proofs.set(owner.address, connecting);
-    return connecting;
+    cluster.nodeClient(owner).then(() => this.#silentUntilMs.delete(owner.address), ignore);
   }
 
   async #connect(attempts: number): Promise<void> {
     try {
-      await this.#session.calls.connect();
+      await this.#cluster.connect();
       this.#connected = true;
       this.#begin();
     } catch (error) {
@@ -260,9 +208,8 @@ export class ClusterLink implements RedisLink {
   }
 
   #begin(): void {
-    const { calls } = this.#session;
-    for (const [channel, onMessage] of this.#followed) this.#subscribe(this.#session, channel, onMessage);
-    this.#log.connected(`the Cluster's ${calls.masters.length} primaries`);
+    this.#channels.refresh();
+    this.#log.connected(`the Cluster's ${this.#cluster.masters.length} primaries`);
   }
 
   /** Connects anew if the key of a silent node is another one's by now. */
@@ -270,39 +217,37 @@ export class ClusterLink implements RedisLink {
     if (this.#isSeeking || this.#closed) return;
     this.#isSeeking = true;
     // The configured ones too: theirs may be names that will lead to others some day.
-    const known = [...this.#session.calls.masters, ...this.#target.nodes];
-    const next = this.#newSession(known.filter((node) => addressOf(node) !== silent));
+    const known = [...this.#cluster.masters, ...this.#target.nodes];
+    const next = this.#newCluster(known.filter((node) => addressOf(node) !== silent));
     try {
       // Lazily: only the nodes' places are asked for.
-      await this.#deadlines.race(next.calls.connect());
+      await this.#deadlines.race(next.connect());
     } catch {
       // Nobody answers: the next call that is not answered tries again.
     }
     this.#isSeeking = false;
-    const owner = ownerOf(next.calls, key)?.address;
+    const owner = ownerOf(next, key)?.address;
     if (this.#closed || owner === undefined || owner === silent) {
       end(next);
       return;
     }
     this.#log.disconnected(silent, "no answer");
-    end(this.#session);
-    this.#session = next;
+    end(this.#cluster);
+    this.#cluster = next;
+    this.#proofs.dropAll();
+    this.#channels.dropAll();
     this.#silentUntilMs.clear();
     this.#begin();
   }
 }
 
-function end(session: Session): void {
-  if (session.calls.isOpen) session.calls.destroy();
-  for (const address of session.proofs.keys()) dropProofs(session, address);
-}
-
-function dropProofs({ proofs }: Session, address: string): void {
-  proofs.get(address)?.then((client) => client.destroy(), ignore);
-  proofs.delete(address);
+function end(cluster: Cluster): void {
+  if (cluster.isOpen) cluster.destroy();
 }
 
 type Primary = Cluster["masters"][number];
+
+type CallAtOwner<T> = (cluster: Cluster, owner: Primary) => Promise<T>;
 
 const isReady = ({ client }: Primary): boolean => client?.isReady === true;
 
@@ -328,8 +273,6 @@ function delayMs(attempts: number): number {
   return Math.min(RECONNECT_DELAY_MS_MIN * 2 ** attempts, RECONNECT_DELAY_MS_MAX);
 }
 
-/** A connection on which nothing passes for so long, neither way, is given up. */
-const SILENCE_MAX_MS = 3 * COMMAND_TIMEOUT_MS;
 /** How often a node that does not answer is tried. */
 const TRIAL_INTERVAL_MS = 500;
 

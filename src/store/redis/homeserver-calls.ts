@@ -40,7 +40,7 @@ export class HomeserverCalls {
       homeserver.follow(reply.state, call);
       return reply;
     } catch (error) {
-      this.note(error);
+      this.note(error, homeserver.keys.proof);
       return undefined;
     }
   }
@@ -72,16 +72,17 @@ export class HomeserverCalls {
       homeserver.follow(reply.state, call);
       return reply;
     } catch (error) {
-      this.note(error);
+      this.note(error, homeserver.keys.proof);
       throw unavailable(error);
     }
   }
 
-  /** Tells the operator what went wrong. */
-  note(error: unknown): void {
+  /** Tells the operator what went wrong; `key` is one of the server that did not do what it was asked to. */
+  note(error: unknown, key?: string): void {
     if (error instanceof CacheError) return;
-    this.#proofs.noteNoAnswer();
     const trouble = error instanceof RedisTrouble ? error : new RedisTrouble("other", String(error), error);
+    // One that is full is well: only fills are refused.
+    if (key !== undefined && trouble.kind !== "full") this.#proofs.noteNoAnswer(key);
     this.#log.trouble(trouble.kind, trouble.message);
   }
 

@@ -60,6 +60,7 @@ export const TROUBLE_KINDS = [
   "moving",
   "denied",
   "busy",
+  "clock",
   "other",
 ] as const;
 

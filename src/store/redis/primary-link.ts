@@ -3,6 +3,7 @@ import {
   COMMAND_OPTIONS,
   clientOptions,
   Deadlines,
+  prove,
   runScript,
   type SendCommand,
   troubleOf,
@@ -19,7 +20,6 @@ import {
 import {
   COMMAND_TIMEOUT_MS,
   CONNECT_TIMEOUT_MS,
-  PROOF_ACK_TIMEOUT_MS,
   RECONNECT_DELAY_MS_MAX,
   RECONNECT_DELAY_MS_MIN,
 } from "./redis-limits.js";
@@ -77,15 +77,8 @@ export class PrimaryLink implements RedisLink {
     return this.#bounded("calls", (session) => runScript(sender(session.calls), script, keys, args));
   }
 
-  prove({ script, key, args, replicas }: ProofCall): Promise<Proven> {
-    return this.#bounded("proofs", async (session) => {
-      const send = sender(session.proofs);
-      const reply = await runScript(send, script, [key], args);
-      const needed = replicas(reply);
-      const acknowledged =
-        needed === 0 ? 0 : Number(await send(["WAIT", String(needed), String(PROOF_ACK_TIMEOUT_MS)]));
-      return { reply, acknowledged };
-    });
+  prove(call: ProofCall): Promise<Proven> {
+    return this.#bounded("proofs", (session) => prove(sender(session.proofs), call));
   }
 
   async getValues(keys: readonly string[]): Promise<readonly (Buffer | undefined)[]> {
@@ -153,6 +146,8 @@ export class PrimaryLink implements RedisLink {
         end(session);
         return;
       }
+      // It may have ended since it was made: then nobody would drop it any more.
+      if (!session.open) throw new RedisTrouble("disconnected", "the connection ended while it was made");
       this.#session = session;
       this.#log.connected(address);
       for (const [channel, onMessage] of this.#followed) {
@@ -248,7 +243,6 @@ async function openSession(
   try {
     const connecting = [connect(session.calls), connect(session.proofs), connect(session.channels)];
     await Promise.race([Promise.all(connecting), late]);
-    if (!session.open) throw new RedisTrouble("disconnected", "the connection ended while it was made");
   } catch (error) {
     end(session);
     throw error;

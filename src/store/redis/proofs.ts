@@ -63,21 +63,24 @@ export class Proofs {
   /** What is known of servers whatever their replication IDs have become since, by the IDs of their processes. */
   readonly #servers = new Map<string, { readonly replicationId: ReplicationId; readonly replicas: number }>();
 
-  /** Whether the servers that failed are no longer known, or none was ever reached. */
-  #isLost = false;
+  /** A key of the last call that got no answer: its server may never have been reached. */
+  #unreached: string | undefined;
 
   constructor(options: ProofsOptions) {
     this.#options = options;
   }
 
-  /** Whether the last proof of each server in use came, or none was needed yet. */
+  /** Whether the last proof of each server in use came, and may be relied on; or none was needed yet. */
   get isWell(): boolean {
-    return !this.#isLost && [...this.#primaries.values()].every(({ failedAtMs }) => failedAtMs === undefined);
+    const nowMs = this.#options.clock();
+    const isRelied = ({ failedAtMs, doubtUntilMs }: Primary) =>
+      failedAtMs === undefined && nowMs >= doubtUntilMs;
+    return this.#unreached === undefined && [...this.#primaries.values()].every(isRelied);
   }
 
-  /** A call got no answer. */
-  noteNoAnswer(): void {
-    if (this.#primaries.size === 0) this.#isLost = true;
+  /** A call got no answer: the server that has its key is asked for a proof until it gives one. */
+  noteNoAnswer(key: string): void {
+    this.#unreached = key;
   }
 
   /** Whether an answer of this server may be believed, as far as is known without asking. */
@@ -130,11 +133,12 @@ export class Proofs {
     const nowMs = this.#options.clock();
     for (const [replicationId, primary] of this.#primaries) {
       const unprovenMs = nowMs - (primary.proof?.sentAtMs ?? primary.firstSeenMs);
-      if (unprovenMs > UNPROVEN_MAX_MS) {
+      // One that fails stays until its key is another's, however long that takes: it is what is not well.
+      if (unprovenMs > UNPROVEN_MAX_MS && primary.failedAtMs === undefined)
         this.#primaries.delete(replicationId);
-        if (primary.failedAtMs !== undefined) this.#isLost = true;
-      } else if (primary.key !== undefined) void this.#prove(replicationId, primary.key);
+      else if (primary.key !== undefined) void this.#prove(replicationId, primary.key);
     }
+    if (this.#unreached !== undefined) void this.#prove(this.#unreached, this.#unreached);
   }
 
   #see({ replicationId, replicas }: Provenance, key: string): Primary {
@@ -211,7 +215,7 @@ export class Proofs {
         throw new RedisTrouble("no_replicas", `${acknowledged} of ${needed} replicas acknowledged`);
       primary.proof = { sentAtMs, acknowledged };
       primary.failedAtMs = undefined;
-      this.#isLost = false;
+      if (this.#unreached === key) this.#unreached = undefined;
     } catch (error) {
       if (primaryAsked !== undefined) primaryAsked.failedAtMs = clock();
       onTrouble(error);
@@ -240,8 +244,11 @@ export class Proofs {
    * more than the time since they last wrote; for less, doubt lasts as long as a lease.
    */
   #watchClock(primary: Primary, atMostMs: number, atLeastMs: number): void {
-    const { clock, leaseDurationMs } = this.#options;
+    const { clock, leaseDurationMs, onTrouble } = this.#options;
     if (atMostMs < primary.clockAheadMs - CLOCK_DRIFT_MS) {
+      onTrouble(
+        new RedisTrouble("clock", "the server's clock was set back: nothing is believed for a lease"),
+      );
       primary.doubtUntilMs = clock() + leaseDurationMs;
       primary.clockAheadMs = atLeastMs;
     }
@@ -276,7 +283,7 @@ const SERVERS_KNOWN_MAX = 1000;
 const CHANGE_TRIES = 2;
 /** How soon after a failure a proof is tried again. */
 const RETRY_PAUSE_MS = 250;
-/** A primary that could not be proven for so long is forgotten. */
+/** A primary that was not proven for so long, and is not asked for it any more, is forgotten. */
 const UNPROVEN_MAX_MS = 60_000;
 /** By how much two clocks may drift apart between two proofs, with what is lost by counting whole milliseconds. */
 const CLOCK_DRIFT_MS = 5;

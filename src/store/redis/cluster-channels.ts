@@ -1,0 +1,100 @@
+import type { Deadlines } from "./client-library.js";
+import type { OnMessage } from "./link.js";
+import { type AddressedNode, NodeConnections } from "./node-connections.js";
+import type { RedisTarget } from "./target.js";
+
+interface Followed {
+  readonly onMessage: OnMessage;
+  /** The primary at which it is followed, or is about to be; undefined: at none. */
+  at: string | undefined;
+}
+
+/**
+ * The sharded channels that are followed in a Cluster, each at the primary that has its
+ * slot. The library would subscribe anew by itself when a node leaves, and leave it to
+ * nobody to catch a failure, which ends the process. Here `refresh` follows again what
+ * was lost; meanwhile the log is read every second.
+ */
+export class ClusterChannels {
+  readonly #ownerOf: (channel: string) => AddressedNode | undefined;
+  readonly #deadlines: Deadlines;
+  readonly #connections: NodeConnections;
+  readonly #followed = new Map<string, Followed>();
+
+  constructor(
+    target: RedisTarget,
+    ownerOf: (channel: string) => AddressedNode | undefined,
+    deadlines: Deadlines,
+  ) {
+    this.#ownerOf = ownerOf;
+    this.#deadlines = deadlines;
+    this.#connections = new NodeConnections(
+      target,
+      (client) => client.on("sharded-channel-moved", (channel) => this.#lose(String(channel))),
+      (address) => {
+        for (const [channel, { at }] of this.#followed) if (at === address) this.#lose(channel);
+      },
+    );
+  }
+
+  follow(channel: string, onMessage: OnMessage): void {
+    // A function of its own: whoever leaves and comes back at once is not taken for the one who left.
+    const followed: Followed = { onMessage: (message) => onMessage(message), at: undefined };
+    this.#followed.set(channel, followed);
+    this.#place(channel, followed);
+  }
+
+  unfollow(channel: string): void {
+    const followed = this.#followed.get(channel);
+    this.#followed.delete(channel);
+    if (followed?.at !== undefined) this.#leave(channel, followed, followed.at);
+  }
+
+  /** Follows each channel where it is by now, and gives up connections that have gone dead. */
+  refresh(): void {
+    for (const [channel, followed] of this.#followed) this.#place(channel, followed);
+    for (const address of this.#connections.addresses) {
+      const ping = async () => (await this.#connections.known(address))?.ping();
+      this.#deadlines.race(ping()).catch(() => this.#connections.drop(address));
+    }
+  }
+
+  /** All are followed at none from here on, until the next `refresh`. */
+  dropAll(): void {
+    this.#connections.dropAll();
+  }
+
+  close(): void {
+    this.#followed.clear();
+    this.#connections.close();
+  }
+
+  #place(channel: string, followed: Followed): void {
+    const owner = this.#ownerOf(channel);
+    const before = followed.at;
+    if (owner === undefined || owner.address === before) return;
+    if (before !== undefined) this.#leave(channel, followed, before);
+    followed.at = owner.address;
+    const subscribe = async () => {
+      const client = await this.#connections.to(owner);
+      // It may have been unfollowed while the connection was made.
+      if (followed.at === owner.address && this.#followed.get(channel) === followed)
+        await client.sSubscribe(channel, followed.onMessage);
+    };
+    subscribe().catch(() => {
+      if (followed.at === owner.address) followed.at = undefined;
+    });
+  }
+
+  #leave(channel: string, { onMessage }: Followed, address: string): void {
+    const leave = async () => (await this.#connections.known(address))?.sUnsubscribe(channel, onMessage);
+    leave().catch(ignore);
+  }
+
+  #lose(channel: string): void {
+    const followed = this.#followed.get(channel);
+    if (followed !== undefined) followed.at = undefined;
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,86 @@
+import { createClient } from "@redis/client";
+import { clientOptions } from "./client-library.js";
+import { RedisTrouble } from "./link.js";
+import { COMMAND_TIMEOUT_MS } from "./redis-limits.js";
+import type { RedisNode, RedisTarget } from "./target.js";
+
+export type Client = ReturnType<typeof createClient>;
+
+/** A node, and the name by which its connection is known. */
+export interface AddressedNode extends RedisNode {
+  readonly address: string;
+}
+
+/** Connections to nodes of a Cluster, one each, for what must not go over the library's own. */
+export class NodeConnections {
+  readonly #target: RedisTarget;
+  readonly #onOpen: (client: Client, address: string) => void;
+  readonly #onEnd: (address: string) => void;
+  readonly #clients = new Map<string, Promise<Client>>();
+  #closed = false;
+
+  constructor(
+    target: RedisTarget,
+    onOpen: (client: Client, address: string) => void = () => {},
+    onEnd: (address: string) => void = () => {},
+  ) {
+    this.#target = target;
+    this.#onOpen = onOpen;
+    this.#onEnd = onEnd;
+  }
+
+  get addresses(): Iterable<string> {
+    return [...this.#clients.keys()];
+  }
+
+  /** The connection to a node that is there, or is being made; undefined: neither. */
+  known(address: string): Promise<Client> | undefined {
+    return this.#clients.get(address);
+  }
+
+  /** The connection to a node, made if need be. Rejects if it cannot be. */
+  async to(node: AddressedNode): Promise<Client> {
+    const { address } = node;
+    const known = this.#clients.get(address);
+    if (known !== undefined) return known;
+    if (this.#closed) throw new RedisTrouble("disconnected", "closing");
+    const options = clientOptions(this.#target, node);
+    const client = createClient({
+      ...options,
+      socket: { ...options.socket, socketTimeout: SILENCE_MAX_MS, reconnectStrategy: false },
+    }) as Client;
+    const connecting = client.connect();
+    const forget = () => {
+      if (this.#clients.get(address) !== connecting) return;
+      this.#clients.delete(address);
+      this.#onEnd(address);
+    };
+    client.on("error", forget).on("end", forget);
+    connecting.catch(forget);
+    this.#clients.set(address, connecting);
+    this.#onOpen(client, address);
+    return connecting;
+  }
+
+  drop(address: string): void {
+    const client = this.#clients.get(address);
+    if (client === undefined) return;
+    this.#clients.delete(address);
+    client.then((client) => client.destroy(), ignore);
+    this.#onEnd(address);
+  }
+
+  dropAll(): void {
+    for (const address of this.addresses) this.drop(address);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.dropAll();
+  }
+}
+
+/** A connection on which nothing passes for so long, neither way, is given up. */
+export const SILENCE_MAX_MS = 3 * COMMAND_TIMEOUT_MS;
+
+function ignore(): void {}
