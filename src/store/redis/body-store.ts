@@ -1,9 +1,11 @@
 import { REPLY_BYTES_MAX } from "../../core/limits.js";
 import type { ByteRange } from "../../core/types.js";
 import { type BodyCache, type Digest, digestOf } from "./body-cache.js";
+import { ByteGate } from "./byte-gate.js";
 import type { BodyReference } from "./entry.js";
 import { bodyKey } from "./keys.js";
-import type { RedisLink } from "./link.js";
+import { type RedisLink, RedisTrouble } from "./link.js";
+import { COMMAND_TIMEOUT_MS, FETCHED_BYTES_MAX } from "./redis-limits.js";
 
 /** Bodies by their digest: in this process, else in Redis, where they are stored once for all homeservers. */
 export class BodyStore {
@@ -12,6 +14,7 @@ export class BodyStore {
   readonly #prefix: string;
   readonly #ttlMs: number;
   readonly #clock: () => number;
+  readonly #gate = new ByteGate(FETCHED_BYTES_MAX, COMMAND_TIMEOUT_MS);
 
   constructor(options: {
     readonly cache: BodyCache;
@@ -39,15 +42,22 @@ export class BodyStore {
 
   /**
    * The same, with what is not here fetched in one round trip, or in more where some of it is nowhere any more and
-   * leaves room for others. Undefined: it is nowhere.
+   * leaves room for others. Undefined: it is nowhere. Rejects if it cannot be fetched in time.
    */
   async load(references: readonly BodyReference[]): Promise<LoadedBodies> {
-    const fetched = new Map<Digest, ByteRange | undefined>();
-    for (;;) {
-      const missing = new Set<Digest>();
-      const bodies = this.#take(references, fetched, missing);
-      if (missing.size === 0) return bodies;
-      await this.#fetch([...missing], fetched);
+    const bytes = this.#bytesToFetch(references);
+    if (!(await this.#gate.enter(bytes)))
+      throw new RedisTrouble("overload", "too many bytes are fetched from Redis at once");
+    try {
+      const fetched = new Map<Digest, ByteRange | undefined>();
+      for (;;) {
+        const missing = new Set<Digest>();
+        const bodies = this.#take(references, fetched, missing);
+        if (missing.size === 0) return bodies;
+        await this.#fetch([...missing], fetched);
+      }
+    } finally {
+      this.#gate.leave(bytes);
     }
   }
 
@@ -62,6 +72,17 @@ export class BodyStore {
   keep(bodies: Iterable<readonly [Digest, Buffer]>): void {
     const nowMs = this.#clock();
     for (const [digest, bytes] of bodies) this.#cache.add(digest, bytes, nowMs);
+  }
+
+  /** At most: no more than a reply holds is fetched, and what is here is not. */
+  #bytesToFetch(references: readonly BodyReference[]): number {
+    const nowMs = this.#clock();
+    let bytes = 0;
+    for (const { digest, size } of references) {
+      if (bytes > REPLY_BYTES_MAX) break;
+      if (this.#cache.get(digest, nowMs) === undefined) bytes += size;
+    }
+    return bytes;
   }
 
   #take(

@@ -23,7 +23,7 @@ import {
 import { NodeConnections, SILENCE_MAX_MS } from "./node-connections.js";
 import { COMMAND_TIMEOUT_MS, RECONNECT_DELAY_MS_MAX, RECONNECT_DELAY_MS_MIN } from "./redis-limits.js";
 import type { Script } from "./scripts.js";
-import { addressOf, type RedisNode, type RedisTarget } from "./target.js";
+import type { RedisNode, RedisTarget } from "./target.js";
 
 type Cluster = ReturnType<typeof createCluster>;
 
@@ -218,7 +218,7 @@ export class ClusterLink implements RedisLink {
     this.#isSeeking = true;
     // The configured ones too: theirs may be names that will lead to others some day.
     const known = [...this.#cluster.masters, ...this.#target.nodes];
-    const next = this.#newCluster(known.filter((node) => addressOf(node) !== silent));
+    const next = this.#newCluster(known.filter(({ host, port }) => `${host}:${port}` !== silent));
     try {
       // Lazily: only the nodes' places are asked for.
       await this.#deadlines.race(next.connect());

@@ -29,6 +29,8 @@ export const RECONNECT_DELAY_MS_MAX = 500;
 export const COMMANDS_PENDING_MAX = 20_000;
 /** Event IDs that one script looks up: others wait meanwhile. */
 export const SCRIPT_IDS_MAX = 2000;
+/** Bytes of bodies that are fetched at once, beside the memory budget: those of nine full replies. */
+export const FETCHED_BYTES_MAX = 32 * MIB;
 /** Event IDs of a change up to which its announcement carries it: a longer one is read from the log. */
 export const ANNOUNCED_IDS_MAX = 16;
 /** Event IDs that are read from the log at once, but for those of the change that reaches it. */

@@ -50,6 +50,13 @@ export class SoakFollower {
     }
   }
 
+  /** That it has heard of all up to a position, or was told to begin anew there. */
+  expectAt({ epoch, sequence }: Position): void {
+    const { here } = this.#place;
+    if (here?.epoch !== epoch || here.sequence < sequence)
+      throw new Error(`a subscriber is at ${here?.epoch}/${here?.sequence}, not at ${epoch}/${sequence}`);
+  }
+
   hangUp(): void {
     this.#connection.abort();
   }

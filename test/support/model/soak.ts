@@ -9,6 +9,7 @@ import type {
   StoredEvent,
 } from "../../../src/core/types.js";
 import { createRedisStore } from "../../../src/store/redis/redis-store.js";
+import { eventually } from "../eventually.js";
 import { testStoreOptions } from "../redis/redis-harness.js";
 import {
   ALPHA,
@@ -190,9 +191,9 @@ export async function soak(
     const before = diary.slice(-FAULTS_SHOWN).join("\n");
     failure ??= new Error(`${cause}\nat ${Math.round(performance.now())} ms, after:\n${before}`, { cause });
   };
-  const repeat = async (act: () => Promise<void>): Promise<void> => {
+  const repeat = async (act: () => Promise<void>, isDone = isOver): Promise<void> => {
     try {
-      while (!isOver()) {
+      while (!isDone()) {
         await act().catch(refuseAll);
         await pause(0);
       }
@@ -200,19 +201,33 @@ export async function soak(
       fail(error);
     }
   };
+  let isHeard = false;
   const following = followers.flatMap((here, at) =>
     here.map((follower) =>
-      repeat(async () => {
-        await follower.follow(stores[at]!).finally(() => pause(10));
-      }),
+      repeat(
+        () => follower.follow(stores[at]!).finally(() => pause(10)),
+        () => isHeard || failure !== undefined,
+      ),
     ),
   );
+  /** Once all is well again, a change comes to everybody. */
+  async function hearTheLast(): Promise<void> {
+    await redis.mend();
+    for (const [at, home] of homes.entries()) {
+      const last = await eventually(() => asHomeserver(stores[0]!, home.name).invalidate([nameOf(0)]));
+      await eventually(() => {
+        for (const here of followers) here[at]!.expectAt(last);
+      });
+    }
+  }
   await Promise.all([
     ...Array.from({ length: READERS }, () => repeat(readAndFill)),
     ...Array.from({ length: WRITERS }, () => repeat(change)),
     ...homes.map((home) => repeat(() => keepLease(home))),
     befall().catch(fail),
   ]);
+  if (failure === undefined) await hearTheLast().catch(fail);
+  isHeard = true;
   for (const follower of followers.flat()) {
     follower.hangUp();
     figures.notices += follower.heard;
@@ -220,7 +235,6 @@ export async function soak(
   await Promise.all(following);
   for (const store of stores) await store.close();
   if (failure !== undefined) throw failure;
-  await redis.mend();
   return figures;
 }
 
