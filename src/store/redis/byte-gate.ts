@@ -12,7 +12,7 @@ export class ByteGate {
 
   /** Whether there came to be room for these bytes in time; whoever got in must `leave`. */
   async enter(bytes: number): Promise<boolean> {
-    if (this.#waiting.length === 0 && this.#bytes + bytes <= this.#bytesMax) {
+    if (bytes === 0 || (this.#waiting.length === 0 && this.#bytes + bytes <= this.#bytesMax)) {
       this.#bytes += bytes;
       return true;
     }

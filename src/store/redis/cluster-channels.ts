@@ -5,8 +5,8 @@ import type { RedisTarget } from "./target.js";
 
 interface Followed {
   readonly onMessage: OnMessage;
-  /** The primary at which it is followed, or is about to be; undefined: at none. */
-  at: string | undefined;
+  /** The primary at which it is followed, or is about to be, once and no more; undefined: at none. */
+  at: { readonly address: string } | undefined;
 }
 
 /**
@@ -30,9 +30,10 @@ export class ClusterChannels {
     this.#deadlines = deadlines;
     this.#connections = new NodeConnections(
       target,
-      (client) => client.on("sharded-channel-moved", (channel) => this.#lose(String(channel))),
+      (client, address) =>
+        client.on("sharded-channel-moved", (channel) => this.#lose(String(channel), address)),
       (address) => {
-        for (const [channel, { at }] of this.#followed) if (at === address) this.#lose(channel);
+        for (const channel of this.#followed.keys()) this.#lose(channel, address);
       },
     );
   }
@@ -47,7 +48,7 @@ export class ClusterChannels {
   unfollow(channel: string): void {
     const followed = this.#followed.get(channel);
     this.#followed.delete(channel);
-    if (followed?.at !== undefined) this.#leave(channel, followed, followed.at);
+    if (followed?.at !== undefined) this.#leave(channel, followed, followed.at.address);
   }
 
   /** Follows each channel where it is by now, and gives up connections that have gone dead. */
@@ -71,18 +72,19 @@ export class ClusterChannels {
 
   #place(channel: string, followed: Followed): void {
     const owner = this.#ownerOf(channel);
-    const before = followed.at;
+    const before = followed.at?.address;
     if (owner === undefined || owner.address === before) return;
     if (before !== undefined) this.#leave(channel, followed, before);
-    followed.at = owner.address;
+    const place = { address: owner.address };
+    followed.at = place;
     const subscribe = async () => {
       const client = await this.#connections.to(owner);
       // It may have been unfollowed while the connection was made.
-      if (followed.at === owner.address && this.#followed.get(channel) === followed)
+      if (followed.at === place && this.#followed.get(channel) === followed)
         await client.sSubscribe(channel, followed.onMessage);
     };
     subscribe().catch(() => {
-      if (followed.at === owner.address) followed.at = undefined;
+      if (followed.at === place) followed.at = undefined;
     });
   }
 
@@ -91,9 +93,9 @@ export class ClusterChannels {
     leave().catch(ignore);
   }
 
-  #lose(channel: string): void {
+  #lose(channel: string, address: string): void {
     const followed = this.#followed.get(channel);
-    if (followed !== undefined) followed.at = undefined;
+    if (followed?.at?.address === address) followed.at = undefined;
   }
 }
 

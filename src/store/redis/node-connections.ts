@@ -50,10 +50,9 @@ export class NodeConnections {
       socket: { ...options.socket, socketTimeout: SILENCE_MAX_MS, reconnectStrategy: false },
     }) as Client;
     const connecting = client.connect();
+    // The library tells of errors, too, that leave the connection open.
     const forget = () => {
-      if (this.#clients.get(address) !== connecting) return;
-      this.#clients.delete(address);
-      this.#onEnd(address);
+      if (this.#clients.get(address) === connecting) this.drop(address);
     };
     client.on("error", forget).on("end", forget);
     connecting.catch(forget);

@@ -63,8 +63,8 @@ export class Proofs {
   /** What is known of servers whatever their replication IDs have become since, by the IDs of their processes. */
   readonly #servers = new Map<string, { readonly replicationId: ReplicationId; readonly replicas: number }>();
 
-  /** A key of the last call that got no answer: its server may never have been reached. */
-  #unreached: string | undefined;
+  /** Keys of calls that got no answer: their servers may never have been reached. */
+  readonly #unreached = new Set<string>();
 
   constructor(options: ProofsOptions) {
     this.#options = options;
@@ -75,12 +75,12 @@ export class Proofs {
     const nowMs = this.#options.clock();
     const isRelied = ({ failedAtMs, doubtUntilMs }: Primary) =>
       failedAtMs === undefined && nowMs >= doubtUntilMs;
-    return this.#unreached === undefined && [...this.#primaries.values()].every(isRelied);
+    return this.#unreached.size === 0 && [...this.#primaries.values()].every(isRelied);
   }
 
   /** A call got no answer: the server that has its key is asked for a proof until it gives one. */
   noteNoAnswer(key: string): void {
-    this.#unreached = key;
+    if (this.#unreached.size < UNREACHED_MAX) this.#unreached.add(key);
   }
 
   /** Whether an answer of this server may be believed, as far as is known without asking. */
@@ -138,7 +138,7 @@ export class Proofs {
         this.#primaries.delete(replicationId);
       else if (primary.key !== undefined) void this.#prove(replicationId, primary.key);
     }
-    if (this.#unreached !== undefined) void this.#prove(this.#unreached, this.#unreached);
+    for (const key of this.#unreached) void this.#prove(key, key);
   }
 
   #see({ replicationId, replicas }: Provenance, key: string): Primary {
@@ -215,7 +215,7 @@ export class Proofs {
         throw new RedisTrouble("no_replicas", `${acknowledged} of ${needed} replicas acknowledged`);
       primary.proof = { sentAtMs, acknowledged };
       primary.failedAtMs = undefined;
-      if (this.#unreached === key) this.#unreached = undefined;
+      this.#unreached.delete(key);
     } catch (error) {
       if (primaryAsked !== undefined) primaryAsked.failedAtMs = clock();
       onTrouble(error);
@@ -277,6 +277,8 @@ function readProof(reply: unknown): ProofReply {
   };
 }
 
+/** Keys without an answer that are asked about: each of a homeserver, and one is enough to be unwell. */
+const UNREACHED_MAX = 16;
 /** Servers that are remembered: more than any Cluster has. */
 const SERVERS_KNOWN_MAX = 1000;
 /** Proofs that a change is worth: replicas now and then let a WAIT go unanswered, and whoever announces would only call again. */

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it, vi } from "vitest";
+import { type Client, NodeConnections } from "../../../src/store/redis/node-connections.js";
 import { PrimaryLink } from "../../../src/store/redis/primary-link.js";
 import { eventually } from "../../support/eventually.js";
 import { LinkProxy } from "../../support/redis/link-proxy.js";
@@ -219,6 +220,21 @@ describe.skipIf(!(await hasRedisServer()))("when Redis does not do its part", ()
       slow.mockRestore();
       await link.close();
       await cut.stop();
+    }
+  });
+
+  it("closes a connection that it gives up, though the library would leave it open", async () => {
+    const opened: Client[] = [];
+    const target = targetOf("cluster", [server().port]);
+    const connections = new NodeConnections(target, (client) => opened.push(client));
+    try {
+      await connections.to({ host: "127.0.0.1", port: server().port, address: "a" });
+      // As a ping that is refused has it.
+      opened[0]!.emit("error", new Error("MISCONF"));
+      await eventually(() => expect(opened[0]!.isOpen).toBe(false));
+      expect([...connections.addresses]).toEqual([]);
+    } finally {
+      connections.close();
     }
   });
 

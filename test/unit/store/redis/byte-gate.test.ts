@@ -23,13 +23,13 @@ describe("a byte gate", () => {
     };
   }
 
-  it("lets in what there is room for, and nobody past one who waits", async () => {
-    const outcomes = enterAll(60, 40, 50, 10);
-    expect(await outcomes()).toEqual([true, true, undefined, undefined]);
+  it("lets in what there is room for, and nobody who needs some past one who waits", async () => {
+    const outcomes = enterAll(60, 40, 50, 10, 0);
+    expect(await outcomes()).toEqual([true, true, undefined, undefined, true]);
     gate.leave(40);
-    expect(await outcomes()).toEqual([true, true, undefined, undefined]);
+    expect(await outcomes()).toEqual([true, true, undefined, undefined, true]);
     gate.leave(60);
-    expect(await outcomes()).toEqual([true, true, true, true]);
+    expect(await outcomes()).toEqual([true, true, true, true, true]);
   });
 
   it("sends away who waited for too long, and lets in who waited behind it for less room", async () => {

@@ -63,11 +63,17 @@ describe("proofs that servers are the primaries", () => {
   });
 
   it("are well again once the server of a call that got no answer is proven, without another call", async () => {
-    const servers = new Map<string, string | undefined>([["a", undefined]]);
+    const servers = new Map<string, string | undefined>([
+      ["a", undefined],
+      ["b", undefined],
+    ]);
     const { proofs, pass } = makeProofs(servers);
     expect(proofs.isWell).toBe(true);
-    proofs.noteNoAnswer("a");
+    for (const key of servers.keys()) proofs.noteNoAnswer(key);
     await pass(100);
+    expect(proofs.isWell).toBe(false);
+    servers.set("b", "two");
+    await pass(1);
     expect(proofs.isWell).toBe(false);
     servers.set("a", "one");
     await pass(1);
