@@ -5,6 +5,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
+# `npm run build` would leave what a next build needs.
 RUN npx tsc -p tsconfig.build.json
 RUN npm prune --omit=dev --ignore-scripts --no-audit --no-fund
 

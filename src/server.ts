@@ -20,7 +20,7 @@ import { createGrpcServer } from "./rpc/server.js";
 import { createMemoryStore } from "./store/memory.js";
 import { connectToRedis } from "./store/redis/connect.js";
 import { CountedLog } from "./store/redis/counted-log.js";
-import { REPLICAS_MIN } from "./store/redis/redis-limits.js";
+import { REPLICAS_MIN_DEFAULT } from "./store/redis/redis-limits.js";
 import { createRedisStore, type RedisStoreOptions } from "./store/redis/redis-store.js";
 import type { RedisCredentials } from "./store/redis/target.js";
 
@@ -62,7 +62,7 @@ function openRedisStore(
     link: connectToRedis({ ...address, ...NO_CREDENTIALS, ...redisCredentials }, options.clock, redisLog),
     redisLog,
     keyPrefix: options.redisKeyPrefix,
-    replicasMin: options.redisReplicasMin ?? REPLICAS_MIN[address.topology],
+    replicasMin: options.redisReplicasMin ?? REPLICAS_MIN_DEFAULT[address.topology],
   });
 }
 

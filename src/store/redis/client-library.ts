@@ -1,4 +1,4 @@
-import { ErrorReply, RESP_TYPES } from "@redis/client";
+import { type createClient, ErrorReply, RESP_TYPES } from "@redis/client";
 import { type ProofCall, type Proven, RedisTrouble, type ScriptArgument, type TroubleKind } from "./link.js";
 import {
   COMMAND_TIMEOUT_MS,
@@ -8,6 +8,8 @@ import {
 } from "./redis-limits.js";
 import type { Script } from "./scripts.js";
 import type { RedisNode, RedisTarget } from "./target.js";
+
+export type Client = ReturnType<typeof createClient>;
 
 /** Sends one command, its keys' slot permitting, on one connection or another. */
 export type SendCommand = (args: ScriptArgument[]) => Promise<unknown>;
@@ -165,3 +167,6 @@ export function troubleOf(error: unknown): RedisTrouble {
   const kind = KINDS.find(([start]) => start.test(message))?.[1] ?? "other";
   return new RedisTrouble(kind, message, error);
 }
+
+/** For a call whose failure shows elsewhere: in the end of its connection, or in the next call. */
+export function ignore(): void {}

@@ -1,4 +1,4 @@
-import type { Deadlines } from "./client-library.js";
+import { type Deadlines, ignore } from "./client-library.js";
 import type { OnMessage } from "./link.js";
 import { type AddressedNode, NodeConnections } from "./node-connections.js";
 import type { RedisTarget } from "./target.js";
@@ -98,5 +98,3 @@ export class ClusterChannels {
     if (followed?.at?.address === address) followed.at = undefined;
   }
 }
-
-function ignore(): void {}

@@ -5,6 +5,7 @@ import {
   clientDefaults,
   clientOptions,
   Deadlines,
+  ignore,
   prove,
   runScript,
   socketOptions,
@@ -275,5 +276,3 @@ function delayMs(attempts: number): number {
 
 /** How often a node that does not answer is tried. */
 const TRIAL_INTERVAL_MS = 500;
-
-function ignore(): void {}

@@ -1,10 +1,8 @@
 import { createClient } from "@redis/client";
-import { clientOptions } from "./client-library.js";
+import { type Client, clientOptions, ignore } from "./client-library.js";
 import { RedisTrouble } from "./link.js";
 import { COMMAND_TIMEOUT_MS } from "./redis-limits.js";
 import type { RedisNode, RedisTarget } from "./target.js";
-
-export type Client = ReturnType<typeof createClient>;
 
 /** A node, and the name by which its connection is known. */
 export interface AddressedNode extends RedisNode {
@@ -81,5 +79,3 @@ export class NodeConnections {
 
 /** A connection on which nothing passes for so long, neither way, is given up. */
 export const SILENCE_MAX_MS = 3 * COMMAND_TIMEOUT_MS;
-
-function ignore(): void {}

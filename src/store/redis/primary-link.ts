@@ -1,8 +1,10 @@
 import { createClient } from "@redis/client";
 import {
+  type Client,
   COMMAND_OPTIONS,
   clientOptions,
   Deadlines,
+  ignore,
   prove,
   runScript,
   type SendCommand,
@@ -25,8 +27,6 @@ import {
 } from "./redis-limits.js";
 import type { Script } from "./scripts.js";
 import { addressOf, type RedisNode, type RedisTarget } from "./target.js";
-
-type Client = ReturnType<typeof createClient>;
 
 /** What connections to one server are for: calls, proofs (WAIT holds its connection up), channels. */
 type Role = "calls" | "proofs" | "channels";
@@ -310,5 +310,3 @@ async function askSentinel(target: RedisTarget, sentinel: RedisNode): Promise<Re
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
-
-function ignore(): void {}

@@ -138,7 +138,16 @@ export class Proofs {
         this.#primaries.delete(replicationId);
       else if (primary.key !== undefined) void this.#prove(replicationId, primary.key);
     }
-    for (const key of this.#unreached) void this.#prove(key, key);
+    this.#askUnreached();
+  }
+
+  /** One after the other: they may be one server's, and WAIT holds up what comes after it. */
+  #askUnreached(): void {
+    const [key] = this.#unreached;
+    if (key === undefined) return;
+    void this.#prove(key, key).then(() => {
+      if (!this.#unreached.has(key)) this.#askUnreached();
+    });
   }
 
   #see({ replicationId, replicas }: Provenance, key: string): Primary {

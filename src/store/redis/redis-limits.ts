@@ -13,7 +13,7 @@ export const SPARE_TTL_MS = 60_000;
  * whether or not this process has ever seen it, so a primary without any replica is none to rely on. Of one server
  * alone there are none, and of a Cluster it cannot be known.
  */
-export const REPLICAS_MIN = { single: 0, sentinel: 1, cluster: 0 } as const;
+export const REPLICAS_MIN_DEFAULT = { single: 0, sentinel: 1, cluster: 0 } as const;
 /** How long a proof that a server is the primary holds; it is renewed at half of that. */
 export const PROOF_LIFETIME_MS = 2000;
 /** How long a primary's replicas may take to acknowledge a proof. */

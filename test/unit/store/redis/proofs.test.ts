@@ -10,8 +10,10 @@ function makeProofs(servers: Map<string, string | undefined>) {
   let nowMs = 0;
   let serverAheadMs = 1_000_000;
   const troubles: string[] = [];
+  const asked: string[] = [];
   const link: Pick<RedisLink, "prove"> = {
     prove: async ({ key }: ProofCall) => {
+      asked.push(key);
       const replicationId = servers.get(key);
       if (replicationId === undefined) throw new Error(`no answer about ${key}`);
       const reply = [replicationId, 0, nowMs + serverAheadMs, `run of ${replicationId}`, 1];
@@ -30,6 +32,7 @@ function makeProofs(servers: Map<string, string | undefined>) {
   return {
     proofs,
     troubles,
+    asked,
     setClockBack: (ms: number) => {
       serverAheadMs -= ms;
     },
@@ -67,11 +70,12 @@ describe("proofs that servers are the primaries", () => {
       ["a", undefined],
       ["b", undefined],
     ]);
-    const { proofs, pass } = makeProofs(servers);
+    const { proofs, asked, pass } = makeProofs(servers);
     expect(proofs.isWell).toBe(true);
     for (const key of servers.keys()) proofs.noteNoAnswer(key);
     await pass(100);
     expect(proofs.isWell).toBe(false);
+    expect(asked).toHaveLength(100);
     servers.set("b", "two");
     await pass(1);
     expect(proofs.isWell).toBe(false);
