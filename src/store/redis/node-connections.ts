@@ -9,7 +9,7 @@ export interface AddressedNode extends RedisNode {
   readonly address: string;
 }
 
-/** Connections to nodes of a Cluster, one each, for what must not go over the library's own. */
+/** Connections to Sentinels, or to nodes of a Cluster for what must not go over the library's own: one each. */
 export class NodeConnections {
   readonly #target: RedisTarget;
   readonly #onOpen: (client: Client, address: string) => void;

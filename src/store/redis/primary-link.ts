@@ -26,6 +26,7 @@ import {
   RECONNECT_DELAY_MS_MIN,
 } from "./redis-limits.js";
 import type { Script } from "./scripts.js";
+import { Sentinels } from "./sentinels.js";
 import { addressOf, type RedisNode, type RedisTarget } from "./target.js";
 
 /** What connections to one server are for: calls, proofs (WAIT holds its connection up), channels. */
@@ -49,7 +50,8 @@ export class PrimaryLink implements RedisLink {
   readonly #log: RedisLog;
   /** Of each connection its own: one may be dead while others answer, and one that is slow is not dead. */
   readonly #deadlines: Readonly<Record<Role, Deadlines>>;
-  readonly #sentinelDeadlines: Deadlines;
+  /** Where there are any. */
+  readonly #sentinels: Sentinels | undefined;
   readonly #followed = new Map<string, OnMessage>();
   readonly #watch: NodeJS.Timeout;
   /** Calls at the start wait for it; later ones fail at once where there is no connection. */
@@ -67,7 +69,7 @@ export class PrimaryLink implements RedisLink {
     const giveUp = () => this.#drop(this.#session, "no answer");
     const deadlines = () => new Deadlines(COMMAND_TIMEOUT_MS, clock, giveUp);
     this.#deadlines = { calls: deadlines(), proofs: deadlines(), channels: deadlines() };
-    this.#sentinelDeadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock);
+    this.#sentinels = target.topology === "sentinel" ? new Sentinels(target, clock) : undefined;
     this.#firstAttempt = this.#connect();
     this.#watch = setInterval(() => this.#check(), COMMAND_TIMEOUT_MS);
     this.#watch.unref();
@@ -111,6 +113,7 @@ export class PrimaryLink implements RedisLink {
     this.#closed = true;
     clearInterval(this.#watch);
     if (this.#retry !== undefined) clearTimeout(this.#retry);
+    this.#sentinels?.close();
     this.#drop(this.#session, "closing");
   }
 
@@ -176,15 +179,7 @@ export class PrimaryLink implements RedisLink {
   }
 
   async #primary(): Promise<RedisNode> {
-    const { topology, nodes } = this.#target;
-    return topology === "single" ? nodes[0]! : (await this.#named()).node;
-  }
-
-  #named(): Promise<Named> {
-    const { nodes } = this.#target;
-    return mostNamed(
-      nodes.map((sentinel) => this.#sentinelDeadlines.race(askSentinel(this.#target, sentinel))),
-    );
+    return this.#sentinels === undefined ? this.#target.nodes[0]! : (await this.#sentinels.primary()).node;
   }
 
   #check(): void {
@@ -192,17 +187,16 @@ export class PrimaryLink implements RedisLink {
     if (session === undefined) return;
     // Where nothing is asked nothing shows that it has gone dead; the library's own pings have no time limit.
     void this.#deadlines.channels.race(session.channels.ping()).catch(ignore);
-    if (this.#target.topology === "sentinel") void this.#checkPrimary(session);
+    if (this.#sentinels !== undefined) void this.#checkPrimary(session, this.#sentinels);
   }
 
-  async #checkPrimary(session: Session): Promise<void> {
+  async #checkPrimary(session: Session, sentinels: Sentinels): Promise<void> {
     if (this.#isChecking) return;
     this.#isChecking = true;
-    const named = await this.#named().catch(() => undefined);
+    const named = await sentinels.primary().catch(() => undefined);
     this.#isChecking = false;
     // Where they disagree, proofs tell the true one.
-    const isAgreed = named !== undefined && named.count > this.#target.nodes.length / 2;
-    if (isAgreed && addressOf(named.node) !== session.address) {
+    if (named?.isAgreed && addressOf(named.node) !== session.address) {
       this.#drop(session, `the Sentinels name ${addressOf(named.node)}`);
     }
   }
@@ -255,56 +249,6 @@ async function openSession(
 function end(session: Session): void {
   session.open = false;
   for (const client of [session.calls, session.proofs, session.channels]) client.destroy();
-}
-
-interface Named {
-  readonly node: RedisNode;
-  /** How many Sentinels name it. */
-  readonly count: number;
-}
-
-/**
- * The server that most Sentinels name: one that was cut off from the others may go on
- * naming the old primary. Waits for no more of them than it takes.
- */
-function mostNamed(answers: readonly Promise<RedisNode>[]): Promise<Named> {
-  return new Promise((resolve, reject) => {
-    const votes = new Map<string, Named>();
-    let left = answers.length;
-    const conclude = (failure?: unknown) => {
-      left -= 1;
-      const [first] = [...votes.values()].sort((one, other) => other.count - one.count);
-      if (first !== undefined && (left === 0 || first.count > answers.length / 2)) resolve(first);
-      else if (left === 0) reject(failure);
-    };
-    for (const answer of answers) {
-      answer.then((node) => {
-        const vote = votes.get(addressOf(node)) ?? { node, count: 0 };
-        votes.set(addressOf(node), { node, count: vote.count + 1 });
-        conclude();
-      }, conclude);
-    }
-  });
-}
-
-async function askSentinel(target: RedisTarget, sentinel: RedisNode): Promise<RedisNode> {
-  const options = clientOptions({ ...target, database: 0 }, sentinel);
-  const client = createClient({
-    ...options,
-    socket: { ...options.socket, socketTimeout: COMMAND_TIMEOUT_MS, reconnectStrategy: false },
-  });
-  client.on("error", ignore);
-  try {
-    await client.connect();
-    const reply = await client.sendCommand(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", target.primaryName], {
-      timeout: COMMAND_TIMEOUT_MS,
-    });
-    if (!Array.isArray(reply))
-      throw new RedisTrouble("other", `the Sentinel knows no primary ${target.primaryName}`);
-    return { host: String(reply[0]), port: Number(reply[1]) };
-  } finally {
-    if (client.isOpen) client.destroy();
-  }
 }
 
 function messageOf(error: unknown): string {

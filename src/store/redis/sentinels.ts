@@ -1,0 +1,86 @@
+import { COMMAND_OPTIONS, Deadlines } from "./client-library.js";
+import { RedisTrouble } from "./link.js";
+import { type AddressedNode, NodeConnections } from "./node-connections.js";
+import { COMMAND_TIMEOUT_MS } from "./redis-limits.js";
+import { addressOf, type RedisNode, type RedisTarget } from "./target.js";
+
+/** The primary, as Sentinels name it. */
+export interface Named {
+  readonly node: RedisNode;
+  /** Whether more than half of them name it. */
+  readonly isAgreed: boolean;
+}
+
+/**
+ * The Sentinels of a target. Each is asked over a connection that is kept: hundreds of
+ * sidecars ask every second.
+ */
+export class Sentinels {
+  readonly #nodes: readonly RedisNode[];
+  readonly #primaryName: string;
+  readonly #connections: NodeConnections;
+  readonly #deadlines: Deadlines;
+
+  constructor(target: RedisTarget, clock: () => number) {
+    this.#nodes = target.nodes;
+    this.#primaryName = target.primaryName;
+    this.#connections = new NodeConnections({ ...target, database: 0 });
+    this.#deadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock);
+  }
+
+  /**
+   * The server that most of them name: one that was cut off from the others may go on
+   * naming the old primary. Waits for no more of them than it takes; rejects if none
+   * names any.
+   */
+  primary(): Promise<Named> {
+    return mostNamed(this.#nodes.map((sentinel) => this.#ask(sentinel)));
+  }
+
+  close(): void {
+    this.#connections.close();
+  }
+
+  async #ask(sentinel: RedisNode): Promise<RedisNode> {
+    const address = addressOf(sentinel);
+    try {
+      return await this.#deadlines.race(this.#askOver({ ...sentinel, address }));
+    } catch (error) {
+      // It may be dead, and what is written to it never answered.
+      this.#connections.drop(address);
+      throw error;
+    }
+  }
+
+  async #askOver(sentinel: AddressedNode): Promise<RedisNode> {
+    const client = await this.#connections.to(sentinel);
+    const reply = await client.sendCommand(
+      ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", this.#primaryName],
+      COMMAND_OPTIONS,
+    );
+    if (!Array.isArray(reply))
+      throw new RedisTrouble("other", `the Sentinel knows no primary ${this.#primaryName}`);
+    return { host: String(reply[0]), port: Number(String(reply[1])) };
+  }
+}
+
+function mostNamed(answers: readonly Promise<RedisNode>[]): Promise<Named> {
+  return new Promise((resolve, reject) => {
+    const votes = new Map<string, { readonly node: RedisNode; readonly count: number }>();
+    let left = answers.length;
+    const conclude = (failure?: unknown) => {
+      left -= 1;
+      const [first] = [...votes.values()].sort((one, other) => other.count - one.count);
+      const isAgreed = first !== undefined && first.count > answers.length / 2;
+      if (first !== undefined && (left === 0 || isAgreed)) resolve({ node: first.node, isAgreed });
+      else if (left === 0) reject(failure);
+    };
+    for (const answer of answers) {
+      answer.then((node) => {
+        const vote = votes.get(addressOf(node)) ?? { node, count: 0 };
+        votes.set(addressOf(node), { node, count: vote.count + 1 });
+        conclude();
+      }, conclude);
+    }
+  });
+}

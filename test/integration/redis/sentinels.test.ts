@@ -1,0 +1,63 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { PrimaryLink } from "../../../src/store/redis/primary-link.js";
+import { eventually } from "../../support/eventually.js";
+import { LinkProxy } from "../../support/redis/link-proxy.js";
+import { hasRedisServer, RedisProcess } from "../../support/redis/processes.js";
+import { QUIET, targetOf } from "../../support/redis/redis-harness.js";
+
+describe.skipIf(!(await hasRedisServer()))("who asks Sentinels", () => {
+  let redis: RedisProcess;
+  let sentinel: RedisProcess;
+  let cut: LinkProxy;
+  let link: PrimaryLink | undefined;
+  beforeAll(async () => {
+    redis = await RedisProcess.start();
+    const config = () => `sentinel monitor primary 127.0.0.1 ${redis.port} 1`;
+    sentinel = await RedisProcess.start([], { sentinel: true, config });
+    cut = await LinkProxy.start(sentinel.port);
+  });
+  afterEach(() => link?.close());
+  afterAll(async () => {
+    await cut.stop();
+    await sentinel.stop();
+    await redis.stop();
+  });
+
+  async function askedThrough(port: number): Promise<void> {
+    link = new PrimaryLink(targetOf("sentinel", [port]), () => performance.now(), QUIET);
+    await link.getValues(["nothing"]);
+  }
+
+  /** The connections that a sidecar has to the Sentinel. */
+  async function connections() {
+    const clients = (await sentinel.command<string>("CLIENT", "LIST")).split("\n");
+    const number = (client: string, name: string) => Number(new RegExp(`\\b${name}=(\\d+)`).exec(client)![1]);
+    return clients
+      .filter((client) => client.includes("name=splitcache"))
+      .map((client) => ({ id: number(client, "id"), ageSeconds: number(client, "age") }));
+  }
+
+  it("keeps one connection to each, though it asks every second", async () => {
+    await askedThrough(sentinel.port);
+    await eventually(async () => {
+      expect(await connections()).toEqual([
+        { id: expect.any(Number), ageSeconds: expect.toSatisfy((age) => age >= 3) },
+      ]);
+    });
+  });
+
+  it("gives up a connection that has gone dead, and asks over another", async () => {
+    await askedThrough(cut.port);
+    const [first] = await connections();
+    cut.mute("GET-MASTER-ADDR-BY-NAME");
+    await eventually(async () => {
+      expect((await connections()).map(({ id }) => id)).not.toContain(first!.id);
+    });
+    cut.mute(undefined);
+    await eventually(async () => {
+      expect(await connections()).toEqual([
+        { id: expect.any(Number), ageSeconds: expect.toSatisfy((age) => age >= 3) },
+      ]);
+    });
+  });
+});
