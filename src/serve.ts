@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { createSecureContext } from "node:tls";
 import type { Command } from "commander";
 import { Registry } from "prom-client";
 import { addConfigFlags, givenFlags } from "./config/flags.js";
@@ -10,6 +11,7 @@ import { ListenError } from "./ops/listeners.js";
 import { createLog } from "./ops/log.js";
 import { registerProcessMetrics } from "./ops/metrics.js";
 import { startServer } from "./server.js";
+import type { RedisCredentials } from "./store/redis/target.js";
 
 /** What `serve` needs of the process. */
 export interface ServeIo {
@@ -73,14 +75,31 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
 }
 
 /** What the files hold, without the line end that editors leave. */
-async function readCredentials(config: ParsedConfig["config"]) {
+async function readCredentials(config: ParsedConfig["config"]): Promise<RedisCredentials> {
   const read = async (path: string | undefined) =>
     path && (await readFile(path, "utf8")).replace(/\r?\n$/, "");
-  return {
+  const credentials = {
     username: await read(config.redisUsernameFile),
     password: await read(config.redisPasswordFile),
+    sentinelUsername: await read(config.redisSentinelUsernameFile),
+    sentinelPassword: await read(config.redisSentinelPasswordFile),
     ca: await read(config.redisCaFile),
+    cert: await read(config.redisCertFile),
+    key: await read(config.redisKeyFile),
   };
+  checkCertificate(credentials);
+  return credentials;
+}
+
+/** So that a wrong file is an error at the start rather than a cache that never connects. */
+function checkCertificate({ cert, key }: RedisCredentials): void {
+  try {
+    createSecureContext({ ...(cert && { cert }), ...(key && { key }) });
+  } catch (error) {
+    throw new Error(
+      `--redis-cert-file and --redis-key-file: ${error instanceof Error ? error.message : error}`,
+    );
+  }
 }
 
 async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void> {

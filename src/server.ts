@@ -22,7 +22,7 @@ import { connectToRedis } from "./store/redis/connect.js";
 import { CountedLog } from "./store/redis/counted-log.js";
 import { REPLICAS_MIN_DEFAULT } from "./store/redis/redis-limits.js";
 import { createRedisStore, type RedisStoreOptions } from "./store/redis/redis-store.js";
-import type { RedisCredentials } from "./store/redis/target.js";
+import { NO_CREDENTIALS, type RedisCredentials } from "./store/redis/target.js";
 
 export interface ServerDeps {
   readonly log: Log;
@@ -65,8 +65,6 @@ function openRedisStore(
     replicasMin: options.redisReplicasMin ?? REPLICAS_MIN_DEFAULT[address.topology],
   });
 }
-
-const NO_CREDENTIALS: RedisCredentials = { username: undefined, password: undefined, ca: undefined };
 
 /** Puts the parts together and opens the listeners; rejects with a ListenError if one cannot be opened. */
 export async function startServer(config: Config, deps: ServerDeps): Promise<RunningServer> {

@@ -119,12 +119,38 @@ export const configSchema = z.strictObject({
     description: "File with that user's password",
     defaults: [],
   }),
+  redisSentinelUsernameFile: filePath().optional().register(optionTexts, {
+    name: "redis-sentinel-username-file",
+    placeholder: "<path>",
+    description: "File with the user to be at Sentinels, if they have users of their own",
+    defaults: [],
+    defaultNote: "the same as at Redis",
+  }),
+  redisSentinelPasswordFile: filePath().optional().register(optionTexts, {
+    name: "redis-sentinel-password-file",
+    placeholder: "<path>",
+    description: "File with that user's password",
+    defaults: [],
+    defaultNote: "the same as at Redis",
+  }),
   redisCaFile: filePath().optional().register(optionTexts, {
     name: "redis-ca-file",
     placeholder: "<path>",
     description: "File with the certificates, in PEM, of who vouches for Redis over TLS",
     defaults: [],
     defaultNote: "the system's",
+  }),
+  redisCertFile: filePath().optional().register(optionTexts, {
+    name: "redis-cert-file",
+    placeholder: "<path>",
+    description: "File with the certificate, in PEM, to show where Redis asks for one over TLS",
+    defaults: [],
+  }),
+  redisKeyFile: filePath().optional().register(optionTexts, {
+    name: "redis-key-file",
+    placeholder: "<path>",
+    description: "File with that certificate's private key, in PEM, without a passphrase",
+    defaults: [],
   }),
   redisKeyPrefix: keyPrefix().register(optionTexts, {
     name: "redis-key-prefix",

@@ -58,18 +58,48 @@ export function parseConfig(sources: ConfigSources): ParsedConfig {
 }
 
 /** What each setting allows and both together do not. */
-function contradictionsIn(
-  { store, redisUrl }: Config,
-  effective: ReadonlyMap<ConfigKey, Setting>,
-): Mistake[] {
-  if (store === "redis" && redisUrl === undefined) {
-    return [{ place: effective.get("store")!.place, problem: '"redis" needs --redis-url' }];
+function contradictionsIn(config: Config, effective: ReadonlyMap<ConfigKey, Setting>): Mistake[] {
+  const placeOf = (key: ConfigKey) => effective.get(key)!.place;
+  if (config.store === "redis" && config.redisUrl === undefined) {
+    return [{ place: placeOf("store"), problem: '"redis" needs --redis-url' }];
   }
-  if (store === "memory" && redisUrl !== undefined) {
-    return [{ place: effective.get("redisUrl")!.place, problem: "is of no use without --store redis" }];
-  }
-  return [];
+  return NEEDS.filter(({ key, isMet }) => config[key] !== undefined && !isMet(config)).map(
+    ({ key, what }) => ({
+      place: placeOf(key),
+      problem: `is of no use without ${what}`,
+    }),
+  );
 }
+
+interface Need {
+  readonly key: ConfigKey;
+  readonly what: string;
+  readonly isMet: (config: Config) => boolean;
+}
+
+const overTls = {
+  what: "a --redis-url that begins with rediss",
+  isMet: ({ redisUrl }: Config) => redisUrl?.tls === true,
+};
+const withSentinels = {
+  what: "a --redis-url of Sentinels",
+  isMet: ({ redisUrl }: Config) => redisUrl?.topology === "sentinel",
+};
+
+/** What an option that has no default is of no use without; whoever gives one believes that it counts. */
+const NEEDS: readonly Need[] = [
+  { key: "redisUrl", what: "--store redis", isMet: ({ store }) => store === "redis" },
+  { key: "redisSentinelUsernameFile", ...withSentinels },
+  { key: "redisSentinelPasswordFile", ...withSentinels },
+  { key: "redisCaFile", ...overTls },
+  { key: "redisCertFile", ...overTls },
+  { key: "redisCertFile", what: "--redis-key-file", isMet: ({ redisKeyFile }) => redisKeyFile !== undefined },
+  {
+    key: "redisKeyFile",
+    what: "--redis-cert-file",
+    isMet: ({ redisCertFile }) => redisCertFile !== undefined,
+  },
+];
 
 /** A quarter of the limit, or the fixed default without one; never below the least budget. */
 function defaultMemoryBytes(limitBytes: number | undefined): number {

@@ -7,6 +7,7 @@ import { credentials, Metadata, status } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { EventCacheServiceClient } from "../../src/gen/splitcache/v1/event_cache_service.js";
 import { buildProgram, type Program, type RunningProgram } from "../support/build-program.js";
+import { hasRedisServer, RedisProcess } from "../support/redis/processes.js";
 
 let program: Program;
 let folder: string;
@@ -31,6 +32,7 @@ const REFLECTION_PATH = "/grpc.reflection.v1.ServerReflection/ServerReflectionIn
 /** `list_services: "*"` in its wire form. */
 const LIST_SERVICES = Buffer.from([0x3a, 1, 0x2a]);
 const asIs = (bytes: Buffer): Buffer => bytes;
+const hasRedis = await hasRedisServer();
 const ANY_PORT = "127.0.0.1:0";
 
 interface StartLine {
@@ -74,6 +76,45 @@ describe("serve", () => {
       client.close();
     },
   );
+
+  const textFile = async (name: string, text: string) => {
+    await writeFile(join(folder, name), text);
+    return join(folder, name);
+  };
+
+  it.skipIf(!hasRedis)("is at Redis and at Sentinels who its files say", async () => {
+    const redis = await RedisProcess.start();
+    const config = () => `sentinel monitor main 127.0.0.1 ${redis.port} 1`;
+    const sentinel = await RedisProcess.start([], { sentinel: true, config });
+    try {
+      await redis.command("ACL", "SETUSER", "cache", "on", ">secret", "~*", "&*", "+@all");
+      await redis.command("ACL", "SETUSER", "default", "off");
+      await sentinel.command("ACL", "SETUSER", "asker", "on", ">other", "+@all");
+      await sentinel.command("ACL", "SETUSER", "default", "off");
+      const url = `redis-sentinel://127.0.0.1:${sentinel.port}/main`;
+      const { process } = await serve(
+        ...["--listen", ANY_PORT, "--store", "redis", "--redis-url", url],
+        ...["--redis-username-file", await textFile("username", "cache\n")],
+        ...["--redis-password-file", await textFile("password", "secret\n")],
+        ...["--redis-sentinel-username-file", await textFile("sentinel-username", "asker\n")],
+        ...["--redis-sentinel-password-file", await textFile("sentinel-password", "other\n")],
+      );
+      await process.logLine("connected to Redis");
+    } finally {
+      await sentinel.stop();
+      await redis.stop();
+    }
+  });
+
+  it("exits with 1 if it is to show Redis a certificate that is none", async () => {
+    const { code, stderr } = await program.run([
+      ...["serve", "--listen", ANY_PORT, "--store", "redis", "--redis-url", "rediss://127.0.0.1:1"],
+      ...["--redis-cert-file", await textFile("certificate", "none")],
+      ...["--redis-key-file", await textFile("key", "none")],
+    ]);
+    expect(code).toBe(1);
+    expect(stderr).toContain("--redis-cert-file and --redis-key-file: ");
+  });
 
   it("exits with 0 at SIGTERM while a client that speaks nothing is connected", async () => {
     const { process, address } = await serve("--listen", ANY_PORT);

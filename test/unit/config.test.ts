@@ -275,6 +275,23 @@ describe("where Redis is", () => {
       "--redis-url: is of no use without --store redis",
     ]);
   });
+
+  it.each([
+    [["--redis-ca-file", "/c"], "redis://r", "a --redis-url that begins with rediss"],
+    [
+      ["--redis-cert-file", "/c", "--redis-key-file", "/k"],
+      "redis://r",
+      "a --redis-url that begins with rediss",
+    ],
+    [["--redis-cert-file", "/c"], "rediss://r", "--redis-key-file"],
+    [["--redis-key-file", "/k"], "rediss://r", "--redis-cert-file"],
+    [["--redis-sentinel-username-file", "/u"], "redis://r", "a --redis-url of Sentinels"],
+    [["--redis-sentinel-password-file", "/p"], "redis-cluster://r", "a --redis-url of Sentinels"],
+  ])("does not leave %j unused with %s", (flags, url, what) => {
+    expect(mistakesOf({ flags: ["--store", "redis", "--redis-url", url, ...flags] })).toEqual([
+      `${flags[0]}: is of no use without ${what}`,
+    ]);
+  });
 });
 
 it("prints a configuration that reads back as the same", () => {
@@ -319,7 +336,11 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   redisUrl: "redis://r:1/2",
   redisUsernameFile: "/u",
   redisPasswordFile: "/p",
+  redisSentinelUsernameFile: "/su",
+  redisSentinelPasswordFile: "/sp",
   redisCaFile: "/c",
+  redisCertFile: "/cert",
+  redisKeyFile: "/key",
   redisKeyPrefix: "other",
   redisReplicasMin: "1",
   homeservers: "hs.example",
@@ -332,10 +353,18 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   logLevel: "debug",
 };
 
+const OVER_TLS = ["--store", "redis", "--redis-url", "rediss://r"];
+const OVER_SENTINELS = ["--store", "redis", "--redis-url", "redis-sentinel://s/main"];
+
 /** What an option is of no use without. */
 const COMPANIONS: Partial<Record<keyof Config, string[]>> = {
   store: ["--redis-url", "redis://r"],
   redisUrl: ["--store", "redis"],
+  redisSentinelUsernameFile: OVER_SENTINELS,
+  redisSentinelPasswordFile: OVER_SENTINELS,
+  redisCaFile: OVER_TLS,
+  redisCertFile: [...OVER_TLS, "--redis-key-file", "/key"],
+  redisKeyFile: [...OVER_TLS, "--redis-cert-file", "/cert"],
 };
 
 function escapeRegExp(text: string): string {

@@ -60,9 +60,16 @@ export function clientDefaults(target: RedisTarget) {
   };
 }
 
-export function socketOptions({ tls, ca }: RedisTarget) {
+export function socketOptions({ tls, ca, cert, key }: RedisTarget) {
   const common = { connectTimeout: CONNECT_TIMEOUT_MS, noDelay: true };
-  return tls ? { ...common, tls: true as const, ...(ca === undefined ? {} : { ca }) } : common;
+  return tls
+    ? {
+        ...common,
+        tls: true as const,
+        ...(ca === undefined ? {} : { ca }),
+        ...(cert === undefined ? {} : { cert, key }),
+      }
+    : common;
 }
 
 /** Strings come as bytes; zero: no time limit of the library's. */

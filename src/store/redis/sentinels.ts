@@ -24,7 +24,7 @@ export class Sentinels {
   constructor(target: RedisTarget, clock: () => number) {
     this.#nodes = target.nodes;
     this.#primaryName = target.primaryName;
-    this.#connections = new NodeConnections({ ...target, database: 0 });
+    this.#connections = new NodeConnections({ ...target, ...loginOf(target), database: 0 });
     this.#deadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock);
   }
 
@@ -62,6 +62,12 @@ export class Sentinels {
       throw new RedisTrouble("other", `the Sentinel knows no primary ${this.#primaryName}`);
     return { host: String(reply[0]), port: Number(String(reply[1])) };
   }
+}
+
+function loginOf({ username, password, sentinelUsername, sentinelPassword }: RedisTarget) {
+  return sentinelUsername === undefined && sentinelPassword === undefined
+    ? { username, password }
+    : { username: sentinelUsername, password: sentinelPassword };
 }
 
 function mostNamed(answers: readonly Promise<RedisNode>[]): Promise<Named> {

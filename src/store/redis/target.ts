@@ -1,10 +1,26 @@
-/** As whom to ask Redis. */
+/** As whom to ask Redis, and whom to trust. */
 export interface RedisCredentials {
   readonly username: string | undefined;
   readonly password: string | undefined;
+  /** Those of Sentinels; if neither is given, the two above. */
+  readonly sentinelUsername: string | undefined;
+  readonly sentinelPassword: string | undefined;
   /** PEM text of the authorities to trust instead of the system's. */
   readonly ca: string | undefined;
+  /** PEM text of the certificate to show over TLS, and of its private key; both or neither. */
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
 }
+
+export const NO_CREDENTIALS: RedisCredentials = {
+  username: undefined,
+  password: undefined,
+  sentinelUsername: undefined,
+  sentinelPassword: undefined,
+  ca: undefined,
+  cert: undefined,
+  key: undefined,
+};
 
 /** Where Redis is, and as whom to ask it. */
 export interface RedisTarget extends RedisCredentials {

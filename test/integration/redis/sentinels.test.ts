@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { PrimaryLink } from "../../../src/store/redis/primary-link.js";
+import type { RedisCredentials } from "../../../src/store/redis/target.js";
 import { eventually } from "../../support/eventually.js";
 import { LinkProxy } from "../../support/redis/link-proxy.js";
 import { hasRedisServer, RedisProcess } from "../../support/redis/processes.js";
@@ -23,8 +24,9 @@ describe.skipIf(!(await hasRedisServer()))("who asks Sentinels", () => {
     await redis.stop();
   });
 
-  async function askedThrough(port: number): Promise<void> {
-    link = new PrimaryLink(targetOf("sentinel", [port]), () => performance.now(), QUIET);
+  async function askedThrough(port: number, credentials: Partial<RedisCredentials> = {}): Promise<void> {
+    const target = { ...targetOf("sentinel", [port]), ...credentials };
+    link = new PrimaryLink(target, () => performance.now(), QUIET);
     await link.getValues(["nothing"]);
   }
 
@@ -44,6 +46,16 @@ describe.skipIf(!(await hasRedisServer()))("who asks Sentinels", () => {
         { id: expect.any(Number), ageSeconds: expect.toSatisfy((age) => age >= 3) },
       ]);
     });
+  });
+
+  it("is somebody to them, and somebody else to Redis", async () => {
+    await redis.command("ACL", "SETUSER", "cache", "on", ">kept", "~*", "+@all");
+    const asked = ["+@connection", "+sentinel|get-master-addr-by-name"];
+    await sentinel.command("ACL", "SETUSER", "asker", "on", ">asked", ...asked);
+    const atRedis = { username: "cache", password: "kept" };
+    await expect(askedThrough(sentinel.port, atRedis)).rejects.toMatchObject({ kind: "disconnected" });
+    await link!.close();
+    await askedThrough(sentinel.port, { ...atRedis, sentinelUsername: "asker", sentinelPassword: "asked" });
   });
 
   it("gives up a connection that has gone dead, and asks over another", async () => {

@@ -1,16 +1,11 @@
-import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
 import net, { type NetConnectOpts, type SocketConnectOpts } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { promisify } from "node:util";
 import { describe, expect, it, vi } from "vitest";
 import type { Client } from "../../../src/store/redis/client-library.js";
 import { NodeConnections } from "../../../src/store/redis/node-connections.js";
 import { PrimaryLink } from "../../../src/store/redis/primary-link.js";
 import { eventually } from "../../support/eventually.js";
 import { LinkProxy } from "../../support/redis/link-proxy.js";
-import { freePort, hasRedisServer, RedisProcess } from "../../support/redis/processes.js";
+import { hasRedisServer } from "../../support/redis/processes.js";
 import { QUIET, targetOf } from "../../support/redis/redis-harness.js";
 import { PROOF_MS, useRedis } from "../../support/redis/use-redis.js";
 import { ALPHA, BETA, messageEvent, ROOM, token, writer } from "../../support/store-harness.js";
@@ -136,57 +131,6 @@ describe.skipIf(!(await hasRedisServer()))("when Redis does not do its part", ()
       await server().command("CONFIG", "SET", "min-replicas-to-write", "0");
     }
     await alpha.invalidate(["$a"]);
-  });
-
-  it("names bad credentials, and works with good ones", async () => {
-    // What docs/redis.md tells operators to allow.
-    const allowed =
-      "+@read +@write -@dangerous +@scripting +@connection +@pubsub +info +time +wait +cluster".split(" ");
-    const named = [`~${keyPrefix()}:*`, `&${keyPrefix()}:*`];
-    await server().command("ACL", "SETUSER", "cache", "on", ">secret", ...named, ...allowed);
-    const connect = (password: string) => {
-      const target = { ...targetOf("single", [server().port]), username: "cache", password };
-      const link = new PrimaryLink(target, () => performance.now(), QUIET);
-      return newAlpha({ link }).alpha;
-    };
-    await expect(connect("wrong").position()).rejects.toMatchObject(UNAVAILABLE);
-    const alpha = connect("secret");
-    expect(await alpha.put([messageEvent("$a")])).toEqual(["stored"]);
-    const subscriber = alpha.subscribe();
-    await subscriber.frame();
-    await alpha.invalidate(["$a"]);
-    expect((await subscriber.change()).kind).toBe("batch");
-    await subscriber.close();
-  });
-
-  it("speaks TLS, and to nobody whose certificate it cannot trust", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "splitcache-tls-"));
-    const [certificate, key] = [join(folder, "certificate.pem"), join(folder, "key.pem")];
-    const made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"];
-    const named = ["-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1"];
-    await promisify(execFile)("openssl", [
-      ...["req", "-x509", ...made, ...named],
-      ...["-keyout", key, "-out", certificate],
-    ]);
-    const tlsPort = await freePort();
-    const files = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate];
-    const secure = await RedisProcess.start([
-      ...["--tls-port", String(tlsPort), "--tls-auth-clients", "no"],
-      ...files,
-    ]);
-    try {
-      const connect = (ca: string | undefined) => {
-        const target = { ...targetOf("single", [tlsPort]), tls: true, ca };
-        return newAlpha({ link: new PrimaryLink(target, () => performance.now(), QUIET) }).alpha;
-      };
-      await expect(connect(undefined).position()).rejects.toMatchObject(UNAVAILABLE);
-      const alpha = connect(await readFile(certificate, "utf8"));
-      expect(await alpha.put([messageEvent("$a")])).toEqual(["stored"]);
-      expect(await alpha.hits("$a")).toEqual(["$a"]);
-    } finally {
-      await secure.stop();
-      await rm(folder, { recursive: true });
-    }
   });
 
   it("suspends a homeserver whose server's clock was set back", async () => {

@@ -3,7 +3,7 @@ import { performance } from "node:perf_hooks";
 import { CountedLog } from "../../../src/store/redis/counted-log.js";
 import type { RedisLink, RedisLog } from "../../../src/store/redis/link.js";
 import { createRedisStore, type RedisStoreOptions } from "../../../src/store/redis/redis-store.js";
-import type { RedisTarget } from "../../../src/store/redis/target.js";
+import { NO_CREDENTIALS, type RedisTarget } from "../../../src/store/redis/target.js";
 import { ALPHA, BETA, LEASE_MS, type StoreHarness, storeLogInto, TTL_MS } from "../store-harness.js";
 
 /**
@@ -90,8 +90,6 @@ export function targetOf(topology: RedisTarget["topology"], ports: readonly numb
     primaryName: "primary",
     database: 0,
     tls: false,
-    username: undefined,
-    password: undefined,
-    ca: undefined,
+    ...NO_CREDENTIALS,
   };
 }
