@@ -5,11 +5,16 @@
  * names the parts to run, with commas between them.
  */
 import { createClient } from "@redis/client";
+import type { EventId, Homeserver } from "../src/core/types.js";
 import type {
   EventCacheServiceClient,
   GetEventsStreamResponse,
   SubscribeResponse,
 } from "../src/gen/splitcache/v1/event_cache_service.js";
+import { connectToRedis } from "../src/store/redis/connect.js";
+import { CountedLog } from "../src/store/redis/counted-log.js";
+import { createRedisStore } from "../src/store/redis/redis-store.js";
+import { NO_CREDENTIALS } from "../src/store/redis/target.js";
 import { startRedisServer } from "./redis-server.js";
 import { percentile, printMachine, printTable } from "./report.js";
 import { type Sidecar, startSidecar } from "./sidecar.js";
@@ -92,24 +97,61 @@ async function compareReads(client: EventCacheServiceClient): Promise<void> {
     );
   }
   const own = await connect();
+  const checking = openCheckingReader();
   const stream = openStream(client);
-  const [ours, theirs]: [number[], number[]] = [[], []];
+  const rates: [number[], number[], number[]] = [[], [], []];
   for (let round = 0; round < ROUNDS; round++) {
-    ours.push(await rate(stream.read));
-    theirs.push(await rate((ids) => readItself(own, ids)));
+    rates[0].push(await rate(stream.read));
+    rates[1].push(await rate((ids) => readItself(own, ids)));
+    rates[2].push(await rate(checking.read));
   }
   stream.end();
   own.destroy();
-  const [our, their] = [percentile(ours, 0.5), percentile(theirs, 0.5)];
+  await checking.close();
+  const [sidecar, plain, checked] = rates.map((all) => percentile(all, 0.5));
   printTable([
-    ["reads, trace mix", "per second"],
-    ["GetEventsStream, bodies warm", Math.round(our)],
-    ["a client, two round trips", Math.round(their)],
-    ["ratio", (our / their).toFixed(2)],
+    ["reads, trace mix", "per second", "ratio"],
+    ["GetEventsStream, bodies warm", Math.round(sidecar!), ""],
+    ["a client's two MGETs, which nothing checks", Math.round(plain!), (sidecar! / plain!).toFixed(2)],
+    ["a client that checks what a sidecar does", Math.round(checked!), (sidecar! / checked!).toFixed(2)],
   ]);
 }
 
-/** What a client does that has no sidecar: the metadata, then the bodies that it names. */
+/**
+ * A client that reads Redis itself, and serves nothing stale or foreign: the sidecar's
+ * own store in the client's process, without its cache of bodies, so that each read is
+ * two round trips.
+ */
+function openCheckingReader() {
+  const ignore = () => {};
+  const clock = () => performance.now();
+  const redisLog = new CountedLog({ connected: ignore, disconnected: ignore, trouble: ignore });
+  const nodes = [{ host: "127.0.0.1", port: redis.port }];
+  const target = { topology: "single", nodes, primaryName: "", database: 0, tls: false } as const;
+  const store = createRedisStore({
+    link: connectToRedis({ ...target, ...NO_CREDENTIALS }, clock, redisLog),
+    redisLog,
+    clock,
+    keyPrefix: "splitcache",
+    memoryBytes: 4 * BODY_BYTES,
+    heapBytesMax: 4 * BODY_BYTES,
+    log: { epochStarted: ignore, leaseLapsed: ignore, leaseReplaced: ignore, homeserverForgotten: ignore },
+  });
+  return {
+    read: async (ids: string[]): Promise<number> => {
+      const { events } = await store.getEvents({
+        homeserver: HOMESERVER as Homeserver,
+        eventIds: ids as EventId[],
+        view: "redacted",
+        minPosition: undefined,
+      });
+      return events.filter((event) => event !== undefined).length;
+    },
+    close: () => store.close(),
+  };
+}
+
+/** The least that a client does that has no sidecar: the metadata, then the bodies that it names. */
 async function readItself(own: Awaited<ReturnType<typeof connect>>, ids: string[]): Promise<number> {
   const metadata = await own.mGet(ids.map((id) => `own:m:${id}`));
   const bodies = await own.mGet(metadata.map((one) => `own:${one!.slice(0, one!.indexOf(" "))}`));
