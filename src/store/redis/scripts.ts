@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import * as events from "./lua/events.js";
 import * as leases from "./lua/leases.js";
 import { prelude } from "./lua/prelude.js";
+import { replicasIn } from "./lua/replication.js";
 
 /** A script as the server caches it. */
 export interface Script {
@@ -15,7 +16,7 @@ export interface Script {
  * many replicas follow it, its clock in milliseconds, the ID of its process, and whether it is a primary that has
  * taken over from no other.
  */
-const proof = (clock: string) => `
+const proof = (clock: string) => `${replicasIn}
 local info = redis.call('INFO', 'replication')
 -- A replica may be one that takes writes.
 if not string.find(info, 'role:master', 1, true) then
@@ -23,9 +24,8 @@ if not string.find(info, 'role:master', 1, true) then
 end
 redis.call('UNLINK', KEYS[1])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', 60000)
-local _, online = string.gsub(info, 'state=online', '')
 local time = ${clock}
-return { string.match(info, 'master_replid:(%x+)'), online, time[1] * 1000 + math.floor(time[2] / 1000),
+return { string.match(info, 'master_replid:(%x+)'), replicas_in(info), time[1] * 1000 + math.floor(time[2] / 1000),
   string.match(redis.call('INFO', 'server'), 'run_id:(%x+)'),
   string.find(info, 'master_replid2:0000000000', 1, true) and 1 or 0 }
 `;

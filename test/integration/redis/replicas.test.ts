@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Homeserver, Position } from "../../../src/core/types.js";
 import { PrimaryLink } from "../../../src/store/redis/primary-link.js";
 import { eventually } from "../../support/eventually.js";
+import { LinkProxy } from "../../support/redis/link-proxy.js";
 import { hasRedisServer, RedisProcess } from "../../support/redis/processes.js";
 import { QUIET, targetOf } from "../../support/redis/redis-harness.js";
 import { PROOF_MS, useRedis } from "../../support/redis/use-redis.js";
@@ -47,6 +48,28 @@ describe.skipIf(!(await hasRedisServer()))("a primary and its replicas", () => {
       expect(connectedAtMs[5]! - connectedAtMs[0]!).toBeGreaterThan(1200);
     } finally {
       await replica.stop();
+    }
+  });
+
+  it("counts a replica once that has connected anew before its primary noticed", async () => {
+    const primary = await RedisProcess.start();
+    const cut = await LinkProxy.start(primary.port);
+    const replica = await RedisProcess.start(["--replicaof", `127.0.0.1 ${cut.port}`]);
+    const link = new PrimaryLink(targetOf("single", [primary.port]), () => performance.now(), QUIET);
+    const { alpha } = newAlpha({ link });
+    const listed = async () =>
+      (await primary.command<string>("INFO", "replication")).split("state=online").length - 1;
+    try {
+      await eventually(async () => expect(await listed()).toBe(1));
+      await eventually(() => alpha.put([messageEvent("$a")]));
+      cut.loseClients();
+      await eventually(async () => expect(await listed()).toBe(2));
+      expect(await alpha.hits("$a")).toEqual(["$a"]);
+      await alpha.invalidate(["$a"]);
+    } finally {
+      await replica.stop();
+      await cut.stop();
+      await primary.stop();
     }
   });
 

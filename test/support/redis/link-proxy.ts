@@ -11,7 +11,9 @@ export type Passage = "open" | "held" | number;
 export class LinkProxy {
   readonly port: number;
   readonly #server: Server;
-  readonly #pairs = new Set<readonly Socket[]>();
+  readonly #pairs = new Set<readonly [client: Socket, server: Socket]>();
+  /** Towards the server, where the client is gone. */
+  readonly #orphans = new Set<Socket>();
   readonly #waiting = new Set<() => void>();
   #target: number;
   #toServer: Passage = "open";
@@ -40,6 +42,15 @@ export class LinkProxy {
 
   drop(): void {
     for (const pair of this.#pairs) for (const socket of pair) socket.destroy();
+    for (const socket of this.#orphans) socket.destroy();
+  }
+
+  /** Drops what is connected, as if the clients' machine were gone: the server hears nothing of it. */
+  loseClients(): void {
+    for (const [client, server] of this.#pairs) {
+      this.#orphans.add(server);
+      client.destroy();
+    }
   }
 
   /** What was held up arrives once the passage is open again, as lost packets do that are sent again. */
@@ -64,13 +75,14 @@ export class LinkProxy {
 
   #pair(client: Socket): void {
     const server = dial({ port: this.#target, host: "127.0.0.1", noDelay: true });
-    const pair = [client, server];
+    const pair = [client, server] as const;
     this.#pairs.add(pair);
     for (const socket of pair) {
       socket.on("error", () => {});
       socket.once("close", () => {
         this.#pairs.delete(pair);
-        for (const other of pair) other.destroy();
+        this.#orphans.delete(socket);
+        for (const other of pair) if (!this.#orphans.has(other)) other.destroy();
       });
     }
     let isMute = false;

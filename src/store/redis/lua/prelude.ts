@@ -1,5 +1,6 @@
 import { LOG_EVENT_IDS_MAX } from "../../../core/limits.js";
 import { ANNOUNCED_IDS_MAX, LOG_BYTES_MAX, STATE_TTL_MS } from "../redis-limits.js";
+import { replicasIn } from "./replication.js";
 
 /**
  * What every script on a homeserver begins with: it reads the state, starts a new
@@ -12,7 +13,7 @@ import { ANNOUNCED_IDS_MAX, LOG_BYTES_MAX, STATE_TTL_MS } from "../redis-limits.
  *
  * `clock` is Lua that yields what TIME replies.
  */
-export const prelude = (clock: string): string => `
+export const prelude = (clock: string): string => `${replicasIn}
 local STATE, LOG, FENCE = KEYS[1], KEYS[2], KEYS[3]
 local FRESH_EPOCH, CHANNEL, LEASE_MS = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local PREFIX = string.sub(STATE, 1, -6)
@@ -209,7 +210,7 @@ do
     return redis.error_reply('READONLY this server is not the primary')
   end
   local replid = string.match(info, 'master_replid:(%x+)')
-  local _, online = string.gsub(info, 'state=online', '')
+  local online = replicas_in(info)
   local v = redis.call('HMGET', STATE, 'epoch', 'sequence', 'trimmed', 'replid', 'replicas', 'generation',
     'floor', 'suspended', 'expiry', 'clock', 'ids', 'bytes', 'writers')
   S = { replid = replid, replicas = online, generation = 0, suspended = false, expiry = math.huge,
