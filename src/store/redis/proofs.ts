@@ -25,6 +25,8 @@ interface Primary {
   failedAtMs: number | undefined;
   /** When this process first heard of it. */
   readonly firstSeenMs: number;
+  /** When the first of its proofs came of those that have followed each other without a gap since. */
+  provenSinceMs: number;
   replicas: number;
   /** By how much its clock is ahead of ours, at the least. */
   clockAheadMs: number;
@@ -48,10 +50,11 @@ export interface ProofsOptions {
  *
  * After a failover the old primary may go on answering whoever still reaches it. A
  * write that every replica has acknowledged shows that none of them had been made
- * primary when it was sent. So an answer is taken only from a primary that was
- * proven less than a lifetime ago, and a change counts only if its primary was
- * proven after it. A server that this process has not known for a lifetime makes
- * no promises either: somebody may still be answered by the one before it.
+ * primary when it was sent, or had left for one that was. So an answer is taken only
+ * from a primary that was proven less than a lifetime ago, and a change counts only if
+ * its primary was proven after it. A server that has not been proven for a lifetime on
+ * end makes no promises either: somebody may still be answered by the one before it,
+ * by a proof of then.
  *
  * A primary is told from another by its replication ID, which every reply bears, so
  * it does not matter which connection or node a reply came from.
@@ -108,22 +111,27 @@ export class Proofs {
    * was acknowledged, and nobody is answered by a server before this one any more.
    */
   async confirmChange(provenance: Provenance, key: string): Promise<boolean> {
-    const { clock } = this.#options;
+    const { clock, lifetimeMs } = this.#options;
     const changedAtMs = clock();
+    const { replicationId } = provenance;
     const primary = this.#see(provenance, key);
-    const isSafe = () =>
-      primary.proof !== undefined && primary.proof.sentAtMs >= changedAtMs && this.holds(provenance);
-    // It may have no replicas yet because it has just taken the place of another.
-    const waitMs = primary.firstSeenMs + this.#options.lifetimeMs - changedAtMs;
-    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+    // It may have no replicas yet, or none that answers, because it has just taken the place of another.
+    await this.#until(primary.firstSeenMs + lifetimeMs);
     // Without replicas no other server can have taken its place.
     if (this.#needed(primary.replicas) === 0) return this.confirm(provenance, key);
+    const isProven = () =>
+      primary.proof !== undefined && primary.proof.sentAtMs >= changedAtMs && this.holds(provenance);
     // A proof under way may have been sent before the change.
-    const { replicationId } = provenance;
-    if (!isSafe()) await this.#running.get(replicationId);
-    for (let tries = 0; tries < CHANGE_TRIES && !isSafe(); tries++) {
+    if (!isProven()) await this.#running.get(replicationId);
+    for (let tries = 0; tries < CHANGE_TRIES && !isProven(); tries++) {
       await this.#afterPause(primary);
       await this.#prove(replicationId, key);
+    }
+    // The replica that has acknowledged it may have left another server a moment before, with a proof of that.
+    const isSafe = () => isProven() && clock() >= primary.provenSinceMs + lifetimeMs;
+    if (isProven() && !isSafe()) {
+      await this.#until(primary.provenSinceMs + lifetimeMs);
+      if (!isProven()) await this.#prove(replicationId, key);
     }
     return isSafe();
   }
@@ -159,6 +167,7 @@ export class Proofs {
         proof: undefined,
         failedAtMs: undefined,
         firstSeenMs: nowMs,
+        provenSinceMs: Number.POSITIVE_INFINITY,
         replicas,
         clockAheadMs: Number.NEGATIVE_INFINITY,
         doubtUntilMs: Number.NEGATIVE_INFINITY,
@@ -181,9 +190,12 @@ export class Proofs {
 
   /** A change is worth another try, but not one for each that waits. */
   async #afterPause({ failedAtMs }: Primary): Promise<void> {
-    if (failedAtMs === undefined) return;
-    const waitMs = failedAtMs + RETRY_PAUSE_MS - this.#options.clock();
-    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+    if (failedAtMs !== undefined) await this.#until(failedAtMs + RETRY_PAUSE_MS);
+  }
+
+  async #until(timeMs: number): Promise<void> {
+    const waitMs = timeMs - this.#options.clock();
+    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, Math.ceil(waitMs)));
   }
 
   /** One proof of a server at a time, whoever needs it: WAIT holds up what comes after it. */
@@ -222,6 +234,8 @@ export class Proofs {
       }
       if (acknowledged < needed)
         throw new RedisTrouble("no_replicas", `${acknowledged} of ${needed} replicas acknowledged`);
+      if (primary.proof === undefined || clock() - primary.proof.sentAtMs >= this.#options.lifetimeMs)
+        primary.provenSinceMs = clock();
       primary.proof = { sentAtMs, acknowledged };
       primary.failedAtMs = undefined;
       this.#unreached.delete(key);

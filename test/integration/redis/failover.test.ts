@@ -21,17 +21,17 @@ describe.skipIf(!(await hasRedisServer()))("when another server becomes primary"
   let redis: Topology;
   afterEach(() => redis.stop());
 
-  const newStore = useStores((link?: PrimaryLink) =>
-    makeRedisHarness(redis, { keyPrefix, proofLifetimeMs: PROOF_MS, ...(link && { link }) }),
+  const newStore = useStores((options: Parameters<typeof makeRedisHarness>[1] = {}) =>
+    makeRedisHarness(redis, { keyPrefix, proofLifetimeMs: PROOF_MS, ...options }),
   );
   const newAlpha = () => {
     const { store } = newStore();
     return { store, alpha: asHomeserver(store, ALPHA) };
   };
   /** As a client that goes on talking to one server, whatever the Sentinels say. */
-  const alphaAt = (server: RedisProcess) => {
+  const alphaAt = (server: RedisProcess, options: { readonly replicasMin?: number } = {}) => {
     const link = new PrimaryLink(targetOf("single", [server.port]), () => performance.now(), QUIET);
-    return asHomeserver(newStore(link).store, ALPHA);
+    return asHomeserver(newStore({ link, ...options }).store, ALPHA);
   };
   /** Makes a replica primary, of the other replica too, and does not tell the old one. */
   async function promote(replica: RedisProcess, other: RedisProcess): Promise<void> {
@@ -68,6 +68,22 @@ describe.skipIf(!(await hasRedisServer()))("when another server becomes primary"
     await eventually(() => writer.invalidate(["$warm"]));
     await promote(next!, other!);
     await expect(writer.invalidate(["$a"])).rejects.toMatchObject(UNAVAILABLE);
+  });
+
+  it("acknowledges nothing at the new one for a replica that has just proven the old one", async () => {
+    const [old, next, other] = await startUnwatched();
+    await next!.command("REPLICAOF", "NO", "ONE");
+    await eventually(() => expectFollowed(old!, 1));
+    const reader = alphaAt(old!, { replicasMin: 1 });
+    await eventually(() => reader.put([messageEvent("$a")]));
+    const writer = alphaAt(next!, { replicasMin: 1 });
+    await expect(writer.invalidate(["$a"])).rejects.toMatchObject(UNAVAILABLE);
+    // Known for longer by now than a proof holds; who has known it for as long as that need not wait any more.
+    await new Promise((resolve) => setTimeout(resolve, PROOF_MS));
+    await eventually(async () => expect(await reader.hits("$a")).toEqual(["$a"]));
+    await other!.command("REPLICAOF", "127.0.0.1", String(next!.port));
+    await eventually(() => writer.invalidate(["$a"]));
+    expect(await reader.hits("$a")).toEqual([]);
   });
 
   it("serves nothing at the old one that stood still meanwhile", async () => {
