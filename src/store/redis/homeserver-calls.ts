@@ -82,7 +82,7 @@ export class HomeserverCalls {
     if (error instanceof CacheError) return;
     const trouble = error instanceof RedisTrouble ? error : new RedisTrouble("other", String(error), error);
     // One that is full is well: only fills are refused.
-    if (key !== undefined && trouble.kind !== "full") this.#proofs.noteNoAnswer(key);
+    if (key !== undefined && trouble.kind !== "full") this.#proofs.doubt(key);
     this.#log.trouble(trouble.kind, trouble.message);
   }
 

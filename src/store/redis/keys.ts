@@ -41,6 +41,11 @@ export class HomeserverKeys {
   }
 }
 
+/** String: written at the start to prove that Redis can be used. */
+export function startKey(prefix: string): string {
+  return `${prefix}:${FORMAT}:proof`;
+}
+
 /** String: the bytes that have this digest. */
 export function bodyKey(prefix: string, digest: string): string {
   return `${prefix}:${FORMAT}:body:${Buffer.from(digest, "latin1").toString("base64url")}`;

@@ -66,24 +66,24 @@ export class Proofs {
   /** What is known of servers whatever their replication IDs have become since, by the IDs of their processes. */
   readonly #servers = new Map<string, { readonly replicationId: ReplicationId; readonly replicas: number }>();
 
-  /** Keys of calls that got no answer: their servers may never have been reached. */
-  readonly #unreached = new Set<string>();
+  /** Keys whose servers are to be proven, and may never have been reached. */
+  readonly #doubted = new Set<string>();
 
   constructor(options: ProofsOptions) {
     this.#options = options;
   }
 
-  /** Whether the last proof of each server in use came, and may be relied on; or none was needed yet. */
+  /** Whether the last proof of each server in use came, and may be relied on. */
   get isWell(): boolean {
     const nowMs = this.#options.clock();
     const isRelied = ({ failedAtMs, doubtUntilMs }: Primary) =>
       failedAtMs === undefined && nowMs >= doubtUntilMs;
-    return this.#unreached.size === 0 && [...this.#primaries.values()].every(isRelied);
+    return this.#doubted.size === 0 && [...this.#primaries.values()].every(isRelied);
   }
 
-  /** A call got no answer: the server that has its key is asked for a proof until it gives one. */
-  noteNoAnswer(key: string): void {
-    if (this.#unreached.size < UNREACHED_MAX) this.#unreached.add(key);
+  /** The server that has this key is asked for a proof until it gives one, and is not well before. */
+  doubt(key: string): void {
+    if (this.#doubted.size < DOUBTED_MAX) this.#doubted.add(key);
   }
 
   /** Whether an answer of this server may be believed, as far as is known without asking. */
@@ -146,15 +146,15 @@ export class Proofs {
         this.#primaries.delete(replicationId);
       else if (primary.key !== undefined) void this.#prove(replicationId, primary.key);
     }
-    this.#askUnreached();
+    this.#askDoubted();
   }
 
   /** One after the other: they may be one server's, and WAIT holds up what comes after it. */
-  #askUnreached(): void {
-    const [key] = this.#unreached;
+  #askDoubted(): void {
+    const [key] = this.#doubted;
     if (key === undefined) return;
     void this.#prove(key, key).then(() => {
-      if (!this.#unreached.has(key)) this.#askUnreached();
+      if (!this.#doubted.has(key)) this.#askDoubted();
     });
   }
 
@@ -238,7 +238,7 @@ export class Proofs {
         primary.provenSinceMs = clock();
       primary.proof = { sentAtMs, acknowledged };
       primary.failedAtMs = undefined;
-      this.#unreached.delete(key);
+      this.#doubted.delete(key);
     } catch (error) {
       if (primaryAsked !== undefined) primaryAsked.failedAtMs = clock();
       onTrouble(error);
@@ -300,8 +300,8 @@ function readProof(reply: unknown): ProofReply {
   };
 }
 
-/** Keys without an answer that are asked about: each of a homeserver, and one is enough to be unwell. */
-const UNREACHED_MAX = 16;
+/** Keys that are asked about at once: each of a homeserver, and one is enough to be unwell. */
+const DOUBTED_MAX = 16;
 /** Servers that are remembered: more than any Cluster has. */
 const SERVERS_KNOWN_MAX = 1000;
 /** Proofs that a change is worth: replicas now and then let a WAIT go unanswered, and whoever announces would only call again. */

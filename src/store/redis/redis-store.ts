@@ -45,7 +45,7 @@ import { BodyStore, type LoadedBodies } from "./body-store.js";
 import type { CountedLog } from "./counted-log.js";
 import { type BodyReference, EntryReader, encodeReference, ROOM_TOKEN_BYTES } from "./entry.js";
 import { HomeserverCalls, unavailable } from "./homeserver-calls.js";
-import { HomeserverKeys } from "./keys.js";
+import { HomeserverKeys, startKey } from "./keys.js";
 import type { RedisLink, ScriptArgument } from "./link.js";
 import { LogFollower, type LogPage } from "./log-follower.js";
 import { Lookups } from "./lookups.js";
@@ -156,6 +156,9 @@ class RedisStore implements EventStore {
     ];
     // Background work alone keeps no process alive.
     for (const timer of this.#timers) timer.unref();
+    // Whoever watches a roll-out must not have to wait for the first call to learn that Redis cannot be used.
+    this.#proofs.doubt(startKey(keyPrefix));
+    this.#proofs.tick();
   }
 
   async getEvents(request: ReadRequest): Promise<ReadResult> {

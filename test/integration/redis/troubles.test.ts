@@ -15,6 +15,16 @@ const UNAVAILABLE = { kind: "unavailable" };
 describe.skipIf(!(await hasRedisServer()))("when Redis does not do its part", () => {
   const { server, keyPrefix, keysOf, newAlpha } = useRedis();
 
+  it("is well once it has reached it, and not before, though nobody calls", async () => {
+    const { store } = newAlpha();
+    expect(store.stats().remote!.isWell).toBe(false);
+    await eventually(() => expect(store.stats().remote!.isWell).toBe(true));
+    server().signal("SIGSTOP");
+    await eventually(() => expect(store.stats().remote!.isWell).toBe(false));
+    server().signal("SIGCONT");
+    await eventually(() => expect(store.stats().remote!.isWell).toBe(true));
+  });
+
   it("misses and refuses while it stands still, in bounded time, and heals by itself", async () => {
     const { store, alpha } = newAlpha();
     await alpha.put([messageEvent("$a")]);

@@ -72,7 +72,7 @@ describe("proofs that servers are the primaries", () => {
     ]);
     const { proofs, asked, pass } = makeProofs(servers);
     expect(proofs.isWell).toBe(true);
-    for (const key of servers.keys()) proofs.noteNoAnswer(key);
+    for (const key of servers.keys()) proofs.doubt(key);
     await pass(100);
     expect(proofs.isWell).toBe(false);
     expect(asked).toHaveLength(100);
