@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from "vitest";
 import type { Client } from "../../../src/store/redis/client-library.js";
 import { NodeConnections } from "../../../src/store/redis/node-connections.js";
 import { PrimaryLink } from "../../../src/store/redis/primary-link.js";
+import { makeScripts, SERVER_CLOCK } from "../../../src/store/redis/scripts.js";
 import { eventually } from "../../support/eventually.js";
 import { LinkProxy } from "../../support/redis/link-proxy.js";
 import { hasRedisServer } from "../../support/redis/processes.js";
@@ -141,6 +142,20 @@ describe.skipIf(!(await hasRedisServer()))("when Redis does not do its part", ()
       await server().command("CONFIG", "SET", "min-replicas-to-write", "0");
     }
     await alpha.invalidate(["$a"]);
+  });
+
+  it("says that a server is too old", async () => {
+    const link = new PrimaryLink(targetOf("single", [server().port]), () => performance.now(), QUIET);
+    const proof = (versionMin: number) => {
+      const script = makeScripts(SERVER_CLOCK, versionMin).proof;
+      return link.prove({ script, key: `${keyPrefix()}:proof`, args: [""], replicas: () => 0 });
+    };
+    try {
+      await proof(7);
+      await expect(proof(99)).rejects.toThrow(/^ERR Redis [\d.]+ is too old, 99.0 or later is needed/);
+    } finally {
+      await link.close();
+    }
   });
 
   it("suspends a homeserver whose server's clock was set back", async () => {
