@@ -51,7 +51,8 @@ export class ClusterLink implements RedisLink {
   readonly #firstAttempt: Promise<void>;
   #cluster: Cluster;
   #connected = false;
-  #isSeeking = false;
+  /** Infinite while it is sought who has a key. */
+  #seekAgainMs = Number.NEGATIVE_INFINITY;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -146,10 +147,13 @@ export class ClusterLink implements RedisLink {
 
   async #bounded<T>(key: string, call: CallAtOwner<T>): Promise<T> {
     if (!this.#connected) await this.#deadlines.race(this.#firstAttempt);
+    if (!this.#connected) throw new RedisTrouble("disconnected", "there is no connection to the Cluster");
     const cluster = this.#cluster;
     const owner = ownerOf(cluster, key);
-    if (!this.#connected || owner === undefined)
-      throw new RedisTrouble("disconnected", "there is no connection to the Cluster");
+    if (owner === undefined) {
+      void this.#seekOwner(key);
+      throw new RedisTrouble("moving", "no node of the Cluster has the slot");
+    }
     const { address } = owner;
     const silentUntilMs = this.#silentUntilMs.get(address);
     if (silentUntilMs !== undefined) {
@@ -159,7 +163,7 @@ export class ClusterLink implements RedisLink {
       if (!isDue || !isReady(owner)) {
         if (isDue) {
           this.#tryToConnect(cluster, owner);
-          void this.#seekSuccessor(key, address);
+          void this.#seekOwner(key, address);
         }
         throw new RedisTrouble("timeout", `${address} does not answer`);
       }
@@ -172,7 +176,7 @@ export class ClusterLink implements RedisLink {
       if (troubleOf(error).kind === "timeout") {
         this.#proofs.drop(address);
         this.#silentUntilMs.set(address, this.#clock() + TRIAL_INTERVAL_MS);
-        void this.#seekSuccessor(key, address);
+        void this.#seekOwner(key, address);
       } else this.#silentUntilMs.delete(address);
       throw error;
     }
@@ -198,12 +202,15 @@ export class ClusterLink implements RedisLink {
   async #connect(attempts: number): Promise<void> {
     try {
       await this.#cluster.connect();
+      if (this.#cluster.masters.length === 0) throw new RedisTrouble("moving", "no node has any slot yet");
       this.#connected = true;
       this.#begin();
     } catch (error) {
       if (attempts === 0)
         this.#log.disconnected("the Cluster", error instanceof Error ? error.message : String(error));
       if (this.#closed) return;
+      end(this.#cluster);
+      this.#cluster = this.#newCluster(this.#target.nodes);
       this.#retry = setTimeout(() => void this.#connect(attempts + 1), delayMs(attempts));
     }
   }
@@ -213,10 +220,10 @@ export class ClusterLink implements RedisLink {
     this.#log.connected(`the Cluster's ${this.#cluster.masters.length} primaries`);
   }
 
-  /** Connects anew if the key of a silent node is another one's by now. */
-  async #seekSuccessor(key: string, silent: string): Promise<void> {
-    if (this.#isSeeking || this.#closed) return;
-    this.#isSeeking = true;
+  /** Connects anew if the key of a silent node is another one's by now, or one that was nobody's has a node. */
+  async #seekOwner(key: string, silent?: string): Promise<void> {
+    if (this.#closed || this.#clock() < this.#seekAgainMs) return;
+    this.#seekAgainMs = Number.POSITIVE_INFINITY;
     // The configured ones too: theirs may be names that will lead to others some day.
     const known = [...this.#cluster.masters, ...this.#target.nodes];
     const next = this.#newCluster(known.filter(({ host, port }) => `${host}:${port}` !== silent));
@@ -226,13 +233,13 @@ export class ClusterLink implements RedisLink {
     } catch {
       // Nobody answers: the next call that is not answered tries again.
     }
-    this.#isSeeking = false;
+    this.#seekAgainMs = this.#clock() + TRIAL_INTERVAL_MS;
     const owner = ownerOf(next, key)?.address;
     if (this.#closed || owner === undefined || owner === silent) {
       end(next);
       return;
     }
-    this.#log.disconnected(silent, "no answer");
+    if (silent !== undefined) this.#log.disconnected(silent, "no answer");
     end(this.#cluster);
     this.#cluster = next;
     this.#proofs.dropAll();
@@ -274,5 +281,5 @@ function delayMs(attempts: number): number {
   return Math.min(RECONNECT_DELAY_MS_MIN * 2 ** attempts, RECONNECT_DELAY_MS_MAX);
 }
 
-/** How often a node that does not answer is tried. */
+/** How often a node that does not answer is tried, and a slot's node is sought. */
 const TRIAL_INTERVAL_MS = 500;

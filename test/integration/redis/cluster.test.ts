@@ -1,0 +1,48 @@
+import slotOf from "cluster-key-slot";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { ClusterLink } from "../../../src/store/redis/cluster-link.js";
+import { eventually } from "../../support/eventually.js";
+import { hasRedisServer, RedisProcess } from "../../support/redis/processes.js";
+import { makeRedisHarness, QUIET, targetOf } from "../../support/redis/redis-harness.js";
+import { ALPHA, asHomeserver } from "../../support/store-harness.js";
+import { useStores } from "../../support/use-store.js";
+
+const UNAVAILABLE = { kind: "unavailable" };
+const SLOT = slotOf(`{${ALPHA}}`);
+const LAST_SLOT = 16_383;
+
+describe.skipIf(!(await hasRedisServer()))("a Cluster that is not whole yet", () => {
+  let node: RedisProcess;
+  beforeEach(async () => {
+    node = await RedisProcess.start(["--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"]);
+  });
+  afterEach(() => node.stop());
+
+  const newStore = useStores(() => {
+    const link = new ClusterLink(targetOf("cluster", [node.port]), () => performance.now(), QUIET);
+    const redis = {
+      connect: () => link,
+      command: (_key: string, ...args: string[]) => node.command(...args),
+      keys: async () => [],
+    };
+    return makeRedisHarness(redis, { link });
+  });
+  const addSlots = async (...ranges: readonly (readonly [first: number, last: number])[]) => {
+    await node.command("CLUSTER", "ADDSLOTSRANGE", ...ranges.flat().map(String));
+  };
+
+  it("is used as soon as it has slots", async () => {
+    const alpha = asHomeserver(newStore().store, ALPHA);
+    await expect(alpha.position()).rejects.toMatchObject(UNAVAILABLE);
+    await addSlots([0, LAST_SLOT]);
+    await eventually(() => alpha.position());
+  });
+
+  it("is used as soon as the homeserver's slot has a node", async () => {
+    await addSlots([0, SLOT - 1], [SLOT + 1, LAST_SLOT]);
+    const alpha = asHomeserver(newStore().store, ALPHA);
+    await expect(alpha.position()).rejects.toMatchObject(UNAVAILABLE);
+    await addSlots([SLOT, SLOT]);
+    await eventually(() => alpha.position());
+  });
+});
