@@ -125,7 +125,12 @@ async function compareReads(client: EventCacheServiceClient): Promise<void> {
 function openCheckingReader() {
   const ignore = () => {};
   const clock = () => performance.now();
-  const redisLog = new CountedLog({ connected: ignore, disconnected: ignore, trouble: ignore });
+  const redisLog = new CountedLog({
+    connected: ignore,
+    disconnected: ignore,
+    trouble: ignore,
+    wellnessChanged: ignore,
+  });
   const nodes = [{ host: "127.0.0.1", port: redis.port }];
   const target = { topology: "single", nodes, primaryName: "", database: 0, tls: false } as const;
   const store = createRedisStore({

@@ -75,9 +75,13 @@ export function storeLogTo(log: Log, keysMax: number): StoreLog {
   };
 }
 
-/** Tells operators of the way to Redis: of one kind of trouble at most 5 lines in 10 seconds. */
+/**
+ * Tells operators of the way to Redis. What is said again within 10 seconds is said
+ * once more at their end, with how many times; of one kind at most 5 lines are
+ * different in 10 seconds.
+ */
 export function redisLogTo(log: Log) {
-  const limit = new LineLimit({
+  const differing = new LineLimit({
     linesMax: REDIS_LINES_MAX,
     windowMs: STORE_LINES_WINDOW_MS,
     keysMax: REDIS_LINE_KINDS_MAX,
@@ -85,18 +89,42 @@ export function redisLogTo(log: Log) {
       log.warn("log lines about Redis were left out: too many in a short time", { kind, leftOut });
     },
   });
-  return {
-    connected: (address: string) => {
-      if (limit.admits("connected")) log.info("connected to Redis", { redis: address });
+  const repeated = new LineLimit({
+    linesMax: 1,
+    windowMs: STORE_LINES_WINDOW_MS,
+    keysMax: REDIS_LINE_KINDS_MAX,
+    onLeftOut: (line, times) => {
+      const { level, message, fields }: RedisLine = JSON.parse(line);
+      log[level](message, { ...fields, times });
     },
+  });
+  const say = (kind: string, line: RedisLine) => {
+    if (!repeated.admits(JSON.stringify(line)) || !differing.admits(kind)) return;
+    log[line.level](line.message, line.fields);
+  };
+  return {
+    connected: (address: string) =>
+      say("connected", { level: "info", message: "connected to Redis", fields: { redis: address } }),
     disconnected: (address: string, reason: string) => {
-      if (limit.admits("disconnected"))
-        log.warn("the connection to Redis is lost", { redis: address, reason });
+      const message = "the connection to Redis is lost";
+      say("disconnected", { level: "warn", message, fields: { redis: address, reason } });
     },
     trouble: (kind: string, reason: string) => {
-      if (limit.admits(kind)) log.warn("Redis did not do what it was asked to", { kind, reason });
+      const message = "Redis did not do what it was asked to";
+      say(kind, { level: "warn", message, fields: { kind, reason } });
+    },
+    // Each is told: it can come no more often than it is looked for.
+    wellnessChanged: (isWell: boolean) => {
+      if (isWell) log.info("the store is well again");
+      else log.warn("the store is not well: until it is, reads miss and writes fail");
     },
   };
+}
+
+interface RedisLine {
+  readonly level: "info" | "warn";
+  readonly message: string;
+  readonly fields: LogFields;
 }
 
 const STDERR = 2;

@@ -1,5 +1,18 @@
-import { type createClient, ErrorReply, RESP_TYPES } from "@redis/client";
-import { type ProofCall, type Proven, RedisTrouble, type ScriptArgument, type TroubleKind } from "./link.js";
+import {
+  ConnectionTimeoutError,
+  type createClient,
+  ErrorReply,
+  RESP_TYPES,
+  SocketTimeoutError,
+} from "@redis/client";
+import {
+  type ProofCall,
+  type Proven,
+  type RedisLog,
+  RedisTrouble,
+  type ScriptArgument,
+  type TroubleKind,
+} from "./link.js";
 import {
   COMMAND_TIMEOUT_MS,
   COMMANDS_PENDING_MAX,
@@ -56,6 +69,8 @@ export function clientDefaults(target: RedisTarget) {
     name: "splitcache",
     disableOfflineQueue: true,
     commandsQueueMaxLength: COMMANDS_PENDING_MAX,
+    // What managed services announce of their upkeep, upon which the library would change servers by itself.
+    maintNotifications: "disabled" as const,
     pingInterval: COMMAND_TIMEOUT_MS,
   };
 }
@@ -159,7 +174,7 @@ const KINDS: readonly (readonly [start: RegExp, kind: TroubleKind])[] = [
   [/^(READONLY|MASTERDOWN)\b/, "not_primary"],
   [/^LOADING\b/, "loading"],
   [/^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|CROSSSLOT)\b|non local key/, "moving"],
-  [/^(NOAUTH|WRONGPASS|NOPERM)\b/, "denied"],
+  [/^(NOAUTH|WRONGPASS|NOPERM|DENIED)\b/, "denied"],
   [/^BUSY\b/, "busy"],
 ];
 
@@ -168,11 +183,19 @@ export function troubleOf(error: unknown): RedisTrouble {
   if (error instanceof RedisTrouble) return error;
   const message = error instanceof Error ? error.message : String(error);
   if (!(error instanceof ErrorReply)) {
-    const kind = message.includes("queue is full") ? "overload" : "disconnected";
-    return new RedisTrouble(kind, message, error);
+    const isTimeout = error instanceof ConnectionTimeoutError || error instanceof SocketTimeoutError;
+    const kind = message.includes("queue is full") ? "overload" : isTimeout ? "timeout" : "disconnected";
+    return new RedisTrouble(kind, message.trim(), error);
   }
   const kind = KINDS.find(([start]) => start.test(message))?.[1] ?? "other";
   return new RedisTrouble(kind, message, error);
+}
+
+/** Tells of a subscription that the server refuses; any other failure shows in the end of its connection. */
+export function noteRefusal(log: RedisLog, error: unknown): void {
+  if (!(error instanceof ErrorReply)) return;
+  const { kind, message } = troubleOf(error);
+  log.trouble(kind, `a subscription: ${message}`);
 }
 
 /** For a call whose failure shows elsewhere: in the end of its connection, or in the next call. */

@@ -1,5 +1,5 @@
-import { type Deadlines, ignore } from "./client-library.js";
-import type { OnMessage } from "./link.js";
+import { type Deadlines, ignore, noteRefusal } from "./client-library.js";
+import type { OnMessage, RedisLog } from "./link.js";
 import { type AddressedNode, NodeConnections } from "./node-connections.js";
 import type { RedisTarget } from "./target.js";
 
@@ -18,6 +18,7 @@ interface Followed {
 export class ClusterChannels {
   readonly #ownerOf: (channel: string) => AddressedNode | undefined;
   readonly #deadlines: Deadlines;
+  readonly #log: RedisLog;
   readonly #connections: NodeConnections;
   readonly #followed = new Map<string, Followed>();
 
@@ -25,9 +26,11 @@ export class ClusterChannels {
     target: RedisTarget,
     ownerOf: (channel: string) => AddressedNode | undefined,
     deadlines: Deadlines,
+    log: RedisLog,
   ) {
     this.#ownerOf = ownerOf;
     this.#deadlines = deadlines;
+    this.#log = log;
     this.#connections = new NodeConnections(
       target,
       (client, address) =>
@@ -83,7 +86,8 @@ export class ClusterChannels {
       if (followed.at === place && this.#followed.get(channel) === followed)
         await client.sSubscribe(channel, followed.onMessage);
     };
-    subscribe().catch(() => {
+    subscribe().catch((error: unknown) => {
+      noteRefusal(this.#log, error);
       if (followed.at === place) followed.at = undefined;
     });
   }

@@ -24,7 +24,7 @@ import {
 import { NodeConnections, SILENCE_MAX_MS } from "./node-connections.js";
 import { COMMAND_TIMEOUT_MS, RECONNECT_DELAY_MS_MAX, RECONNECT_DELAY_MS_MIN } from "./redis-limits.js";
 import type { Script } from "./scripts.js";
-import type { RedisNode, RedisTarget } from "./target.js";
+import { addressOf, type RedisNode, type RedisTarget } from "./target.js";
 
 type Cluster = ReturnType<typeof createCluster>;
 
@@ -51,6 +51,10 @@ export class ClusterLink implements RedisLink {
   readonly #firstAttempt: Promise<void>;
   #cluster: Cluster;
   #connected = false;
+  /** Why it is not connected. */
+  #away = new RedisTrouble("disconnected", "there is no connection to the Cluster yet");
+  /** What the nodes that were asked for the slots said last, of those that gave none. */
+  readonly #refusals = new Map<string, RedisTrouble>();
   /** Infinite while it is sought who has a key. */
   #seekAgainMs = Number.NEGATIVE_INFINITY;
   #retry: NodeJS.Timeout | undefined;
@@ -64,7 +68,7 @@ export class ClusterLink implements RedisLink {
     this.#cluster = this.#newCluster(target.nodes);
     this.#proofs = new NodeConnections(target);
     const ownerNow = (channel: string) => (this.#connected ? ownerOf(this.#cluster, channel) : undefined);
-    this.#channels = new ClusterChannels(target, ownerNow, this.#deadlines);
+    this.#channels = new ClusterChannels(target, ownerNow, this.#deadlines, log);
     this.#firstAttempt = this.#connect(0);
     this.#watch = setInterval(() => this.#channels.refresh(), COMMAND_TIMEOUT_MS);
     this.#watch.unref();
@@ -141,13 +145,17 @@ export class ClusterLink implements RedisLink {
 
   #newCluster(rootNodes: readonly RedisNode[]): Cluster {
     const cluster = createCluster(clusterOptions(this.#target, rootNodes)) as Cluster;
-    cluster.on("error", ignore);
+    // One for each node that does not tell the slots; which node it was, the library does not say.
+    cluster.on("error", (error: unknown) => {
+      const trouble = troubleOf(error);
+      if (this.#refusals.size < REFUSALS_MAX) this.#refusals.set(trouble.message, trouble);
+    });
     return cluster;
   }
 
   async #bounded<T>(key: string, call: CallAtOwner<T>): Promise<T> {
     if (!this.#connected) await this.#deadlines.race(this.#firstAttempt);
-    if (!this.#connected) throw new RedisTrouble("disconnected", "there is no connection to the Cluster");
+    if (!this.#connected) throw this.#away;
     const cluster = this.#cluster;
     const owner = ownerOf(cluster, key);
     if (owner === undefined) {
@@ -200,14 +208,18 @@ export class ClusterLink implements RedisLink {
   }
 
   async #connect(attempts: number): Promise<void> {
+    this.#refusals.clear();
     try {
       await this.#cluster.connect();
       if (this.#cluster.masters.length === 0) throw new RedisTrouble("moving", "no node has any slot yet");
       this.#connected = true;
       this.#begin();
     } catch (error) {
-      if (attempts === 0)
-        this.#log.disconnected("the Cluster", error instanceof Error ? error.message : String(error));
+      const refusals = [...this.#refusals.values()];
+      const { kind, message } = refusals[0] ?? troubleOf(error);
+      const reasons = refusals.length === 0 ? message : [...this.#refusals.keys()].join("; ");
+      const nodes = this.#target.nodes.map(addressOf).join(",");
+      this.#away = new RedisTrouble(kind, `no connection to the Cluster at ${nodes}: ${reasons}`, error);
       if (this.#closed) return;
       end(this.#cluster);
       this.#cluster = this.#newCluster(this.#target.nodes);
@@ -281,5 +293,7 @@ function delayMs(attempts: number): number {
   return Math.min(RECONNECT_DELAY_MS_MIN * 2 ** attempts, RECONNECT_DELAY_MS_MAX);
 }
 
+/** Reasons that are told of one attempt to connect. */
+const REFUSALS_MAX = 4;
 /** How often a node that does not answer is tried, and a slot's node is sought. */
 const TRIAL_INTERVAL_MS = 500;

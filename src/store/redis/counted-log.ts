@@ -8,6 +8,8 @@ export class CountedLog implements RedisLog {
     number
   >;
 
+  #isClosed = false;
+
   constructor(log: RedisLog) {
     this.#log = log;
   }
@@ -25,7 +27,18 @@ export class CountedLog implements RedisLog {
   }
 
   trouble(kind: TroubleKind, message: string): void {
+    // What fails because it is ended is none.
+    if (this.#isClosed) return;
     this.#troubles[kind] += 1;
     this.#log.trouble(kind, message);
+  }
+
+  wellnessChanged(isWell: boolean): void {
+    this.#log.wellnessChanged(isWell);
+  }
+
+  /** Tells of no more troubles. */
+  close(): void {
+    this.#isClosed = true;
   }
 }

@@ -112,7 +112,9 @@ let epochsMade = 0;
 
 export function unavailable(cause?: unknown): CacheError {
   if (cause instanceof CacheError) return cause;
-  return new CacheError("unavailable", "the store does not answer, or may be out of date: try again", {
-    cause,
-  });
+  const reason =
+    cause instanceof RedisTrouble && cause.kind === "full"
+      ? "the store is full, and takes nothing for now"
+      : "the store does not answer, or may be out of date";
+  return new CacheError("unavailable", `${reason}: try again`, { cause });
 }

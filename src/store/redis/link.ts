@@ -44,8 +44,10 @@ export interface Proven {
 export interface RedisLog {
   connected(address: string): void;
   disconnected(address: string, reason: string): void;
-  /** A call failed, or a part of it. */
+  /** A call failed, or a part of it; also for want of a connection. */
   trouble(kind: TroubleKind, message: string): void;
+  /** From now on reads may hit and writes succeed, or not any more. */
+  wellnessChanged(isWell: boolean): void;
 }
 
 /** Why Redis did not answer as it should: the label values of a metric. */

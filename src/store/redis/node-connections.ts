@@ -12,18 +12,18 @@ export interface AddressedNode extends RedisNode {
 /** Connections to Sentinels, or to nodes of a Cluster for what must not go over the library's own: one each. */
 export class NodeConnections {
   readonly #target: RedisTarget;
-  readonly #onOpen: (client: Client, address: string) => void;
+  readonly #onMade: (client: Client, address: string) => void;
   readonly #onEnd: (address: string) => void;
-  readonly #clients = new Map<string, Promise<Client>>();
+  readonly #clients = new Map<string, { readonly client: Client; readonly connecting: Promise<Client> }>();
   #closed = false;
 
   constructor(
     target: RedisTarget,
-    onOpen: (client: Client, address: string) => void = () => {},
+    onMade: (client: Client, address: string) => void = () => {},
     onEnd: (address: string) => void = () => {},
   ) {
     this.#target = target;
-    this.#onOpen = onOpen;
+    this.#onMade = onMade;
     this.#onEnd = onEnd;
   }
 
@@ -33,13 +33,13 @@ export class NodeConnections {
 
   /** The connection to a node that is there, or is being made; undefined: neither. */
   known(address: string): Promise<Client> | undefined {
-    return this.#clients.get(address);
+    return this.#clients.get(address)?.connecting;
   }
 
   /** The connection to a node, made if need be. Rejects if it cannot be. */
   async to(node: AddressedNode): Promise<Client> {
     const { address } = node;
-    const known = this.#clients.get(address);
+    const known = this.#clients.get(address)?.connecting;
     if (known !== undefined) return known;
     if (this.#closed) throw new RedisTrouble("disconnected", "closing");
     const options = clientOptions(this.#target, node);
@@ -47,23 +47,26 @@ export class NodeConnections {
       ...options,
       socket: { ...options.socket, socketTimeout: SILENCE_MAX_MS, reconnectStrategy: false },
     }) as Client;
-    const connecting = client.connect();
     // The library tells of errors, too, that leave the connection open.
     const forget = () => {
-      if (this.#clients.get(address) === connecting) this.drop(address);
+      if (this.#clients.get(address)?.client === client) this.drop(address);
     };
     client.on("error", forget).on("end", forget);
+    const connecting = client.connect() as Promise<Client>;
     connecting.catch(forget);
-    this.#clients.set(address, connecting);
-    this.#onOpen(client, address);
+    this.#clients.set(address, { client, connecting });
+    this.#onMade(client, address);
     return connecting;
   }
 
   drop(address: string): void {
-    const client = this.#clients.get(address);
-    if (client === undefined) return;
+    const known = this.#clients.get(address);
+    if (known === undefined) return;
     this.#clients.delete(address);
-    client.then((client) => client.destroy(), ignore);
+    const { client, connecting } = known;
+    client.destroy();
+    // One that was ended while it connects is connected all the same, after a while.
+    connecting.then(() => client.destroy(), ignore);
     this.#onEnd(address);
   }
 

@@ -5,6 +5,7 @@ import {
   clientOptions,
   Deadlines,
   ignore,
+  noteRefusal,
   prove,
   runScript,
   type SendCommand,
@@ -34,7 +35,11 @@ type Role = "calls" | "proofs" | "channels";
 
 interface Session extends Readonly<Record<Role, Client>> {
   readonly address: string;
-  open: boolean;
+  /** Of each connection its own: one may be dead while others answer, and one that is slow is not dead. */
+  readonly deadlines: Readonly<Record<Role, Deadlines>>;
+  hasAnswered: boolean;
+  /** Why it was given up; undefined: it was not. */
+  ended: RedisTrouble | undefined;
 }
 
 /**
@@ -47,9 +52,9 @@ interface Session extends Readonly<Record<Role, Client>> {
  */
 export class PrimaryLink implements RedisLink {
   readonly #target: RedisTarget;
+  readonly #clock: () => number;
   readonly #log: RedisLog;
-  /** Of each connection its own: one may be dead while others answer, and one that is slow is not dead. */
-  readonly #deadlines: Readonly<Record<Role, Deadlines>>;
+  readonly #startDeadlines: Deadlines;
   /** Where there are any. */
   readonly #sentinels: Sentinels | undefined;
   readonly #followed = new Map<string, OnMessage>();
@@ -57,6 +62,8 @@ export class PrimaryLink implements RedisLink {
   /** Calls at the start wait for it; later ones fail at once where there is no connection. */
   readonly #firstAttempt: Promise<void>;
   #session: Session | undefined;
+  /** Why there is no session. */
+  #away = new RedisTrouble("disconnected", "there is no connection to Redis yet");
   #isChecking = false;
   #attempts = 0;
   #retry: NodeJS.Timeout | undefined;
@@ -64,11 +71,9 @@ export class PrimaryLink implements RedisLink {
 
   constructor(target: RedisTarget, clock: () => number, log: RedisLog) {
     this.#target = target;
+    this.#clock = clock;
     this.#log = log;
-    // A server that is silent for so long is given up, with all that waits for it.
-    const giveUp = () => this.#drop(this.#session, "no answer");
-    const deadlines = () => new Deadlines(COMMAND_TIMEOUT_MS, clock, giveUp);
-    this.#deadlines = { calls: deadlines(), proofs: deadlines(), channels: deadlines() };
+    this.#startDeadlines = new Deadlines(COMMAND_TIMEOUT_MS, clock);
     this.#sentinels = target.topology === "sentinel" ? new Sentinels(target, clock) : undefined;
     this.#firstAttempt = this.#connect();
     this.#watch = setInterval(() => this.#check(), COMMAND_TIMEOUT_MS);
@@ -98,15 +103,14 @@ export class PrimaryLink implements RedisLink {
 
   follow(channel: string, onMessage: OnMessage): void {
     this.#followed.set(channel, onMessage);
-    // If it fails the connection has, and the next one follows all of them.
-    if (this.#session?.open) void this.#session.channels.sSubscribe(channel, onMessage).catch(ignore);
+    if (this.#session !== undefined) this.#subscribe(this.#session, channel, onMessage);
   }
 
   unfollow(channel: string): void {
     const onMessage = this.#followed.get(channel);
     this.#followed.delete(channel);
     // By its listener: the library then knows that the channel is on its way out, if it is followed again.
-    if (this.#session?.open) void this.#session.channels.sUnsubscribe(channel, onMessage).catch(ignore);
+    void this.#session?.channels.sUnsubscribe(channel, onMessage).catch(ignore);
   }
 
   async close(): Promise<void> {
@@ -114,52 +118,94 @@ export class PrimaryLink implements RedisLink {
     clearInterval(this.#watch);
     if (this.#retry !== undefined) clearTimeout(this.#retry);
     this.#sentinels?.close();
-    this.#drop(this.#session, "closing");
+    if (this.#session !== undefined) this.#drop(this.#session, new RedisTrouble("disconnected", "closing"));
   }
 
-  #bounded<T>(role: Role, call: (session: Session) => Promise<T>): Promise<T> {
-    const deadlines = this.#deadlines[role];
-    return this.#session === undefined
-      ? deadlines.race(this.#firstAttempt.then(() => this.#call(call)))
-      : deadlines.race(this.#call(call));
+  async #bounded<T>(role: Role, call: (session: Session) => Promise<T>): Promise<T> {
+    if (this.#session === undefined) await this.#startDeadlines.race(this.#firstAttempt);
+    if (this.#session === undefined) throw this.#away;
+    return this.#session.deadlines[role].race(this.#call(this.#session, call));
   }
 
-  async #call<T>(call: (session: Session) => Promise<T>): Promise<T> {
-    const session = this.#session;
-    if (session === undefined) throw new RedisTrouble("disconnected", "there is no connection to Redis");
+  async #call<T>(session: Session, call: (session: Session) => Promise<T>): Promise<T> {
     try {
       const reply = await call(session);
       // A connection alone may lead to a server that refuses all, and is then left again.
       this.#attempts = 0;
+      if (!session.hasAnswered) this.#log.connected(session.address);
+      session.hasAnswered = true;
       return reply;
     } catch (error) {
-      if (troubleOf(error).kind === "not_primary") this.#drop(session, "it is not the primary");
+      if (session.ended !== undefined) throw lossOf(session);
+      const trouble = troubleOf(error);
+      if (trouble.kind === "not_primary") this.#drop(session, trouble);
+      if (trouble.message.startsWith("MOVED")) throw new RedisTrouble("other", OF_A_CLUSTER, error);
       throw error;
     }
   }
 
   async #connect(): Promise<void> {
     this.#retry = undefined;
-    let address = "";
+    let place = `the primary ${this.#target.primaryName}`;
     try {
       const node = await this.#primary();
-      address = addressOf(node);
-      const session = await openSession(this.#target, node, (closed, reason) => this.#drop(closed, reason));
+      place = addressOf(node);
+      const session = this.#newSession(node);
+      await this.#open(session);
       if (this.#closed) {
         end(session);
         return;
       }
-      // It may have ended since it was made: then nobody would drop it any more.
-      if (!session.open) throw new RedisTrouble("disconnected", "the connection ended while it was made");
       this.#session = session;
-      this.#log.connected(address);
-      for (const [channel, onMessage] of this.#followed) {
-        void session.channels.sSubscribe(channel, onMessage).catch(ignore);
-      }
+      for (const [channel, onMessage] of this.#followed) this.#subscribe(session, channel, onMessage);
     } catch (error) {
-      if (this.#attempts === 1) this.#log.disconnected(address, messageOf(error));
+      const { kind, message } = troubleOf(error);
+      this.#away = new RedisTrouble(kind, `no connection to ${place}: ${message}`, error);
       this.#connectLater();
     }
+  }
+
+  #newSession(node: RedisNode): Session {
+    const options = clientOptions(this.#target, node);
+    const make = () =>
+      createClient({ ...options, socket: { ...options.socket, reconnectStrategy: false } }) as Client;
+    // A server that is silent for so long is given up, with all that waits for it.
+    const giveUp = () => this.#drop(session, new RedisTrouble("timeout", "no answer"));
+    const deadlines = () => new Deadlines(COMMAND_TIMEOUT_MS, this.#clock, giveUp);
+    const session: Session = {
+      address: addressOf(node),
+      calls: make(),
+      proofs: make(),
+      channels: make(),
+      deadlines: { calls: deadlines(), proofs: deadlines(), channels: deadlines() },
+      hasAnswered: false,
+      ended: undefined,
+    };
+    for (const client of clientsOf(session)) {
+      client.on("error", (error: Error) => this.#drop(session, troubleOf(error)));
+      client.on("end", () => this.#drop(session, new RedisTrouble("disconnected", "it was closed")));
+    }
+    return session;
+  }
+
+  async #open(session: Session): Promise<void> {
+    // One that was ended while it connects is connected all the same, after a while.
+    const connect = (client: Client) => client.connect().finally(() => session.ended && client.destroy());
+    // The library bounds the connection, not the greeting: a process that stands still has its kernel accept.
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const trouble = new RedisTrouble("timeout", "it accepted a connection, and did not answer");
+      timer = setTimeout(() => reject(trouble), 2 * CONNECT_TIMEOUT_MS);
+    });
+    try {
+      await Promise.race([Promise.all(clientsOf(session).map(connect)), late]);
+    } catch (error) {
+      this.#drop(session, troubleOf(error));
+    } finally {
+      clearTimeout(timer);
+    }
+    // Also one of a moment ago: nobody would drop it any more.
+    if (session.ended !== undefined) throw session.ended;
   }
 
   #connectLater(): void {
@@ -169,13 +215,20 @@ export class PrimaryLink implements RedisLink {
     this.#retry = setTimeout(() => void this.#connect(), delayMs);
   }
 
-  #drop(session: Session | undefined, reason: string): void {
-    if (session === undefined || !session.open) return;
+  #drop(session: Session, reason: RedisTrouble): void {
+    if (session.ended !== undefined) return;
+    session.ended = reason;
     end(session);
     if (session !== this.#session) return;
     this.#session = undefined;
-    if (!this.#closed) this.#log.disconnected(session.address, reason);
+    this.#away = lossOf(session);
+    if (!this.#closed) this.#log.disconnected(session.address, reason.message);
     this.#connectLater();
+  }
+
+  #subscribe({ channels }: Session, channel: string, onMessage: OnMessage): void {
+    // If it fails otherwise the connection has, and the next one follows all of them.
+    channels.sSubscribe(channel, onMessage).catch((error: unknown) => noteRefusal(this.#log, error));
   }
 
   async #primary(): Promise<RedisNode> {
@@ -186,7 +239,7 @@ export class PrimaryLink implements RedisLink {
     const session = this.#session;
     if (session === undefined) return;
     // Where nothing is asked nothing shows that it has gone dead; the library's own pings have no time limit.
-    void this.#deadlines.channels.race(session.channels.ping()).catch(ignore);
+    void session.deadlines.channels.race(session.channels.ping()).catch(ignore);
     if (this.#sentinels !== undefined) void this.#checkPrimary(session, this.#sentinels);
   }
 
@@ -197,7 +250,8 @@ export class PrimaryLink implements RedisLink {
     this.#isChecking = false;
     // Where they disagree, proofs tell the true one.
     if (named?.isAgreed && addressOf(named.node) !== session.address) {
-      this.#drop(session, `the Sentinels name ${addressOf(named.node)}`);
+      const reason = `the Sentinels name ${addressOf(named.node)}`;
+      this.#drop(session, new RedisTrouble("not_primary", reason));
     }
   }
 }
@@ -207,50 +261,15 @@ const sender =
   (args) =>
     client.sendCommand(args, COMMAND_OPTIONS);
 
-async function openSession(
-  target: RedisTarget,
-  node: RedisNode,
-  onEnd: (session: Session, reason: string) => void,
-): Promise<Session> {
-  const options = clientOptions(target, node);
-  const make = () =>
-    createClient({ ...options, socket: { ...options.socket, reconnectStrategy: false } }) as Client;
-  const session: Session = {
-    address: addressOf(node),
-    calls: make(),
-    proofs: make(),
-    channels: make(),
-    open: true,
-  };
-  for (const client of [session.calls, session.proofs, session.channels]) {
-    client.on("error", (error: Error) => onEnd(session, error.message));
-    client.on("end", () => onEnd(session, "the connection ended"));
-  }
-  // One that was ended while it connects is connected all the same, after a while.
-  const connect = (client: Client) => client.connect().finally(() => session.open || end(session));
-  // The library bounds the connection, not the greeting: a process that stands still has its kernel accept.
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const trouble = new RedisTrouble("timeout", "it accepted a connection, and did not answer");
-    timer = setTimeout(() => reject(trouble), 2 * CONNECT_TIMEOUT_MS);
-  });
-  try {
-    const connecting = [connect(session.calls), connect(session.proofs), connect(session.channels)];
-    await Promise.race([Promise.all(connecting), late]);
-  } catch (error) {
-    end(session);
-    throw error;
-  } finally {
-    clearTimeout(timer);
-  }
-  return session;
-}
+const clientsOf = ({ calls, proofs, channels }: Session) => [calls, proofs, channels];
 
 function end(session: Session): void {
-  session.open = false;
-  for (const client of [session.calls, session.proofs, session.channels]) client.destroy();
+  for (const client of clientsOf(session)) client.destroy();
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** What becomes of calls over a connection that was given up. */
+function lossOf({ address, ended }: Session): RedisTrouble {
+  return new RedisTrouble(ended!.kind, `the connection to ${address} is lost: ${ended!.message}`);
 }
+
+const OF_A_CLUSTER = "the server is one of a Cluster: --redis-url must begin with redis-cluster";

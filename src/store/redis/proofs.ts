@@ -121,17 +121,16 @@ export class Proofs {
     if (this.#needed(primary.replicas) === 0) return this.confirm(provenance, key);
     const isProven = () =>
       primary.proof !== undefined && primary.proof.sentAtMs >= changedAtMs && this.holds(provenance);
+    // The replica that acknowledges may have left another server a moment before, with a proof of that one.
+    const isSafe = () => isProven() && clock() >= primary.provenSinceMs + lifetimeMs;
     // A proof under way may have been sent before the change.
     if (!isProven()) await this.#running.get(replicationId);
-    for (let tries = 0; tries < CHANGE_TRIES && !isProven(); tries++) {
-      await this.#afterPause(primary);
-      await this.#prove(replicationId, key);
-    }
-    // The replica that has acknowledged it may have left another server a moment before, with a proof of that.
-    const isSafe = () => isProven() && clock() >= primary.provenSinceMs + lifetimeMs;
-    if (isProven() && !isSafe()) {
-      await this.#until(primary.provenSinceMs + lifetimeMs);
-      if (!isProven()) await this.#prove(replicationId, key);
+    for (let tries = 0; tries < CHANGE_TRIES && !isSafe(); tries++) {
+      if (!isProven()) {
+        await this.#afterPause(primary);
+        await this.#prove(replicationId, key);
+      }
+      if (isProven()) await this.#until(primary.provenSinceMs + lifetimeMs);
     }
     return isSafe();
   }
@@ -230,15 +229,17 @@ export class Proofs {
         // Nothing is known against it, but one proof of the server that has its key now is enough.
         primaryAsked.failedAtMs = undefined;
         if (primaryAsked.key === key) primaryAsked.key = undefined;
-        primaryAsked = primary;
       }
+      // From here on it is this one that is well or not.
+      primaryAsked = primary;
+      this.#doubted.delete(key);
       if (acknowledged < needed)
         throw new RedisTrouble("no_replicas", `${acknowledged} of ${needed} replicas acknowledged`);
       if (primary.proof === undefined || clock() - primary.proof.sentAtMs >= this.#options.lifetimeMs)
         primary.provenSinceMs = clock();
-      primary.proof = { sentAtMs, acknowledged };
+      if (primary.proof === undefined || sentAtMs > primary.proof.sentAtMs)
+        primary.proof = { sentAtMs, acknowledged };
       primary.failedAtMs = undefined;
-      this.#doubted.delete(key);
     } catch (error) {
       if (primaryAsked !== undefined) primaryAsked.failedAtMs = clock();
       onTrouble(error);

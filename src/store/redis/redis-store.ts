@@ -106,6 +106,8 @@ class RedisStore implements EventStore {
   readonly #logBytesMax: number;
   readonly #timers: NodeJS.Timeout[];
   #sliceTimer: NodeJS.Timeout | undefined;
+  /** As the operator was last told; nobody need be told that it is well from the start. */
+  #wasWell = true;
 
   constructor(options: RedisStoreOptions) {
     this.#options = options;
@@ -328,6 +330,7 @@ class RedisStore implements EventStore {
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     if (this.#sliceTimer !== undefined) clearTimeout(this.#sliceTimer);
+    this.#options.redisLog.close();
     await this.#options.link.close();
   }
 
@@ -490,12 +493,19 @@ class RedisStore implements EventStore {
 
   /** Reads what a lost message would have told of; only then is a sign of life true. */
   #tick(): void {
+    this.#noteWellness();
     this.#shareLogs();
     for (const { isHeld, follower } of this.#homeservers.all()) {
       if (isHeld)
         void follower.catchUp().then((isCaughtUp) => (isCaughtUp ? follower.hub.tick() : undefined));
     }
     this.#homeservers.forgetIdle(this.#options.clock(), () => true);
+  }
+
+  #noteWellness(): void {
+    const { isWell } = this.#proofs;
+    if (isWell !== this.#wasWell) this.#options.redisLog.wellnessChanged(isWell);
+    this.#wasWell = isWell;
   }
 
   #sweep(): void {

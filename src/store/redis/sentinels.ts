@@ -1,4 +1,4 @@
-import { COMMAND_OPTIONS, Deadlines } from "./client-library.js";
+import { COMMAND_OPTIONS, Deadlines, troubleOf } from "./client-library.js";
 import { RedisTrouble } from "./link.js";
 import { type AddressedNode, NodeConnections } from "./node-connections.js";
 import { COMMAND_TIMEOUT_MS } from "./redis-limits.js";
@@ -43,12 +43,16 @@ export class Sentinels {
 
   async #ask(sentinel: RedisNode): Promise<RedisNode> {
     const address = addressOf(sentinel);
+    const asking = this.#askOver({ ...sentinel, address });
+    const connection = this.#connections.known(address);
     try {
-      return await this.#deadlines.race(this.#askOver({ ...sentinel, address }));
+      return await this.#deadlines.race(asking);
     } catch (error) {
+      const { kind, message } = troubleOf(error);
       // It may be dead, and what is written to it never answered.
-      this.#connections.drop(address);
-      throw error;
+      if (kind === "timeout" && this.#connections.known(address) === connection)
+        this.#connections.drop(address);
+      throw new RedisTrouble(kind, `Sentinel ${address}: ${message}`, error);
     }
   }
 
@@ -58,8 +62,7 @@ export class Sentinels {
       ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", this.#primaryName],
       COMMAND_OPTIONS,
     );
-    if (!Array.isArray(reply))
-      throw new RedisTrouble("other", `the Sentinel knows no primary ${this.#primaryName}`);
+    if (!Array.isArray(reply)) throw new RedisTrouble("other", `it knows no primary ${this.#primaryName}`);
     return { host: String(reply[0]), port: Number(String(reply[1])) };
   }
 }
@@ -70,16 +73,23 @@ function loginOf({ username, password, sentinelUsername, sentinelPassword }: Red
     : { username: sentinelUsername, password: sentinelPassword };
 }
 
+function joined(failures: readonly RedisTrouble[]): RedisTrouble {
+  const messages = failures.map(({ message }) => message);
+  return new RedisTrouble(failures[0]!.kind, messages.join("; "));
+}
+
 function mostNamed(answers: readonly Promise<RedisNode>[]): Promise<Named> {
   return new Promise((resolve, reject) => {
     const votes = new Map<string, { readonly node: RedisNode; readonly count: number }>();
+    const failures: RedisTrouble[] = [];
     let left = answers.length;
-    const conclude = (failure?: unknown) => {
+    const conclude = (failure?: RedisTrouble) => {
       left -= 1;
+      if (failure !== undefined) failures.push(failure);
       const [first] = [...votes.values()].sort((one, other) => other.count - one.count);
       const isAgreed = first !== undefined && first.count > answers.length / 2;
       if (first !== undefined && (left === 0 || isAgreed)) resolve({ node: first.node, isAgreed });
-      else if (left === 0) reject(failure);
+      else if (left === 0) reject(joined(failures));
     };
     for (const answer of answers) {
       answer.then((node) => {

@@ -2,10 +2,20 @@ import slotOf from "cluster-key-slot";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ClusterLink } from "../../../src/store/redis/cluster-link.js";
 import { eventually } from "../../support/eventually.js";
-import { hasRedisServer, RedisProcess } from "../../support/redis/processes.js";
+import { freePort, hasRedisServer, RedisProcess } from "../../support/redis/processes.js";
 import { makeRedisHarness, QUIET, targetOf } from "../../support/redis/redis-harness.js";
 import { ALPHA, asHomeserver } from "../../support/store-harness.js";
 import { useStores } from "../../support/use-store.js";
+
+/** A link that says why it cannot do what it is asked to. */
+async function refusalAt(ports: readonly number[]): Promise<unknown> {
+  const link = new ClusterLink(targetOf("cluster", ports), () => performance.now(), QUIET);
+  try {
+    return await link.getValues(["nothing"]).catch((error: unknown) => error);
+  } finally {
+    await link.close();
+  }
+}
 
 const UNAVAILABLE = { kind: "unavailable" };
 const SLOT = slotOf(`{${ALPHA}}`);
@@ -44,5 +54,35 @@ describe.skipIf(!(await hasRedisServer()))("a Cluster that is not whole yet", ()
     await expect(alpha.position()).rejects.toMatchObject(UNAVAILABLE);
     await addSlots([SLOT, SLOT]);
     await eventually(() => alpha.position());
+  });
+});
+
+describe.skipIf(!(await hasRedisServer()))("why there is no connection to a Cluster", () => {
+  it("is that nobody listens, or that it is none", async () => {
+    const single = await RedisProcess.start();
+    try {
+      const away = await freePort();
+      expect(await refusalAt([single.port, away])).toMatchObject({
+        message: expect.stringContaining(`no connection to the Cluster at 127.0.0.1:${single.port},`),
+      });
+      const { message } = (await refusalAt([single.port, away])) as Error;
+      expect(message).toContain("cluster support disabled");
+      expect(message).toContain(`connect ECONNREFUSED 127.0.0.1:${away}`);
+    } finally {
+      await single.stop();
+    }
+  });
+
+  it("is that the password is wrong", async () => {
+    const single = await RedisProcess.start(["--cluster-enabled", "yes"]);
+    try {
+      await single.command("ACL", "SETUSER", "default", "resetpass", ">secret");
+      expect(await refusalAt([single.port])).toMatchObject({
+        kind: "denied",
+        message: expect.stringContaining("NOAUTH"),
+      });
+    } finally {
+      await single.stop();
+    }
   });
 });

@@ -4,8 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { CountedLog } from "../../../src/store/redis/counted-log.js";
 import { PrimaryLink } from "../../../src/store/redis/primary-link.js";
 import type { RedisCredentials, RedisTarget } from "../../../src/store/redis/target.js";
+import { eventually } from "../../support/eventually.js";
 import { freePort, hasRedisServer, RedisProcess } from "../../support/redis/processes.js";
 import { QUIET, targetOf } from "../../support/redis/redis-harness.js";
 import { useRedis } from "../../support/redis/use-redis.js";
@@ -24,8 +26,13 @@ describe.skipIf(!(await hasRedisServer()))("as whom Redis is asked", () => {
   });
   afterAll(() => rm(folder, { recursive: true }));
 
-  const alphaAt = (target: RedisTarget) =>
-    newAlpha({ link: new PrimaryLink(target, () => performance.now(), QUIET) }).alpha;
+  function alphaAt(target: RedisTarget) {
+    const troubles: { readonly kind: string; readonly message: string }[] = [];
+    const trouble = (kind: string, message: string) => void troubles.push({ kind, message });
+    const redisLog = new CountedLog({ ...QUIET, trouble });
+    const link = new PrimaryLink(target, () => performance.now(), redisLog);
+    return { alpha: newAlpha({ link, redisLog }).alpha, troubles };
+  }
 
   /** A server that speaks TLS, and asks clients for a certificate or does not. */
   async function startSecure(asksClients: "no" | "yes") {
@@ -36,7 +43,7 @@ describe.skipIf(!(await hasRedisServer()))("as whom Redis is asked", () => {
       ...Object.entries(files).flatMap(([what, name]) => [`--tls-${what}-file`, join(folder, name)]),
     ]);
     const alpha = (credentials: Partial<RedisCredentials>) =>
-      alphaAt({ ...targetOf("single", [tlsPort]), tls: true, ...credentials });
+      alphaAt({ ...targetOf("single", [tlsPort]), tls: true, ...credentials }).alpha;
     return { secure, alpha };
   }
 
@@ -48,12 +55,37 @@ describe.skipIf(!(await hasRedisServer()))("as whom Redis is asked", () => {
     await server().command("ACL", "SETUSER", "cache", "on", ">secret", ...named, ...allowed);
     const connect = (password: string) =>
       alphaAt({ ...targetOf("single", [server().port]), username: "cache", password });
-    await expect(connect("wrong").position()).rejects.toMatchObject(UNAVAILABLE);
-    const alpha = connect("secret");
+    const wrong = connect("wrong");
+    await expect(wrong.alpha.position()).rejects.toMatchObject(UNAVAILABLE);
+    expect(wrong.troubles).toContainEqual({
+      kind: "denied",
+      message: expect.stringMatching(/^no connection to 127.0.0.1:\d+: WRONGPASS /),
+    });
+    const { alpha } = connect("secret");
     expect(await alpha.put([messageEvent("$a")])).toEqual(["stored"]);
     const subscriber = alpha.subscribe();
     await subscriber.frame();
     await alpha.invalidate(["$a"]);
+    expect((await subscriber.change()).kind).toBe("batch");
+    await subscriber.close();
+  });
+
+  it("says that it may not hear of changes, and serves them all the same", async () => {
+    const allowed = ["~*", "&*", "+@all", "-ssubscribe"];
+    await server().command("ACL", "SETUSER", "deaf", "on", ">secret", ...allowed);
+    const { alpha, troubles } = alphaAt({
+      ...targetOf("single", [server().port]),
+      ...{ username: "deaf", password: "secret" },
+    });
+    const subscriber = alpha.subscribe();
+    await subscriber.frame();
+    await eventually(() =>
+      expect(troubles).toContainEqual({
+        kind: "denied",
+        message: expect.stringMatching(/^a subscription: NOPERM /),
+      }),
+    );
+    await alphaAt(targetOf("single", [server().port])).alpha.invalidate(["$a"]);
     expect((await subscriber.change()).kind).toBe("batch");
     await subscriber.close();
   });

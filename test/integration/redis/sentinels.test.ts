@@ -3,7 +3,7 @@ import { PrimaryLink } from "../../../src/store/redis/primary-link.js";
 import type { RedisCredentials } from "../../../src/store/redis/target.js";
 import { eventually } from "../../support/eventually.js";
 import { LinkProxy } from "../../support/redis/link-proxy.js";
-import { hasRedisServer, RedisProcess } from "../../support/redis/processes.js";
+import { freePort, hasRedisServer, RedisProcess } from "../../support/redis/processes.js";
 import { QUIET, targetOf } from "../../support/redis/redis-harness.js";
 
 describe.skipIf(!(await hasRedisServer()))("who asks Sentinels", () => {
@@ -48,12 +48,25 @@ describe.skipIf(!(await hasRedisServer()))("who asks Sentinels", () => {
     });
   });
 
+  it("says what each of them answers, if none names the primary", async () => {
+    const ports = [sentinel.port, await freePort()];
+    const target = { ...targetOf("sentinel", ports), primaryName: "nobody" };
+    link = new PrimaryLink(target, () => performance.now(), QUIET);
+    const asked = link.getValues(["nothing"]);
+    await expect(asked).rejects.toThrow(/^no connection to the primary nobody: /);
+    await expect(asked).rejects.toThrow(`Sentinel 127.0.0.1:${ports[0]}: it knows no primary nobody`);
+    await expect(asked).rejects.toThrow(`Sentinel 127.0.0.1:${ports[1]}: connect ECONNREFUSED`);
+  });
+
   it("is somebody to them, and somebody else to Redis", async () => {
     await redis.command("ACL", "SETUSER", "cache", "on", ">kept", "~*", "+@all");
     const asked = ["+@connection", "+sentinel|get-master-addr-by-name"];
     await sentinel.command("ACL", "SETUSER", "asker", "on", ">asked", ...asked);
     const atRedis = { username: "cache", password: "kept" };
-    await expect(askedThrough(sentinel.port, atRedis)).rejects.toMatchObject({ kind: "disconnected" });
+    await expect(askedThrough(sentinel.port, atRedis)).rejects.toMatchObject({
+      kind: "denied",
+      message: expect.stringContaining(`Sentinel 127.0.0.1:${sentinel.port}: WRONGPASS`),
+    });
     await link!.close();
     await askedThrough(sentinel.port, { ...atRedis, sentinelUsername: "asker", sentinelPassword: "asked" });
   });

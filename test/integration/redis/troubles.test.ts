@@ -1,12 +1,15 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
 import net, { type NetConnectOpts, type SocketConnectOpts } from "node:net";
 import { describe, expect, it, vi } from "vitest";
 import type { Client } from "../../../src/store/redis/client-library.js";
+import { CountedLog } from "../../../src/store/redis/counted-log.js";
 import { NodeConnections } from "../../../src/store/redis/node-connections.js";
 import { PrimaryLink } from "../../../src/store/redis/primary-link.js";
 import { makeScripts, SERVER_CLOCK } from "../../../src/store/redis/scripts.js";
 import { eventually } from "../../support/eventually.js";
 import { LinkProxy } from "../../support/redis/link-proxy.js";
-import { hasRedisServer } from "../../support/redis/processes.js";
+import { freePort, hasRedisServer, RedisProcess } from "../../support/redis/processes.js";
 import { QUIET, targetOf } from "../../support/redis/redis-harness.js";
 import { PROOF_MS, useRedis } from "../../support/redis/use-redis.js";
 import { ALPHA, BETA, messageEvent, ROOM, token, writer } from "../../support/store-harness.js";
@@ -17,13 +20,64 @@ describe.skipIf(!(await hasRedisServer()))("when Redis does not do its part", ()
   const { server, keyPrefix, keysOf, newAlpha } = useRedis();
 
   it("is well once it has reached it, and not before, though nobody calls", async () => {
-    const { store } = newAlpha();
+    const told: boolean[] = [];
+    const wellnessChanged = (isWell: boolean) => void told.push(isWell);
+    const { store } = newAlpha({ redisLog: new CountedLog({ ...QUIET, wellnessChanged }) });
     expect(store.stats().remote!.isWell).toBe(false);
     await eventually(() => expect(store.stats().remote!.isWell).toBe(true));
+    // Told of the start or not, as it happened to be looked for.
+    await eventually(() => expect(told.at(-1)).not.toBe(false));
     server().signal("SIGSTOP");
-    await eventually(() => expect(store.stats().remote!.isWell).toBe(false));
+    await eventually(() => expect(told.at(-1)).toBe(false));
+    expect(store.stats().remote!.isWell).toBe(false);
     server().signal("SIGCONT");
-    await eventually(() => expect(store.stats().remote!.isWell).toBe(true));
+    await eventually(() => expect(told.at(-1)).toBe(true));
+  });
+
+  it("says why it cannot be reached, with each call that fails for that", async () => {
+    const port = await freePort();
+    const link = new PrimaryLink(targetOf("single", [port]), () => performance.now(), QUIET);
+    try {
+      for (let call = 0; call < 2; call++) {
+        await expect(link.getValues(["nothing"])).rejects.toMatchObject({
+          kind: "disconnected",
+          message: `no connection to 127.0.0.1:${port}: connect ECONNREFUSED 127.0.0.1:${port}`,
+        });
+      }
+    } finally {
+      await link.close();
+    }
+  });
+
+  it("says that what answers does not speak as Redis does", async () => {
+    const other = createServer((_request, response) => void response.end("hello")).listen(0, "127.0.0.1");
+    await once(other, "listening");
+    const { port } = other.address() as net.AddressInfo;
+    const link = new PrimaryLink(targetOf("single", [port]), () => performance.now(), QUIET);
+    try {
+      await expect(link.getValues(["nothing"])).rejects.toThrow("Unknown RESP type");
+    } finally {
+      await link.close();
+      other.closeAllConnections();
+      other.close();
+    }
+  });
+
+  it("says that a node of a Cluster is one", async () => {
+    const node = await RedisProcess.start(["--cluster-enabled", "yes"]);
+    const slots = await RedisProcess.start(["--cluster-enabled", "yes"]);
+    const link = new PrimaryLink(targetOf("single", [node.port]), () => performance.now(), QUIET);
+    try {
+      await slots.command("CLUSTER", "ADDSLOTSRANGE", "0", "16383");
+      await slots.command("CLUSTER", "MEET", "127.0.0.1", String(node.port));
+      await eventually(() =>
+        expect(link.getValues(["nothing"])).rejects.toThrow("--redis-url must begin with redis-cluster"),
+      );
+    } finally {
+      await link.close();
+      await slots.stop();
+      await node.stop();
+    }
   });
 
   it("misses and refuses while it stands still, in bounded time, and heals by itself", async () => {

@@ -30,6 +30,7 @@ export const QUIET: RedisLog = {
   connected: () => {},
   disconnected: () => {},
   trouble: () => {},
+  wellnessChanged: () => {},
 };
 
 /** A Redis store's options in tests, but for its keys. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Epoch, Homeserver, LeaseToken, Writer } from "../../../src/core/types.js";
-import { createLog, storeLogTo } from "../../../src/ops/log.js";
+import { createLog, redisLogTo, storeLogTo } from "../../../src/ops/log.js";
 import { reportStart } from "../../../src/ops/start-report.js";
 import { readVersion } from "../../../src/ops/version.js";
 
@@ -39,6 +39,35 @@ it("names the writer whose lease lapsed, and the token that releases it", () => 
     { level: "info", homeserver: "hs", epoch: "00ff", reason: "suspended" },
     { level: "info", homeserver: "hs" },
   ]);
+});
+
+describe("what is said of Redis", () => {
+  beforeEach(() => vi.useFakeTimers());
+  afterEach(() => vi.useRealTimers());
+
+  it("is said once more after 10 seconds, with how many times, if it is said again and again", () => {
+    const { log, lines } = logTo("info");
+    const redisLog = redisLogTo(log);
+    for (let time = 0; time < 100; time++) redisLog.trouble("denied", "no connection to r:1: WRONGPASS");
+    const line = { level: "warn", kind: "denied", reason: "no connection to r:1: WRONGPASS" };
+    expect(lines).toMatchObject([line]);
+    vi.advanceTimersByTime(10_000);
+    expect(lines).toMatchObject([line, { ...line, times: 99 }]);
+    redisLog.trouble("denied", "no connection to r:1: WRONGPASS");
+    expect(lines).toHaveLength(3);
+  });
+
+  it("is 5 different lines of a kind in 10 seconds, and each change of its being well", () => {
+    const { log, lines } = logTo("info");
+    const redisLog = redisLogTo(log);
+    for (let n = 0; n < 20; n++) {
+      redisLog.trouble("other", `reason ${n}`);
+      redisLog.wellnessChanged(n % 2 === 1);
+    }
+    expect(lines.filter((line) => line["kind"] === "other")).toHaveLength(5);
+    expect(lines).toHaveLength(25);
+    expect(lines.filter((line) => line["level"] === "info")).toHaveLength(10);
+  });
 });
 
 describe("a homeserver that causes lines in a loop", () => {
