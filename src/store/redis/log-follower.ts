@@ -251,21 +251,28 @@ interface Announcement {
   readonly change: Change;
 }
 
-/** Reads what `append` in lua/prelude.ts writes: kind, room, one more word, event IDs; undefined: of no kind known here. */
+/**
+ * Reads what `append` in lua/prelude.ts writes: fields of a stream, of which each second word is a value: kind, room,
+ * one word more, event IDs. Undefined: it is no change that is known here.
+ */
 function readChange(words: readonly string[]): Change | undefined {
-  const kind = words[1];
-  const roomId = (words[3] || undefined) as RoomId | undefined;
-  const extra = words[5]!;
-  const eventIds = words.filter((_, at) => at >= 7 && at % 2 === 1) as EventId[];
+  const [kind, room, extra, ...eventIds] = words.filter((_, at) => at % 2 === 1) as [
+    kind: string,
+    room: string,
+    extra: string,
+    ...eventIds: EventId[],
+  ];
+  const [eventId] = eventIds;
+  const roomId = (room || undefined) as RoomId | undefined;
   switch (kind) {
     case "redacted":
-      return { kind, roomId, eventId: eventIds[0]!, redactedBy: extra as EventId };
+      return eventId === undefined ? undefined : { kind, roomId, eventId, redactedBy: extra as EventId };
     case "rejected":
-      return { kind, roomId, eventId: eventIds[0]!, rejected: extra === "1" };
+      return eventId === undefined ? undefined : { kind, roomId, eventId, rejected: extra === "1" };
     case "invalidated":
       return { kind, roomId, eventIds };
     case "roomPurged":
-      return { kind, roomId: roomId! };
+      return roomId === undefined ? undefined : { kind, roomId };
     case "homeserverPurged":
       return { kind };
     default:

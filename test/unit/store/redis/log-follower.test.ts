@@ -11,7 +11,11 @@ const FRESH_MS = 100;
 function newFollower() {
   let nowMs = 0;
   const log: string[] = [];
-  const remote = { epoch: EPOCH, trimmedThrough: 0, answers: true, believed: "r", kind: "invalidated" };
+  const remote = {
+    ...{ epoch: EPOCH, trimmedThrough: 0, answers: true, believed: "r", kind: "invalidated" },
+    /** Of each change, if it is not the one that was announced. */
+    eventIds: undefined as readonly string[] | undefined,
+  };
   let pages = 0;
   let waiting: (() => void)[] | undefined;
   const readLog = async (after: Position, count: number): Promise<LogPage | undefined> => {
@@ -21,7 +25,7 @@ function newFollower() {
     const sequence = log.length;
     const isKnown = after.epoch === remote.epoch && after.sequence >= remote.trimmedThrough;
     const entries = isKnown
-      ? log.slice(after.sequence, after.sequence + count).map(entryOf(after, remote.kind))
+      ? log.slice(after.sequence, after.sequence + count).map(entryOf(after, remote))
       : [];
     const state = remoteState({ epoch: remote.epoch, sequence }, remote.trimmedThrough);
     return { state, entries };
@@ -67,9 +71,13 @@ function newFollower() {
   };
 }
 
-function entryOf(after: Position, kind: string) {
+function entryOf(
+  after: Position,
+  remote: { readonly kind: string; readonly eventIds?: readonly string[] | undefined },
+) {
   return (id: string, at: number): LogPage["entries"][number] => {
-    const fields = ["k", kind, "r", "", "x", "", "e", id].map((word) => Buffer.from(word));
+    const ids = (remote.eventIds ?? [id]).flatMap((eventId) => ["e", eventId]);
+    const fields = ["k", remote.kind, "r", "", "x", "", ...ids].map((word) => Buffer.from(word));
     return [Buffer.from(`${after.sequence + at + 1}-0`), fields];
   };
 }
@@ -221,11 +229,17 @@ describe("a copy of a log", () => {
     expect(follower.size).toMatchObject({ changes: 0, bytes: 0 });
   });
 
-  it("resets its subscribers at a change of a kind that it does not know", async () => {
+  it.each([
+    ["is of a kind that it does not know", "another", ["$a"]],
+    ["redacts nothing", "redacted", []],
+    ["rejects nothing", "rejected", []],
+    ["purges no room", "roomPurged", []],
+  ])("resets its subscribers at a change that %s", async (_what, kind, eventIds) => {
     const { follower, remote, announce, open, close } = newFollower();
     const frames = await open();
     await frames.next();
-    remote.kind = "another";
+    remote.kind = kind;
+    remote.eventIds = eventIds;
     announce("$a");
     await follower.catchUp();
     expect((await frames.next()).value).toMatchObject({ kind: "reset", position: { sequence: 1 } });
