@@ -17,6 +17,7 @@ import {
   COMMAND_TIMEOUT_MS,
   COMMANDS_PENDING_MAX,
   CONNECT_TIMEOUT_MS,
+  PENDING_BYTES_MAX,
   PROOF_ACK_TIMEOUT_MS,
 } from "./redis-limits.js";
 import type { Script } from "./scripts.js";
@@ -26,6 +27,30 @@ export type Client = ReturnType<typeof createClient>;
 
 /** Sends one command, its keys' slot permitting, on one connection or another. */
 export type SendCommand = (args: ScriptArgument[]) => Promise<unknown>;
+
+/**
+ * Bounds the bytes of commands that the library holds: it keeps each until it is answered,
+ * though nobody may wait for that any more, and a slow server answers just enough not to be given up.
+ */
+export class PendingBytes {
+  #bytes = 0;
+
+  /** Sends by `send`, or rejects where too much is on its way. */
+  bound(send: SendCommand): SendCommand {
+    return async (args) => {
+      let bytes = 0;
+      for (const arg of args) bytes += arg.length;
+      if (this.#bytes + bytes > PENDING_BYTES_MAX)
+        throw new RedisTrouble("overload", "too much is on its way to Redis");
+      this.#bytes += bytes;
+      try {
+        return await send(args);
+      } finally {
+        this.#bytes -= bytes;
+      }
+    };
+  }
+}
 
 /** Runs a script by its digest; a server that has forgotten it gets its text. */
 export async function runScript(

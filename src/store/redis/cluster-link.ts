@@ -6,8 +6,10 @@ import {
   clientOptions,
   Deadlines,
   ignore,
+  PendingBytes,
   prove,
   runScript,
+  type SendCommand,
   socketOptions,
   troubleOf,
 } from "./client-library.js";
@@ -40,6 +42,7 @@ export class ClusterLink implements RedisLink {
   readonly #target: RedisTarget;
   readonly #clock: () => number;
   readonly #deadlines: Deadlines;
+  readonly #pending = new PendingBytes();
   readonly #log: RedisLog;
   /** Connections of their own, since WAIT holds up what comes after it. */
   readonly #proofs: NodeConnections;
@@ -76,10 +79,7 @@ export class ClusterLink implements RedisLink {
 
   run(script: Script, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown> {
     const key = keys[0]!;
-    return this.#bounded(key, (cluster) => {
-      const send = (command: ScriptArgument[]) => cluster.sendCommand(key, false, command, COMMAND_OPTIONS);
-      return runScript(send, script, keys, args);
-    });
+    return this.#bounded(key, (cluster) => runScript(this.#sender(cluster, key), script, keys, args));
   }
 
   prove(call: ProofCall): Promise<Proven> {
@@ -98,9 +98,7 @@ export class ClusterLink implements RedisLink {
 
   async getValues(keys: readonly string[]): Promise<readonly (Buffer | undefined)[]> {
     const values = await this.#asManyAsCanBe(
-      keys.map((key) =>
-        this.#bounded(key, (cluster) => cluster.sendCommand(key, false, ["GET", key], COMMAND_OPTIONS)),
-      ),
+      keys.map((key) => this.#bounded(key, (cluster) => this.#sender(cluster, key)(["GET", key]))),
     );
     return (values as readonly (Buffer | null | undefined)[]).map((value) => value ?? undefined);
   }
@@ -109,7 +107,7 @@ export class ClusterLink implements RedisLink {
     await this.#asManyAsCanBe(
       [...values].map(([key, value]) => {
         const command = ["SET", key, value, "PX", String(ttlMs)];
-        return this.#bounded(key, (cluster) => cluster.sendCommand(key, false, command, COMMAND_OPTIONS));
+        return this.#bounded(key, (cluster) => this.#sender(cluster, key)(command));
       }),
     );
   }
@@ -129,6 +127,10 @@ export class ClusterLink implements RedisLink {
     this.#channels.close();
     this.#proofs.close();
     end(this.#cluster);
+  }
+
+  #sender(cluster: Cluster, key: string): SendCommand {
+    return this.#pending.bound((command) => cluster.sendCommand(key, false, command, COMMAND_OPTIONS));
   }
 
   /** Results of calls to several nodes; undefined for those that failed, if not all did. */

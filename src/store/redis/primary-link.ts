@@ -6,6 +6,7 @@ import {
   Deadlines,
   ignore,
   noteRefusal,
+  PendingBytes,
   prove,
   runScript,
   type SendCommand,
@@ -55,6 +56,7 @@ export class PrimaryLink implements RedisLink {
   readonly #clock: () => number;
   readonly #log: RedisLog;
   readonly #startDeadlines: Deadlines;
+  readonly #pending = new PendingBytes();
   /** Where there are any. */
   readonly #sentinels: Sentinels | undefined;
   readonly #followed = new Map<string, OnMessage>();
@@ -81,21 +83,21 @@ export class PrimaryLink implements RedisLink {
   }
 
   run(script: Script, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown> {
-    return this.#bounded("calls", (session) => runScript(sender(session.calls), script, keys, args));
+    return this.#bounded("calls", (session) => runScript(this.#sender(session.calls), script, keys, args));
   }
 
   prove(call: ProofCall): Promise<Proven> {
-    return this.#bounded("proofs", (session) => prove(sender(session.proofs), call));
+    return this.#bounded("proofs", (session) => prove(this.#sender(session.proofs), call));
   }
 
   async getValues(keys: readonly string[]): Promise<readonly (Buffer | undefined)[]> {
-    const values = await this.#bounded("calls", (session) => sender(session.calls)(["MGET", ...keys]));
+    const values = await this.#bounded("calls", (session) => this.#sender(session.calls)(["MGET", ...keys]));
     return (values as readonly (Buffer | null)[]).map((value) => value ?? undefined);
   }
 
   async setValues(values: ReadonlyMap<string, Buffer>, ttlMs: number): Promise<void> {
     await this.#bounded("calls", (session) => {
-      const send = sender(session.calls);
+      const send = this.#sender(session.calls);
       const sent = [...values].map(([key, value]) => send(["SET", key, value, "PX", String(ttlMs)]));
       return Promise.all(sent);
     });
@@ -119,6 +121,10 @@ export class PrimaryLink implements RedisLink {
     if (this.#retry !== undefined) clearTimeout(this.#retry);
     this.#sentinels?.close();
     if (this.#session !== undefined) this.#drop(this.#session, new RedisTrouble("disconnected", "closing"));
+  }
+
+  #sender(client: Client): SendCommand {
+    return this.#pending.bound((args) => client.sendCommand(args, COMMAND_OPTIONS));
   }
 
   async #bounded<T>(role: Role, call: (session: Session) => Promise<T>): Promise<T> {
@@ -246,7 +252,11 @@ export class PrimaryLink implements RedisLink {
   async #checkPrimary(session: Session, sentinels: Sentinels): Promise<void> {
     if (this.#isChecking) return;
     this.#isChecking = true;
-    const named = await sentinels.primary().catch(() => undefined);
+    const named = await sentinels.primary().catch((error: RedisTrouble) => {
+      // What is lost by it shows only when the primary is lost too.
+      this.#log.trouble(error.kind, error.message);
+      return undefined;
+    });
     this.#isChecking = false;
     // Where they disagree, proofs tell the true one.
     if (named?.isAgreed && addressOf(named.node) !== session.address) {
@@ -255,11 +265,6 @@ export class PrimaryLink implements RedisLink {
     }
   }
 }
-
-const sender =
-  (client: Client): SendCommand =>
-  (args) =>
-    client.sendCommand(args, COMMAND_OPTIONS);
 
 const clientsOf = ({ calls, proofs, channels }: Session) => [calls, proofs, channels];
 

@@ -71,6 +71,20 @@ describe.skipIf(!(await hasRedisServer()))("who asks Sentinels", () => {
     await askedThrough(sentinel.port, { ...atRedis, sentinelUsername: "asker", sentinelPassword: "asked" });
   });
 
+  it("tells of it when none of them answers, though the primary does", async () => {
+    const troubles: string[] = [];
+    const log = { ...QUIET, trouble: (_kind: string, message: string) => void troubles.push(message) };
+    link = new PrimaryLink(targetOf("sentinel", [cut.port]), () => performance.now(), log);
+    await link.getValues(["nothing"]);
+    cut.set({ toServer: "held" });
+    try {
+      await eventually(() => expect(troubles).toContainEqual(expect.stringContaining("Sentinel 127.0.0.1:")));
+      await link.getValues(["nothing"]);
+    } finally {
+      cut.set({ toServer: "open" });
+    }
+  });
+
   it("gives up a connection that has gone dead, and asks over another", async () => {
     await askedThrough(cut.port);
     const [first] = await connections();

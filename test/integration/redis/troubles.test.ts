@@ -34,6 +34,24 @@ describe.skipIf(!(await hasRedisServer()))("when Redis does not do its part", ()
     await eventually(() => expect(told.at(-1)).toBe(true));
   });
 
+  it("takes no more than fits while what it was sent does not arrive", async () => {
+    const slow = await LinkProxy.start(server().port);
+    const link = new PrimaryLink(targetOf("single", [slow.port]), () => performance.now(), QUIET);
+    const put = (name: string) => link.setValues(new Map([[name, Buffer.alloc(8_000_000)]]), 1000);
+    try {
+      await link.getValues(["nothing"]);
+      slow.set({ toServer: "held" });
+      const puts = ["a", "b", "c", "d"].map(put);
+      await expect(put("e")).rejects.toMatchObject({ kind: "overload" });
+      slow.set({ toServer: "open" });
+      await Promise.all(puts);
+      await put("e");
+    } finally {
+      await link.close();
+      await slow.stop();
+    }
+  });
+
   it("says why it cannot be reached, with each call that fails for that", async () => {
     const port = await freePort();
     const link = new PrimaryLink(targetOf("single", [port]), () => performance.now(), QUIET);
