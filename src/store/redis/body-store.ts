@@ -42,7 +42,7 @@ export class BodyStore {
 
   /**
    * The same, with what is not here fetched in one round trip, or in more where some of it is nowhere any more and
-   * leaves room for others. Undefined: it is nowhere. Rejects if it cannot be fetched in time.
+   * leaves room for others; one that is nowhere is undefined. Rejects if it cannot be fetched in time.
    */
   async load(references: readonly BodyReference[]): Promise<LoadedBodies> {
     const bytes = this.#bytesToFetch(references);

@@ -26,8 +26,8 @@ export class HomeserverCalls {
     this.#leaseDurationMs = options.leaseDurationMs;
   }
 
-  /** The reply of a script that changes nothing; undefined if none may be believed now. */
-  async read(
+  /** The reply of a script; undefined if none may be believed now. */
+  async tryToRun(
     homeserver: RemoteHomeserver,
     script: Script,
     keys: readonly string[],
@@ -35,9 +35,9 @@ export class HomeserverCalls {
   ): Promise<ScriptReply | undefined> {
     try {
       const call = homeserver.numberCall();
-      const reply = await this.#run(homeserver, script, keys, args);
+      const reply = await this.#send(homeserver, script, keys, args);
       if (!(await this.#proofs.confirm(reply.state.provenance, homeserver.keys.proof))) return undefined;
-      homeserver.follow(reply.state, call);
+      homeserver.learn(reply.state, call);
       return reply;
     } catch (error) {
       this.note(error, homeserver.keys.proof);
@@ -45,14 +45,14 @@ export class HomeserverCalls {
     }
   }
 
-  /** The reply of a script that stores what is fenced, or changes leases. */
-  async write(
+  /** The same; rejects if none may be believed now. */
+  async run(
     homeserver: RemoteHomeserver,
     script: Script,
     keys: readonly string[],
     args: readonly ScriptArgument[],
   ): Promise<ScriptReply> {
-    const reply = await this.read(homeserver, script, keys, args);
+    const reply = await this.tryToRun(homeserver, script, keys, args);
     if (reply === undefined) throw unavailable();
     return reply;
   }
@@ -66,10 +66,10 @@ export class HomeserverCalls {
   ): Promise<ScriptReply> {
     try {
       const call = homeserver.numberCall();
-      const reply = await this.#run(homeserver, script, keys, args);
+      const reply = await this.#send(homeserver, script, keys, args);
       if (!(await this.#proofs.confirmChange(reply.state.provenance, homeserver.keys.proof)))
         throw unavailable();
-      homeserver.follow(reply.state, call);
+      homeserver.learn(reply.state, call);
       return reply;
     } catch (error) {
       this.note(error, homeserver.keys.proof);
@@ -86,7 +86,7 @@ export class HomeserverCalls {
     this.#log.trouble(trouble.kind, trouble.message);
   }
 
-  async #run(
+  async #send(
     homeserver: RemoteHomeserver,
     script: Script,
     keys: readonly string[],

@@ -62,7 +62,8 @@ export interface ProofsOptions {
 export class Proofs {
   readonly #options: ProofsOptions;
   readonly #primaries = new Map<ReplicationId, Primary>();
-  readonly #running = new Map<ReplicationId, Promise<void>>();
+  /** By what they are about: a primary's replication ID, or a key whose primary is not known. */
+  readonly #running = new Map<string, Promise<void>>();
   /** What is known of servers whatever their replication IDs have become since, by the IDs of their processes. */
   readonly #servers = new Map<string, { readonly replicationId: ReplicationId; readonly replicas: number }>();
 
@@ -198,19 +199,19 @@ export class Proofs {
   }
 
   /** One proof of a server at a time, whoever needs it: WAIT holds up what comes after it. */
-  #prove(replicationId: ReplicationId, key: string): Promise<void> {
-    let running = this.#running.get(replicationId);
+  #prove(subject: string, key: string): Promise<void> {
+    let running = this.#running.get(subject);
     if (running === undefined) {
-      running = this.#proveNow(replicationId, key).finally(() => this.#running.delete(replicationId));
-      this.#running.set(replicationId, running);
+      running = this.#proveNow(subject, key).finally(() => this.#running.delete(subject));
+      this.#running.set(subject, running);
     }
     return running;
   }
 
-  async #proveNow(expected: ReplicationId, key: string): Promise<void> {
+  async #proveNow(subject: string, key: string): Promise<void> {
     const { link, script, clock, onTrouble } = this.#options;
     const sentAtMs = clock();
-    let primaryAsked = this.#primaries.get(expected);
+    let primaryAsked = this.#primaries.get(subject);
     try {
       let needed = 0;
       const { reply, acknowledged } = await link.prove({

@@ -198,7 +198,7 @@ class RedisStore implements EventStore {
       homeserver.keys.room(roomId),
     ]);
     const [{ state, result }] = await Promise.all([
-      this.#calls.write(homeserver, this.#scripts.putEvents, keys, args),
+      this.#calls.run(homeserver, this.#scripts.putEvents, keys, args),
       this.#saveBodies(new Map(prepared.flatMap(({ bodies }) => bodies))),
     ]);
     const outcomes = (result as readonly Buffer[]).map((outcome) => outcome.toString("latin1") as PutOutcome);
@@ -256,7 +256,7 @@ class RedisStore implements EventStore {
   }
 
   async declareWriters(...[name, writers]: Parameters<EventStore["declareWriters"]>): Promise<LeaseStatus> {
-    const { state, result } = await this.#calls.write(
+    const { state, result } = await this.#calls.run(
       this.#enter(name),
       this.#scripts.declareWriters,
       [],
@@ -270,14 +270,14 @@ class RedisStore implements EventStore {
     const homeserver = this.#enter(name);
     const token = randomBytes(LEASE_TOKEN_BYTES).toString("hex") as typeof held;
     const { renewLease } = this.#scripts;
-    const { state, result } = await this.#calls.write(homeserver, renewLease, [], [writer, held, token]);
+    const { state, result } = await this.#calls.run(homeserver, renewLease, [], [writer, held, token]);
     refuseTooMany(result);
     if (String(result) === "replaced") homeserver.reportReplaced(writer);
     return { ...this.#leaseStatus(state), token };
   }
 
   async releaseWriterLease(...[name, writer, token]: Parameters<EventStore["releaseWriterLease"]>) {
-    const { state } = await this.#calls.write(
+    const { state } = await this.#calls.run(
       this.#enter(name),
       this.#scripts.releaseLease,
       [],
@@ -369,7 +369,7 @@ class RedisStore implements EventStore {
 
   async #lookUp(homeserver: RemoteHomeserver, eventIds: readonly EventId[]) {
     const keys = eventIds.map((eventId) => homeserver.keys.event(eventId));
-    const { state, result } = await this.#calls.write(homeserver, this.#scripts.getEvents, keys, []);
+    const { state, result } = await this.#calls.run(homeserver, this.#scripts.getEvents, keys, []);
     if (state.suspended) return { state, entries: [] };
     try {
       const reader = new EntryReader(result as Buffer);
@@ -383,7 +383,7 @@ class RedisStore implements EventStore {
 
   async #readLog(homeserver: RemoteHomeserver, after: Position, enoughIds: number) {
     const args = [after.epoch, String(after.sequence), String(enoughIds)];
-    const reply = await this.#calls.read(homeserver, this.#scripts.readLog, [], args);
+    const reply = await this.#calls.tryToRun(homeserver, this.#scripts.readLog, [], args);
     return reply && { state: reply.state, entries: reply.result as LogPage["entries"] };
   }
 

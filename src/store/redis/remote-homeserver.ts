@@ -21,7 +21,7 @@ export class RemoteHomeserver {
   #reported = new Set<LeaseToken>();
   #sent = 0;
   /** Which call the state is from. */
-  #followed = 0;
+  #learned = 0;
 
   constructor(options: {
     readonly name: Homeserver;
@@ -63,9 +63,9 @@ export class RemoteHomeserver {
    * Takes note of the reply to a call that was confirmed. A change is confirmed late: what a later
    * call was told, perhaps of a newer epoch, stays.
    */
-  follow(state: RemoteState, call: number): void {
-    if (call < this.#followed) return;
-    this.#followed = call;
+  learn(state: RemoteState, call: number): void {
+    if (call < this.#learned) return;
+    this.#learned = call;
     const known = this.#state?.position;
     if (known?.epoch === state.position.epoch && known.sequence > state.position.sequence) return;
     if (known?.epoch !== state.position.epoch) this.counters.epochs += 1;

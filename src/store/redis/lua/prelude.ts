@@ -8,8 +8,8 @@ import { replicasIn } from "./replication.js";
  * KEYS: state, log, fence, then the script's own. ARGV: an epoch that was never
  * used, the channel, the lease duration, then the script's own.
  *
- * On a full server the first write of a script decides: if it frees memory, the
- * ones after it are let through (`grant`). So changes succeed where fills do not.
+ * A full server refuses what takes memory until a script has written anything at
+ * all. `grant` writes what takes none, so that changes succeed where fills do not.
  *
  * `clock` is Lua that yields what TIME replies.
  */

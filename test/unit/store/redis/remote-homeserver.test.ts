@@ -22,15 +22,15 @@ describe("what is known of a homeserver", () => {
   it("is what the last call was told, whenever the reply to one before it is confirmed", () => {
     const homeserver = newHomeserver();
     const [change, read] = [homeserver.numberCall(), homeserver.numberCall()];
-    homeserver.follow(stateAt("b", 0), read);
-    homeserver.follow(stateAt("a", 7), change);
+    homeserver.learn(stateAt("b", 0), read);
+    homeserver.learn(stateAt("a", 7), change);
     expect(homeserver.position).toEqual({ epoch: "b", sequence: 0 });
   });
 
   it("never goes back within an epoch", () => {
     const homeserver = newHomeserver();
-    homeserver.follow(stateAt("a", 7), homeserver.numberCall());
-    homeserver.follow(stateAt("a", 6), homeserver.numberCall());
+    homeserver.learn(stateAt("a", 7), homeserver.numberCall());
+    homeserver.learn(stateAt("a", 6), homeserver.numberCall());
     expect(homeserver.position).toEqual({ epoch: "a", sequence: 7 });
   });
 });
