@@ -13,6 +13,13 @@ const FAILOVER = "test/integration/redis/failover.test.ts";
 const PRELUDE = "src/store/redis/lua/prelude.ts";
 const PROOFS = "src/store/redis/proofs.ts";
 
+const NOT_PROVEN_FOR_LONG = [
+  "isProven() && clock() >= primary.provenSinceMs + lifetimeMs",
+  "isProven()",
+  "if (isProven()) await this.#until(primary.provenSinceMs + lifetimeMs);",
+  "",
+];
+
 /** `change`: what stands in the file, and what is put in its place, in pairs. */
 const MUTANTS = [
   {
@@ -71,11 +78,20 @@ const MUTANTS = [
   {
     what: "no waiting out after a failover",
     file: PROOFS,
-    change: [
-      "if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));\n    // Without",
-      "void waitMs;\n    // Without",
-    ],
+    change: ["await this.#until(primary.firstSeenMs + lifetimeMs);", "", ...NOT_PROVEN_FOR_LONG],
     test: [FAILOVER, "serves nothing at the old one"],
+  },
+  {
+    what: "a wait from when the new primary was first seen, and no longer",
+    file: PROOFS,
+    change: NOT_PROVEN_FOR_LONG,
+    test: [FAILOVER, "that has just proven the old one"],
+  },
+  {
+    what: "a replica that counts once a connection",
+    file: "src/store/redis/lua/replication.ts",
+    change: ["if not counted[address] then", "if address then"],
+    test: ["test/integration/redis/replicas.test.ts", "counts a replica once"],
   },
   {
     what: "a resume across a trimmed stream",
