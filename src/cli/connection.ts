@@ -1,4 +1,11 @@
-import { credentials, Metadata, type MethodDefinition, type ServiceError } from "@grpc/grpc-js";
+import {
+  credentials,
+  InterceptingCall,
+  type Interceptor,
+  Metadata,
+  type MethodDefinition,
+  type ServiceError,
+} from "@grpc/grpc-js";
 import { EventCacheServiceClient } from "../gen/splitcache/v1/event_cache_service.js";
 import { CliError } from "./cli-error.js";
 import { ExitCode } from "./exit-code.js";
@@ -49,7 +56,10 @@ export function connect({ address, timeoutMs, signal }: ConnectionOptions): Conn
   if (!/^unix:.|^[^/]+:\d{1,5}$/.test(address)) {
     throw new CliError(ExitCode.usage, `address ${address}: expected host:port or unix:path`);
   }
-  const client = new EventCacheServiceClient(address, credentials.createInsecure(), CHANNEL_OPTIONS);
+  const client = new EventCacheServiceClient(address, credentials.createInsecure(), {
+    ...CHANNEL_OPTIONS,
+    interceptors: [keepContentType],
+  });
   // One listener for all calls: an AbortSignal warns of a leak beyond ten.
   const running = new Set<Cancellable>();
   const cancelAll = () => {
@@ -73,6 +83,27 @@ export function connect({ address, timeoutMs, signal }: ConnectionOptions): Conn
     },
   };
 }
+
+/**
+ * Adds the content type of the headers to the status that ends a call. A status that comes without
+ * headers before it has one already; where neither has, no server has answered.
+ */
+const keepContentType: Interceptor = (options, nextCall) => {
+  let answered: Metadata | undefined;
+  return new InterceptingCall(nextCall(options), {
+    start: (metadata, _listener, next) =>
+      next(metadata, {
+        onReceiveMetadata: (headers, next) => {
+          answered = headers;
+          next(headers);
+        },
+        onReceiveStatus: (status, next) => {
+          for (const type of answered?.get("content-type") ?? []) status.metadata.set("content-type", type);
+          next(status);
+        },
+      }),
+  });
+};
 
 function call<Request, Response>(
   client: EventCacheServiceClient,

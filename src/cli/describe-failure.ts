@@ -22,6 +22,14 @@ export function isUnavailable(failure: unknown): boolean {
   return isServiceError(failure) && exitCodeOf(failure.code) === ExitCode.unavailable;
 }
 
+/**
+ * Whether the status of a failure was sent by a server, rather than made up by our channel because
+ * nobody is there: only what was sent has a content type. See `keepContentType`.
+ */
+export function isAnswered(failure: unknown): boolean {
+  return isServiceError(failure) && /^application\/grpc/.test(String(failure.metadata.get("content-type")));
+}
+
 /** Whether a stream that failed in this way would fail again, whoever answers. */
 export function isPermanent(failure: unknown): boolean {
   return !isServiceError(failure) || PERMANENT.has(failure.code);
@@ -63,7 +71,9 @@ function messageOf(error: ServiceError, address: string): string {
     case status.CANCELLED:
       return "interrupted";
     case status.UNAVAILABLE:
-      return `no sidecar answers at ${address}: ${error.details.replace(/\s*Resolution note:\s*$/, "")}`;
+      return isAnswered(error)
+        ? `the sidecar at ${address} is unavailable: ${error.details}`
+        : `no sidecar answers at ${address}: ${error.details.replace(/\s*Resolution note:\s*$/, "")}`;
     case status.DEADLINE_EXCEEDED:
       return `no answer from ${address} in time`;
     case status.UNIMPLEMENTED:

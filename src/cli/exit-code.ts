@@ -17,6 +17,6 @@ export const EXIT_CODES_HELP = `Exit codes:
   1    failed: not healthy, a check that does not hold, an error of the sidecar
   2    wrong usage: an argument, a file or a request that the sidecar refuses
   3    incomplete: an event is missing (get) or was not stored (put)
-  4    unavailable: no sidecar there, or no answer in time; try again
+  4    unavailable: no sidecar there, no answer in time, or its store is away; try again
   5    two sidecars that do not know of each other answer at one address (watch)
   130  interrupted`;

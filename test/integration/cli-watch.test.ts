@@ -108,7 +108,7 @@ describe("watch, on streams that a test writes", () => {
   }
 
   it("resumes after the last notice that it printed, without one twice or left out", async () => {
-    const { code, stdout, requests } = await watch(
+    const { code, stdout, stderr, requests } = await watch(
       (call) => {
         call.write(ready(1, 0n));
         call.write(batch(1, 0n, 1n, 2n));
@@ -122,6 +122,7 @@ describe("watch, on streams that a test writes", () => {
     expect(code).toBe(0);
     expect(requests.map(({ resumeAfter }) => resumeAfter?.sequence)).toEqual([undefined, 2n]);
     expect([...stdout.matchAll(/^#(\d)/gm)].map(([, sequence]) => sequence)).toEqual(["1", "2", "3"]);
+    expect(stderr).toMatch(/the sidecar at 127\.0\.0\.1:\d+ is unavailable: gone/);
   });
 
   it("says loudly that two stores answer when an epoch comes back, and exits with 5", async () => {

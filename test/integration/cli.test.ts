@@ -1,4 +1,7 @@
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http2";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
@@ -309,9 +312,9 @@ describe("the client commands", () => {
 });
 
 describe("the client commands against a sidecar in trouble", () => {
-  let sidecar: NaiveSidecar;
+  let sidecar: NaiveSidecar | undefined;
 
-  afterEach(() => sidecar.stop());
+  afterEach(() => sidecar?.stop());
 
   it("health exits with 1 where the sidecar is there and does not serve, and wait goes on", async () => {
     sidecar = await startNaiveSidecar();
@@ -324,6 +327,35 @@ describe("the client commands against a sidecar in trouble", () => {
     const waiting = runCli(["wait", "--address", sidecar.address]);
     sidecar.health.setStatus("", "SERVING");
     expect((await waiting).code).toBe(0);
+  });
+
+  it("is not said to be absent when it answers that its store is away", async () => {
+    const nodes = [{ host: "127.0.0.1", port: 1 }];
+    const redisUrl = { topology: "single", nodes, primaryName: "", database: 0, tls: false } as const;
+    const server = await startTestServer({ store: "redis", redisUrl });
+    const { code, stderr } = await runCli(["invalidate", "-H", "h", "--address", server.address, "$one"]);
+    await server.stop();
+    expect(code).toBe(4);
+    expect(stderr).toMatch(/^splitcache: the sidecar at 127\.0\.0\.1:\d+ is unavailable: the store .*\n$/);
+  });
+
+  it("health and wait, too, tell one that is unavailable from none", async () => {
+    const headers = { "content-type": "application/grpc", "grpc-status": "14", "grpc-message": "starting" };
+    const server = createServer();
+    server.on("stream", (stream) => stream.respond(headers, { endStream: true }));
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const health = await runCli(["health", "--address", address]);
+    const wait = await runCli(["wait", "--address", address, "--timeout", "200ms"]);
+    server.close();
+    expect(health).toMatchObject({
+      code: 4,
+      stderr: `splitcache: the sidecar at ${address} is unavailable: starting\n`,
+    });
+    expect(wait).toMatchObject({
+      code: 4,
+      stderr: `splitcache: ${address} is unavailable after 200 ms\n`,
+    });
   });
 
   it("a call that gets no answer ends at its deadline, with 4", async () => {

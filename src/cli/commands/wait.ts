@@ -4,7 +4,7 @@ import { CliError } from "../cli-error.js";
 import type { CliIo } from "../cli-io.js";
 import { addAddressOption, addExamples, type ConnectionFlags, runClient } from "../client-command.js";
 import type { Connection } from "../connection.js";
-import { isUnavailable } from "../describe-failure.js";
+import { isAnswered, isUnavailable } from "../describe-failure.js";
 import { formatDuration, parseDurationMs } from "../duration.js";
 import { ExitCode } from "../exit-code.js";
 import { servingStatus } from "../serving-status.js";
@@ -37,7 +37,7 @@ async function untilServing(connection: Connection, timeoutMs: number): Promise<
   while (!connection.signal.aborted) {
     const status = await servingStatus(connection, "").catch((failure: unknown) => {
       if (!isUnavailable(failure)) throw failure;
-      return "not there";
+      return isAnswered(failure) ? "unavailable" : "not there";
     });
     if (status === "SERVING") return;
     if (performance.now() >= deadline) {

@@ -44,6 +44,13 @@ describe("describeFailure", () => {
     expect(message).toBe("no sidecar answers at host:9: refused");
   });
 
+  it("says who answered that it is unavailable", () => {
+    const answered = new Metadata();
+    answered.set("content-type", "application/grpc+proto");
+    const { message } = describeFailure(serviceError(status.UNAVAILABLE, "no store", answered), "host:9");
+    expect(message).toBe("the sidecar at host:9 is unavailable: no store");
+  });
+
   it("takes a file that cannot be read for wrong usage", () => {
     const error = Object.assign(new Error("ENOENT: no such file"), { syscall: "open", path: "x" });
     expect(describeFailure(error, "a:1")).toMatchObject({ exitCode: 2, message: "ENOENT: no such file" });
