@@ -104,7 +104,7 @@ export const configSchema = z.strictObject({
     name: "redis-url",
     placeholder: "<url>",
     description:
-      "Redis or Valkey: redis://host:port, redis-sentinel://host:port,…/primary or redis-cluster://host:port,…; rediss… for TLS",
+      "Redis or Valkey: redis://host:port[/database], redis-sentinel://host:port,…/primary[/database] or redis-cluster://host:port,…; rediss… for TLS",
     defaults: [],
   }),
   redisUsernameFile: filePath().optional().register(optionTexts, {

@@ -1,4 +1,4 @@
-import { parseTcpAddress } from "./address.js";
+import { formatListenAddress, parseTcpAddress } from "./address.js";
 
 /** Where Redis is. */
 export interface RedisAddress {
@@ -22,6 +22,7 @@ const DATABASE_MAX = 1_000_000;
  * Reads `redis://host:port/database`, `redis-sentinel://host:port,…/primary/database` or
  * `redis-cluster://host:port,…`, with `rediss` for TLS; undefined if the text is none of
  * these. User and password are not taken: whoever sees the command line would see them.
+ * Nor is a node twice: a Sentinel would have two votes.
  */
 export function parseRedisUrl(text: string): RedisAddress | undefined {
   const [, scheme = "", hosts = "", path] = /^([a-z-]+):\/\/([^/@?#\s]+)(?:\/([^?#@\s]*))?$/.exec(text) ?? [];
@@ -29,7 +30,8 @@ export function parseRedisUrl(text: string): RedisAddress | undefined {
   const topology = SCHEMES.get(tls ? scheme.replace("rediss", "redis") : scheme);
   if (topology === undefined) return undefined;
   const nodes = hosts.split(",").map((host) => nodeOf(host, PORTS[topology]));
-  if (nodes.includes(undefined) || (topology === "single" && nodes.length > 1)) return undefined;
+  if (nodes.includes(undefined) || isAnyTwice(nodes) || (topology === "single" && nodes.length > 1))
+    return undefined;
   const parts = path === undefined || path === "" ? [] : path.split("/");
   const primaryName = topology === "sentinel" ? (parts.shift() ?? "") : "";
   if (topology === "sentinel" && primaryName === "") return undefined;
@@ -37,6 +39,18 @@ export function parseRedisUrl(text: string): RedisAddress | undefined {
   if (parts.length > 1 || !/^\d*$/.test(parts[0] ?? "") || database > DATABASE_MAX) return undefined;
   if (topology === "cluster" && parts.length > 0) return undefined;
   return { topology, nodes: nodes as RedisAddress["nodes"], primaryName, database, tls };
+}
+
+/** The URL that reads as this address, with each node's port; it names no user and no password. */
+export function formatRedisUrl({ topology, nodes, primaryName, database, tls }: RedisAddress): string {
+  const scheme = [...SCHEMES].find(([, meant]) => meant === topology)?.[0] ?? "";
+  const hosts = nodes.map((node) => formatListenAddress({ kind: "tcp", ...node })).join(",");
+  const parts = [...(topology === "sentinel" ? [primaryName] : []), ...(database === 0 ? [] : [database])];
+  return [`${tls ? scheme.replace("redis", "rediss") : scheme}://${hosts}`, ...parts].join("/");
+}
+
+function isAnyTwice(nodes: readonly (RedisAddress["nodes"][number] | undefined)[]): boolean {
+  return new Set(nodes.map((node) => `${node?.host.toLowerCase()} ${node?.port}`)).size < nodes.length;
 }
 
 function nodeOf(text: string, defaultPort: number): RedisAddress["nodes"][number] | undefined {

@@ -82,7 +82,7 @@ export function tcpAddressOrOff() {
 /** Where Redis is. */
 export function redisUrl() {
   return readText(
-    "redis://host:port/database, redis-sentinel://host:port,…/primary/database or redis-cluster://host:port,… (rediss… for TLS), without user and password",
+    "redis://host:port/database, redis-sentinel://host:port,…/primary/database or redis-cluster://host:port,… (rediss… for TLS), no host:port twice, without user and password",
     parseRedisUrl,
   );
 }

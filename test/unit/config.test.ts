@@ -5,6 +5,7 @@ import { configTable } from "../../src/config/config-table.js";
 import { addConfigFlags, givenFlags } from "../../src/config/flags.js";
 import { type Config, configOptions, fileKeyOf, variableOf } from "../../src/config/options.js";
 import { ConfigError, type ConfigSources, parseConfig } from "../../src/config/parse-config.js";
+import { formatRedisUrl, parseRedisUrl } from "../../src/config/redis-url.js";
 
 interface Given {
   readonly flags?: readonly string[];
@@ -262,11 +263,30 @@ describe("where Redis is", () => {
     "redis://r:0",
     "redis-sentinel://a",
     "redis-cluster://a/1",
+    "redis-sentinel://a:1,b,a:1/main",
+    "redis-sentinel://a,A:26379/main",
+    "redis-cluster://a,b,a:6379",
     "redis://",
   ])("is not read from %s", (url) => {
     expect(mistakesOf({ flags: ["--store", "redis", "--redis-url", url] })).toEqual([
       expect.stringContaining("without user and password"),
     ]);
+  });
+
+  it.each([
+    "redis://r:1",
+    "rediss://[::1]:1/7",
+    "redis-sentinel://a:1,b:2/main",
+    "rediss-sentinel://a:1,[::1]:2/main/3",
+    "redis-cluster://a:1,b:2",
+    "rediss-cluster://a:1",
+  ])("is written as it was read, %s", (url) => {
+    expect(formatRedisUrl(parseRedisUrl(url)!)).toBe(url);
+  });
+
+  it("is written with the ports that it stands for, and without the first database", () => {
+    expect(formatRedisUrl(parseRedisUrl("redis://r/0")!)).toBe("redis://r:6379");
+    expect(formatRedisUrl(parseRedisUrl("redis-sentinel://s/main/")!)).toBe("redis-sentinel://s:26379/main");
   });
 
   it("is asked for with the store, and refused without", () => {
