@@ -234,6 +234,11 @@ export const configOptions: readonly ConfigOption[] = configSchema
   .keyof()
   .options.map((key) => ({ key, ...textOf(key) }));
 
+/** The flag for an option. */
+export function flagOf(key: ConfigKey): string {
+  return `--${textOf(key).name}`;
+}
+
 /** The name of the environment variable for an option. */
 export function variableOf({ name }: OptionText): string {
   return `SPLITCACHE_${name.replaceAll("-", "_").toUpperCase()}`;

@@ -1,6 +1,6 @@
 import { stringify } from "yaml";
 import { MEMORY_BUDGET_BYTES_DEFAULT, MEMORY_BUDGET_BYTES_MIN } from "../core/limits.js";
-import { type Config, type ConfigKey, configOptions, configSchema, fileKeyOf } from "./options.js";
+import { type Config, type ConfigKey, configOptions, configSchema, fileKeyOf, flagOf } from "./options.js";
 import {
   type ConfigFile,
   defaultSettings,
@@ -47,59 +47,81 @@ export function parseConfig(sources: ConfigSources): ParsedConfig {
     flagSettings(sources.flags),
   ];
   const settings = read.flatMap((source) => source.settings);
-  const mistakes = [...read.flatMap((source) => source.mistakes), ...settings.flatMap(mistakesIn)];
-  if (mistakes.length > 0) throw new ConfigError(mistakes);
   const effective = new Map(settings.map((setting) => [setting.option.key, setting]));
+  const mistakes = [
+    ...read.flatMap((source) => source.mistakes),
+    ...settings.flatMap(mistakesIn),
+    ...contradictionsIn(effective),
+  ];
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
   const texts = Object.fromEntries([...effective].map(([key, setting]) => [key, inputOf(setting)]));
-  const config = configSchema.parse(texts);
-  const contradictions = contradictionsIn(config, effective);
-  if (contradictions.length > 0) throw new ConfigError(contradictions);
-  return { config, yaml: toYaml(effective) };
+  return { config: configSchema.parse(texts), yaml: toYaml(effective) };
 }
 
 /** What each setting allows and both together do not. */
-function contradictionsIn(config: Config, effective: ReadonlyMap<ConfigKey, Setting>): Mistake[] {
+function contradictionsIn(effective: ReadonlyMap<ConfigKey, Setting>): Mistake[] {
+  const config = readableOf(effective);
   const placeOf = (key: ConfigKey) => effective.get(key)!.place;
-  if (config.store === "redis" && config.redisUrl === undefined) {
-    return [{ place: placeOf("store"), problem: '"redis" needs --redis-url' }];
-  }
-  return NEEDS.filter(({ key, isMet }) => config[key] !== undefined && !isMet(config)).map(
-    ({ key, what }) => ({
-      place: placeOf(key),
-      problem: `is of no use without ${what}`,
-    }),
-  );
+  const unused = NEEDS.filter(
+    ({ key, other, isMet }) => config[key] !== undefined && other in config && !isMet(config),
+  ).map(({ key, what }) => ({ place: placeOf(key), problem: `is of no use without ${what}` }));
+  const isNowhere = config.store === "redis" && "redisUrl" in config && config.redisUrl === undefined;
+  return isNowhere ? [{ place: placeOf("store"), problem: '"redis" needs --redis-url' }, ...unused] : unused;
+}
+
+/** What can be read of a configuration; what a mistaken setting contradicts cannot be told. */
+function readableOf(effective: ReadonlyMap<ConfigKey, Setting>): Partial<Config> {
+  const entries = [...effective].flatMap(([key, setting]) => {
+    const { success, data } = configSchema.shape[key].safeParse(inputOf(setting));
+    return success ? [[key, data] as const] : [];
+  });
+  return Object.fromEntries(entries);
 }
 
 interface Need {
   readonly key: ConfigKey;
   readonly what: string;
-  readonly isMet: (config: Config) => boolean;
+  /** The option that would meet it. */
+  readonly other: ConfigKey;
+  readonly isMet: (config: Partial<Config>) => boolean;
 }
 
+const inRedis = {
+  what: "--store redis",
+  other: "store",
+  isMet: ({ store }: Partial<Config>) => store === "redis",
+} as const;
 const overTls = {
   what: "a --redis-url that begins with rediss",
-  isMet: ({ redisUrl }: Config) => redisUrl?.tls === true,
-};
+  other: "redisUrl",
+  isMet: ({ redisUrl }: Partial<Config>) => redisUrl?.tls === true,
+} as const;
 const withSentinels = {
   what: "a --redis-url of Sentinels",
-  isMet: ({ redisUrl }: Config) => redisUrl?.topology === "sentinel",
-};
+  other: "redisUrl",
+  isMet: ({ redisUrl }: Partial<Config>) => redisUrl?.topology === "sentinel",
+} as const;
 
 /** What an option that has no default is of no use without; whoever gives one believes that it counts. */
 const NEEDS: readonly Need[] = [
-  { key: "redisUrl", what: "--store redis", isMet: ({ store }) => store === "redis" },
+  { key: "redisUrl", ...inRedis },
+  { key: "redisUsernameFile", ...inRedis },
+  // The client library says no user's name without a password: it would be the default user.
+  { key: "redisUsernameFile", ...given("redisPasswordFile") },
+  { key: "redisPasswordFile", ...inRedis },
   { key: "redisSentinelUsernameFile", ...withSentinels },
+  { key: "redisSentinelUsernameFile", ...given("redisSentinelPasswordFile") },
   { key: "redisSentinelPasswordFile", ...withSentinels },
   { key: "redisCaFile", ...overTls },
   { key: "redisCertFile", ...overTls },
-  { key: "redisCertFile", what: "--redis-key-file", isMet: ({ redisKeyFile }) => redisKeyFile !== undefined },
-  {
-    key: "redisKeyFile",
-    what: "--redis-cert-file",
-    isMet: ({ redisCertFile }) => redisCertFile !== undefined,
-  },
+  { key: "redisCertFile", ...given("redisKeyFile") },
+  { key: "redisKeyFile", ...overTls },
+  { key: "redisKeyFile", ...given("redisCertFile") },
 ];
+
+function given(other: ConfigKey): Omit<Need, "key"> {
+  return { what: flagOf(other), other, isMet: (config) => config[other] !== undefined };
+}
 
 /** A quarter of the limit, or the fixed default without one; never below the least budget. */
 function defaultMemoryBytes(limitBytes: number | undefined): number {

@@ -305,12 +305,53 @@ describe("where Redis is", () => {
     ],
     [["--redis-cert-file", "/c"], "rediss://r", "--redis-key-file"],
     [["--redis-key-file", "/k"], "rediss://r", "--redis-cert-file"],
-    [["--redis-sentinel-username-file", "/u"], "redis://r", "a --redis-url of Sentinels"],
+    [["--redis-username-file", "/u"], "redis://r", "--redis-password-file"],
+    [["--redis-sentinel-username-file", "/u"], "redis-sentinel://s/main", "--redis-sentinel-password-file"],
+    [
+      ["--redis-sentinel-username-file", "/u", "--redis-sentinel-password-file", "/p"],
+      "redis://r",
+      "a --redis-url of Sentinels",
+    ],
+    [
+      ["--redis-key-file", "/k", "--redis-cert-file", "/c"],
+      "redis://r",
+      "a --redis-url that begins with rediss",
+    ],
     [["--redis-sentinel-password-file", "/p"], "redis-cluster://r", "a --redis-url of Sentinels"],
   ])("does not leave %j unused with %s", (flags, url, what) => {
-    expect(mistakesOf({ flags: ["--store", "redis", "--redis-url", url, ...flags] })).toEqual([
+    const mistakes = mistakesOf({ flags: ["--store", "redis", "--redis-url", url, ...flags] });
+    expect(mistakes.filter((mistake) => mistake.startsWith(`${flags[0]}: `))).toEqual([
       `${flags[0]}: is of no use without ${what}`,
     ]);
+  });
+
+  it("takes a password without a user's name, which is that of the default user", () => {
+    const flags = ["--redis-password-file", "/p", "--redis-sentinel-password-file", "/sp"];
+    expect(mistakesOf({ flags: [...OVER_SENTINELS, ...flags] })).toEqual([]);
+  });
+
+  it("does not leave user and password unused without the store", () => {
+    const flags = ["--redis-username-file", "/u", "--redis-password-file", "/p"];
+    expect(mistakesOf({ flags })).toEqual([
+      "--redis-username-file: is of no use without --store redis",
+      "--redis-password-file: is of no use without --store redis",
+    ]);
+  });
+
+  it("is asked for together with whatever else is wrong", () => {
+    const flags = ["--store", "redis", "--redis-cert-file", "/c", "--memory", "3"];
+    expect(mistakesOf({ flags, environment: { SPLITCACHE_REDIS_USERNAME_FILE: "/u" } })).toEqual([
+      '--memory: "3" must be bytes, such as 256MiB or 1GiB, at least 32MiB',
+      '--store: "redis" needs --redis-url',
+      "SPLITCACHE_REDIS_USERNAME_FILE: is of no use without --redis-password-file",
+      "--redis-cert-file: is of no use without a --redis-url that begins with rediss",
+      "--redis-cert-file: is of no use without --redis-key-file",
+    ]);
+  });
+
+  it("is not asked for where it is given and cannot be read", () => {
+    const flags = ["--store", "redis", "--redis-url", "redis", "--redis-ca-file", "/c"];
+    expect(mistakesOf({ flags })).toEqual([expect.stringMatching(/^--redis-url: "redis" must be /)]);
   });
 });
 
@@ -373,6 +414,7 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   logLevel: "debug",
 };
 
+const OVER_ONE = ["--store", "redis", "--redis-url", "redis://r"];
 const OVER_TLS = ["--store", "redis", "--redis-url", "rediss://r"];
 const OVER_SENTINELS = ["--store", "redis", "--redis-url", "redis-sentinel://s/main"];
 
@@ -380,7 +422,9 @@ const OVER_SENTINELS = ["--store", "redis", "--redis-url", "redis-sentinel://s/m
 const COMPANIONS: Partial<Record<keyof Config, string[]>> = {
   store: ["--redis-url", "redis://r"],
   redisUrl: ["--store", "redis"],
-  redisSentinelUsernameFile: OVER_SENTINELS,
+  redisUsernameFile: [...OVER_ONE, "--redis-password-file", "/p"],
+  redisPasswordFile: OVER_ONE,
+  redisSentinelUsernameFile: [...OVER_SENTINELS, "--redis-sentinel-password-file", "/sp"],
   redisSentinelPasswordFile: OVER_SENTINELS,
   redisCaFile: OVER_TLS,
   redisCertFile: [...OVER_TLS, "--redis-key-file", "/key"],
