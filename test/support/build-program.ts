@@ -64,7 +64,8 @@ function spawnProgram(args: readonly string[], env: Readonly<Record<string, stri
         .slice(0, -1)
         .find((line) => line.includes(text));
       if (line !== undefined) return line;
-      if (child.exitCode !== null) throw new Error(`the program ended without "${text}": ${stderr}`);
+      if (child.exitCode !== null || child.signalCode !== null)
+        throw new Error(`the program ended without "${text}": ${stderr}`);
       await Promise.race([once(child.stderr, "data"), end]);
     }
   }
