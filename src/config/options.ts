@@ -122,16 +122,14 @@ export const configSchema = z.strictObject({
   redisSentinelUsernameFile: filePath().optional().register(optionTexts, {
     name: "redis-sentinel-username-file",
     placeholder: "<path>",
-    description: "File with the user to be at Sentinels, if they have users of their own",
+    description: "File with the user to be at Sentinels, who are not told that of Redis",
     defaults: [],
-    defaultNote: "the same as at Redis",
   }),
   redisSentinelPasswordFile: filePath().optional().register(optionTexts, {
     name: "redis-sentinel-password-file",
     placeholder: "<path>",
     description: "File with that user's password",
     defaults: [],
-    defaultNote: "the same as at Redis",
   }),
   redisCaFile: filePath().optional().register(optionTexts, {
     name: "redis-ca-file",

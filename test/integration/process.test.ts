@@ -89,17 +89,22 @@ describe("serve", () => {
     try {
       await redis.command("ACL", "SETUSER", "cache", "on", ">secret", "~*", "&*", "+@all");
       await redis.command("ACL", "SETUSER", "default", "off");
-      await sentinel.command("ACL", "SETUSER", "asker", "on", ">other", "+@all");
-      await sentinel.command("ACL", "SETUSER", "default", "off");
-      const url = `redis-sentinel://127.0.0.1:${sentinel.port}/main`;
-      const { process } = await serve(
-        ...["--listen", ANY_PORT, "--store", "redis", "--redis-url", url],
+      const atRedis = [
+        ...["--listen", ANY_PORT, "--store", "redis"],
+        ...["--redis-url", `redis-sentinel://127.0.0.1:${sentinel.port}/main`],
         ...["--redis-username-file", await textFile("username", "cache\n")],
         ...["--redis-password-file", await textFile("password", "secret\n")],
+      ];
+      const { process: nobody } = await serve(...atRedis);
+      await nobody.logLine("connected to Redis");
+      await sentinel.command("ACL", "SETUSER", "asker", "on", ">other", "+@all");
+      await sentinel.command("ACL", "SETUSER", "default", "off");
+      const { process: asker } = await serve(
+        ...atRedis,
         ...["--redis-sentinel-username-file", await textFile("sentinel-username", "asker\n")],
         ...["--redis-sentinel-password-file", await textFile("sentinel-password", "other\n")],
       );
-      await process.logLine("connected to Redis");
+      await asker.logLine("connected to Redis");
     } finally {
       await sentinel.stop();
       await redis.stop();

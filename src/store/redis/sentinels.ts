@@ -67,10 +67,9 @@ export class Sentinels {
   }
 }
 
-function loginOf({ username, password, sentinelUsername, sentinelPassword }: RedisTarget) {
-  return sentinelUsername === undefined && sentinelPassword === undefined
-    ? { username, password }
-    : { username: sentinelUsername, password: sentinelPassword };
+/** Never Redis's own: Sentinels that know no such user would refuse it, though they ask for none. */
+function loginOf({ sentinelUsername, sentinelPassword }: RedisTarget) {
+  return { username: sentinelUsername, password: sentinelPassword };
 }
 
 function joined(failures: readonly RedisTrouble[]): RedisTrouble {

@@ -2,7 +2,7 @@
 export interface RedisCredentials {
   readonly username: string | undefined;
   readonly password: string | undefined;
-  /** Those of Sentinels; if neither is given, the two above. */
+  /** Those of Sentinels, which never get the two above. */
   readonly sentinelUsername: string | undefined;
   readonly sentinelPassword: string | undefined;
   /** PEM text of the authorities to trust instead of the system's. */

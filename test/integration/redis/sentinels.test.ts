@@ -36,14 +36,18 @@ describe.skipIf(!(await hasRedisServer()))("who asks Sentinels", () => {
     const number = (client: string, name: string) => Number(new RegExp(`\\b${name}=(\\d+)`).exec(client)![1]);
     return clients
       .filter((client) => client.includes("name=splitcache"))
-      .map((client) => ({ id: number(client, "id"), ageSeconds: number(client, "age") }));
+      .map((client) => ({
+        id: number(client, "id"),
+        ageSeconds: number(client, "age"),
+        user: /\buser=(\S+)/.exec(client)?.[1],
+      }));
   }
 
   it("keeps one connection to each, though it asks every second", async () => {
     await askedThrough(sentinel.port);
     await eventually(async () => {
       expect(await connections()).toEqual([
-        { id: expect.any(Number), ageSeconds: expect.toSatisfy((age) => age >= 3) },
+        expect.objectContaining({ ageSeconds: expect.toSatisfy((age) => age >= 3) }),
       ]);
     });
   });
@@ -58,17 +62,25 @@ describe.skipIf(!(await hasRedisServer()))("who asks Sentinels", () => {
     await expect(asked).rejects.toThrow(`Sentinel 127.0.0.1:${ports[1]}: connect ECONNREFUSED`);
   });
 
+  it("is nobody to open ones, though somebody to Redis", async () => {
+    await redis.command("ACL", "SETUSER", "cache", "on", ">kept", "~*", "+@all");
+    await askedThrough(sentinel.port, { username: "cache", password: "kept" });
+    expect((await connections()).map(({ user }) => user)).toEqual(["default"]);
+  });
+
   it("is somebody to them, and somebody else to Redis", async () => {
     await redis.command("ACL", "SETUSER", "cache", "on", ">kept", "~*", "+@all");
     const asked = ["+@connection", "+sentinel|get-master-addr-by-name"];
     await sentinel.command("ACL", "SETUSER", "asker", "on", ">asked", ...asked);
-    const atRedis = { username: "cache", password: "kept" };
-    await expect(askedThrough(sentinel.port, atRedis)).rejects.toMatchObject({
+    const credentials = { username: "cache", password: "kept", sentinelUsername: "asker" };
+    const wrong = askedThrough(sentinel.port, { ...credentials, sentinelPassword: "kept" });
+    await expect(wrong).rejects.toMatchObject({
       kind: "denied",
       message: expect.stringContaining(`Sentinel 127.0.0.1:${sentinel.port}: WRONGPASS`),
     });
     await link!.close();
-    await askedThrough(sentinel.port, { ...atRedis, sentinelUsername: "asker", sentinelPassword: "asked" });
+    await askedThrough(sentinel.port, { ...credentials, sentinelPassword: "asked" });
+    expect((await connections()).map(({ user }) => user)).toEqual(["asker"]);
   });
 
   it("tells of it when none of them answers, though the primary does", async () => {
@@ -95,7 +107,7 @@ describe.skipIf(!(await hasRedisServer()))("who asks Sentinels", () => {
     cut.mute(undefined);
     await eventually(async () => {
       expect(await connections()).toEqual([
-        { id: expect.any(Number), ageSeconds: expect.toSatisfy((age) => age >= 3) },
+        expect.objectContaining({ ageSeconds: expect.toSatisfy((age) => age >= 3) }),
       ]);
     });
   });
