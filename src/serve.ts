@@ -1,17 +1,16 @@
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { createSecureContext } from "node:tls";
 import type { Command } from "commander";
 import { Registry } from "prom-client";
 import { addConfigFlags, givenFlags } from "./config/flags.js";
 import { ConfigError, type ParsedConfig, parseConfig } from "./config/parse-config.js";
+import { readRedisFiles } from "./config/redis-files.js";
 import type { ConfigFile } from "./config/settings.js";
 import { MEMORY_BUDGET_BYTES_MIN } from "./core/limits.js";
 import { ListenError } from "./ops/listeners.js";
 import { createLog } from "./ops/log.js";
 import { registerProcessMetrics } from "./ops/metrics.js";
 import { startServer } from "./server.js";
-import type { RedisCredentials } from "./store/redis/target.js";
 
 /** What `serve` needs of the process. */
 export interface ServeIo {
@@ -74,34 +73,6 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
   }
 }
 
-/** What the files hold, without the line end that editors leave. */
-async function readCredentials(config: ParsedConfig["config"]): Promise<RedisCredentials> {
-  const read = async (path: string | undefined) =>
-    path && (await readFile(path, "utf8")).replace(/\r?\n$/, "");
-  const credentials = {
-    username: await read(config.redisUsernameFile),
-    password: await read(config.redisPasswordFile),
-    sentinelUsername: await read(config.redisSentinelUsernameFile),
-    sentinelPassword: await read(config.redisSentinelPasswordFile),
-    ca: await read(config.redisCaFile),
-    cert: await read(config.redisCertFile),
-    key: await read(config.redisKeyFile),
-  };
-  checkCertificate(credentials);
-  return credentials;
-}
-
-/** So that a wrong file is an error at the start rather than a cache that never connects. */
-function checkCertificate({ cert, key }: RedisCredentials): void {
-  try {
-    createSecureContext({ ...(cert && { cert }), ...(key && { key }) });
-  } catch (error) {
-    throw new Error(
-      `--redis-cert-file and --redis-key-file: ${error instanceof Error ? error.message : error}`,
-    );
-  }
-}
-
 async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void> {
   const log = createLog({ level: config.logLevel });
   const fail = (message: string, fields: Readonly<Record<string, unknown>> = {}): never => {
@@ -113,7 +84,11 @@ async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void>
   io.onUnexpectedFailure((err) => fail("unexpected failure", { err }));
   const registry = new Registry();
   registerProcessMetrics(registry);
-  const redisCredentials = await readCredentials(config).catch((error: Error) => fail(error.message));
+  const redisCredentials = await readRedisFiles(config).catch((error: unknown) => {
+    if (!(error instanceof ConfigError)) throw error;
+    for (const line of error.message.split("\n")) log.fatal(line);
+    return io.exit(SERVE_EXIT.failed);
+  });
   const server = await startServer(config, { ...io, log, registry, redisCredentials }).catch(
     (error: unknown) => {
       if (!(error instanceof ListenError)) throw error;

@@ -111,14 +111,21 @@ describe("serve", () => {
     }
   });
 
-  it("exits with 1 if it is to show Redis a certificate that is none", async () => {
+  it("names each file of Redis that is wrong, and exits with 1", async () => {
+    const certificate = await textFile("certificate", "none");
     const { code, stderr } = await program.run([
       ...["serve", "--listen", ANY_PORT, "--store", "redis", "--redis-url", "rediss://127.0.0.1:1"],
-      ...["--redis-cert-file", await textFile("certificate", "none")],
-      ...["--redis-key-file", await textFile("key", "none")],
+      ...["--redis-password-file", join(folder, "gone"), "--redis-ca-file", certificate],
     ]);
     expect(code).toBe(1);
-    expect(stderr).toContain("--redis-cert-file and --redis-key-file: ");
+    const lines = stderr.trimEnd().split("\n");
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      {
+        level: "fatal",
+        msg: expect.stringContaining(`--redis-password-file ${join(folder, "gone")}: cannot`),
+      },
+      { level: "fatal", msg: `--redis-ca-file ${certificate}: holds no certificate in PEM` },
+    ]);
   });
 
   it("exits with 0 at SIGTERM while a client that speaks nothing is connected", async () => {

@@ -1,0 +1,161 @@
+import { execFile } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { rootCertificates } from "node:tls";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ConfigError } from "../../src/config/parse-config.js";
+import { type RedisFiles, readRedisFiles } from "../../src/config/redis-files.js";
+
+type Options = Parameters<typeof readRedisFiles>[0];
+
+const NONE: Options = {
+  redisUsernameFile: undefined,
+  redisPasswordFile: undefined,
+  redisSentinelUsernameFile: undefined,
+  redisSentinelPasswordFile: undefined,
+  redisCaFile: undefined,
+  redisCertFile: undefined,
+  redisKeyFile: undefined,
+};
+const [FIRST = "", SECOND = ""] = rootCertificates;
+
+let folder: string;
+let written = 0;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "splitcache-files-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function fileOf(text: string): Promise<string> {
+  const path = join(folder, String(written++));
+  await writeFile(path, text);
+  return path;
+}
+
+const filesOf = (given: Partial<Options>): Promise<RedisFiles> => readRedisFiles({ ...NONE, ...given });
+
+async function mistakesOf(given: Partial<Options>): Promise<string[]> {
+  const error = await filesOf(given).catch((error: unknown) => error);
+  return error instanceof ConfigError ? error.message.split("\n") : [];
+}
+
+/** A certificate that vouches for itself, and its key, as openssl makes them. */
+async function pairOf(...algorithm: string[]): Promise<{ cert: string; key: string }> {
+  const [cert, key] = [await fileOf(""), await fileOf("")];
+  const made = ["-newkey", ...algorithm, "-nodes", "-days", "1", "-subj", "/CN=cache"];
+  await promisify(execFile)("openssl", ["req", "-x509", ...made, "-keyout", key, "-out", cert]);
+  return { cert, key };
+}
+
+const EC = ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
+
+describe("the files of Redis", () => {
+  it("are read without the line end that editors leave", async () => {
+    const files = await filesOf({
+      redisUsernameFile: await fileOf("cache\n"),
+      redisPasswordFile: await fileOf(" with spaces \r\n"),
+      redisSentinelPasswordFile: await fileOf("other"),
+    });
+    expect(files).toMatchObject({
+      username: "cache",
+      password: " with spaces ",
+      sentinelUsername: undefined,
+      sentinelPassword: "other",
+      ca: undefined,
+    });
+  });
+
+  it("are named together, with flag and path, if they are not there or are none", async () => {
+    const mistakes = await mistakesOf({
+      redisUsernameFile: "/nowhere/user",
+      redisPasswordFile: folder,
+      redisCaFile: "/nowhere/ca",
+    });
+    expect(mistakes).toEqual([
+      expect.stringMatching(/^--redis-username-file \/nowhere\/user: cannot be read: ENOENT/),
+      expect.stringMatching(new RegExp(`^--redis-password-file ${folder}: cannot be read: EISDIR`)),
+      expect.stringMatching(/^--redis-ca-file \/nowhere\/ca: cannot be read: ENOENT/),
+    ]);
+  });
+
+  it.each([
+    ["redisUsernameFile", "--redis-username-file"],
+    ["redisPasswordFile", "--redis-password-file"],
+    ["redisSentinelUsernameFile", "--redis-sentinel-username-file"],
+    ["redisSentinelPasswordFile", "--redis-sentinel-password-file"],
+    ["redisCaFile", "--redis-ca-file"],
+    ["redisCertFile", "--redis-cert-file"],
+    ["redisKeyFile", "--redis-key-file"],
+  ] as const)("are not empty: %s", async (option, flag) => {
+    const path = await fileOf("\n");
+    expect(await mistakesOf({ [option]: path })).toEqual([`${flag} ${path}: is empty`]);
+  });
+});
+
+describe("a file of certificates", () => {
+  it("may hold several, and text beside them", async () => {
+    const text = `The first:\n${FIRST}\nThe second:\n${SECOND}`;
+    expect(await filesOf({ redisCaFile: await fileOf(text) })).toMatchObject({ ca: text });
+  });
+
+  it.each([
+    ["redisCaFile", "--redis-ca-file"],
+    ["redisCertFile", "--redis-cert-file"],
+  ] as const)("holds one at least: %s", async (option, flag) => {
+    const path = await fileOf(privateKey());
+    expect(await mistakesOf({ [option]: path })).toEqual([`${flag} ${path}: holds no certificate in PEM`]);
+  });
+
+  it.each([
+    ["cut off", `${FIRST}\n${SECOND.slice(0, 300)}`],
+    ["damaged", `${FIRST}\n${SECOND.replace("\nMII", "\nMIJ")}`],
+  ])("holds none that is %s", async (_, text) => {
+    const path = await fileOf(text);
+    expect(await mistakesOf({ redisCaFile: path })).toEqual([
+      expect.stringContaining(`--redis-ca-file ${path}: certificate 2 of 2 is broken: error:`),
+    ]);
+  });
+});
+
+describe("a certificate and its key", () => {
+  it("are read as they are", async () => {
+    const { cert, key } = await pairOf(...EC);
+    expect(await filesOf({ redisCertFile: cert, redisKeyFile: key })).toMatchObject({
+      cert: (await readFile(cert, "utf8")).trimEnd(),
+      key: (await readFile(key, "utf8")).trimEnd(),
+    });
+  });
+
+  it("are told apart", async () => {
+    const [cert, key] = [await fileOf(FIRST), await fileOf("none")];
+    expect(await mistakesOf({ redisCertFile: cert, redisKeyFile: key })).toEqual([
+      expect.stringContaining(`--redis-key-file ${key}: holds no private key in PEM without a passphrase: `),
+    ]);
+  });
+
+  it.each(["rsa", "ec"] as const)("are refused if the key is another one, of the kind %s", async (kind) => {
+    const { cert } = await pairOf(...EC);
+    const key = await fileOf(privateKey(kind));
+    expect(await mistakesOf({ redisCertFile: cert, redisKeyFile: key })).toEqual([
+      "--redis-cert-file and --redis-key-file: the key is not that of the certificate",
+    ]);
+  });
+
+  it("are refused if they are too weak for TLS", async () => {
+    const { cert, key } = await pairOf("rsa:512");
+    expect(await mistakesOf({ redisCertFile: cert, redisKeyFile: key })).toEqual([
+      expect.stringMatching(/^--redis-cert-file and --redis-key-file: .*key too small/),
+    ]);
+  });
+});
+
+function privateKey(kind: "rsa" | "ec" = "ec"): string {
+  const { privateKey } =
+    kind === "ec"
+      ? generateKeyPairSync("ec", { namedCurve: "prime256v1" })
+      : generateKeyPairSync("rsa", { modulusLength: 2048 });
+  return privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+}
