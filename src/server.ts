@@ -3,7 +3,7 @@ import { performance } from "node:perf_hooks";
 import { Registry } from "prom-client";
 import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
-import type { RedisAddress } from "./config/redis-url.js";
+import { formatRedisUrl, type RedisAddress } from "./config/redis-url.js";
 import { HEAP_SHARE, PROGRESS_INTERVAL_MS } from "./core/limits.js";
 import type { EventStore } from "./core/store.js";
 import { createAdminHttp } from "./ops/admin-http.js";
@@ -124,7 +124,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     httpAddress: listeners.addresses("http")[0],
     healthAddresses: listeners.addresses("health"),
   };
-  const redis = config.redisUrl?.nodes.map(({ host, port }) => `${host}:${port}`).join(",");
+  const redis = config.redisUrl && formatRedisUrl(config.redisUrl);
   reportStart(log, { ...deps, ...addresses, redis, memoryBytes: config.memoryBytes, heapBytesMax });
 
   let stopped: Promise<void> | undefined;

@@ -89,13 +89,14 @@ describe("serve", () => {
     try {
       await redis.command("ACL", "SETUSER", "cache", "on", ">secret", "~*", "&*", "+@all");
       await redis.command("ACL", "SETUSER", "default", "off");
+      const url = `redis-sentinel://127.0.0.1:${sentinel.port}/main`;
       const atRedis = [
-        ...["--listen", ANY_PORT, "--store", "redis"],
-        ...["--redis-url", `redis-sentinel://127.0.0.1:${sentinel.port}/main`],
+        ...["--listen", ANY_PORT, "--store", "redis", "--redis-url", url],
         ...["--redis-username-file", await textFile("username", "cache\n")],
         ...["--redis-password-file", await textFile("password", "secret\n")],
       ];
-      const { process: nobody } = await serve(...atRedis);
+      const { process: nobody, line } = await serve(...atRedis);
+      expect(line).toMatchObject({ redis: url });
       await nobody.logLine("connected to Redis");
       await sentinel.command("ACL", "SETUSER", "asker", "on", ">other", "+@all");
       await sentinel.command("ACL", "SETUSER", "default", "off");
