@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { expect, vi } from "vitest";
 import { ClusterLink } from "../../../src/store/redis/cluster-link.js";
 import { PrimaryLink } from "../../../src/store/redis/primary-link.js";
@@ -66,11 +67,17 @@ export async function arrangeReplicated(sidecars: number): Promise<Arrangement> 
       if (!isLate) lead(proxy);
       return isLate;
     });
-    pending.later(3 * FAULT_MS, async () => {
+    pending.later(LATE_MS, async () => {
       for (const proxy of late) lead(proxy);
       await follow(old);
     });
   }
+
+  /** That it has what the one has that it follows. */
+  const untilCopied = (replica: RedisProcess) =>
+    eventually(async () => {
+      expect(await replica.command("INFO", "replication")).toContain("master_link_status:up");
+    });
 
   const onOne = (act: (proxy: LinkProxy, scene: Scene) => void) => async (scene: Scene) => {
     const proxy = proxies[scene.at % proxies.length]!;
@@ -113,6 +120,31 @@ export async function arrangeReplicated(sidecars: number): Promise<Arrangement> 
         await takeOver(at);
         pending.later(FAULT_MS, async () => old.signal("SIGCONT"));
         tell(at >> 1, old);
+      },
+      // The one that takes over follows the late one until then: so the old primary was never seen with another
+      // than that, and is believed, without it, for as long as the last proof holds.
+      "has a replica that follows late": async ({ at }) => {
+        await arrangement.mend();
+        const next = primary;
+        await next.kill();
+        await takeOver(at);
+        const old = primary;
+        const late = replicas().find((server) => server !== next)!;
+        for (const proxy of proxies) lead(proxy);
+        await next.launch();
+        await replicaOf(next, "127.0.0.1", String(late.port));
+        const early = proxies[(at >> 1) % proxies.length]!;
+        pending.later(2 * FAULT_MS, async () => {
+          await untilCopied(next);
+          await replicaOf(next, "NO", "ONE");
+          primary = next;
+          lead(early);
+          await pause(LATE_MS);
+          await follow(late);
+          await pause(4 * FAULT_MS);
+          for (const proxy of proxies) if (proxy !== early) lead(proxy);
+          await follow(old);
+        });
       },
       "loses a replica": async ({ at }) => {
         await pending.over();
@@ -159,6 +191,9 @@ export async function arrangeReplicated(sidecars: number): Promise<Arrangement> 
   return arrangement;
 }
 
+/** Longer than proofs live in a soak, by what it takes a sidecar to connect. */
+const LATE_MS = 6 * FAULT_MS;
+
 /** A primary with two replicas, and three Sentinels that choose another when it is gone. */
 export async function arrangeSentinel(): Promise<Arrangement> {
   const { servers: all, primary: findPrimary, stop } = await startSentinel();
@@ -170,6 +205,13 @@ export async function arrangeSentinel(): Promise<Arrangement> {
   );
   let primary = await findPrimary();
   const replica = (at: number) => servers.filter((server) => server !== primary)[at % 2]!;
+  /** The one that the Sentinels name may itself follow another: they choose none of replicas that have lost it too long ago. */
+  async function help(): Promise<void> {
+    for (const server of servers) {
+      const of = server === primary ? ["NO", "ONE"] : ["127.0.0.1", String(primary.port)];
+      await server.command("REPLICAOF", ...of).catch(() => undefined);
+    }
+  }
   return {
     connect: () => new PrimaryLink(target, clock, QUIET),
     replicasMin: 1,
@@ -211,10 +253,7 @@ export async function arrangeSentinel(): Promise<Arrangement> {
       await vi.waitFor(
         async () => {
           primary = await findPrimary();
-          if (clock() > helpAtMs) {
-            for (const other of servers.filter((server) => server !== primary))
-              await other.command("REPLICAOF", "127.0.0.1", String(primary.port)).catch(() => undefined);
-          }
+          if (clock() > helpAtMs) await help();
           for (const sentinel of sentinels) {
             const [, port] = await sentinel.command<string[]>(
               "SENTINEL",

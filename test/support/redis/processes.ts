@@ -51,6 +51,7 @@ export class RedisProcess {
 
   /** Starts it again, empty. */
   async launch(): Promise<void> {
+    await this.#untilPortsAreFree();
     const log = await open(this.#logPath, "a");
     this.#child = spawn(PROGRAM, this.#args, { stdio: ["ignore", log.fd, log.fd] });
     await log.close();
@@ -122,6 +123,19 @@ export class RedisProcess {
     return (await Promise.race([client.sendCommand(args), late]).finally(() => clearTimeout(timer))) as T;
   }
 
+  /**
+   * A child that the server had forked before it was killed has inherited the sockets that
+   * it listened at, and closes them only when it gets to run: on a busy machine that takes
+   * longer than to start the server again.
+   */
+  async #untilPortsAreFree(): Promise<void> {
+    const ports = this.#args.includes("--cluster-enabled") ? [this.port, this.port + BUS] : [this.port];
+    for (const port of ports) {
+      // Who holds it for longer is for the server itself to complain of.
+      for (let tries = 0; tries < 200 && !(await isFree(port)); tries++) await pause(25);
+    }
+  }
+
   async #untilReady(): Promise<void> {
     for (let tries = 0; ; tries++) {
       try {
@@ -129,7 +143,7 @@ export class RedisProcess {
         return;
       } catch (error) {
         if (tries > 200 || this.#child?.exitCode !== null) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 25));
+        await pause(25);
       }
     }
   }
@@ -138,24 +152,29 @@ export class RedisProcess {
 /** Workers that run beside each other take theirs from different thousands: a server that is killed needs its own again. */
 const FIRST_PORT = 12_000 + (Number(process.env["VITEST_POOL_ID"] ?? 0) % 10) * 1000;
 
-/**
- * One that nobody listens at, of those that no outgoing connection takes while a server is
- * down. A Cluster's bus takes the port 10,000 above.
- */
+/** One that nobody listens at, of those that no outgoing connection takes while a server is down. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(FIRST_PORT, FIRST_PORT + 1000);
-    const probe = createServer();
-    try {
-      await once(probe.listen(port, "127.0.0.1"), "listening");
-      return port;
-    } catch {
-      // Taken: another one may be free.
-    } finally {
-      probe.close();
-    }
+    if (await isFree(port)) return port;
   }
 }
+
+async function isFree(port: number): Promise<boolean> {
+  const probe = createServer();
+  try {
+    await once(probe.listen(port, "127.0.0.1"), "listening");
+  } catch {
+    return false;
+  }
+  await once(probe.close(), "close");
+  return true;
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** By how much the port of a Cluster's bus is above the server's own. */
+const BUS = 10_000;
 
 /** Longer than any test lets a server stand still that it asks. */
 const ANSWER_MS = 8000;

@@ -38,8 +38,9 @@ export function startSentinel(): Promise<SentinelTopology> {
 async function arrangeSentinel(started: RedisProcess[]): Promise<SentinelTopology> {
   const start = startInto(started);
   const primary = await start(REPLICATION);
-  const replicaOf = ["--replicaof", `127.0.0.1 ${primary.port}`];
-  const replicas = await Promise.all([1, 2].map(() => start([...REPLICATION, ...replicaOf])));
+  // In the file, where Sentinels change it: one that they made primary is still that when it starts again.
+  const replicaOf = { config: () => `replicaof 127.0.0.1 ${primary.port}\n` };
+  const replicas = await Promise.all([1, 2].map(() => start(REPLICATION, replicaOf)));
   const config = () =>
     [
       `sentinel monitor primary 127.0.0.1 ${primary.port} 2`,
