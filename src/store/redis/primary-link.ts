@@ -83,21 +83,21 @@ export class PrimaryLink implements RedisLink {
   }
 
   run(script: Script, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown> {
-    return this.#bounded("calls", (session) => runScript(this.#sender(session.calls), script, keys, args));
+    return this.#bounded("calls", (session) => runScript(this.#sender(session), script, keys, args));
   }
 
   prove(call: ProofCall): Promise<Proven> {
-    return this.#bounded("proofs", (session) => prove(this.#sender(session.proofs), call));
+    return this.#bounded("proofs", (session) => prove(sender(session.proofs), call));
   }
 
   async getValues(keys: readonly string[]): Promise<readonly (Buffer | undefined)[]> {
-    const values = await this.#bounded("calls", (session) => this.#sender(session.calls)(["MGET", ...keys]));
+    const values = await this.#bounded("calls", (session) => this.#sender(session)(["MGET", ...keys]));
     return (values as readonly (Buffer | null)[]).map((value) => value ?? undefined);
   }
 
   async setValues(values: ReadonlyMap<string, Buffer>, ttlMs: number): Promise<void> {
     await this.#bounded("calls", (session) => {
-      const send = this.#sender(session.calls);
+      const send = this.#sender(session);
       const sent = [...values].map(([key, value]) => send(["SET", key, value, "PX", String(ttlMs)]));
       return Promise.all(sent);
     });
@@ -123,8 +123,9 @@ export class PrimaryLink implements RedisLink {
     if (this.#session !== undefined) this.#drop(this.#session, new RedisTrouble("disconnected", "closing"));
   }
 
-  #sender(client: Client): SendCommand {
-    return this.#pending.bound((args) => client.sendCommand(args, COMMAND_OPTIONS));
+  /** Over the connection for calls; proofs have their own, and must not fail because calls are too many. */
+  #sender({ calls }: Session): SendCommand {
+    return this.#pending.bound(sender(calls));
   }
 
   async #bounded<T>(role: Role, call: (session: Session) => Promise<T>): Promise<T> {
@@ -265,6 +266,11 @@ export class PrimaryLink implements RedisLink {
     }
   }
 }
+
+const sender =
+  (client: Client): SendCommand =>
+  (args) =>
+    client.sendCommand(args, COMMAND_OPTIONS);
 
 const clientsOf = ({ calls, proofs, channels }: Session) => [calls, proofs, channels];
 
