@@ -26,6 +26,11 @@ export class LineLimit {
     this.#options = options;
   }
 
+  /** Whether a key has a window at present. */
+  has(key: string): boolean {
+    return this.#windows.has(key);
+  }
+
   /** Whether one more line of this key may be written. */
   admits(key: string): boolean {
     const window = this.#windows.get(key) ?? this.#begin(key);

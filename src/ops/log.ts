@@ -76,12 +76,12 @@ export function storeLogTo(log: Log, keysMax: number): StoreLog {
 }
 
 /**
- * Tells operators of the way to Redis. What is said again within 10 seconds is said
- * once more at their end, with how many times; of one kind at most 5 lines are
- * different in 10 seconds.
+ * Tells operators of the way to Redis: of one kind at most 5 lines in 10 seconds, then
+ * how many were left out. A trouble that was told and comes again within 10 seconds is
+ * told once more at their end, with how often.
  */
 export function redisLogTo(log: Log) {
-  const differing = new LineLimit({
+  const limit = new LineLimit({
     linesMax: REDIS_LINES_MAX,
     windowMs: STORE_LINES_WINDOW_MS,
     keysMax: REDIS_LINE_KINDS_MAX,
@@ -89,42 +89,33 @@ export function redisLogTo(log: Log) {
       log.warn("log lines about Redis were left out: too many in a short time", { kind, leftOut });
     },
   });
-  const repeated = new LineLimit({
+  const tell = (kind: string, reason: string, again?: number) =>
+    log.warn("Redis did not do what it was asked to", { kind, reason, again });
+  // Only of what the limit admits: so there are never as many as this one takes.
+  const told = new LineLimit({
     linesMax: 1,
     windowMs: STORE_LINES_WINDOW_MS,
-    keysMax: REDIS_LINE_KINDS_MAX,
-    onLeftOut: (line, times) => {
-      const { level, message, fields }: RedisLine = JSON.parse(line);
-      log[level](message, { ...fields, times });
-    },
+    keysMax: 2 * REDIS_LINE_KINDS_MAX * REDIS_LINES_MAX,
+    onLeftOut: (trouble, again) => tell(...(JSON.parse(trouble) as [kind: string, reason: string]), again),
   });
-  const say = (kind: string, line: RedisLine) => {
-    if (!repeated.admits(JSON.stringify(line)) || !differing.admits(kind)) return;
-    log[line.level](line.message, line.fields);
-  };
   return {
-    connected: (address: string) =>
-      say("connected", { level: "info", message: "connected to Redis", fields: { redis: address } }),
+    connected: (address: string) => {
+      if (limit.admits("connection")) log.info("connected to Redis", { redis: address });
+    },
     disconnected: (address: string, reason: string) => {
-      const message = "the connection to Redis is lost";
-      say("disconnected", { level: "warn", message, fields: { redis: address, reason } });
+      if (limit.admits("connection")) log.warn("the connection to Redis is lost", { redis: address, reason });
     },
     trouble: (kind: string, reason: string) => {
-      const message = "Redis did not do what it was asked to";
-      say(kind, { level: "warn", message, fields: { kind, reason } });
+      const trouble = JSON.stringify([kind, reason]);
+      if (!told.has(trouble) && !limit.admits(kind)) return;
+      if (told.admits(trouble)) tell(kind, reason);
     },
-    // Each is told: it can come no more often than it is looked for.
     wellnessChanged: (isWell: boolean) => {
+      if (!limit.admits("wellness")) return;
       if (isWell) log.info("the store is well again");
-      else log.warn("the store is not well: until it is, reads miss and writes fail");
+      else log.warn("the store is not well: until it is, homeservers' reads miss and their writes fail");
     },
   };
-}
-
-interface RedisLine {
-  readonly level: "info" | "warn";
-  readonly message: string;
-  readonly fields: LogFields;
 }
 
 const STDERR = 2;

@@ -29,8 +29,8 @@ export type Client = ReturnType<typeof createClient>;
 export type SendCommand = (args: ScriptArgument[]) => Promise<unknown>;
 
 /**
- * Bounds the bytes of commands that the library holds: it keeps each until it is answered,
- * though nobody may wait for that any more, and a slow server answers just enough not to be given up.
+ * Bounds the bytes of bodies that the library holds to send them: it keeps a command until it is answered, though
+ * nobody may wait for that any more, and a slow server answers just enough not to be given up.
  */
 export class PendingBytes {
   #bytes = 0;
@@ -41,7 +41,7 @@ export class PendingBytes {
       let bytes = 0;
       for (const arg of args) bytes += arg.length;
       if (this.#bytes + bytes > PENDING_BYTES_MAX)
-        throw new RedisTrouble("overload", "too much is on its way to Redis");
+        throw new RedisTrouble("overload", "too many bodies are on their way to Redis");
       this.#bytes += bytes;
       try {
         return await send(args);

@@ -58,8 +58,9 @@ export class ClusterLink implements RedisLink {
   #away = new RedisTrouble("disconnected", "there is no connection to the Cluster yet");
   /** What the nodes that were asked for the slots said last, of those that gave none. */
   readonly #refusals = new Map<string, RedisTrouble>();
-  /** Infinite while it is sought who has a key. */
-  #seekAgainMs = Number.NEGATIVE_INFINITY;
+  #isSeeking = false;
+  /** From when on it is asked again who has a slot that was nobody's. */
+  #seekSlotsAgainMs = Number.NEGATIVE_INFINITY;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -79,7 +80,7 @@ export class ClusterLink implements RedisLink {
 
   run(script: Script, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown> {
     const key = keys[0]!;
-    return this.#bounded(key, (cluster) => runScript(this.#sender(cluster, key), script, keys, args));
+    return this.#bounded(key, (cluster) => runScript(sender(cluster, key), script, keys, args));
   }
 
   prove(call: ProofCall): Promise<Proven> {
@@ -98,7 +99,7 @@ export class ClusterLink implements RedisLink {
 
   async getValues(keys: readonly string[]): Promise<readonly (Buffer | undefined)[]> {
     const values = await this.#asManyAsCanBe(
-      keys.map((key) => this.#bounded(key, (cluster) => this.#sender(cluster, key)(["GET", key]))),
+      keys.map((key) => this.#bounded(key, (cluster) => sender(cluster, key)(["GET", key]))),
     );
     return (values as readonly (Buffer | null | undefined)[]).map((value) => value ?? undefined);
   }
@@ -107,7 +108,7 @@ export class ClusterLink implements RedisLink {
     await this.#asManyAsCanBe(
       [...values].map(([key, value]) => {
         const command = ["SET", key, value, "PX", String(ttlMs)];
-        return this.#bounded(key, (cluster) => this.#sender(cluster, key)(command));
+        return this.#bounded(key, (cluster) => this.#pending.bound(sender(cluster, key))(command));
       }),
     );
   }
@@ -127,10 +128,6 @@ export class ClusterLink implements RedisLink {
     this.#channels.close();
     this.#proofs.close();
     end(this.#cluster);
-  }
-
-  #sender(cluster: Cluster, key: string): SendCommand {
-    return this.#pending.bound((command) => cluster.sendCommand(key, false, command, COMMAND_OPTIONS));
   }
 
   /** Results of calls to several nodes; undefined for those that failed, if not all did. */
@@ -161,7 +158,10 @@ export class ClusterLink implements RedisLink {
     const cluster = this.#cluster;
     const owner = ownerOf(cluster, key);
     if (owner === undefined) {
-      void this.#seekOwner(key);
+      if (this.#clock() >= this.#seekSlotsAgainMs) {
+        this.#seekSlotsAgainMs = this.#clock() + SLOTS_INTERVAL_MS;
+        void this.#seekOwner(key);
+      }
       throw new RedisTrouble("moving", "no node of the Cluster has the slot");
     }
     const { address } = owner;
@@ -187,7 +187,7 @@ export class ClusterLink implements RedisLink {
         this.#proofs.drop(address);
         this.#silentUntilMs.set(address, this.#clock() + TRIAL_INTERVAL_MS);
         void this.#seekOwner(key, address);
-      } else this.#silentUntilMs.delete(address);
+      } else if (troubleOf(error).kind !== "overload") this.#silentUntilMs.delete(address);
       throw error;
     }
   }
@@ -213,6 +213,7 @@ export class ClusterLink implements RedisLink {
     this.#refusals.clear();
     try {
       await this.#cluster.connect();
+      if (this.#closed) return;
       if (this.#cluster.masters.length === 0) throw new RedisTrouble("moving", "no node has any slot yet");
       this.#connected = true;
       this.#begin();
@@ -236,8 +237,8 @@ export class ClusterLink implements RedisLink {
 
   /** Connects anew if the key of a silent node is another one's by now, or one that was nobody's has a node. */
   async #seekOwner(key: string, silent?: string): Promise<void> {
-    if (this.#closed || this.#clock() < this.#seekAgainMs) return;
-    this.#seekAgainMs = Number.POSITIVE_INFINITY;
+    if (this.#isSeeking || this.#closed) return;
+    this.#isSeeking = true;
     // The configured ones too: theirs may be names that will lead to others some day.
     const known = [...this.#cluster.masters, ...this.#target.nodes];
     const next = this.#newCluster(known.filter(({ host, port }) => `${host}:${port}` !== silent));
@@ -247,7 +248,7 @@ export class ClusterLink implements RedisLink {
     } catch {
       // Nobody answers: the next call that is not answered tries again.
     }
-    this.#seekAgainMs = this.#clock() + TRIAL_INTERVAL_MS;
+    this.#isSeeking = false;
     const owner = ownerOf(next, key)?.address;
     if (this.#closed || owner === undefined || owner === silent) {
       end(next);
@@ -262,6 +263,11 @@ export class ClusterLink implements RedisLink {
     this.#begin();
   }
 }
+
+const sender =
+  (cluster: Cluster, key: string): SendCommand =>
+  (command) =>
+    cluster.sendCommand(key, false, command, COMMAND_OPTIONS);
 
 function end(cluster: Cluster): void {
   if (cluster.isOpen) cluster.destroy();
@@ -297,5 +303,7 @@ function delayMs(attempts: number): number {
 
 /** Reasons that are told of one attempt to connect. */
 const REFUSALS_MAX = 4;
-/** How often a node that does not answer is tried, and a slot's node is sought. */
+/** How often it is asked who has a slot that is nobody's: seldom, so that a silent node's successor is sought between. */
+const SLOTS_INTERVAL_MS = 2000;
+/** How often a node that does not answer is tried. */
 const TRIAL_INTERVAL_MS = 500;

@@ -81,8 +81,8 @@ export class HomeserverCalls {
   note(error: unknown, key?: string): void {
     if (error instanceof CacheError) return;
     const trouble = error instanceof RedisTrouble ? error : new RedisTrouble("other", String(error), error);
-    // One that is full is well: only fills are refused.
-    if (key !== undefined && trouble.kind !== "full") this.#proofs.doubt(key);
+    // One that is full is well, and so is one that was not asked: only fills are refused.
+    if (key !== undefined && trouble.kind !== "full" && trouble.kind !== "overload") this.#proofs.doubt(key);
     this.#log.trouble(trouble.kind, trouble.message);
   }
 

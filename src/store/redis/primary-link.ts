@@ -83,7 +83,7 @@ export class PrimaryLink implements RedisLink {
   }
 
   run(script: Script, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown> {
-    return this.#bounded("calls", (session) => runScript(this.#sender(session), script, keys, args));
+    return this.#bounded("calls", (session) => runScript(sender(session.calls), script, keys, args));
   }
 
   prove(call: ProofCall): Promise<Proven> {
@@ -91,13 +91,13 @@ export class PrimaryLink implements RedisLink {
   }
 
   async getValues(keys: readonly string[]): Promise<readonly (Buffer | undefined)[]> {
-    const values = await this.#bounded("calls", (session) => this.#sender(session)(["MGET", ...keys]));
+    const values = await this.#bounded("calls", (session) => sender(session.calls)(["MGET", ...keys]));
     return (values as readonly (Buffer | null)[]).map((value) => value ?? undefined);
   }
 
   async setValues(values: ReadonlyMap<string, Buffer>, ttlMs: number): Promise<void> {
     await this.#bounded("calls", (session) => {
-      const send = this.#sender(session);
+      const send = this.#pending.bound(sender(session.calls));
       const sent = [...values].map(([key, value]) => send(["SET", key, value, "PX", String(ttlMs)]));
       return Promise.all(sent);
     });
@@ -121,11 +121,6 @@ export class PrimaryLink implements RedisLink {
     if (this.#retry !== undefined) clearTimeout(this.#retry);
     this.#sentinels?.close();
     if (this.#session !== undefined) this.#drop(this.#session, new RedisTrouble("disconnected", "closing"));
-  }
-
-  /** Over the connection for calls; proofs have their own, and must not fail because calls are too many. */
-  #sender({ calls }: Session): SendCommand {
-    return this.#pending.bound(sender(calls));
   }
 
   async #bounded<T>(role: Role, call: (session: Session) => Promise<T>): Promise<T> {
@@ -260,7 +255,9 @@ export class PrimaryLink implements RedisLink {
     });
     this.#isChecking = false;
     // Where they disagree, proofs tell the true one.
-    if (named?.isAgreed && addressOf(named.node) !== session.address) {
+    if (named?.isAgreed === false)
+      this.#log.trouble("other", "no more than half of the Sentinels name the same primary");
+    else if (named !== undefined && addressOf(named.node) !== session.address) {
       const reason = `the Sentinels name ${addressOf(named.node)}`;
       this.#drop(session, new RedisTrouble("not_primary", reason));
     }

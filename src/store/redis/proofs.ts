@@ -69,6 +69,8 @@ export class Proofs {
 
   /** Keys whose servers are to be proven, and may never have been reached. */
   readonly #doubted = new Set<string>();
+  /** One of them that stands for no call; undefined once there were calls. */
+  #startKey: string | undefined;
 
   constructor(options: ProofsOptions) {
     this.#options = options;
@@ -87,6 +89,12 @@ export class Proofs {
     if (this.#doubted.size < DOUBTED_MAX) this.#doubted.add(key);
   }
 
+  /** Doubts a key until it is proven, or another one is that is used: in a Cluster it may be a server that is not. */
+  start(key: string): void {
+    this.#startKey = key;
+    this.doubt(key);
+  }
+
   /** Whether an answer of this server may be believed, as far as is known without asking. */
   holds(provenance: Provenance): boolean {
     const nowMs = this.#options.clock();
@@ -102,9 +110,19 @@ export class Proofs {
   /** The same, asking if need be. `key` is one that the server has. */
   async confirm(provenance: Provenance, key: string): Promise<boolean> {
     const primary = this.#see(provenance, key);
-    if (this.holds(provenance)) return true;
-    if (!this.#failedLately(primary)) await this.#prove(provenance.replicationId, key);
-    return this.holds(provenance);
+    if (!this.holds(provenance)) {
+      if (!this.#failedLately(primary)) await this.#prove(provenance.replicationId, key);
+      if (!this.holds(provenance)) return false;
+    }
+    if (this.#startKey !== undefined) this.#forgetStart(this.#startKey);
+    return true;
+  }
+
+  #forgetStart(key: string): void {
+    this.#startKey = undefined;
+    this.#doubted.delete(key);
+    for (const [replicationId, primary] of this.#primaries)
+      if (primary.key === key) this.#primaries.delete(replicationId);
   }
 
   /**
@@ -139,17 +157,19 @@ export class Proofs {
   /** Renews the proofs of the servers that were used, so that the next change need not wait; called once an interval. */
   tick(): void {
     const nowMs = this.#options.clock();
+    const proofs: Promise<void>[] = [];
     for (const [replicationId, primary] of this.#primaries) {
       const unprovenMs = nowMs - (primary.proof?.sentAtMs ?? primary.firstSeenMs);
       // One that fails stays until its key is another's, however long that takes: it is what is not well.
       if (unprovenMs > UNPROVEN_MAX_MS && primary.failedAtMs === undefined)
         this.#primaries.delete(replicationId);
-      else if (primary.key !== undefined) void this.#prove(replicationId, primary.key);
+      else if (primary.key !== undefined) proofs.push(this.#prove(replicationId, primary.key));
     }
-    this.#askDoubted();
+    // Then only: they may be those servers', and WAIT holds up what comes after it.
+    void Promise.all(proofs).then(() => this.#askDoubted());
   }
 
-  /** One after the other: they may be one server's, and WAIT holds up what comes after it. */
+  /** One after the other: they may be one server's. */
   #askDoubted(): void {
     const [key] = this.#doubted;
     if (key === undefined) return;

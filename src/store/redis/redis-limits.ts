@@ -27,8 +27,8 @@ export const RECONNECT_DELAY_MS_MIN = 50;
 export const RECONNECT_DELAY_MS_MAX = 500;
 /** Commands that wait for their replies, on one connection: what a second of a busy server takes. */
 export const COMMANDS_PENDING_MAX = 20_000;
-/** Bytes of those commands: of many times what may be stored in a second. */
-export const PENDING_BYTES_MAX = 32 * MIB;
+/** Bytes of bodies on their way to Redis: twice what may be in flight, since redacted ones may come beside. */
+export const PENDING_BYTES_MAX = 128 * MIB;
 /** Event IDs that one script looks up: others wait meanwhile. */
 export const SCRIPT_IDS_MAX = 2000;
 /** Bytes of bodies that are fetched at once, beside the memory budget: those of nine full replies. */

@@ -159,7 +159,7 @@ class RedisStore implements EventStore {
     // Background work alone keeps no process alive.
     for (const timer of this.#timers) timer.unref();
     // Whoever watches a roll-out must not have to wait for the first call to learn that Redis cannot be used.
-    this.#proofs.doubt(startKey(keyPrefix));
+    this.#proofs.start(startKey(keyPrefix));
     this.#proofs.tick();
   }
 

@@ -12,9 +12,9 @@ export interface Script {
 }
 
 /**
- * KEYS 1: a key. ARGV 1: a value. Writes it, which a replica and a server that is too old refuse, and answers the server's replication ID, how
- * many replicas follow it, its clock in milliseconds, the ID of its process, and whether it is a primary that has
- * taken over from no other.
+ * KEYS 1: a key. ARGV 1: a value. Writes it, which a replica and a server that is too old refuse, and answers the
+ * server's replication ID, how many replicas follow it, its clock in milliseconds, the ID of its process, and whether
+ * it is a primary that has taken over from no other.
  */
 const proof = (clock: string, versionMin: number) => `${replicasIn}
 local server = redis.call('INFO', 'server')

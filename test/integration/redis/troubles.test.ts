@@ -4,6 +4,7 @@ import net, { type NetConnectOpts, type SocketConnectOpts } from "node:net";
 import { describe, expect, it, vi } from "vitest";
 import type { Client } from "../../../src/store/redis/client-library.js";
 import { CountedLog } from "../../../src/store/redis/counted-log.js";
+import type { RedisTrouble } from "../../../src/store/redis/link.js";
 import { NodeConnections } from "../../../src/store/redis/node-connections.js";
 import { PrimaryLink } from "../../../src/store/redis/primary-link.js";
 import { makeScripts, SERVER_CLOCK } from "../../../src/store/redis/scripts.js";
@@ -34,18 +35,24 @@ describe.skipIf(!(await hasRedisServer()))("when Redis does not do its part", ()
     await eventually(() => expect(told.at(-1)).toBe(true));
   });
 
-  it("takes no more than fits while what it was sent does not arrive", async () => {
+  it("takes no more bodies than fit while those that it has do not arrive, and all else", async () => {
     const slow = await LinkProxy.start(server().port);
     const link = new PrimaryLink(targetOf("single", [slow.port]), () => performance.now(), QUIET);
-    const put = (name: string) => link.setValues(new Map([[name, Buffer.alloc(8_000_000)]]), 1000);
+    const body = Buffer.alloc(16_000_000);
+    const put = (name: number) => link.setValues(new Map([[`${keyPrefix()}:${name}`, body]]), 1000);
     try {
       await link.getValues(["nothing"]);
       slow.set({ toServer: "held" });
-      const puts = ["a", "b", "c", "d"].map(put);
-      await expect(put("e")).rejects.toMatchObject({ kind: "overload" });
+      const puts = Array.from({ length: 8 }, (_, name) => put(name));
+      await expect(put(9)).rejects.toMatchObject({ kind: "overload" });
+      const read = link.getValues(["nothing"]).then(
+        () => undefined,
+        ({ kind }: RedisTrouble) => kind,
+      );
       slow.set({ toServer: "open" });
-      await Promise.all(puts);
-      await put("e");
+      expect(await read).not.toBe("overload");
+      await Promise.allSettled(puts);
+      await eventually(() => put(9));
     } finally {
       await link.close();
       await slow.stop();

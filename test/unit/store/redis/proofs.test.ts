@@ -84,6 +84,37 @@ describe("proofs that servers are the primaries", () => {
     expect(proofs.isWell).toBe(true);
   });
 
+  it("begin with a key of no call, and forget it once the server of another one is proven", async () => {
+    const servers = new Map<string, string | undefined>([
+      ["start", undefined],
+      ["a", undefined],
+    ]);
+    const { proofs, asked, use, pass } = makeProofs(servers);
+    proofs.start("start");
+    await pass(1);
+    expect([proofs.isWell, asked]).toEqual([false, ["start"]]);
+    servers.set("a", "one");
+    expect([await use("a"), proofs.isWell]).toEqual([true, true]);
+    asked.length = 0;
+    await pass(2);
+    expect(asked).toEqual(["a", "a"]);
+  });
+
+  it("are well of a server that no call needs until there is a call", async () => {
+    const servers = new Map<string, string | undefined>([
+      ["start", "one"],
+      ["a", "two"],
+    ]);
+    const { proofs, use, pass } = makeProofs(servers);
+    proofs.start("start");
+    await pass(1);
+    expect(proofs.isWell).toBe(true);
+    servers.set("start", undefined);
+    await pass(1);
+    expect(proofs.isWell).toBe(false);
+    expect([await use("a"), proofs.isWell]).toEqual([true, true]);
+  });
+
   it("are not well for a lease after the server's clock was set back by little, and say so", async () => {
     const servers = new Map<string, string | undefined>([["a", "one"]]);
     const { proofs, troubles, setClockBack, use, pass } = makeProofs(servers);
