@@ -34,6 +34,8 @@ import splitcache.v1.RedactionView;
 final class Cache implements AutoCloseable {
   // Every call has a deadline: a cache that does not answer must not hold up its user.
   static final long DEADLINE_MS = 1_000;
+  // The first call also loads classes and connects: make it before anybody waits for an answer.
+  static final long FIRST_DEADLINE_MS = 10_000;
   private static final int ATTEMPTS = 5;
   private static final int REQUEST_BYTES_MAX = 4_000_000;
   private static final int EVENTS_MAX = 500;
@@ -89,10 +91,11 @@ final class Cache implements AutoCloseable {
   <R> R call(Function<EventCacheServiceBlockingStub, R> method, Function<R, Position> positionOf) {
     for (int attempt = 1; ; attempt++) {
       try {
+        long deadlineMs = epoch.isEmpty() ? FIRST_DEADLINE_MS : DEADLINE_MS;
         R reply =
             method.apply(
                 EventCacheServiceGrpc.newBlockingStub(channel)
-                    .withDeadlineAfter(DEADLINE_MS, TimeUnit.MILLISECONDS));
+                    .withDeadlineAfter(deadlineMs, TimeUnit.MILLISECONDS));
         see(positionOf.apply(reply));
         return reply;
       } catch (StatusRuntimeException error) {
