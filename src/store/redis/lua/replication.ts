@@ -4,6 +4,10 @@
  */
 export const replicasIn = `
 local function replicas_in(info)
+  -- Every read comes by here: where there can be no replica twice, none is looked at.
+  local first = string.find(info, 'state=online', 1, true)
+  if not first then return 0 end
+  if not string.find(info, 'state=online', first + 1, true) then return 1 end
   local counted, count = {}, 0
   for address in string.gmatch(info, 'slave%d+:(ip=[^,]*,port=%d+),state=online') do
     if not counted[address] then counted[address], count = true, count + 1 end
