@@ -1,9 +1,12 @@
 /**
- * Sidecars over Redis: reads against a client that reads Redis itself, what a read
- * costs Redis, notices against a PUBLISH, memory of shared events, recovery after a
+ * Sidecars over Redis: reads against a client that reads Redis itself, as many as can
+ * be and one at a time with Redis further away, what a read costs Redis, notices against a PUBLISH, memory of shared events, recovery after a
  * failover. Needs redis-server 7 or later. All ratios are of one run. BENCH_PARTS
  * names the parts to run, with commas between them.
  */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
 import { createClient } from "@redis/client";
 import type { EventId, Homeserver } from "../src/core/types.js";
 import type {
@@ -47,6 +50,7 @@ try {
   await fill(client, HOMESERVER, EVENTS, BODY_BYTES);
   const parts: Record<string, () => Promise<void>> = {
     reads: () => compareReads(client),
+    distance: compareDistances,
     cost: () => costOfRead(client),
     notices: () => compareNotices(client, sidecars[1]!.client()),
     memory: compareMemory,
@@ -59,8 +63,8 @@ try {
   await redis.stop();
 }
 
-async function connect() {
-  const client = createClient({ socket: { port: redis.port, reconnectStrategy: false } });
+async function connect(port = redis.port) {
+  const client = createClient({ socket: { port, reconnectStrategy: false } });
   // What it was asked to do fails, too.
   client.on("error", () => {});
   await client.connect();
@@ -87,8 +91,8 @@ async function rate(read: (ids: string[]) => Promise<number>): Promise<number> {
   return (1000 * READS) / (performance.now() - started);
 }
 
-async function compareReads(client: EventCacheServiceClient): Promise<void> {
-  // What a homeserver that did it all itself would keep.
+/** What a homeserver that did it all itself would keep. */
+async function fillOwn(): Promise<void> {
   for (let from = 0; from < EVENTS; from += 500) {
     const events = Array.from({ length: 500 }, (_, at) => syntheticEvent(from + at, BODY_BYTES));
     await admin.mSet(events.map((event) => [`own:b:${event.eventId}`, event.body.toString()]));
@@ -96,6 +100,10 @@ async function compareReads(client: EventCacheServiceClient): Promise<void> {
       events.map((event) => [`own:m:${event.eventId}`, `b:${event.eventId} ${event.internalMetadata}`]),
     );
   }
+}
+
+async function compareReads(client: EventCacheServiceClient): Promise<void> {
+  await fillOwn();
   const own = await connect();
   const checking = openCheckingReader();
   const stream = openStream(client);
@@ -115,6 +123,59 @@ async function compareReads(client: EventCacheServiceClient): Promise<void> {
     ["a client's two MGETs, which nothing checks", Math.round(plain!), (sidecar! / plain!).toFixed(2)],
     ["a client that checks what a sidecar does", Math.round(checked!), (sidecar! / checked!).toFixed(2)],
   ]);
+}
+
+/** Reads one at a time, Redis being further and further away, as it is on another machine. */
+async function compareDistances(): Promise<void> {
+  await fillOwn();
+  const rows: (string | number)[][] = [
+    ["one read at a time, ms away", "sidecar ms", "two MGETs ms", "ratio"],
+  ];
+  for (const awayMs of [0, 0.5, 1]) {
+    const relay = await startRelay(redis.port, awayMs / 2);
+    const sidecar = await startSidecar([
+      ...["--store", "redis", "--redis-url", `redis://127.0.0.1:${relay.port}`],
+    ]);
+    const stream = openStream(sidecar.client());
+    const own = await connect(relay.port);
+    const time = async (read: (ids: string[]) => Promise<number>) => {
+      const times: number[] = [];
+      for (let one = 0; one < READS / 10; one++) {
+        const started = performance.now();
+        await read(idsOf(one));
+        times.push(performance.now() - started);
+      }
+      return percentile(times, 0.5);
+    };
+    // Once for the bodies, and until what runs often is compiled.
+    for (let from = 0; from < EVENTS; from += 100)
+      await stream.read(Array.from({ length: 100 }, (_, at) => syntheticEventId(from + at)));
+    await time(stream.read);
+    await time((ids) => readItself(own, ids));
+    const [ours, theirs] = [await time(stream.read), await time((ids) => readItself(own, ids))];
+    rows.push([awayMs, ours.toFixed(2), theirs.toFixed(2), (theirs / ours).toFixed(2)]);
+    stream.end();
+    own.destroy();
+    await sidecar.stop();
+    await relay.stop();
+  }
+  printTable(rows);
+}
+
+async function startRelay(target: number, delayMs: number) {
+  const script = new URL("relay.js", import.meta.url).pathname;
+  const child = spawn(process.execPath, [script, String(target), String(delayMs)], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const [line] = await once(createInterface({ input: child.stdout }), "line");
+  const ended = once(child, "exit");
+  return {
+    port: Number(line),
+    stop: async () => {
+      child.stdin.end();
+      await ended;
+    },
+  };
 }
 
 /**
