@@ -1,8 +1,9 @@
 /**
  * Sidecars over Redis: reads against a client that reads Redis itself, as many as can
- * be and one at a time with Redis further away, what a read costs Redis, notices against a PUBLISH, memory of shared events, recovery after a
- * failover. Needs redis-server 7 or later. All ratios are of one run. BENCH_PARTS
- * names the parts to run, with commas between them.
+ * be and one at a time with Redis further away; what a read costs Redis; notices
+ * against a PUBLISH; memory of shared events; recovery after a failover. Needs
+ * redis-server 7 or later. All ratios are of one run. BENCH_PARTS names the parts to
+ * run, with commas between them.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
