@@ -1,7 +1,10 @@
 import type { Epoch, Homeserver, LeaseToken, Writer } from "./types.js";
 
-/** Why a homeserver's log started afresh. `replaced`: another server than the one that held it answers now. */
-export type EpochReason = "started" | "suspended" | "resumed" | "replaced";
+/**
+ * Why a homeserver's log started afresh. `lost`: what held it was emptied, or has evicted it; `replaced`: another
+ * server than the one that held it answers now.
+ */
+export type EpochReason = "started" | "suspended" | "resumed" | "lost" | "replaced";
 
 /** What a store tells the operator, as it happens; never events, rooms or users. */
 export interface StoreLog {

@@ -79,7 +79,10 @@ export class RemoteHomeserver {
     }
     if (lapsed.length > 0 || this.#reported.size > 0)
       this.#reported = new Set(lapsed.map(({ token }) => token));
-    if (started !== "") this.#log.epochStarted(this.name, position.epoch, started as EpochReason);
+    if (started === "") return;
+    // A script sees that there is nothing, and cannot know whether there was.
+    const isLost = started === "started" && this.#state !== undefined;
+    this.#log.epochStarted(this.name, position.epoch, isLost ? "lost" : (started as EpochReason));
   }
 
   reportReplaced(writer: Parameters<StoreLog["leaseReplaced"]>[1]): void {

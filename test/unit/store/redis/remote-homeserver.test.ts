@@ -9,12 +9,12 @@ const stateAt = (epoch: string, sequence: number) => remoteState({ epoch: epoch 
 
 describe("what is known of a homeserver", () => {
   const unused = () => undefined as never;
-  const newHomeserver = () =>
+  const newHomeserver = (logged: string[] = []) =>
     new RemoteHomeserver({
       name: ALPHA,
       nowMs: 0,
       keys: new HomeserverKeys("test", ALPHA),
-      log: storeLogInto([]),
+      log: storeLogInto(logged),
       makeLookups: unused,
       makeFollower: unused,
     });
@@ -25,6 +25,16 @@ describe("what is known of a homeserver", () => {
     homeserver.learn(stateAt("b", 0), read);
     homeserver.learn(stateAt("a", 7), change);
     expect(homeserver.position).toEqual({ epoch: "b", sequence: 0 });
+  });
+
+  it("is told as lost where it was known, and begins anew", () => {
+    const logged: string[] = [];
+    const homeserver = newHomeserver(logged);
+    homeserver.report({ ...stateAt("a", 0), started: "started" });
+    homeserver.learn(stateAt("a", 0), homeserver.numberCall());
+    homeserver.report({ ...stateAt("b", 0), started: "started" });
+    homeserver.report({ ...stateAt("c", 0), started: "replaced" });
+    expect(logged).toEqual([`${ALPHA} started`, `${ALPHA} lost`, `${ALPHA} replaced`]);
   });
 
   it("never goes back within an epoch", () => {
