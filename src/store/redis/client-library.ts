@@ -216,6 +216,12 @@ export function troubleOf(error: unknown): RedisTrouble {
   return new RedisTrouble(kind, message, error);
 }
 
+/** What several servers said, as one trouble of the first one's kind. */
+export function joined(troubles: readonly RedisTrouble[]): RedisTrouble {
+  const messages = troubles.map(({ message }) => message);
+  return new RedisTrouble(troubles[0]!.kind, messages.join("; "));
+}
+
 /** Tells of a subscription that the server refuses; any other failure shows in the end of its connection. */
 export function noteRefusal(log: RedisLog, error: unknown): void {
   if (!(error instanceof ErrorReply)) return;

@@ -6,6 +6,7 @@ import {
   clientOptions,
   Deadlines,
   ignore,
+  joined,
   PendingBytes,
   prove,
   runScript,
@@ -218,11 +219,10 @@ export class ClusterLink implements RedisLink {
       this.#connected = true;
       this.#begin();
     } catch (error) {
-      const refusals = [...this.#refusals.values()];
-      const { kind, message } = refusals[0] ?? troubleOf(error);
-      const reasons = refusals.length === 0 ? message : [...this.#refusals.keys()].join("; ");
+      const { kind, message } =
+        this.#refusals.size === 0 ? troubleOf(error) : joined([...this.#refusals.values()]);
       const nodes = this.#target.nodes.map(addressOf).join(",");
-      this.#away = new RedisTrouble(kind, `no connection to the Cluster at ${nodes}: ${reasons}`, error);
+      this.#away = new RedisTrouble(kind, `no connection to the Cluster at ${nodes}: ${message}`, error);
       if (this.#closed) return;
       end(this.#cluster);
       this.#cluster = this.#newCluster(this.#target.nodes);

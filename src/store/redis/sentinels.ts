@@ -1,4 +1,4 @@
-import { COMMAND_OPTIONS, Deadlines, troubleOf } from "./client-library.js";
+import { COMMAND_OPTIONS, Deadlines, joined, troubleOf } from "./client-library.js";
 import { RedisTrouble } from "./link.js";
 import { type AddressedNode, NodeConnections } from "./node-connections.js";
 import { COMMAND_TIMEOUT_MS } from "./redis-limits.js";
@@ -70,11 +70,6 @@ export class Sentinels {
 /** Never Redis's own: Sentinels that know no such user would refuse it, though they ask for none. */
 function loginOf({ sentinelUsername, sentinelPassword }: RedisTarget) {
   return { username: sentinelUsername, password: sentinelPassword };
-}
-
-function joined(failures: readonly RedisTrouble[]): RedisTrouble {
-  const messages = failures.map(({ message }) => message);
-  return new RedisTrouble(failures[0]!.kind, messages.join("; "));
 }
 
 function mostNamed(answers: readonly Promise<RedisNode>[]): Promise<Named> {

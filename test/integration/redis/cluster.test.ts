@@ -48,6 +48,17 @@ describe.skipIf(!(await hasRedisServer()))("a Cluster that is not whole yet", ()
     await eventually(() => alpha.position());
   });
 
+  it("is not connected to after the end, though it was about to be", async () => {
+    await addSlots([0, LAST_SLOT]);
+    const connected: string[] = [];
+    const log = { ...QUIET, connected: (address: string) => void connected.push(address) };
+    const link = new ClusterLink(targetOf("cluster", [node.port]), () => performance.now(), log);
+    const asked = link.getValues(["nothing"]);
+    await link.close();
+    await expect(asked).rejects.toThrow();
+    expect(connected).toEqual([]);
+  });
+
   it("is used as soon as the homeserver's slot has a node", async () => {
     await addSlots([0, SLOT - 1], [SLOT + 1, LAST_SLOT]);
     const alpha = asHomeserver(newStore().store, ALPHA);

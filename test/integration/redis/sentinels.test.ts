@@ -97,6 +97,18 @@ describe.skipIf(!(await hasRedisServer()))("who asks Sentinels", () => {
     }
   });
 
+  it("tells of it when too few of them answer to choose another primary", async () => {
+    const troubles: string[] = [];
+    const log = { ...QUIET, trouble: (_kind: string, message: string) => void troubles.push(message) };
+    const target = targetOf("sentinel", [sentinel.port, await freePort()]);
+    link = new PrimaryLink(target, () => performance.now(), log);
+    await link.getValues(["nothing"]);
+    await eventually(() =>
+      expect(troubles).toContainEqual("no more than half of the Sentinels name the same primary"),
+    );
+    await link.getValues(["nothing"]);
+  });
+
   it("gives up a connection that has gone dead, and asks over another", async () => {
     await askedThrough(cut.port);
     const [first] = await connections();
