@@ -11,15 +11,13 @@ const CACHE = { entries: 1, bytes: 2, bytesMax: 3, evictions: 4 };
 function homeserverStats(hits: number): HomeserverStats {
   return {
     hits,
-    misses: { absent: 1, orphaned: 2, expired: 3, suspended: 4, behind: 5, unredactable: 6, doubt: 7 },
-    puts: { stored: 1, fenced: 2, tooOld: 3, wrongEpoch: 4, suspended: 5 },
+    misses: { absent: 1, orphaned: 2, expired: 3, unverified: 4, behind: 5, unredactable: 6 },
+    puts: { stored: 1, fenced: 2, tooOld: 3, wrongEpoch: 4, unverified: 5 },
     sets: { applied: 1, dropped: 2, absent: 3 },
     changes: { redacted: 1, rejected: 2, invalidated: 3, roomPurged: 4, homeserverPurged: 5 },
-    resets: { wrongEpoch: 1, tooOld: 2, suspended: 3 },
+    resets: { wrongEpoch: 1, tooOld: 2 },
     epochs: 1,
     subscribers: 2,
-    writers: 3,
-    suspended: true,
     logChanges: 4,
     logEventIds: 5,
     logBytes: 6,
