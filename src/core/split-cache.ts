@@ -89,8 +89,7 @@ export class SplitCache {
   absentOf(homeserver: HomeserverState, eventIds: readonly EventId[], nowMs: number): EventId[] {
     const absent = new Set<EventId>();
     for (const eventId of eventIds) {
-      const entry = homeserver.metadata.entries.get(eventId);
-      if (entry === undefined || this.#metadata.deadBecause(entry, nowMs) !== undefined) absent.add(eventId);
+      if (this.#live(homeserver, eventId, nowMs) === undefined) absent.add(eventId);
     }
     return [...absent];
   }
@@ -121,14 +120,14 @@ export class SplitCache {
   }
 
   /** What SetRedaction announces. The room is the caller's, else the entry's. */
-  redactionChange(homeserver: HomeserverState, request: SetRedactionRequest): Change {
-    const { eventId, redaction, roomId = this.#roomOf(homeserver, [eventId]) } = request;
+  redactionChange(homeserver: HomeserverState, request: SetRedactionRequest, nowMs: number): Change {
+    const { eventId, redaction, roomId = this.#roomOf(homeserver, [eventId], nowMs) } = request;
     return { kind: "redacted", roomId, eventId, redactedBy: redaction.redactedBy };
   }
 
   /** What SetRejected announces. */
-  rejectionChange(homeserver: HomeserverState, request: SetRejectedRequest): Change {
-    const { eventId, rejected, roomId = this.#roomOf(homeserver, [eventId]) } = request;
+  rejectionChange(homeserver: HomeserverState, request: SetRejectedRequest, nowMs: number): Change {
+    const { eventId, rejected, roomId = this.#roomOf(homeserver, [eventId], nowMs) } = request;
     return { kind: "rejected", roomId, eventId, rejected };
   }
 
@@ -137,9 +136,14 @@ export class SplitCache {
     homeserver: HomeserverState,
     givenRoomId: RoomId | undefined,
     eventIds: readonly EventId[],
+    nowMs: number,
   ): Change {
     const unique = [...new Set(eventIds)];
-    return { kind: "invalidated", roomId: givenRoomId ?? this.#roomOf(homeserver, unique), eventIds: unique };
+    return {
+      kind: "invalidated",
+      roomId: givenRoomId ?? this.#roomOf(homeserver, unique, nowMs),
+      eventIds: unique,
+    };
   }
 
   /** Applies a change: drops what it outdates, fences it and wakes the subscribers. */
@@ -249,11 +253,16 @@ export class SplitCache {
     });
   }
 
-  /** The room of the homeserver's entries of these events, if it is the same for all. */
-  #roomOf(homeserver: HomeserverState, eventIds: readonly EventId[]): RoomId | undefined {
-    const { entries } = homeserver.metadata;
-    const roomId = entries.get(eventIds[0]!)?.room.roomId;
-    return eventIds.every((eventId) => entries.get(eventId)?.room.roomId === roomId) ? roomId : undefined;
+  /** The room of the homeserver's live entries of these events, if it is the same for all. */
+  #roomOf(homeserver: HomeserverState, eventIds: readonly EventId[], nowMs: number): RoomId | undefined {
+    const rooms = eventIds.map((eventId) => this.#live(homeserver, eventId, nowMs)?.room.roomId);
+    return rooms.every((roomId) => roomId === rooms[0]) ? rooms[0] : undefined;
+  }
+
+  #live(homeserver: HomeserverState, eventId: EventId, nowMs: number): MetadataEntry | undefined {
+    const entry = homeserver.metadata.entries.get(eventId);
+    const isLive = entry !== undefined && this.#metadata.deadBecause(entry, nowMs) === undefined;
+    return isLive ? entry : undefined;
   }
 
   #drop(homeserver: HomeserverState, eventId: EventId): void {
@@ -273,9 +282,7 @@ export class SplitCache {
     nowMs: number,
     newState: (entry: MetadataEntry) => EventState,
   ): SetOutcome {
-    const found = homeserver.metadata.entries.get(eventId);
-    const entry =
-      found === undefined || this.#metadata.deadBecause(found, nowMs) !== undefined ? undefined : found;
+    const entry = this.#live(homeserver, eventId, nowMs);
     const isUnfenced =
       entry !== undefined &&
       asOf !== undefined &&

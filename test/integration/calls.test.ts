@@ -284,7 +284,9 @@ describe("trouble", () => {
     const grpcStatus = new Promise((resolve) =>
       stream.on("response", (headers) => resolve(headers["grpc-status"])),
     );
-    stream.end(framed(wire.PurgeHomeserverRequest.encode({ homeserver: HOMESERVER }).finish()));
+    stream.end(
+      framed(wire.PurgeHomeserverRequest.encode({ homeserver: HOMESERVER, newEpoch: false }).finish()),
+    );
     expect(await grpcStatus).toBe(`${status.DEADLINE_EXCEEDED}`);
     await expectIdle(server);
     expect(calls).toEqual([]);
@@ -302,7 +304,9 @@ describe("trouble", () => {
     const isEndOfStream = (frame: Buffer) => frame.byteLength === 9 && frame[3] === 0 && frame[4] === 1;
     const { session } = server.tapped((frame) => !isEndOfStream(frame));
     const { stream } = rawCall(session, "PurgeHomeserver");
-    stream.write(framed(wire.PurgeHomeserverRequest.encode({ homeserver: HOMESERVER }).finish()));
+    stream.write(
+      framed(wire.PurgeHomeserverRequest.encode({ homeserver: HOMESERVER, newEpoch: false }).finish()),
+    );
     await eventually(() => expect(server.usage().bytesInFlight).toBeGreaterThan(0));
     stream.close(constants.NGHTTP2_CANCEL);
     await expectIdle(server);

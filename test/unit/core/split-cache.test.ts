@@ -61,11 +61,11 @@ function newCache(options: Partial<SplitCacheOptions> = {}) {
 }
 
 function setRedaction(cache: SplitCache, state: HomeserverState, request: SetRedactionRequest) {
-  return cache.applyRedaction(state, cache.redactionChange(state, request), request, 0);
+  return cache.applyRedaction(state, cache.redactionChange(state, request, 0), request, 0);
 }
 
 function setRejected(cache: SplitCache, state: HomeserverState, request: SetRejectedRequest) {
-  return cache.applyRejection(state, cache.rejectionChange(state, request), request, 0);
+  return cache.applyRejection(state, cache.rejectionChange(state, request, 0), request, 0);
 }
 
 describe("SplitCache", () => {
@@ -179,9 +179,9 @@ describe("SplitCache", () => {
     put([messageEvent("$a"), messageEvent("$b"), messageEvent("$c", { roomId: OTHER_ROOM })]);
     const start = alpha.log.position;
     const [a, b, c, x] = ["$a", "$b", "$c", "$x"].map(eventId);
-    cache.apply(alpha, cache.invalidationChange(alpha, undefined, [x!]));
-    cache.apply(alpha, cache.invalidationChange(alpha, undefined, [c!, x!]));
-    cache.apply(alpha, cache.invalidationChange(alpha, undefined, [a!, b!]));
+    cache.apply(alpha, cache.invalidationChange(alpha, undefined, [x!], 0));
+    cache.apply(alpha, cache.invalidationChange(alpha, undefined, [c!, x!], 0));
+    cache.apply(alpha, cache.invalidationChange(alpha, undefined, [a!, b!], 0));
     const notices = alpha.log.readAfter(start)?.notices;
     expect(notices?.map(({ change }) => "roomId" in change && change.roomId)).toEqual([
       undefined,
@@ -201,7 +201,7 @@ describe("SplitCache", () => {
     sweepAll();
     expect(counts()).toEqual([1, 1]);
     expect(get(["$1"])[0]).toBeDefined();
-    cache.apply(alpha, cache.invalidationChange(alpha, undefined, [eventId("$1")]));
+    cache.apply(alpha, cache.invalidationChange(alpha, undefined, [eventId("$1")], 0));
     const { events, metadata } = cache.stats();
     expect([events.bytes, events.heapBytes, metadata.bytes, metadata.heapBytes]).toEqual([0, 0, 0, 0]);
   });

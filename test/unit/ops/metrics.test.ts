@@ -88,8 +88,6 @@ it("shows what the store counts, as it is at the scrape", async () => {
   expect(samples.get("splitcache_puts_total a wrong_epoch")).toBe(4);
   expect(samples.get("splitcache_changes_total a room_purged")).toBe(4);
   expect(samples.get("splitcache_resets_total a too_old")).toBe(2);
-  expect(samples.get("splitcache_suspended a")).toBe(1);
-  expect(samples.get("splitcache_suspended_homeservers")).toBe(1);
   expect(samples.get("splitcache_cache_entries events")).toBe(1);
   expect(samples.get("splitcache_cache_entries metadata")).toBe(9);
   expect(samples.get("splitcache_evictions_total events")).toBe(4);
