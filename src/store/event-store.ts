@@ -163,17 +163,17 @@ class CachedEventStore implements EventStore {
 
   async setRedaction(request: SetRedactionRequest): Promise<SetResult> {
     const homeserver = await this.#enterCurrent(request.homeserver);
-    const change = this.#cache.redactionChange(homeserver.state, request, this.#clock());
+    const change = this.#cache.changes.redactionChange(homeserver.state, request, this.#clock());
     return this.#set(homeserver, request.eventId, change, () =>
-      this.#cache.applyRedaction(homeserver.state, change, request, this.#clock()),
+      this.#cache.changes.applyRedaction(homeserver.state, change, request, this.#clock()),
     );
   }
 
   async setRejected(request: SetRejectedRequest): Promise<SetResult> {
     const homeserver = await this.#enterCurrent(request.homeserver);
-    const change = this.#cache.rejectionChange(homeserver.state, request, this.#clock());
+    const change = this.#cache.changes.rejectionChange(homeserver.state, request, this.#clock());
     return this.#set(homeserver, request.eventId, change, () =>
-      this.#cache.applyRejection(homeserver.state, change, request, this.#clock()),
+      this.#cache.changes.applyRejection(homeserver.state, change, request, this.#clock()),
     );
   }
 
@@ -183,7 +183,7 @@ class CachedEventStore implements EventStore {
     eventIds: readonly EventId[],
   ): Promise<Position> {
     const homeserver = await this.#enterCurrent(name);
-    const change = this.#cache.invalidationChange(homeserver.state, roomId, eventIds, this.#clock());
+    const change = this.#cache.changes.invalidationChange(homeserver.state, roomId, eventIds, this.#clock());
     const position = await this.#append(homeserver, change);
     this.#sharedTier?.drop(homeserver, eventIds);
     return position;

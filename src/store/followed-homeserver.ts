@@ -47,11 +47,11 @@ export class FollowedHomeserver implements WithState, LogCopy {
   }
 
   apply(change: Change): void {
-    this.#cache.apply(this.state, change);
+    this.#cache.changes.apply(this.state, change);
   }
 
   applyUnknown(): void {
-    this.#cache.apply(this.state, { kind: "homeserverPurged" });
+    this.#cache.changes.apply(this.state, { kind: "homeserverPurged" });
   }
 
   becameCurrent(): void {

@@ -61,11 +61,11 @@ function newCache(options: Partial<SplitCacheOptions> = {}) {
 }
 
 function setRedaction(cache: SplitCache, state: HomeserverState, request: SetRedactionRequest) {
-  return cache.applyRedaction(state, cache.redactionChange(state, request, 0), request, 0);
+  return cache.changes.applyRedaction(state, cache.changes.redactionChange(state, request, 0), request, 0);
 }
 
 function setRejected(cache: SplitCache, state: HomeserverState, request: SetRejectedRequest) {
-  return cache.applyRejection(state, cache.rejectionChange(state, request, 0), request, 0);
+  return cache.changes.applyRejection(state, cache.changes.rejectionChange(state, request, 0), request, 0);
 }
 
 describe("SplitCache", () => {
@@ -84,7 +84,7 @@ describe("SplitCache", () => {
   it("drops an entry that a read finds dead, and its body with it", () => {
     const { cache, alpha, put, get, counts } = newCache();
     put([messageEvent("$a"), messageEvent("$b")]);
-    cache.apply(alpha, { kind: "roomPurged", roomId: ROOM });
+    cache.changes.apply(alpha, { kind: "roomPurged", roomId: ROOM });
     expect(counts()).toEqual([2, 2]);
     expect(get(["$a"])).toEqual([undefined]);
     expect(counts()).toEqual([1, 1]);
@@ -100,7 +100,7 @@ describe("SplitCache", () => {
   it("has the sweep remove what a purge, an eviction and time left behind", () => {
     const { cache, alpha, put, sweepAll, counts } = newCache({ eventBytesMax: MIB });
     put([messageEvent("$a"), messageEvent("$b", { roomId: OTHER_ROOM })]);
-    cache.apply(alpha, { kind: "roomPurged", roomId: ROOM });
+    cache.changes.apply(alpha, { kind: "roomPurged", roomId: ROOM });
     sweepAll();
     expect(counts()).toEqual([1, 1]);
     for (let n = 0; n < 20; n++) put([messageEvent(`$${n}`, { body: Buffer.alloc(100_000) })]);
@@ -116,7 +116,7 @@ describe("SplitCache", () => {
     const { cache, alpha, put, counts } = newCache();
     put([messageEvent("$a"), messageEvent("$b")]);
     const asOf = alpha.log.position;
-    cache.apply(alpha, { kind: "roomPurged", roomId: ROOM });
+    cache.changes.apply(alpha, { kind: "roomPurged", roomId: ROOM });
     const request = { homeserver: ALPHA, rejected: true, rejectedReason: "", asOf };
     const first = setRejected(cache, alpha, { ...request, roomId: undefined, eventId: eventId("$a") });
     const second = setRejected(cache, alpha, { ...request, roomId: ROOM, eventId: eventId("$b") });
@@ -179,9 +179,9 @@ describe("SplitCache", () => {
     put([messageEvent("$a"), messageEvent("$b"), messageEvent("$c", { roomId: OTHER_ROOM })]);
     const start = alpha.log.position;
     const [a, b, c, x] = ["$a", "$b", "$c", "$x"].map(eventId);
-    cache.apply(alpha, cache.invalidationChange(alpha, undefined, [x!], 0));
-    cache.apply(alpha, cache.invalidationChange(alpha, undefined, [c!, x!], 0));
-    cache.apply(alpha, cache.invalidationChange(alpha, undefined, [a!, b!], 0));
+    cache.changes.apply(alpha, cache.changes.invalidationChange(alpha, undefined, [x!], 0));
+    cache.changes.apply(alpha, cache.changes.invalidationChange(alpha, undefined, [c!, x!], 0));
+    cache.changes.apply(alpha, cache.changes.invalidationChange(alpha, undefined, [a!, b!], 0));
     const notices = alpha.log.readAfter(start)?.notices;
     expect(notices?.map(({ change }) => "roomId" in change && change.roomId)).toEqual([
       undefined,
@@ -193,7 +193,7 @@ describe("SplitCache", () => {
   it("forgets a whole homeserver in one step, and is empty again when the sweep has passed", () => {
     const { cache, alpha, put, get, sweepAll, counts } = newCache();
     for (let n = 0; n < 100; n++) put([messageEvent(`$${n}`)]);
-    cache.apply(alpha, { kind: "homeserverPurged" });
+    cache.changes.apply(alpha, { kind: "homeserverPurged" });
     expect(counts()).toEqual([100, 100]);
     expect(get(["$1"])).toEqual([undefined]);
     expect(alpha.counters.misses.absent).toBe(1);
@@ -201,7 +201,7 @@ describe("SplitCache", () => {
     sweepAll();
     expect(counts()).toEqual([1, 1]);
     expect(get(["$1"])[0]).toBeDefined();
-    cache.apply(alpha, cache.invalidationChange(alpha, undefined, [eventId("$1")], 0));
+    cache.changes.apply(alpha, cache.changes.invalidationChange(alpha, undefined, [eventId("$1")], 0));
     const { events, metadata } = cache.stats();
     expect([events.bytes, events.heapBytes, metadata.bytes, metadata.heapBytes]).toEqual([0, 0, 0, 0]);
   });
