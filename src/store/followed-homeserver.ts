@@ -63,10 +63,4 @@ export class FollowedHomeserver implements WithState, LogCopy {
     this.state.dropMetadata();
     this.log.leave();
   }
-
-  /** Waits until the copy is current, at most for a short time. */
-  async becomeCurrent(): Promise<boolean> {
-    if (!this.log.isCurrent()) await this.log.ready();
-    return this.log.isCurrent();
-  }
 }
