@@ -14,8 +14,8 @@ import { ListenerGroups } from "./ops/listener-groups.js";
 import { type Log, storeLogTo } from "./ops/log.js";
 import { registerMetrics } from "./ops/metrics.js";
 import { createProbeServers } from "./ops/probe-server.js";
-import { addReflection } from "./ops/reflection.js";
 import { reportStart } from "./ops/start-report.js";
+import { addReflection } from "./rpc/reflection.js";
 import { createGrpcServer } from "./rpc/server.js";
 import { createEventStore } from "./store/event-store.js";
 
