@@ -10,9 +10,14 @@ export interface Program {
   /** Runs it to its end. */
   run(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<ProgramEnd>;
   /** Starts it; kill what is left of it at the end of the test. */
-  start(args: readonly string[]): RunningProgram;
+  start(args: readonly string[], limits?: ProgramLimits): RunningProgram;
   /** Removes the build. */
   remove(): Promise<void>;
+}
+
+export interface ProgramLimits {
+  /** File descriptors that it may have; what the test has unless given. */
+  readonly openFilesMax?: number;
 }
 
 export interface ProgramEnd {
@@ -41,13 +46,23 @@ export async function buildProgram(): Promise<Program> {
   const main = join(folder, "dist", "main.js");
   return {
     run: (args, env = {}) => spawnProgram([main, ...args], env).end,
-    start: (args) => spawnProgram([main, ...args], {}),
+    start: (args, limits = {}) => spawnProgram([main, ...args], {}, limits),
     remove: () => rm(folder, { recursive: true }),
   };
 }
 
-function spawnProgram(args: readonly string[], env: Readonly<Record<string, string>>): RunningProgram {
-  const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+function spawnProgram(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  { openFilesMax }: ProgramLimits = {},
+): RunningProgram {
+  const limited = ["/bin/sh", "-c", `ulimit -n ${openFilesMax}; exec "$0" "$@"`];
+  const [command = "", ...words] = [
+    ...(openFilesMax === undefined ? [] : limited),
+    process.execPath,
+    ...args,
+  ];
+  const child = spawn(command, words, { env, stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (text: Buffer) => {
