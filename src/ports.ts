@@ -5,13 +5,14 @@ import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
 import { connectionBounds, openFilesMin, PROBE_CONNECTIONS_MAX } from "./net/connection-bounds.js";
 import { ConnectionTable } from "./net/connection-table.js";
+import { DescriptorReserve } from "./net/descriptor-reserve.js";
 import { GrpcConnections } from "./net/grpc-connections.js";
 import { sessionsOf } from "./net/grpc-sessions.js";
 import { createAdminHttp } from "./ops/admin-http.js";
-import { type ListenerLog, listenerLogTo } from "./ops/connection-log.js";
+import { listenerLogTo } from "./ops/connection-log.js";
 import { registerConnectionMetrics } from "./ops/connection-metrics.js";
 import type { Health } from "./ops/health.js";
-import { ListenerGroups } from "./ops/listener-groups.js";
+import { ListenerGroups, type Purpose } from "./ops/listener-groups.js";
 import { ListenError } from "./ops/listeners.js";
 import type { Log } from "./ops/log.js";
 import { createProbeServers } from "./ops/probe-server.js";
@@ -46,7 +47,17 @@ export interface Ports {
 export async function openPorts(config: Config, sources: PortSources): Promise<Ports> {
   const { grpc, health, registry, log } = sources;
   const listenerLog = listenerLogTo(log);
-  const tables = connectionTables(config, sources, listenerLog);
+  const bounds = boundsOf(config, sources);
+  const descriptors = new DescriptorReserve();
+  const table = (listener: Purpose, max: number) => {
+    const log = listenerLog.connections(listener);
+    return new ConnectionTable({ max, log, descriptors, usesReserve: listener !== "grpc" });
+  };
+  const tables = {
+    grpc: table("grpc", bounds.grpc),
+    health: table("health", PROBE_CONNECTIONS_MAX),
+    http: table("http", PROBE_CONNECTIONS_MAX),
+  };
   registerConnectionMetrics(registry, tables);
   const connections = new GrpcConnections(tables.grpc, sessionsOf(grpc), {
     idleTimeoutMs: config.connectionIdleTimeoutMs,
@@ -66,6 +77,7 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
   const destroy = () => {
     listeners.destroy();
     probes.stop();
+    descriptors.close();
   };
   try {
     await listeners.open("grpc", config.listen, grpcServer);
@@ -89,11 +101,10 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
 }
 
 /**
- * The tables of connections, by kind of listener. Refuses a limit of open files
- * that leaves too few for gRPC, and warns of one that leaves fewer than calls need.
+ * The bounds of connections. Refuses a limit of open files that leaves too few for
+ * gRPC, and warns of one that leaves fewer than the bounds of calls need.
  */
-function connectionTables(config: Config, sources: PortSources, listenerLog: ListenerLog) {
-  const { log, openFilesMax = Number.POSITIVE_INFINITY } = sources;
+function boundsOf(config: Config, { log, openFilesMax = Number.POSITIVE_INFINITY }: PortSources) {
   const probePorts = Number(config.http !== "off") + Number(config.healthListen.length > 0);
   const bounds = connectionBounds(config, openFilesMax, probePorts);
   if (bounds === undefined) {
@@ -108,9 +119,5 @@ function connectionTables(config: Config, sources: PortSources, listenerLog: Lis
       { openFilesMax, connectionsMax: bounds.grpc, connectionsWanted: bounds.grpcWanted },
     );
   }
-  return {
-    grpc: new ConnectionTable(bounds.grpc, listenerLog.connections("grpc")),
-    health: new ConnectionTable(PROBE_CONNECTIONS_MAX, listenerLog.connections("health")),
-    http: new ConnectionTable(PROBE_CONNECTIONS_MAX, listenerLog.connections("http")),
-  };
+  return bounds;
 }

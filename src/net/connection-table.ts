@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { DescriptorReserve } from "./descriptor-reserve.js";
 
 /** Why a connection has ended. */
 export type CloseReason = (typeof CLOSE_REASONS)[number];
@@ -15,6 +16,17 @@ export interface ConnectionLog {
   displaced(peer: string, table: ConnectionUsage): void;
   /** A connection of `peer` was refused: every other connection carries a call. */
   refused(peer: string, table: ConnectionUsage): void;
+  /** There is room, but no file descriptor for the connection after this one of `peer`. */
+  noDescriptor(peer: string, table: ConnectionUsage): void;
+}
+
+export interface ConnectionTableOptions {
+  readonly max: number;
+  readonly log: ConnectionLog;
+  /** Checked for each connection. */
+  readonly descriptors: Pick<DescriptorReserve, "hasFree" | "lend">;
+  /** Whether connections use the reserve of descriptors before one of them is closed to make room. */
+  readonly usesReserve: boolean;
 }
 
 export interface ConnectionUsage {
@@ -51,8 +63,7 @@ export interface Connection {
  * connections. So one client cannot take all of them while it leaves them idle.
  */
 export class ConnectionTable {
-  readonly #max: number;
-  readonly #log: ConnectionLog;
+  readonly #options: ConnectionTableOptions;
   readonly #peers = new Map<string, Peer>();
   readonly #closed = Object.fromEntries(CLOSE_REASONS.map((reason) => [reason, 0])) as Record<
     CloseReason,
@@ -60,26 +71,42 @@ export class ConnectionTable {
   >;
   #open = 0;
 
-  constructor(max: number, log: ConnectionLog) {
-    this.#max = max;
-    this.#log = log;
+  constructor(options: ConnectionTableOptions) {
+    this.#options = options;
   }
 
   /** Takes in a socket that was just accepted. Undefined if there is no room; the socket is then destroyed. */
   accept(socket: Socket): Connection | undefined {
     // A Unix socket's peer has no address: all of them count as one peer.
     const address = socket.remoteAddress ?? "unix";
-    if (this.#open >= this.#max && !this.#makeRoom()) {
-      this.#closed.refused += 1;
-      this.#log.refused(address, this.usage());
-      socket.destroy();
-      return undefined;
+    const { max, log } = this.#options;
+    if (this.#open >= max) {
+      const displaced = this.#makeRoom();
+      if (displaced === undefined) {
+        log.refused(address, this.usage());
+        return this.#refuse(socket);
+      }
+      log.displaced(displaced, this.usage());
     }
+    if (!this.#leavesDescriptor(address)) return this.#refuse(socket);
     return this.#enter(socket, address);
   }
 
   usage(): ConnectionUsage {
-    return { open: this.#open, max: this.#max, closed: { ...this.#closed } };
+    return { open: this.#open, max: this.#options.max, closed: { ...this.#closed } };
+  }
+
+  /** Sees to it that a descriptor is free for the next connection; false if this one must be closed for that. */
+  #leavesDescriptor(address: string): boolean {
+    const { descriptors, log, usesReserve } = this.#options;
+    if (descriptors.hasFree()) return true;
+    log.noDescriptor(address, this.usage());
+    return (usesReserve && descriptors.lend()) || this.#makeRoom() !== undefined;
+  }
+
+  #refuse(socket: Socket): undefined {
+    this.#closed.refused += 1;
+    socket.destroy();
   }
 
   #enter(socket: Socket, address: string): Connection {
@@ -123,18 +150,17 @@ export class ConnectionTable {
     return connection;
   }
 
-  /** Closes one idle connection; false if there is none. */
-  #makeRoom(): boolean {
+  /** Closes one idle connection and returns its peer; undefined if there is none. */
+  #makeRoom(): string | undefined {
     let largest: [address: string, peer: Peer] | undefined;
     for (const entry of this.#peers) {
       const hasIdle = entry[1].unused.size + entry[1].idle.size > 0;
       if (hasIdle && (largest === undefined || entry[1].open > largest[1].open)) largest = entry;
     }
-    if (largest === undefined) return false;
+    if (largest === undefined) return undefined;
     const [address, peer] = largest;
     const [longestIdle] = peer.unused.size > 0 ? peer.unused : peer.idle;
-    this.#log.displaced(address, this.usage());
     longestIdle?.cut("displaced");
-    return true;
+    return address;
   }
 }

@@ -30,6 +30,12 @@ export function listenerLogTo(log: Log): ListenerLog {
         const message = "the bound of connections is reached: new ones are refused, because all carry calls";
         log.warn(message, { listener, connectionsMax: max, peer });
       },
+      noDescriptor: (peer, { open, max }) => {
+        if (!limit.admits(`${listener} no descriptor`)) return;
+        const message =
+          "the file descriptors are used up: probes are answered from a reserve, and a new gRPC connection takes the place of an idle one or is refused";
+        log.error(message, { listener, connections: open, connectionsMax: max, peer });
+      },
     }),
     acceptFailed: (err) => {
       if (limit.admits("not accepted")) log.error("a connection could not be accepted", { err });

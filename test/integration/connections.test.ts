@@ -10,6 +10,8 @@ import { clientOf, startTestServer, type TestServer } from "../support/start-ser
 
 /** An HTTP/2 preface with empty settings. */
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", "latin1");
+/** What an HTTP/1 server waits for the rest of. */
+const HALF_REQUEST = Buffer.from("GET / HTTP/1.1\r\n");
 const FEW_CALLS = { subscribersMax: 1, readStreamsMax: 1, callsInFlightMax: 4 };
 /** What follows from these: 6 calls, and 840 connections more. */
 const FEW_CALLS_CONNECTIONS = 846;
@@ -31,12 +33,16 @@ async function start(given: Partial<Config>): Promise<TestServer> {
 }
 
 /** Opens connections that carry no call; they may be refused or closed at any time. */
-async function openIdle(address: string, count: number, localAddress = "127.0.0.1"): Promise<Socket[]> {
+async function openIdle(
+  address: string,
+  count: number,
+  { localAddress = "127.0.0.1", bytes = PREFACE } = {},
+): Promise<Socket[]> {
   const [host = "", port] = address.split(":");
   const opened = Array.from({ length: count }, () => {
     const socket = connect({ host, port: Number(port), localAddress }).on("error", () => {});
     sockets.push(socket);
-    socket.resume().write(PREFACE);
+    socket.resume().write(bytes);
     return socket;
   });
   await Promise.all(opened.map((socket) => socket.connecting && once(socket, "connect")));
@@ -87,7 +93,7 @@ describe("more idle connections than there is room for", () => {
 
   it("close no idle connection of another peer", async () => {
     const server = await start(FEW_CALLS);
-    const quiet = await openIdle(server.address, 1, "127.0.0.2");
+    const quiet = await openIdle(server.address, 1, { localAddress: "127.0.0.2" });
     await openIdle(server.address, FEW_CALLS_CONNECTIONS + 54);
     await ask(server.newClient());
     expect(quiet.map(({ destroyed }) => destroyed)).toEqual([false]);
@@ -98,7 +104,7 @@ describe("more idle connections than there is room for", () => {
     const opened = await openIdle(server.healthAddress, 100);
     await Promise.race(opened.map(closed));
     expect((await fetch(`http://${server.healthAddress}/readyz`)).status).toBe(200);
-    const http = await openIdle(new URL(server.httpUrl).host, 100);
+    const http = await openIdle(new URL(server.httpUrl).host, 100, { bytes: HALF_REQUEST });
     await Promise.race(http.map(closed));
     expect((await fetch(`${server.httpUrl}/readyz`)).status).toBe(200);
   });
@@ -194,8 +200,8 @@ describe("a process with few file descriptors", () => {
 
   const ARGS = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--health-listen", "127.0.0.1:0"];
 
-  async function serve(openFilesMax: number) {
-    const process = program.start(["serve", ...ARGS], { openFilesMax });
+  async function serve(openFilesMax: number, inheritedFiles = 0) {
+    const process = program.start(["serve", ...ARGS], { openFilesMax, inheritedFiles });
     running.push(process);
     const line = JSON.parse(await process.logLine("splitcache serves"));
     return { process, address: line.listen[0], http: line.http, health: line.healthListen[0], line };
@@ -216,7 +222,7 @@ describe("a process with few file descriptors", () => {
     expect(await process.logLine("new ones are refused")).toContain('"connectionsMax":32');
     // The probe ports may be full as well.
     await openIdle(health, 100);
-    await openIdle(http, 100);
+    await openIdle(http, 100, { bytes: HALF_REQUEST });
     for (const host of [health, http]) {
       const replies = await Promise.all(Array.from({ length: 8 }, () => fetch(`http://${host}/readyz`)));
       expect(replies.map(({ status }) => status)).toEqual(Array(8).fill(200));
@@ -232,6 +238,23 @@ describe("a process with few file descriptors", () => {
     const client = clientOf(address);
     clients.push(client);
     await ask(client);
+  });
+
+  it("answers probes and scrapes while something else uses the descriptors up, and says why", async () => {
+    // With all ports at their bounds these are 160, beside some 40 of the process.
+    const { process, address, http, health } = await serve(224, 60);
+    await openIdle(health, 100);
+    await openIdle(http, 100, { bytes: HALF_REQUEST });
+    await openIdle(address, 100);
+    await process.logLine("the file descriptors are used up");
+    for (const host of [health, http]) {
+      const replies = await Promise.all(Array.from({ length: 8 }, () => fetch(`http://${host}/readyz`)));
+      expect(replies.map(({ status }) => status)).toEqual(Array(8).fill(200));
+    }
+    for (const socket of sockets.splice(0)) socket.destroy();
+    const client = clientOf(address);
+    clients.push(client);
+    await eventually(() => ask(client));
   });
 
   it("does not start with too few, and names the least limit", async () => {

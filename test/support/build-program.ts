@@ -1,7 +1,10 @@
-import { execFile, spawn } from "node:child_process";
+import { type ChildProcessByStdio, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { devNull } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -18,6 +21,8 @@ export interface Program {
 export interface ProgramLimits {
   /** File descriptors that it may have; what the test has unless given. */
   readonly openFilesMax?: number;
+  /** Descriptors that are open in it from the start. */
+  readonly inheritedFiles?: number;
 }
 
 export interface ProgramEnd {
@@ -54,7 +59,7 @@ export async function buildProgram(): Promise<Program> {
 function spawnProgram(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
-  { openFilesMax }: ProgramLimits = {},
+  { openFilesMax, inheritedFiles = 0 }: ProgramLimits = {},
 ): RunningProgram {
   const limited = ["/bin/sh", "-c", `ulimit -n ${openFilesMax}; exec "$0" "$@"`];
   const [command = "", ...words] = [
@@ -62,7 +67,11 @@ function spawnProgram(
     process.execPath,
     ...args,
   ];
-  const child = spawn(command, words, { env, stdio: ["ignore", "pipe", "pipe"] });
+  const file = openSync(devNull, "r");
+  const inherited = Array<number>(inheritedFiles).fill(file);
+  const stdio = ["ignore", "pipe", "pipe", ...inherited] as ["ignore", "pipe", "pipe", ...number[]];
+  const child = spawn(command, words, { env, stdio }) as ChildProcessByStdio<null, Readable, Readable>;
+  closeSync(file);
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (text: Buffer) => {

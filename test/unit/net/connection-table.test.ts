@@ -3,11 +3,19 @@ import { Socket } from "node:net";
 import { expect, it } from "vitest";
 import { type Connection, ConnectionTable } from "../../../src/net/connection-table.js";
 
-function tableOf(max: number) {
+/** A table; `free` says whether there is a descriptor for one more connection. */
+function tableOf(max: number, free: () => boolean = () => true, reserve = 0) {
+  let lent = 0;
   const lines: string[] = [];
-  const table = new ConnectionTable(max, {
-    displaced: (peer, { open }) => lines.push(`displaced ${peer} at ${open}`),
-    refused: (peer, { open }) => lines.push(`refused ${peer} at ${open}`),
+  const table = new ConnectionTable({
+    max,
+    log: {
+      displaced: (peer, { open }) => lines.push(`displaced ${peer} at ${open}`),
+      refused: (peer, { open }) => lines.push(`refused ${peer} at ${open}`),
+      noDescriptor: (peer, { open }) => lines.push(`no descriptor for ${peer} at ${open}`),
+    },
+    descriptors: { hasFree: free, lend: () => ++lent <= reserve },
+    usesReserve: reserve > 0,
   });
   const accept = (peer: string): Connection | undefined =>
     table.accept(Object.defineProperty(new Socket(), "remoteAddress", { value: peer }));
@@ -23,7 +31,7 @@ it("closes an idle connection of the peer with the most connections to make room
   expect(isOpen(accept("c"))).toBe(true);
   expect([other, first, second, third].map(isOpen)).toEqual([true, false, true, true]);
   expect(table.usage()).toMatchObject({ open: 4, max: 4, closed: { displaced: 1, refused: 0 } });
-  expect(lines).toEqual(["displaced a at 4"]);
+  expect(lines).toEqual(["displaced a at 3"]);
 });
 
 it("closes connections that never carried a call first, then the one that is idle for longest", () => {
@@ -70,4 +78,23 @@ it("counts each end once, by its first reason", async () => {
   // What ends late does not come back.
   gone?.idle();
   expect(table.usage()).toMatchObject({ open: 0, closed: { peer: 1, idle: 1, silent: 1, displaced: 0 } });
+});
+
+it("closes an idle connection, or refuses the new one, while no descriptor is left", () => {
+  let hasFree = true;
+  const { table, accept, lines } = tableOf(9, () => hasFree);
+  const first = accept("a");
+  hasFree = false;
+  const second = accept("b");
+  expect([first, second].map(isOpen)).toEqual([false, true]);
+  second?.busy();
+  expect(accept("c")).toBeUndefined();
+  expect(table.usage()).toMatchObject({ open: 1, closed: { displaced: 1, refused: 1 } });
+  expect(lines).toEqual(["no descriptor for b at 1", "no descriptor for c at 1"]);
+});
+
+it("uses the reserve of descriptors before it closes a probe's connection", () => {
+  const { accept } = tableOf(9, () => false, 2);
+  const probes = ["a", "a", "a"].map(accept);
+  expect(probes.map(isOpen)).toEqual([false, true, true]);
 });

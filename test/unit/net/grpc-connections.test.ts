@@ -35,7 +35,12 @@ afterEach(() => {
 });
 
 async function serve(times: Partial<GrpcConnectionTimes>, max = 100) {
-  const table = new ConnectionTable(max, { displaced: () => {}, refused: () => {} });
+  const table = new ConnectionTable({
+    max,
+    log: { displaced: () => {}, refused: () => {}, noDescriptor: () => {} },
+    descriptors: { hasFree: () => true, lend: () => false },
+    usesReserve: false,
+  });
   const connections = new GrpcConnections(table, sessionsOf(grpc), {
     idleTimeoutMs: LONG_MS,
     prefaceTimeoutMs: LONG_MS,
