@@ -189,9 +189,10 @@ describe("a process with few file descriptors", () => {
   let program: Program;
   const running: RunningProgram[] = [];
 
+  // The compiler may be slow beside other tests.
   beforeAll(async () => {
     program = await buildProgram();
-  });
+  }, 120_000);
   afterEach(async () => {
     for (const process of running) process.kill("SIGKILL");
     await Promise.all(running.splice(0).map(({ end }) => end));
