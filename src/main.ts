@@ -4,6 +4,7 @@ import process from "node:process";
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { Command, CommanderError } from "commander";
 import type { CliIo } from "./cli/cli-io.js";
+import { ExitCode } from "./cli/exit-code.js";
 import { boundGarbage } from "./ops/heap-garbage.js";
 import { readVersion } from "./ops/version.js";
 import type { ServeIo } from "./serve.js";
@@ -24,8 +25,7 @@ const program = new Command("splitcache")
   .version(readVersion())
   .exitOverride();
 const serve = program.command("serve").description("Runs the cache until SIGTERM or SIGINT.");
-// A reader that has gone, such as `head`, is no failure worth a stack trace.
-process.stdout.on("error", () => process.exit(EXIT_SIGNAL + constants.signals.SIGPIPE));
+process.stdout.on("error", exitWithoutOutput);
 try {
   const isServe = process.argv.slice(2).find((word) => word !== "help") === "serve";
   if (isServe) {
@@ -68,6 +68,13 @@ function serveIo(): ServeIo {
     },
     exit: (code) => process.exit(code),
   };
+}
+
+/** A reader that has gone, such as `head`, is no failure to report; what else keeps output back is. */
+function exitWithoutOutput(error: NodeJS.ErrnoException): never {
+  if (error.code === "EPIPE") process.exit(EXIT_SIGNAL + constants.signals.SIGPIPE);
+  process.stderr.write(`splitcache: standard output cannot be written: ${error.message}\n`);
+  process.exit(ExitCode.outputFailed);
 }
 
 /** The container's limit. Without one Node.js answers 0 or a number above any memory. */
