@@ -6,15 +6,12 @@ import type { Config } from "./config/options.js";
 import { EPOCH_BYTES, HEAP_SHARE, PROGRESS_INTERVAL_MS, SILENCE_LIMIT_MS } from "./core/limits.js";
 import type { Epoch } from "./core/types.js";
 import { createMemoryLog } from "./log/memory/memory-log.js";
-import { createAdminHttp } from "./ops/admin-http.js";
 import { observeCalls } from "./ops/call-metrics.js";
-import { grpcListenersOf, shutDownGrpc } from "./ops/grpc-connections.js";
 import { createHealth } from "./ops/health.js";
-import { ListenerGroups } from "./ops/listener-groups.js";
 import { type Log, storeLogTo } from "./ops/log.js";
 import { registerMetrics } from "./ops/metrics.js";
-import { createProbeServers } from "./ops/probe-server.js";
 import { reportStart } from "./ops/start-report.js";
+import { openPorts } from "./ports.js";
 import { addReflection } from "./rpc/reflection.js";
 import { createGrpcServer } from "./rpc/server.js";
 import { createEventStore } from "./store/event-store.js";
@@ -26,6 +23,8 @@ export interface ServerDeps {
   readonly pid: number;
   /** What the JavaScript heap may grow to. */
   readonly heapLimitBytes: number;
+  /** How many file descriptors the process may have; without a limit unless given. */
+  readonly openFilesMax?: number;
   /** Where metrics are registered; a new one unless given. */
   readonly registry?: Registry;
 }
@@ -78,46 +77,34 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     limits: config,
   });
 
-  const probes = createProbeServers(health);
-  const http = createAdminHttp({ isReady: () => health.ready, metrics: registry });
-  const listeners = new ListenerGroups({
-    socketMode: config.socketMode,
-    onError: (err) => log.error("a connection could not be accepted", { err }),
-  });
-  async function destroy(): Promise<void> {
-    listeners.destroy();
+  async function closeAll(): Promise<void> {
     rpc.server.forceShutdown();
-    probes.stop();
     await store.close();
   }
-
-  try {
-    await listeners.open("grpc", config.listen, grpcListenersOf(rpc.server, config));
-    await listeners.open("health", config.healthListen, probes.make);
-    await listeners.open("http", config.http === "off" ? [] : [config.http], () => http);
-  } catch (failure) {
-    await destroy();
-    throw failure;
-  }
-  const addresses = {
-    addresses: listeners.addresses("grpc"),
-    httpAddress: listeners.addresses("http")[0],
-    healthAddresses: listeners.addresses("health"),
-  };
-  reportStart(log, { ...deps, ...addresses, memoryBytes: config.memoryBytes, heapBytesMax });
+  const ports = await openPorts(config, { ...deps, registry, health, grpc: rpc.server }).catch(
+    async (failure: unknown) => {
+      await closeAll();
+      throw failure;
+    },
+  );
+  reportStart(log, { ...deps, ...ports, memoryBytes: config.memoryBytes, heapBytesMax });
 
   let stopped: Promise<void> | undefined;
   async function stop(): Promise<void> {
     health.drain();
-    const connectionsEnded = listeners.stopAccepting("grpc");
     rpc.drain();
-    const inTime = await shutDownGrpc(rpc.server, connectionsEnded, config.shutdownTimeoutMs);
-    if (!inTime) log.warn("calls were cut: the shutdown timeout passed");
-    await destroy();
+    // Asks clients to begin no more calls.
+    rpc.server.tryShutdown(() => {});
+    const calls = await ports.drainGrpc(config.shutdownTimeoutMs);
+    if (calls > 0) log.warn("calls were cut: the shutdown timeout passed", { calls });
+    ports.destroy();
+    await closeAll();
     log.info("stopped");
   }
   return {
-    ...addresses,
+    addresses: ports.addresses,
+    httpAddress: ports.httpAddress,
+    healthAddresses: ports.healthAddresses,
     stop: () => {
       stopped ??= stop();
       return stopped;

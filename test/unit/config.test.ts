@@ -47,6 +47,7 @@ describe("defaults", () => {
       socketMode: 0o660,
       metadataTtlMs: 3_600_000,
       homeservers: [],
+      connectionIdleTimeoutMs: 300_000,
       shutdownTimeoutMs: 10_000,
       logLevel: "info",
     });
@@ -274,6 +275,7 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   readStreamsMax: "5",
   callsInFlightMax: "6",
   bytesInFlightMax: "16777216",
+  connectionIdleTimeoutMs: "10m",
   shutdownTimeoutMs: "1.5s",
   logLevel: "debug",
 };
