@@ -5,7 +5,9 @@ import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { Command, CommanderError } from "commander";
 import type { CliIo } from "./cli/cli-io.js";
 import { boundGarbage } from "./ops/heap-garbage.js";
+import { LineOutput } from "./ops/line-output.js";
 import { readVersion } from "./ops/version.js";
+import { standardErrorWriter } from "./process/standard-error.js";
 import type { ServeIo } from "./serve.js";
 
 /**
@@ -26,6 +28,8 @@ const program = new Command("splitcache")
 const serve = program.command("serve").description("Runs the cache until SIGTERM or SIGINT.");
 // A reader that has gone, such as `head`, is no failure worth a stack trace.
 process.stdout.on("error", () => process.exit(EXIT_SIGNAL + constants.signals.SIGPIPE));
+// A message that cannot be written must not end a process that works.
+process.stderr.on("error", () => {});
 try {
   const isServe = process.argv.slice(2).find((word) => word !== "help") === "serve";
   if (isServe) {
@@ -42,6 +46,8 @@ try {
 }
 
 function serveIo(): ServeIo {
+  const logOutput = new LineOutput(standardErrorWriter());
+  process.on("exit", () => logOutput.flush());
   return {
     env: process.env,
     version: readVersion(),
@@ -59,6 +65,7 @@ function serveIo(): ServeIo {
       ),
     stdout: process.stdout,
     stderr: process.stderr,
+    logOutput,
     stopRequested,
     onUnexpectedFailure: (report) => {
       process.on("uncaughtException", report);

@@ -7,9 +7,10 @@ import { ConfigError, type ParsedConfig, parseConfig } from "./config/parse-conf
 import { readRedisFiles } from "./config/redis-files.js";
 import type { ConfigFile } from "./config/settings.js";
 import { MEMORY_BUDGET_BYTES_MIN } from "./core/limits.js";
+import type { LineOutput } from "./ops/line-output.js";
 import { ListenError } from "./ops/listeners.js";
 import { createLog } from "./ops/log.js";
-import { registerProcessMetrics } from "./ops/metrics.js";
+import { registerLogMetrics, registerProcessMetrics } from "./ops/metrics.js";
 import { startServer } from "./server.js";
 
 /** What `serve` needs of the process. */
@@ -25,6 +26,8 @@ export interface ServeIo {
   boundHeapGarbage(bytesMax: number): void;
   readonly stdout: { write(text: string): unknown };
   readonly stderr: { write(text: string): unknown };
+  /** Where log lines go. */
+  readonly logOutput: LineOutput;
   /** Aborts at the first signal to stop, which is its reason; a second one ends the process at once. */
   readonly stopRequested: AbortSignal;
   /** Calls back for a failure that nobody handled. */
@@ -74,7 +77,11 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
 }
 
 async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void> {
-  const log = createLog({ level: config.logLevel });
+  const { logOutput } = io;
+  const log = createLog({ level: config.logLevel, to: logOutput });
+  logOutput.onRecovered((dropped) =>
+    log.warn("log lines were dropped: they could not be written", { dropped }),
+  );
   const fail = (message: string, fields: Readonly<Record<string, unknown>> = {}): never => {
     log.fatal(message, fields);
     return io.exit(SERVE_EXIT.failed);
@@ -84,6 +91,7 @@ async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void>
   io.onUnexpectedFailure((err) => fail("unexpected failure", { err }));
   const registry = new Registry();
   registerProcessMetrics(registry);
+  registerLogMetrics(registry, () => logOutput.dropped);
   const redisCredentials = await readRedisFiles(config).catch((error: unknown) => {
     if (!(error instanceof ConfigError)) throw error;
     for (const line of error.message.split("\n")) log.fatal(line);

@@ -1,4 +1,4 @@
-import { type DestinationStream, destination, pino, stdTimeFunctions } from "pino";
+import { pino, stdTimeFunctions } from "pino";
 import type { StoreLog } from "../core/store-log.js";
 import type { RpcLog } from "../rpc/rpc-log.js";
 import { LineLimit } from "./line-limit.js";
@@ -6,7 +6,7 @@ import { LineLimit } from "./line-limit.js";
 /** Named values of a log line; never the content of an event. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** Where the process writes what operators read. */
+/** Where the process writes what operators read. Never waits and never throws. */
 export interface Log extends RpcLog {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
@@ -18,37 +18,56 @@ export interface Log extends RpcLog {
 export interface LogOptions {
   /** The least severe level that is written; `silent` writes nothing. */
   readonly level: string;
-  /** Where lines go; standard error, written before the call returns, unless given. */
-  readonly to?: DestinationStream;
+  /** Takes lines; must neither wait nor throw. */
+  readonly to: { write(line: string): void };
 }
 
-/** Makes a log of one JSON object a line, each with its level and an ISO 8601 time. */
+/**
+ * Makes a log of one JSON object a line, each with its level and an ISO 8601 time. Of each message, which
+ * is a constant of the code, at most 100 lines are written in 10 seconds, then how many were left out:
+ * whatever a client can cause, it can cause in a loop. Fatal lines are always written.
+ */
 export function createLog({ level, to }: LogOptions): Log {
-  const options = {
-    level,
-    base: null,
-    timestamp: stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
+  const logger = pino(
+    {
+      level,
+      base: null,
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label: string) => ({ level: label }) },
+    },
+    to,
+  );
+  const limit = new LineLimit({
+    linesMax: LINES_MAX,
+    windowMs: LINES_WINDOW_MS,
+    keysMax: MESSAGES_MAX,
+    onLeftOut: (message, leftOut) => {
+      logger.warn({ message, leftOut }, "log lines were left out: too many in a short time");
+    },
+  });
+  const write = (severity: "debug" | "info" | "warn" | "error") => {
+    return (message: string, fields: LogFields = {}) => {
+      if (logger.isLevelEnabled(severity) && limit.admits(message)) logger[severity](fields, message);
+    };
   };
-  const logger = pino(options, to ?? destination({ fd: STDERR, sync: true }));
   return {
-    debug: (message, fields = {}) => logger.debug(fields, message),
-    info: (message, fields = {}) => logger.info(fields, message),
-    warn: (message, fields = {}) => logger.warn(fields, message),
-    error: (message, fields = {}) => logger.error(fields, message),
+    debug: write("debug"),
+    info: write("info"),
+    warn: write("warn"),
+    error: write("error"),
     fatal: (message, fields = {}) => logger.fatal(fields, message),
   };
 }
 
 /**
  * Tells operators what happens in a store: of one homeserver at most 20 lines in
- * 10 seconds, then how many were left out; lapsed leases always. `keysMax` is how
+ * 10 seconds, then how many were left out, beside lapsed leases. `keysMax` is how
  * many homeservers are told apart at once.
  */
 export function storeLogTo(log: Log, keysMax: number): StoreLog {
   const limit = new LineLimit({
     linesMax: STORE_LINES_MAX,
-    windowMs: STORE_LINES_WINDOW_MS,
+    windowMs: LINES_WINDOW_MS,
     keysMax,
     onLeftOut: (homeserver, leftOut) => {
       log.warn("a homeserver's log lines were left out: too many in a short time", { homeserver, leftOut });
@@ -59,7 +78,7 @@ export function storeLogTo(log: Log, keysMax: number): StoreLog {
       if (!limit.admits(homeserver)) return;
       log.info("a homeserver's log starts afresh", { homeserver, epoch, reason });
     },
-    // Never left out: an operator needs its token, and a lease can lapse only once in its duration.
+    // Not among a homeserver's 20 lines: an operator needs its token.
     leaseLapsed: (homeserver, writer, leaseToken) => {
       const message = "a writer's lease lapsed: the homeserver is suspended until it is renewed or released";
       log.warn(message, { homeserver, writer, leaseToken });
@@ -83,7 +102,7 @@ export function storeLogTo(log: Log, keysMax: number): StoreLog {
 export function redisLogTo(log: Log) {
   const limit = new LineLimit({
     linesMax: REDIS_LINES_MAX,
-    windowMs: STORE_LINES_WINDOW_MS,
+    windowMs: LINES_WINDOW_MS,
     keysMax: REDIS_LINE_KINDS_MAX,
     onLeftOut: (kind, leftOut) => {
       log.warn("log lines about Redis were left out: too many in a short time", { kind, leftOut });
@@ -94,7 +113,7 @@ export function redisLogTo(log: Log) {
   // Only of what the limit admits: so there are never as many as this one takes.
   const told = new LineLimit({
     linesMax: 1,
-    windowMs: STORE_LINES_WINDOW_MS,
+    windowMs: LINES_WINDOW_MS,
     keysMax: 2 * REDIS_LINE_KINDS_MAX * REDIS_LINES_MAX,
     onLeftOut: (trouble, again) => tell(...(JSON.parse(trouble) as [kind: string, reason: string]), again),
   });
@@ -118,8 +137,10 @@ export function redisLogTo(log: Log) {
   };
 }
 
-const STDERR = 2;
+const LINES_MAX = 100;
+/** More than there are messages in the code. */
+const MESSAGES_MAX = 64;
 const REDIS_LINES_MAX = 5;
 const REDIS_LINE_KINDS_MAX = 32;
 const STORE_LINES_MAX = 20;
-const STORE_LINES_WINDOW_MS = 10_000;
+const LINES_WINDOW_MS = 10_000;

@@ -44,6 +44,16 @@ export function registerProcessMetrics(registry: Registry): void {
   collectDefaultMetrics({ register: registry });
 }
 
+/** Registers what is counted of the log. */
+export function registerLogMetrics(registry: Registry, droppedLines: () => number): void {
+  makerOf(registry).counter(
+    "splitcache_log_lines_dropped_total",
+    "Log lines that were dropped, because standard error was full, closed or not read",
+    [],
+    (set) => set([], droppedLines()),
+  );
+}
+
 const CACHE_GAUGES: readonly (readonly [name: string, help: string, count: (stats: CacheStats) => number])[] =
   [
     ["splitcache_cache_entries", "Entries of each cache", (cache) => cache.entries],

@@ -7,6 +7,8 @@ import { promisify } from "node:util";
 
 /** The program as users run it, built from the sources of now. */
 export interface Program {
+  /** The folder of the built modules; `main.js` is the program. */
+  readonly dist: string;
   /** Runs it to its end. */
   run(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<ProgramEnd>;
   /** Starts it; kill what is left of it at the end of the test. */
@@ -38,8 +40,10 @@ export async function buildProgram(): Promise<Program> {
   const args = ["-p", "tsconfig.build.json", "--noCheck", "--outDir", join(folder, "dist")];
   await promisify(execFile)(process.execPath, [compiler, ...args], { cwd: ROOT });
   await copyFile(join(ROOT, "package.json"), join(folder, "package.json"));
-  const main = join(folder, "dist", "main.js");
+  const dist = join(folder, "dist");
+  const main = join(dist, "main.js");
   return {
+    dist,
     run: (args, env = {}) => spawnProgram([main, ...args], env).end,
     start: (args) => spawnProgram([main, ...args], {}),
     remove: () => rm(folder, { recursive: true }),
