@@ -26,6 +26,40 @@ it("writes nothing below its level", () => {
   expect(lines).toMatchObject([{ level: "error", msg: "yes", err: { message: "why" } }]);
 });
 
+describe("a line that a client causes in a loop", () => {
+  beforeEach(() => vi.useFakeTimers());
+  afterEach(() => vi.useRealTimers());
+
+  it("is written 100 times in 10 seconds, then how many were left out, and hides no other", () => {
+    const { log, lines } = logTo("debug");
+    for (let call = 0; call < 1000; call++) {
+      log.debug("a subscriber came", { call });
+      log.error("a call failed", { call });
+    }
+    log.info("stopping");
+    expect(lines).toHaveLength(201);
+    vi.advanceTimersByTime(10_000);
+    expect(lines.slice(201)).toMatchObject([
+      { level: "warn", message: "a subscriber came", leftOut: 900 },
+      { level: "warn", message: "a call failed", leftOut: 900 },
+    ]);
+    log.debug("a subscriber came", { call: 1000 });
+    expect(lines.at(-1)).toMatchObject({ call: 1000 });
+  });
+
+  it("counts for nothing below the level", () => {
+    const { log } = logTo("info");
+    for (let call = 0; call < 1000; call++) log.debug("a subscriber came");
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("does not keep a fatal line from being written", () => {
+    const { log, lines } = logTo("info");
+    for (let call = 0; call < 150; call++) log.fatal("unexpected failure");
+    expect(lines).toHaveLength(150);
+  });
+});
+
 it("names the writer whose lease lapsed, and the token that releases it", () => {
   const { log, lines } = logTo("info");
   const storeLog = storeLogTo(log, 10);
