@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { Registry } from "prom-client";
 import { configTable } from "../dist/config/config-table.js";
 import { observeCalls } from "../dist/ops/call-metrics.js";
-import { registerLogMetrics, registerMetrics } from "../dist/ops/metrics.js";
+import { createMetrics } from "../dist/ops/metrics.js";
 
 const path = new URL("../README.md", import.meta.url);
 const before = readFileSync(path, "utf8");
@@ -29,9 +29,8 @@ function metricsTable() {
   const registry = new Registry();
   observeCalls(registry);
   // Nothing is collected: the sources are never asked.
-  registerMetrics(registry, {});
-  registerLogMetrics(registry);
-  const rows = registry.getMetricsAsArray().map(({ name, type, labelNames, help }) => {
+  const { families } = createMetrics({ configuredHomeservers: [] });
+  const rows = [...registry.getMetricsAsArray(), ...families].map(({ name, type, labelNames, help }) => {
     const labels = labelNames.map((label) => `\`${label}\``).join(", ");
     return `| \`${name}\` | ${type} | ${labels} | ${help} |`;
   });

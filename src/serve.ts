@@ -10,7 +10,7 @@ import { MEMORY_BUDGET_BYTES_MIN } from "./core/limits.js";
 import type { LineOutput } from "./ops/line-output.js";
 import { ListenError } from "./ops/listeners.js";
 import { createLog } from "./ops/log.js";
-import { registerLogMetrics, registerProcessMetrics } from "./ops/metrics.js";
+import { registerProcessMetrics } from "./ops/metrics.js";
 import { startServer } from "./server.js";
 
 /** What `serve` needs of the process. */
@@ -91,18 +91,17 @@ async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void>
   io.onUnexpectedFailure((err) => fail("unexpected failure", { err }));
   const registry = new Registry();
   registerProcessMetrics(registry);
-  registerLogMetrics(registry, () => logOutput.dropped);
   const redisCredentials = await readRedisFiles(config).catch((error: unknown) => {
     if (!(error instanceof ConfigError)) throw error;
     for (const line of error.message.split("\n")) log.fatal(line);
     return io.exit(SERVE_EXIT.failed);
   });
-  const server = await startServer(config, { ...io, log, registry, redisCredentials }).catch(
-    (error: unknown) => {
-      if (!(error instanceof ListenError)) throw error;
-      return fail(error.message);
-    },
-  );
+  const droppedLogLines = () => logOutput.dropped;
+  const deps = { ...io, log, registry, redisCredentials, droppedLogLines };
+  const server = await startServer(config, deps).catch((error: unknown) => {
+    if (!(error instanceof ListenError)) throw error;
+    return fail(error.message);
+  });
   const { stopRequested } = io;
   if (!stopRequested.aborted) await once(stopRequested, "abort");
   log.info("stopping", { signal: stopRequested.reason });

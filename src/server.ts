@@ -6,17 +6,18 @@ import type { Config } from "./config/options.js";
 import { formatRedisUrl, type RedisAddress } from "./config/redis-url.js";
 import { HEAP_SHARE, PROGRESS_INTERVAL_MS } from "./core/limits.js";
 import type { EventStore } from "./core/store.js";
-import { createAdminHttp } from "./ops/admin-http.js";
+import { createAdminHttp, type MetricsSource } from "./ops/admin-http.js";
 import { observeCalls } from "./ops/call-metrics.js";
 import { grpcListenersOf, shutDownGrpc } from "./ops/grpc-connections.js";
 import { createHealth } from "./ops/health.js";
 import { ListenerGroups } from "./ops/listener-groups.js";
 import { type Log, redisLogTo, storeLogTo } from "./ops/log.js";
-import { registerMetrics } from "./ops/metrics.js";
+import { createMetrics } from "./ops/metrics.js";
 import { createProbeServers } from "./ops/probe-server.js";
 import { addReflection } from "./ops/reflection.js";
+import { createScrape } from "./ops/scrape.js";
 import { reportStart } from "./ops/start-report.js";
-import { createGrpcServer } from "./rpc/server.js";
+import { createGrpcServer, type GrpcServer } from "./rpc/server.js";
 import { createMemoryStore } from "./store/memory.js";
 import { connectToRedis } from "./store/redis/connect.js";
 import { CountedLog } from "./store/redis/counted-log.js";
@@ -33,7 +34,9 @@ export interface ServerDeps {
   readonly heapLimitBytes: number;
   /** What to show Redis, and whom to trust about it. */
   readonly redisCredentials?: RedisCredentials;
-  /** Where metrics are registered; a new one unless given. */
+  /** How many log lines could not be written; none unless given. */
+  readonly droppedLogLines?: () => number;
+  /** Where metrics of the process are registered; a new one unless given. */
   readonly registry?: Registry;
 }
 
@@ -66,6 +69,26 @@ function openRedisStore(
   });
 }
 
+/** What /metrics answers. */
+function scrapeOf(
+  registry: Registry,
+  store: EventStore,
+  rpc: GrpcServer,
+  limits: Config,
+  { droppedLogLines = () => 0, version, nodeVersion }: ServerDeps,
+): MetricsSource {
+  const metrics = createMetrics({
+    stats: () => store.stats(),
+    usage: () => rpc.usage(),
+    limits,
+    configuredHomeservers: limits.homeservers,
+    droppedLogLines,
+    version,
+    nodeVersion,
+  });
+  return createScrape({ registry, ...metrics });
+}
+
 /** Puts the parts together and opens the listeners; rejects with a ListenError if one cannot be opened. */
 export async function startServer(config: Config, deps: ServerDeps): Promise<RunningServer> {
   const { log } = deps;
@@ -88,18 +111,15 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     leaseDurationMs: config.leaseDurationMs,
     progressIntervalMs: PROGRESS_INTERVAL_MS,
   });
-  const health = createHealth(() => store.stats().remote?.isWell ?? true);
+  // A store in this process is asked for nothing.
+  const health = createHealth(() => !store.isRemote || store.stats().remote?.isWell !== false);
   health.addTo(rpc.server);
   addReflection(rpc.server);
-  registerMetrics(registry, {
-    ...deps,
-    stats: () => store.stats(),
-    usage: () => rpc.usage(),
-    limits: config,
-  });
-
   const probes = createProbeServers(health);
-  const http = createAdminHttp({ isReady: () => health.ready, metrics: registry });
+  const http = createAdminHttp({
+    isReady: () => health.ready,
+    metrics: scrapeOf(registry, store, rpc, config, deps),
+  });
   const listeners = new ListenerGroups({
     socketMode: config.socketMode,
     onError: (err) => log.error("a connection could not be accepted", { err }),

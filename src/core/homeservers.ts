@@ -1,6 +1,7 @@
 import { type HomeserverDeps, HomeserverState } from "./homeserver-state.js";
 import { HomeserverTable } from "./homeserver-table.js";
 import type { InvalidationLog } from "./invalidation-log.js";
+import type { HomeserverStatsTable } from "./store.js";
 import type { Homeserver } from "./types.js";
 
 export interface HomeserversOptions {
@@ -37,6 +38,20 @@ export class Homeservers {
 
   all(): Iterable<HomeserverState> {
     return this.#table.all();
+  }
+
+  stats(): HomeserverStatsTable {
+    const table = this.#table;
+    return {
+      size: table.size,
+      get: (name) => table.find(name)?.stats(),
+      *keys() {
+        for (const { name } of table.all()) yield name;
+      },
+      *[Symbol.iterator]() {
+        for (const state of table.all()) yield [state.name, state.stats()];
+      },
+    };
   }
 
   /** Forgets homeservers that are idle and hold nothing. */

@@ -178,8 +178,8 @@ class MemoryStore implements EventStore {
 
   stats(): StoreStats {
     const { events, metadata } = this.#cache.stats();
-    const homeservers = new Map([...this.#homeservers.all()].map((state) => [state.name, state.stats()]));
-    const logBytes = [...homeservers.values()].reduce((sum, stats) => sum + stats.logBytes, 0);
+    let logBytes = 0;
+    for (const { log } of this.#homeservers.all()) logBytes += log.size.bytes;
     return {
       events,
       metadata,
@@ -188,7 +188,7 @@ class MemoryStore implements EventStore {
       heapBytes: events.heapBytes + metadata.heapBytes + logBytes,
       heapBytesMax: this.#heapBytesMax,
       swept: this.#cache.sweep.swept,
-      homeservers,
+      homeservers: this.#homeservers.stats(),
     };
   }
 
