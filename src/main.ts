@@ -4,6 +4,7 @@ import process from "node:process";
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { Command, CommanderError } from "commander";
 import type { CliIo } from "./cli/cli-io.js";
+import { withoutSecrets } from "./config/without-secrets.js";
 import { boundGarbage } from "./ops/heap-garbage.js";
 import { LineOutput } from "./ops/line-output.js";
 import { readVersion } from "./ops/version.js";
@@ -24,6 +25,7 @@ const stopRequested = abortOnSignal();
 const program = new Command("splitcache")
   .description("Caches Matrix events for homeservers and streams what changed.")
   .version(readVersion())
+  .configureOutput({ writeErr: (text) => process.stderr.write(withoutSecrets(text)) })
   .exitOverride();
 const serve = program.command("serve").description("Runs the cache until SIGTERM or SIGINT.");
 // A reader that has gone, such as `head`, is no failure worth a stack trace.

@@ -6,6 +6,7 @@ import { addConfigFlags, givenFlags } from "./config/flags.js";
 import { ConfigError, type ParsedConfig, parseConfig } from "./config/parse-config.js";
 import { readRedisFiles } from "./config/redis-files.js";
 import type { ConfigFile } from "./config/settings.js";
+import { withoutSecrets } from "./config/without-secrets.js";
 import { MEMORY_BUDGET_BYTES_MIN } from "./core/limits.js";
 import type { LineOutput } from "./ops/line-output.js";
 import { ListenError } from "./ops/listeners.js";
@@ -72,7 +73,8 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
   try {
     return { path, text: await readFile(path, "utf8") };
   } catch (error) {
-    return { path, problem: `cannot be read: ${error instanceof Error ? error.message : error}` };
+    const message = error instanceof Error ? error.message : String(error);
+    return { path, problem: `cannot be read: ${withoutSecrets(message)}` };
   }
 }
 

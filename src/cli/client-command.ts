@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { withoutSecrets } from "../config/without-secrets.js";
 import { NAME_BYTES_MAX } from "../core/limits.js";
 import { CliError } from "./cli-error.js";
 import type { CliIo } from "./cli-io.js";
@@ -101,7 +102,7 @@ export async function runCommand(io: CliIo, address: string, run: () => Promise<
     io.setExitCode(await run());
   } catch (failure) {
     const error = describeFailure(failure, address);
-    io.stderr.write(`splitcache: ${terminalText(error.message)}\n`);
+    io.stderr.write(`splitcache: ${terminalText(withoutSecrets(error.message))}\n`);
     io.setExitCode(error.exitCode);
   }
 }

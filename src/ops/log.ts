@@ -1,4 +1,5 @@
 import { pino, stdTimeFunctions } from "pino";
+import { withoutSecrets } from "../config/without-secrets.js";
 import type { StoreLog } from "../core/store-log.js";
 import type { RpcLog } from "../rpc/rpc-log.js";
 import { LineLimit } from "./line-limit.js";
@@ -33,7 +34,8 @@ export function createLog({ level, to }: LogOptions): Log {
       level,
       base: null,
       timestamp: stdTimeFunctions.isoTime,
-      formatters: { level: (label: string) => ({ level: label }) },
+      formatters: { level: (label: string) => ({ level: label }), log: shownFields },
+      serializers: { err: (error: unknown) => shownError(error) },
     },
     to,
   );
@@ -55,7 +57,31 @@ export function createLog({ level, to }: LogOptions): Log {
     info: write("info"),
     warn: write("warn"),
     error: write("error"),
-    fatal: (message, fields = {}) => logger.fatal(fields, message),
+    fatal: (message, fields = {}) => logger.fatal(fields, withoutSecrets(message)),
+  };
+}
+
+/** Fields as they may be printed. */
+function shownFields(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, shown(value)]));
+}
+
+function shown(value: unknown): unknown {
+  if (typeof value === "string") return withoutSecrets(value);
+  return Array.isArray(value) ? value.map(shown) : value;
+}
+
+/** Of an error only what is known to be text: its own fields may hold anything. */
+function shownError(error: unknown, depth = 0): unknown {
+  if (!(error instanceof Error)) return shown(String(error));
+  const { name, message, stack, cause } = error;
+  const code = "code" in error ? { code: shown(error.code) } : {};
+  return {
+    type: name,
+    message: shown(message),
+    stack: shown(stack),
+    ...code,
+    ...(cause === undefined || depth === CAUSES_MAX ? {} : { cause: shownError(cause, depth + 1) }),
   };
 }
 
@@ -137,6 +163,7 @@ export function redisLogTo(log: Log) {
   };
 }
 
+const CAUSES_MAX = 4;
 const LINES_MAX = 100;
 /** More than there are messages in the code. */
 const MESSAGES_MAX = 64;

@@ -26,6 +26,20 @@ it("writes nothing below its level", () => {
   expect(lines).toMatchObject([{ level: "error", msg: "yes", err: { message: "why" } }]);
 });
 
+it("writes no secret of a URL, in a field, in an error or in a fatal message", () => {
+  const { log, lines } = logTo("info");
+  const cause = Object.assign(new Error("connect postgres://u:hunter2@db"), { url: "redis://:hunter2@r" });
+  log.warn("lost", { url: "redis://u:hunter2@r", urls: ["redis://u:hunter2@r"], count: 1 });
+  log.error("a call failed", { err: new Error("no redis://u:hunter2@r", { cause }) });
+  log.fatal("cannot use redis://u:hunter2@r");
+  expect(JSON.stringify(lines)).not.toContain("hunter2");
+  expect(lines).toMatchObject([
+    { url: "redis://…@r", urls: ["redis://…@r"], count: 1 },
+    { err: { type: "Error", message: "no redis://…@r", cause: { message: "connect postgres://…@db" } } },
+    { msg: "cannot use redis://…@r" },
+  ]);
+});
+
 describe("a line that a client causes in a loop", () => {
   beforeEach(() => vi.useFakeTimers());
   afterEach(() => vi.useRealTimers());
