@@ -61,7 +61,10 @@ describe("a configuration with a password in the wrong place", () => {
     }),
     "in the environment": (url) => ({ environment: { SPLITCACHE_STORE: url, SPLITCACHE_MEMORY: url } }),
     "in the file": (url) => ({ file: { path: "f", text: `store: ${JSON.stringify(url)}\n` } }),
-    "in the file, without quotes": (url) => ({ file: { path: "f", text: `store: ${url}\n` } }),
+    // A line of its own would be a key.
+    "in the file, without quotes": (url) => ({
+      file: { path: "f", text: `store: ${url.replaceAll("\n", " ")}\n` },
+    }),
     "as a key of the file": (url) => ({ file: { path: "f", text: `${JSON.stringify(url)}: 1\n` } }),
     "in a file that is no YAML": (url) => ({ file: { path: "f", text: `store: *${url}\n\t- !<${url}\n` } }),
     "in the path of the file": (url) => ({ file: { path: url, problem: "cannot be read" } }),
