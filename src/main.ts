@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=2
+#!/usr/bin/env -S MALLOC_MMAP_THRESHOLD_=131072 node --max-semi-space-size=2
 import { constants, totalmem } from "node:os";
 import process from "node:process";
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
