@@ -4,6 +4,7 @@ import process from "node:process";
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { Command, CommanderError } from "commander";
 import type { CliIo } from "./cli/cli-io.js";
+import { ExitCode } from "./cli/exit-code.js";
 import { withoutSecrets } from "./config/without-secrets.js";
 import { boundGarbage } from "./ops/heap-garbage.js";
 import { LineOutput } from "./ops/line-output.js";
@@ -28,8 +29,7 @@ const program = new Command("splitcache")
   .configureOutput({ writeErr: (text) => process.stderr.write(withoutSecrets(text)) })
   .exitOverride();
 const serve = program.command("serve").description("Runs the cache until SIGTERM or SIGINT.");
-// A reader that has gone, such as `head`, is no failure worth a stack trace.
-process.stdout.on("error", () => process.exit(EXIT_SIGNAL + constants.signals.SIGPIPE));
+process.stdout.on("error", exitWithoutOutput);
 // A message that cannot be written must not end a process that works.
 process.stderr.on("error", () => {});
 try {
@@ -75,6 +75,13 @@ function serveIo(): ServeIo {
     },
     exit: (code) => process.exit(code),
   };
+}
+
+/** A reader that has gone, such as `head`, is no failure to report; what else keeps output back is. */
+function exitWithoutOutput(error: NodeJS.ErrnoException): never {
+  if (error.code === "EPIPE") process.exit(EXIT_SIGNAL + constants.signals.SIGPIPE);
+  process.stderr.write(`splitcache: standard output cannot be written: ${error.message}\n`);
+  process.exit(ExitCode.outputFailed);
 }
 
 /** The container's limit. Without one Node.js answers 0 or a number above any memory. */

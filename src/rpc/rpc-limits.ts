@@ -27,6 +27,8 @@ export const FOREIGN_CALLS_MAX = 256;
 export const FOREIGN_STREAMS_MAX = 256;
 /** A request to those services names a service or a symbol. */
 export const FOREIGN_REQUEST_BYTES_MAX = 64 * KIB;
+/** How long a stream of reflection may ask nothing until it is ended: it holds one of those streams. */
+export const REFLECTION_IDLE_LIMIT_MS = 60_000;
 /** Streams on one connection: a proxy may bring everything over one. */
 export const CONCURRENT_STREAMS_MAX = SUBSCRIBERS_MAX + READ_STREAMS_MAX + CALLS_IN_FLIGHT_MAX;
 /** How soon a client that met a capacity may try again: by then most calls in flight have ended. */

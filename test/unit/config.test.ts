@@ -218,6 +218,8 @@ describe("mistakes", () => {
     ["--homeservers-max", "1.5"],
     ["--homeserver", ""],
     ["--homeserver", "x".repeat(256)],
+    // What Node.js makes of a name that is not UTF-8.
+    ["--homeserver", "x\ufffd"],
     ["--listen", "127.0.0.1"],
     ["--listen", "127.0.0.1:65536"],
     ["--listen", "::1:80"],
