@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { Registry } from "prom-client";
 import { configTable } from "../dist/config/config-table.js";
 import { observeCalls } from "../dist/ops/call-metrics.js";
+import { registerConnectionMetrics } from "../dist/ops/connection-metrics.js";
 import { createMetrics } from "../dist/ops/metrics.js";
 
 const path = new URL("../README.md", import.meta.url);
@@ -30,7 +31,9 @@ function metricsTable() {
   observeCalls(registry);
   // Nothing is collected: the sources are never asked.
   const { families } = createMetrics({ configuredHomeservers: [] });
-  const rows = [...registry.getMetricsAsArray(), ...families].map(({ name, type, labelNames, help }) => {
+  registerConnectionMetrics(families, {});
+  const all = [...registry.getMetricsAsArray(), ...families.all];
+  const rows = all.map(({ name, type, labelNames, help }) => {
     const labels = labelNames.map((label) => `\`${label}\``).join(", ");
     return `| \`${name}\` | ${type} | ${labels} | ${help} |`;
   });

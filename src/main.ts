@@ -57,6 +57,7 @@ function serveIo(): ServeIo {
     pid: process.pid,
     memoryLimitBytes: memoryLimitBytes(),
     heapLimitBytes: getHeapStatistics().heap_size_limit,
+    openFilesMax: openFilesMax(),
     boundHeapGarbage: (bytesMax) =>
       boundGarbage(
         {
@@ -69,6 +70,7 @@ function serveIo(): ServeIo {
     stderr: process.stderr,
     logOutput,
     stopRequested,
+    onReloadRequested: (reload) => void process.on("SIGHUP", reload),
     onUnexpectedFailure: (report) => {
       process.on("uncaughtException", report);
       process.on("unhandledRejection", report);
@@ -88,6 +90,13 @@ function exitWithoutOutput(error: NodeJS.ErrnoException): never {
 function memoryLimitBytes(): number | undefined {
   const limit = process.constrainedMemory();
   return limit > 0 && limit < totalmem() ? limit : undefined;
+}
+
+/** Node.js has raised the soft limit to the hard one at its start. */
+function openFilesMax(): number {
+  const report: unknown = process.report.getReport();
+  const limit = (report as { userLimits?: { open_files?: { soft?: unknown } } }).userLimits?.open_files?.soft;
+  return typeof limit === "number" ? limit : Number.POSITIVE_INFINITY;
 }
 
 /** Aborts at the first signal to stop, for that reason; a second one ends the process at once. */

@@ -6,16 +6,15 @@ import type { Config } from "./config/options.js";
 import { formatRedisUrl, type RedisAddress } from "./config/redis-url.js";
 import { HEAP_SHARE, PROGRESS_INTERVAL_MS } from "./core/limits.js";
 import type { EventStore } from "./core/store.js";
-import { createAdminHttp, type MetricsSource } from "./ops/admin-http.js";
+import type { MetricsSource } from "./ops/admin-http.js";
 import { observeCalls } from "./ops/call-metrics.js";
-import { grpcListenersOf, shutDownGrpc } from "./ops/grpc-connections.js";
 import { createHealth } from "./ops/health.js";
-import { ListenerGroups } from "./ops/listener-groups.js";
 import { type Log, redisLogTo, storeLogTo } from "./ops/log.js";
+import type { MetricFamilies } from "./ops/metric-families.js";
 import { createMetrics } from "./ops/metrics.js";
-import { createProbeServers } from "./ops/probe-server.js";
 import { createScrape } from "./ops/scrape.js";
 import { reportStart } from "./ops/start-report.js";
+import { openPorts } from "./ports.js";
 import { addReflection } from "./rpc/reflection.js";
 import { createGrpcServer, type GrpcServer } from "./rpc/server.js";
 import { createMemoryStore } from "./store/memory.js";
@@ -32,6 +31,8 @@ export interface ServerDeps {
   readonly pid: number;
   /** What the JavaScript heap may grow to. */
   readonly heapLimitBytes: number;
+  /** How many file descriptors the process may have; without a limit unless given. */
+  readonly openFilesMax?: number;
   /** What to show Redis, and whom to trust about it. */
   readonly redisCredentials?: RedisCredentials;
   /** How many log lines could not be written; none unless given. */
@@ -69,15 +70,15 @@ function openRedisStore(
   });
 }
 
-/** What /metrics answers. */
-function scrapeOf(
+/** What is counted, and what /metrics answers. */
+function metricsOf(
   registry: Registry,
   store: EventStore,
   rpc: GrpcServer,
   limits: Config,
   { droppedLogLines = () => 0, version, nodeVersion }: ServerDeps,
-): MetricsSource {
-  const metrics = createMetrics({
+): { readonly families: MetricFamilies; readonly scrape: MetricsSource } {
+  const { families, prepare } = createMetrics({
     stats: () => store.stats(),
     usage: () => rpc.usage(),
     limits,
@@ -86,7 +87,7 @@ function scrapeOf(
     version,
     nodeVersion,
   });
-  return createScrape({ registry, ...metrics });
+  return { families, scrape: createScrape({ registry, families: families.all, prepare }) };
 }
 
 /** Puts the parts together and opens the listeners; rejects with a ListenError if one cannot be opened. */
@@ -115,50 +116,37 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   const health = createHealth(() => !store.isRemote || store.stats().remote?.isWell !== false);
   health.addTo(rpc.server);
   addReflection(rpc.server);
-  const probes = createProbeServers(health);
-  const http = createAdminHttp({
-    isReady: () => health.ready,
-    metrics: scrapeOf(registry, store, rpc, config, deps),
-  });
-  const listeners = new ListenerGroups({
-    socketMode: config.socketMode,
-    onError: (err) => log.error("a connection could not be accepted", { err }),
-  });
-  async function destroy(): Promise<void> {
-    listeners.destroy();
+  const { families, scrape } = metricsOf(registry, store, rpc, config, deps);
+
+  async function closeAll(): Promise<void> {
     rpc.server.forceShutdown();
-    probes.stop();
     await store.close();
   }
-
-  try {
-    await listeners.open("grpc", config.listen, grpcListenersOf(rpc.server, config));
-    await listeners.open("health", config.healthListen, probes.make);
-    await listeners.open("http", config.http === "off" ? [] : [config.http], () => http);
-  } catch (failure) {
-    await destroy();
-    throw failure;
-  }
-  const addresses = {
-    addresses: listeners.addresses("grpc"),
-    httpAddress: listeners.addresses("http")[0],
-    healthAddresses: listeners.addresses("health"),
-  };
+  const ports = await openPorts(config, { ...deps, families, scrape, health, grpc: rpc.server }).catch(
+    async (failure: unknown) => {
+      await closeAll();
+      throw failure;
+    },
+  );
   const redis = config.redisUrl && formatRedisUrl(config.redisUrl);
-  reportStart(log, { ...deps, ...addresses, redis, memoryBytes: config.memoryBytes, heapBytesMax });
+  reportStart(log, { ...deps, ...ports, redis, memoryBytes: config.memoryBytes, heapBytesMax });
 
   let stopped: Promise<void> | undefined;
   async function stop(): Promise<void> {
     health.drain();
-    const connectionsEnded = listeners.stopAccepting("grpc");
     rpc.drain();
-    const inTime = await shutDownGrpc(rpc.server, connectionsEnded, config.shutdownTimeoutMs);
-    if (!inTime) log.warn("calls were cut: the shutdown timeout passed");
-    await destroy();
+    // Asks clients to begin no more calls.
+    rpc.server.tryShutdown(() => {});
+    const calls = await ports.drainGrpc(config.shutdownTimeoutMs);
+    if (calls > 0) log.warn("calls were cut: the shutdown timeout passed", { calls });
+    ports.destroy();
+    await closeAll();
     log.info("stopped");
   }
   return {
-    ...addresses,
+    addresses: ports.addresses,
+    httpAddress: ports.httpAddress,
+    healthAddresses: ports.healthAddresses,
     stop: () => {
       stopped ??= stop();
       return stopped;

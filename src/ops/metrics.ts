@@ -2,7 +2,7 @@ import { collectDefaultMetrics, type Registry } from "prom-client";
 import type { CacheStats, StoreStats } from "../core/store.js";
 import type { TransportUsage } from "../rpc/server.js";
 import { registerHomeserverMetrics } from "./homeserver-metrics.js";
-import { type Collect, MetricFamilies, type MetricFamily, only } from "./metric-families.js";
+import { type Collect, MetricFamilies, only } from "./metric-families.js";
 import type { Pace } from "./pace.js";
 
 /** Bounds that are shown beside what is used of them. */
@@ -28,7 +28,8 @@ export interface MetricsSources {
 }
 
 export interface Metrics {
-  readonly families: readonly MetricFamily[];
+  /** Others may be added to them. */
+  readonly families: MetricFamilies;
   /** Reads all homeservers, which comes before the families are asked. */
   readonly prepare: (pace: Pace) => Promise<void>;
 }
@@ -56,7 +57,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   families.gauge("splitcache_build_info", "Always 1; the labels say what runs", ["version", "node"], () => [
     [[sources.version, sources.nodeVersion], 1],
   ]);
-  return { families: families.all, prepare };
+  return { families, prepare };
 }
 
 /** Registers prom-client's metrics of the process: CPU, memory, event loop lag, garbage collection. */

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { Server as GrpcServer, ServerCredentials } from "@grpc/grpc-js";
+import type { ConnectionTable } from "../net/connection-table.js";
 import { createAdminHttp } from "./admin-http.js";
 import type { Health } from "./health.js";
 import { switchProtocol } from "./protocol-switch.js";
@@ -8,7 +9,6 @@ import { switchProtocol } from "./protocol-switch.js";
  * Whoever can reach this port may send to it, so all that it can be made to hold
  * is small: probes are few and short, and ask for one service by its name.
  */
-const CONNECTIONS_MAX = 64;
 const PROBE_TIMEOUT_MS = 5000;
 const GRPC_OPTIONS = {
   "grpc.max_concurrent_streams": 8,
@@ -27,23 +27,21 @@ export interface ProbeServers {
   stop(): void;
 }
 
-export function createProbeServers(health: Health): ProbeServers {
+export function createProbeServers(health: Health, connections: ConnectionTable): ProbeServers {
   const grpc = new GrpcServer(GRPC_OPTIONS);
   health.addTo(grpc);
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
   const http = createAdminHttp({ isReady: () => health.ready });
-  http.maxRequestsPerSocket = 1;
   const takers = {
     http1: (socket: Socket) => http.emit("connection", socket),
     http2: (socket: Socket) => injector.injectConnection(socket),
   };
   const onConnection = switchProtocol(takers, PROBE_TIMEOUT_MS);
   return {
-    make: () => {
-      const server = createServer({ noDelay: true }, onConnection);
-      server.maxConnections = CONNECTIONS_MAX;
-      return server;
-    },
+    make: () =>
+      createServer({ noDelay: true }, (socket) => {
+        if (connections.accept(socket) !== undefined) onConnection(socket);
+      }),
     stop: () => grpc.forceShutdown(),
   };
 }

@@ -6,6 +6,7 @@ import { Pace } from "./pace.js";
 export interface ScrapeSources {
   /** What prom-client keeps: metrics of the process, and histograms. */
   readonly registry: Registry;
+  /** Looked at in each scrape: some may come later. */
   readonly families: readonly MetricFamily[];
   /** Reads what the families need of many homeservers, before any of them is asked. */
   readonly prepare: (pace: Pace) => Promise<void>;

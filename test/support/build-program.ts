@@ -1,7 +1,10 @@
-import { execFile, spawn } from "node:child_process";
+import { type ChildProcessByStdio, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { devNull } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -12,9 +15,16 @@ export interface Program {
   /** Runs it to its end. */
   run(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<ProgramEnd>;
   /** Starts it; kill what is left of it at the end of the test. */
-  start(args: readonly string[]): RunningProgram;
+  start(args: readonly string[], limits?: ProgramLimits): RunningProgram;
   /** Removes the build. */
   remove(): Promise<void>;
+}
+
+export interface ProgramLimits {
+  /** File descriptors that it may have; what the test has unless given. */
+  readonly openFilesMax?: number;
+  /** Descriptors that are open in it from the start. */
+  readonly inheritedFiles?: number;
 }
 
 export interface ProgramEnd {
@@ -45,13 +55,27 @@ export async function buildProgram(): Promise<Program> {
   return {
     dist,
     run: (args, env = {}) => spawnProgram([main, ...args], env).end,
-    start: (args) => spawnProgram([main, ...args], {}),
+    start: (args, limits = {}) => spawnProgram([main, ...args], {}, limits),
     remove: () => rm(folder, { recursive: true }),
   };
 }
 
-function spawnProgram(args: readonly string[], env: Readonly<Record<string, string>>): RunningProgram {
-  const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+function spawnProgram(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  { openFilesMax, inheritedFiles = 0 }: ProgramLimits = {},
+): RunningProgram {
+  const limited = ["/bin/sh", "-c", `ulimit -n ${openFilesMax}; exec "$0" "$@"`];
+  const [command = "", ...words] = [
+    ...(openFilesMax === undefined ? [] : limited),
+    process.execPath,
+    ...args,
+  ];
+  const file = openSync(devNull, "r");
+  const inherited = Array<number>(inheritedFiles).fill(file);
+  const stdio = ["ignore", "pipe", "pipe", ...inherited] as ["ignore", "pipe", "pipe", ...number[]];
+  const child = spawn(command, words, { env, stdio }) as ChildProcessByStdio<null, Readable, Readable>;
+  closeSync(file);
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (text: Buffer) => {

@@ -49,6 +49,7 @@ describe("defaults", () => {
       metadataTtlMs: 3_600_000,
       leaseDurationMs: 5000,
       homeservers: [],
+      connectionIdleTimeoutMs: 300_000,
       shutdownTimeoutMs: 10_000,
       logLevel: "info",
     });
@@ -412,6 +413,7 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   readStreamsMax: "5",
   callsInFlightMax: "6",
   bytesInFlightMax: "16777216",
+  connectionIdleTimeoutMs: "10m",
   shutdownTimeoutMs: "1.5s",
   logLevel: "debug",
 };

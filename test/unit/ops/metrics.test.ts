@@ -67,10 +67,10 @@ function metricsOf(homeservers: Map<string, number>, configuredHomeservers: read
     version: "1.2.3",
     nodeVersion: "v20",
   });
-  const source = createScrape({ registry, ...metrics });
+  const source = createScrape({ registry, ...metrics, families: metrics.families.all });
   return {
     registry,
-    families: metrics.families,
+    families: metrics.families.all,
     source,
     scrape: async () =>
       new Map(
