@@ -1,0 +1,100 @@
+import type { QueryResultRow } from "pg";
+import { LogFailure } from "./failures.js";
+import type { PostgresLimits } from "./postgres-limits.js";
+import type { Session, Statement } from "./session.js";
+
+/** What a link does with its sessions. */
+export interface LinkOptions {
+  readonly limits: PostgresLimits;
+  /** Connects and prepares a session; `onEnd` is called when it ends by itself. */
+  open(onEnd: (error: Error) => void): Promise<Session>;
+  /** A session is ready, at first and after each loss. */
+  onUp(): void;
+  onDown(): void;
+  onFailure(error: unknown): void;
+  /** A number from 0 to 1. */
+  random(): number;
+}
+
+/** Keeps one session open, and replaces it when it ends. */
+export class Link {
+  readonly #options: LinkOptions;
+  #session: Session | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #failures = 0;
+  #isClosed = false;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to connect. Never throws: failures are reported and tried again. */
+  start(): void {
+    void this.#connect();
+  }
+
+  get isUp(): boolean {
+    return this.#session?.isOpen === true;
+  }
+
+  async run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]) {
+    if (this.#session === undefined) throw new LogFailure("unreachable", "there is no connection");
+    return this.#session.run<Row>(statement, values);
+  }
+
+  async execute(text: string): Promise<void> {
+    if (this.#session === undefined) throw new LogFailure("unreachable", "there is no connection");
+    return this.#session.execute(text);
+  }
+
+  /** Gives the session up and opens another one: what it did last failed, so its state is not trusted. */
+  replace(error: unknown): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    session.destroy();
+    this.#lost(session, error);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#session?.destroy();
+    this.#session = undefined;
+  }
+
+  async #connect(): Promise<void> {
+    let opened: Session | undefined;
+    try {
+      const session = await this.#options.open((error) => {
+        if (opened !== undefined) this.#lost(opened, error);
+      });
+      opened = session;
+      if (this.#isClosed) return session.destroy();
+      if (!session.isOpen) throw new LogFailure("unreachable", "the connection was closed");
+      this.#failures = 0;
+      this.#session = session;
+      this.#options.onUp();
+    } catch (error) {
+      if (this.#isClosed) return;
+      this.#options.onFailure(error);
+      this.#retry();
+    }
+  }
+
+  #lost(session: Session, error: unknown): void {
+    if (this.#session !== session) return;
+    this.#session = undefined;
+    if (this.#isClosed) return;
+    this.#options.onFailure(error);
+    this.#options.onDown();
+    this.#retry();
+  }
+
+  /** Waits twice as long after each failure, and half of it at random: fifty sidecars do not come back at once. */
+  #retry(): void {
+    const { min, max } = this.#options.limits.reconnectMs;
+    const ceilingMs = Math.min(max, min * 2 ** this.#failures);
+    this.#failures = Math.min(this.#failures + 1, 16);
+    this.#timer = setTimeout(() => void this.#connect(), ceilingMs * (0.5 + this.#options.random() / 2));
+  }
+}
