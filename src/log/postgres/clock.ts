@@ -67,7 +67,7 @@ export function processClock(): ClockSources {
     uptimeMs: () => {
       if (file === undefined) return undefined;
       const length = readSync(file, bytes, 0, bytes.length, 0);
-      return Number.parseFloat(bytes.latin1Slice(0, length)) * 1000;
+      return Number.parseFloat(bytes.toString("latin1", 0, length)) * 1000;
     },
     defer: (run) => void setImmediate(run),
   };

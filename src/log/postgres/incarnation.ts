@@ -1,5 +1,5 @@
-import type { Link } from "./link.js";
 import type { LeaseClock } from "./clock.js";
+import type { Link } from "./link.js";
 import type { Statement } from "./session.js";
 
 /** What every statement that reads the recorded incarnation returns of it. */

@@ -7,7 +7,7 @@ import type { Session, Statement } from "./session.js";
 export interface LinkOptions {
   readonly limits: PostgresLimits;
   /** Connects and prepares a session; `onEnd` is called when it ends by itself. */
-  open(onEnd: (error: Error) => void): Promise<Session>;
+  open(onEnd: (error: Error) => void): Promise<PreparedSession>;
   /** A session is ready, at first and after each loss. */
   onUp(): void;
   onDown(): void;
@@ -16,10 +16,21 @@ export interface LinkOptions {
   random(): number;
 }
 
+/**
+ * A session with the server's incarnation as it was when it began. It stays the same for
+ * as long as the session lasts: a server that starts again has none of its sessions, and a
+ * standby, whose timeline may change, is refused.
+ */
+export interface PreparedSession {
+  readonly session: Session;
+  readonly incarnation: string;
+}
+
 /** Keeps one session open, and replaces it when it ends. */
 export class Link {
   readonly #options: LinkOptions;
   #session: Session | undefined;
+  #incarnation = "";
   #timer: NodeJS.Timeout | undefined;
   #failures = 0;
   #isClosed = false;
@@ -35,6 +46,11 @@ export class Link {
 
   get isUp(): boolean {
     return this.#session?.isOpen === true;
+  }
+
+  /** That of the current session. */
+  get incarnation(): string {
+    return this.#incarnation;
   }
 
   async run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]) {
@@ -65,7 +81,7 @@ export class Link {
   async #connect(): Promise<void> {
     let opened: Session | undefined;
     try {
-      const session = await this.#options.open((error) => {
+      const { session, incarnation } = await this.#options.open((error) => {
         if (opened !== undefined) this.#lost(opened, error);
       });
       opened = session;
@@ -73,6 +89,7 @@ export class Link {
       if (!session.isOpen) throw new LogFailure("unreachable", "the connection was closed");
       this.#failures = 0;
       this.#session = session;
+      this.#incarnation = incarnation;
       this.#options.onUp();
     } catch (error) {
       if (this.#isClosed) return;

@@ -92,7 +92,8 @@ class PgSession implements Session {
     try {
       await this.#simple(text);
     } finally {
-      if (this.#isOpen) await this.#simple(`set statement_timeout = ${statementMs}; set lock_timeout = ${lockMs}`);
+      if (this.#isOpen)
+        await this.#simple(`set statement_timeout = ${statementMs}; set lock_timeout = ${lockMs}`);
     }
   }
 
@@ -129,4 +130,3 @@ class PgSession implements Session {
     }
   }
 }
-

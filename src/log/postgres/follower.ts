@@ -1,0 +1,239 @@
+import { decodeChange } from "./change-codec.js";
+import { bytesOf, epochOf } from "./epoch-bytes.js";
+import type { Enrolment, FollowedHomeserver } from "./followed-homeserver.js";
+import type { Link } from "./link.js";
+import { APPLY_SLICE_MS, READ_BYTES_MAX, READ_CHANGES_MAX, READ_HOMESERVERS_MAX } from "./postgres-limits.js";
+import type { Statement } from "./session.js";
+
+export interface FollowerOptions {
+  readonly link: Link;
+  readonly schema: string;
+  memberId(): string | undefined;
+  /** The copy has reached the head but this sidecar is not enrolled yet. */
+  onReachedHead(followed: FollowedHomeserver): void;
+  /** The log ends before what was applied, in the same epoch: the database was replaced by an older state. */
+  onBackwards(followed: FollowedHomeserver): void;
+  onFailure(error: unknown): void;
+  nowMs(): number;
+}
+
+/**
+ * Reads what comes after each copy's position, applies it in order, and reports it. The
+ * head and the changes are read in one statement, so a change that is missing and an
+ * epoch that began show.
+ */
+export class Follower {
+  readonly #options: FollowerOptions;
+  readonly #statements: ReturnType<typeof statements>;
+  readonly #dirty = new Set<FollowedHomeserver>();
+  #isRunning = false;
+  #isFailing = false;
+
+  constructor(options: FollowerOptions) {
+    this.#options = options;
+    this.#statements = statements(options.schema);
+  }
+
+  /** Whether the last read failed. A sidecar that cannot read must not keep its lease: changes would wait for it. */
+  get isFailing(): boolean {
+    return this.#isFailing;
+  }
+
+  /** A new session: what is not known to be read or reported is read and reported again. */
+  restart(all: readonly FollowedHomeserver[]): void {
+    if (all.length === 0) this.#isFailing = false;
+    for (const followed of all) {
+      // A crash of the server may have lost the last reports.
+      if (followed.enrolment !== undefined) followed.enrolment.reported = undefined;
+      this.wake(followed);
+    }
+  }
+
+  wake(followed: FollowedHomeserver): void {
+    this.#dirty.add(followed);
+    if (!this.#isRunning && this.#options.link.isUp) void this.#run();
+  }
+
+  forget(followed: FollowedHomeserver): void {
+    this.#dirty.delete(followed);
+  }
+
+  /** Wakes those whose head is not where their copy is: a notification may have been lost. */
+  async poll(all: readonly FollowedHomeserver[]): Promise<void> {
+    const values = columns(all);
+    if (all.length === 0) return;
+    const rows = await this.#options.link.run<{ n: string }>(this.#statements.moved, values);
+    for (const { n } of rows) {
+      const followed = all[Number(n) - 1];
+      if (followed !== undefined && !followed.hasLeft) this.wake(followed);
+    }
+  }
+
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    try {
+      while (this.#dirty.size > 0) {
+        const batch = [...this.#dirty].slice(0, READ_HOMESERVERS_MAX);
+        for (const followed of batch) this.#dirty.delete(followed);
+        await this.#readAndReport(batch.filter(({ hasLeft }) => !hasLeft));
+        this.#isFailing = false;
+      }
+    } catch (error) {
+      this.#isFailing = true;
+      // What was read is not known to be all: a new session reads everything again.
+      this.#options.link.replace(error);
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  async #readAndReport(batch: readonly FollowedHomeserver[]): Promise<void> {
+    const { link } = this.#options;
+    if (batch.length === 0) return;
+    const enrolments = batch.map(({ enrolment }) => enrolment);
+    const rows = await link.run<ReadRow>(this.#statements.read, [...columns(batch), link.incarnation]);
+    const heads = new Map<FollowedHomeserver, ReadRow>();
+    const slice = { sinceMs: this.#options.nowMs() };
+    for (const row of rows) {
+      const followed = batch[Number(row.n) - 1]!;
+      if (followed.hasLeft) continue;
+      if (!heads.has(followed)) this.#enter(followed, row);
+      heads.set(followed, row);
+      if (row.change !== null) this.#apply(followed, row);
+      if (this.#options.nowMs() - slice.sinceMs > APPLY_SLICE_MS) {
+        await new Promise((resolve) => setImmediate(resolve));
+        slice.sinceMs = this.#options.nowMs();
+      }
+    }
+    await this.#report(batch);
+    for (const [index, followed] of batch.entries())
+      this.#goOn(followed, heads.get(followed), enrolments[index]);
+  }
+
+  /** Takes a new epoch, or finds that the log has gone back. */
+  #enter(followed: FollowedHomeserver, row: ReadRow): void {
+    const { position } = followed.copy;
+    const epoch = epochOf(row.epoch);
+    const head = Number(row.head);
+    if (epoch !== position.epoch) {
+      const first = row.sequence === null ? head : Number(row.sequence) - 1;
+      followed.restart({ epoch, sequence: first }, row.reason === "database" ? "database" : "asked");
+    } else if (head < position.sequence) {
+      followed.distrust();
+      this.#options.onBackwards(followed);
+    }
+    if (row.change === null && epoch === position.epoch && head > position.sequence) {
+      followed.restart({ epoch, sequence: head }, "gap");
+    }
+  }
+
+  #apply(followed: FollowedHomeserver, row: ReadRow): void {
+    const { position } = followed.copy;
+    const sequence = Number(row.sequence);
+    const epoch = epochOf(row.epoch);
+    // The copy may have been restarted by a lost lease while a slice waited; what follows is read again.
+    if (position.epoch !== epoch || sequence <= position.sequence) return;
+    if (sequence !== position.sequence + 1) followed.restart({ epoch, sequence: sequence - 1 }, "gap");
+    const { token, change } = decodeChange(row.change!);
+    followed.applyNext(token, change);
+  }
+
+  /** What was enrolled before the read was sent is loaded once the read has reached the head. */
+  #goOn(followed: FollowedHomeserver, row: ReadRow | undefined, enrolment: Enrolment | undefined): void {
+    if (followed.hasLeft) return;
+    if (row !== undefined) {
+      const { epoch, sequence } = followed.copy.position;
+      const head = Number(row.head);
+      // A log that went back is followed again in its next epoch.
+      if (epoch === epochOf(row.epoch) && sequence > head) return;
+      if (epoch !== epochOf(row.epoch) || sequence < head) {
+        this.#dirty.add(followed);
+        return;
+      }
+      if (enrolment !== undefined && followed.enrolment === enrolment) followed.loaded();
+    }
+    if (followed.enrolment === undefined) this.#options.onReachedHead(followed);
+  }
+
+  async #report(batch: readonly FollowedHomeserver[]): Promise<void> {
+    const memberId = this.#options.memberId();
+    const due = batch.flatMap(({ key, copy: { position }, enrolment }) => {
+      if (enrolment === undefined || enrolment.memberId !== memberId) return [];
+      const { reported } = enrolment;
+      const isReported = reported?.epoch === position.epoch && reported.sequence === position.sequence;
+      return isReported ? [] : [{ key, position, enrolment }];
+    });
+    if (due.length === 0) return;
+    await this.#options.link.run(this.#statements.report, [
+      memberId,
+      due.map(({ key }) => key),
+      due.map(({ enrolment }) => bytesOf(enrolment.rowEpoch)),
+      due.map(({ position }) => bytesOf(position.epoch)),
+      due.map(({ position }) => position.sequence),
+      this.#options.link.incarnation,
+    ]);
+    for (const { enrolment, position } of due) {
+      enrolment.reported = position;
+      enrolment.rowEpoch = position.epoch;
+    }
+  }
+}
+
+interface ReadRow {
+  readonly n: string;
+  readonly epoch: Buffer;
+  readonly head: string;
+  readonly reason: string;
+  readonly sequence: string | null;
+  readonly change: Buffer | null;
+}
+
+/** Where each copy is. */
+function columns(batch: readonly FollowedHomeserver[]): [Buffer[], Buffer[], number[]] {
+  return [
+    batch.map(({ key }) => key),
+    batch.map(({ copy }) => bytesOf(copy.position.epoch)),
+    batch.map(({ copy }) => copy.position.sequence),
+  ];
+}
+
+function statements(schema: string): Readonly<Record<"read" | "moved" | "report", Statement>> {
+  const copies =
+    "unnest($1::bytea[], $2::bytea[], $3::bigint[]) with ordinality as f(homeserver, epoch, sequence, n)";
+  return {
+    read: {
+      name: "read",
+      text: `select f.n, h.epoch, h.sequence as head, h.reason, c.sequence, c.change
+        from ${copies}
+        join ${schema}.head h on h.homeserver = f.homeserver
+        join ${schema}.cluster on cluster.incarnation = $4
+        left join lateral (
+          select sequence, change from (
+            select sequence, change,
+              sum(octet_length(change)) over (order by sequence) - octet_length(change) as before
+            from (
+              select sequence, change from ${schema}.change
+              where change.homeserver = h.homeserver and change.epoch = h.epoch
+                and change.sequence > case when h.epoch = f.epoch then f.sequence else -1 end
+              order by sequence limit ${READ_CHANGES_MAX}
+            ) page
+          ) sized where before < ${READ_BYTES_MAX}
+        ) c on true
+        order by f.n, c.sequence`,
+    },
+    moved: {
+      name: "moved",
+      text: `select f.n from ${copies} join ${schema}.head h on h.homeserver = f.homeserver
+        where h.epoch <> f.epoch or h.sequence <> f.sequence`,
+    },
+    report: {
+      name: "report",
+      text: `update ${schema}.applied a set epoch = r.epoch, sequence = r.sequence
+        from unnest($2::bytea[], $3::bytea[], $4::bytea[], $5::bigint[])
+          as r(homeserver, row_epoch, epoch, sequence)
+        join ${schema}.cluster on cluster.incarnation = $6
+        where a.member = $1 and a.homeserver = r.homeserver and a.epoch in (r.row_epoch, r.epoch)
+          and (a.epoch <> r.epoch or a.sequence < r.sequence)`,
+    },
+  };
+}
