@@ -6,6 +6,7 @@ import { epochOf } from "./epoch-bytes.js";
 import type { FollowedHomeserver } from "./followed-homeserver.js";
 import type { ClusterRow, Incarnation } from "./incarnation.js";
 import type { Link } from "./link.js";
+import { encodeChanges, payloadSql } from "./notification.js";
 import {
   BATCH_BYTES_MAX,
   BATCH_CHANGES_MAX,
@@ -148,6 +149,7 @@ export class Appender {
       batch.reduce((sum, { weight }) => sum + weight, 0),
       batch.map(({ bytes }) => bytes),
       batch.map(({ weight }) => weight),
+      encodeChanges(batch.map(({ bytes }) => bytes)) ?? null,
     ]);
     if (row !== undefined) return row;
     throw new CacheError("unavailable", "the log's server was started or promoted; retry");
@@ -234,7 +236,7 @@ function within<T>(promise: Promise<T>, limitMs: number): Promise<T> {
 }
 
 function statements(schema: string): Readonly<Record<"append" | "epoch", Statement>> {
-  const notify = `pg_catalog.pg_notify('${schema}', pg_catalog.encode($1::bytea, 'hex'))`;
+  const notify = (payload: string) => `pg_catalog.pg_notify('${schema}', ${payload})`;
   const from = `from ${schema}.cluster
         where head.homeserver = $1 and cluster.incarnation = ${schema}.incarnation()`;
   const cluster = "cluster.incarnation, true as same, cluster.settled";
@@ -250,7 +252,9 @@ function statements(schema: string): Readonly<Record<"append" | "epoch", Stateme
           select $1, m.epoch, m.sequence - $2 + c.n, m.weight - $3 + sum(c.weight) over (order by c.n), c.change
           from moved m, unnest($4::bytea[], $5::bigint[]) with ordinality as c(change, weight, n)
         )
-        select epoch, sequence, incarnation, same, settled, ${notify} from moved`,
+        select epoch, sequence, incarnation, same, settled,
+          ${notify(payloadSql("$1::bytea", "epoch", "(sequence - $2 + 1)", "$6::text"))}
+        from moved`,
     },
     epoch: {
       name: "start-epoch",
@@ -261,7 +265,7 @@ function statements(schema: string): Readonly<Record<"append" | "epoch", Stateme
         ), removed as (
           delete from ${schema}.change where homeserver = $1
         )
-        select epoch, sequence, incarnation, same, settled, ${notify} from moved`,
+        select epoch, sequence, incarnation, same, settled, ${notify("pg_catalog.encode($1::bytea, 'hex')")} from moved`,
     },
   };
 }

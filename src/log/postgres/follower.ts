@@ -1,7 +1,9 @@
+import type { Position } from "../../core/types.js";
 import { decodeChange } from "./change-codec.js";
 import { bytesOf, epochOf } from "./epoch-bytes.js";
 import type { Enrolment, FollowedHomeserver } from "./followed-homeserver.js";
 import type { Link } from "./link.js";
+import type { NotifiedChanges } from "./notification.js";
 import { APPLY_SLICE_MS, READ_BYTES_MAX, READ_CHANGES_MAX, READ_HOMESERVERS_MAX } from "./postgres-limits.js";
 import type { Statement } from "./session.js";
 
@@ -25,7 +27,10 @@ export interface FollowerOptions {
 export class Follower {
   readonly #options: FollowerOptions;
   readonly #statements: ReturnType<typeof statements>;
+  /** To be read and reported. */
   readonly #dirty = new Set<FollowedHomeserver>();
+  /** To be reported. */
+  readonly #due = new Set<FollowedHomeserver>();
   #isRunning = false;
   #isFailing = false;
 
@@ -51,11 +56,30 @@ export class Follower {
 
   wake(followed: FollowedHomeserver): void {
     this.#dirty.add(followed);
-    if (!this.#isRunning && this.#options.link.isUp) void this.#run();
+    this.#start();
+  }
+
+  /**
+   * Something was appended. Changes that come with the notification are applied at once if
+   * they follow on what the copy has; they were committed, and in this order. All else is read.
+   */
+  notified(followed: FollowedHomeserver, news: NotifiedChanges | undefined): void {
+    const { epoch, sequence } = followed.copy.position;
+    if (news === undefined || news.epoch !== epoch || news.first > sequence + 1) {
+      this.wake(followed);
+      return;
+    }
+    for (const bytes of news.changes.slice(sequence + 1 - news.first)) {
+      const { token, change } = decodeChange(bytes);
+      followed.applyNext(token, change);
+    }
+    this.#due.add(followed);
+    this.#start();
   }
 
   forget(followed: FollowedHomeserver): void {
     this.#dirty.delete(followed);
+    this.#due.delete(followed);
   }
 
   /** Wakes those whose head is not where their copy is: a notification may have been lost. */
@@ -69,13 +93,16 @@ export class Follower {
     }
   }
 
+  #start(): void {
+    if (!this.#isRunning && this.#options.link.isUp) void this.#run();
+  }
+
   async #run(): Promise<void> {
     this.#isRunning = true;
     try {
-      while (this.#dirty.size > 0) {
-        const batch = [...this.#dirty].slice(0, READ_HOMESERVERS_MAX);
-        for (const followed of batch) this.#dirty.delete(followed);
-        await this.#readAndReport(batch.filter(({ hasLeft }) => !hasLeft));
+      while (this.#dirty.size + this.#due.size > 0) {
+        await this.#report(take(this.#due, READ_HOMESERVERS_MAX));
+        await this.#read(take(this.#dirty, READ_HOMESERVERS_MAX));
         this.#isFailing = false;
       }
     } catch (error) {
@@ -87,42 +114,43 @@ export class Follower {
     }
   }
 
-  async #readAndReport(batch: readonly FollowedHomeserver[]): Promise<void> {
-    const { link } = this.#options;
+  async #read(batch: readonly FollowedHomeserver[]): Promise<void> {
+    const { link, nowMs } = this.#options;
     if (batch.length === 0) return;
-    const enrolments = batch.map(({ enrolment }) => enrolment);
+    const sent = batch.map(({ enrolment, copy }) => ({ enrolment, position: copy.position }));
     const rows = await link.run<ReadRow>(this.#statements.read, [...columns(batch), link.incarnation]);
     const heads = new Map<FollowedHomeserver, ReadRow>();
-    const slice = { sinceMs: this.#options.nowMs() };
+    let sliceMs = nowMs();
     for (const row of rows) {
-      const followed = batch[Number(row.n) - 1]!;
+      const index = Number(row.n) - 1;
+      const followed = batch[index]!;
       if (followed.hasLeft) continue;
-      if (!heads.has(followed)) this.#enter(followed, row);
+      if (!heads.has(followed)) this.#enter(followed, row, sent[index]!.position);
       heads.set(followed, row);
       if (row.change !== null) this.#apply(followed, row);
-      if (this.#options.nowMs() - slice.sinceMs > APPLY_SLICE_MS) {
-        await new Promise((resolve) => setImmediate(resolve));
-        slice.sinceMs = this.#options.nowMs();
-      }
+      if (nowMs() - sliceMs <= APPLY_SLICE_MS) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      sliceMs = nowMs();
     }
     await this.#report(batch);
-    for (const [index, followed] of batch.entries())
-      this.#goOn(followed, heads.get(followed), enrolments[index]);
+    for (const [index, followed] of batch.entries()) this.#goOn(followed, heads.get(followed), sent[index]!);
   }
 
-  /** Takes a new epoch, or finds that the log has gone back. */
-  #enter(followed: FollowedHomeserver, row: ReadRow): void {
+  /**
+   * Takes a new epoch, or finds that the log has gone back. It is compared with the position
+   * of when the read was sent: notifications may have brought more meanwhile.
+   */
+  #enter(followed: FollowedHomeserver, row: ReadRow, sent: Position): void {
     const { position } = followed.copy;
     const epoch = epochOf(row.epoch);
     const head = Number(row.head);
     if (epoch !== position.epoch) {
       const first = row.sequence === null ? head : Number(row.sequence) - 1;
       followed.restart({ epoch, sequence: first }, row.reason === "database" ? "database" : "asked");
-    } else if (head < position.sequence) {
+    } else if (epoch === sent.epoch && head < sent.sequence) {
       followed.distrust();
       this.#options.onBackwards(followed);
-    }
-    if (row.change === null && epoch === position.epoch && head > position.sequence) {
+    } else if (row.change === null && head > position.sequence) {
       followed.restart({ epoch, sequence: head }, "gap");
     }
   }
@@ -139,18 +167,18 @@ export class Follower {
   }
 
   /** What was enrolled before the read was sent is loaded once the read has reached the head. */
-  #goOn(followed: FollowedHomeserver, row: ReadRow | undefined, enrolment: Enrolment | undefined): void {
+  #goOn(followed: FollowedHomeserver, row: ReadRow | undefined, sent: Sent): void {
     if (followed.hasLeft) return;
     if (row !== undefined) {
       const { epoch, sequence } = followed.copy.position;
       const head = Number(row.head);
-      // A log that went back is followed again in its next epoch.
-      if (epoch === epochOf(row.epoch) && sequence > head) return;
       if (epoch !== epochOf(row.epoch) || sequence < head) {
         this.#dirty.add(followed);
         return;
       }
-      if (enrolment !== undefined && followed.enrolment === enrolment) followed.loaded();
+      // A log that went back is followed again in its next epoch.
+      if (sent.position.epoch === epoch && sent.position.sequence > head) return;
+      if (sent.enrolment !== undefined && followed.enrolment === sent.enrolment) followed.loaded();
     }
     if (followed.enrolment === undefined) this.#options.onReachedHead(followed);
   }
@@ -164,19 +192,46 @@ export class Follower {
       return isReported ? [] : [{ key, position, enrolment }];
     });
     if (due.length === 0) return;
-    await this.#options.link.run(this.#statements.report, [
-      memberId,
-      due.map(({ key }) => key),
-      due.map(({ enrolment }) => bytesOf(enrolment.rowEpoch)),
-      due.map(({ position }) => bytesOf(position.epoch)),
-      due.map(({ position }) => position.sequence),
-      this.#options.link.incarnation,
-    ]);
+    const [first] = due;
+    if (due.length === 1 && first !== undefined) await this.#reportOne(first);
+    else
+      await this.#options.link.run(this.#statements.report, [
+        memberId,
+        due.map(({ key }) => key),
+        due.map(({ enrolment }) => bytesOf(enrolment.rowEpoch)),
+        due.map(({ position }) => bytesOf(position.epoch)),
+        due.map(({ position }) => position.sequence),
+        this.#options.link.incarnation,
+      ]);
     for (const { enrolment, position } of due) {
       enrolment.reported = position;
       enrolment.rowEpoch = position.epoch;
     }
   }
+
+  /** The usual case costs the server half of what the general one does. */
+  async #reportOne({ key, position, enrolment }: Due): Promise<void> {
+    const { link } = this.#options;
+    const epochs = [bytesOf(enrolment.rowEpoch), bytesOf(position.epoch)];
+    await link.run(this.#statements.reportOne, [
+      enrolment.memberId,
+      key,
+      ...epochs,
+      position.sequence,
+      link.incarnation,
+    ]);
+  }
+}
+
+interface Due extends Sent {
+  readonly key: Buffer;
+  readonly enrolment: Enrolment;
+}
+
+/** Where a copy was when a read was sent. */
+interface Sent {
+  readonly enrolment: Enrolment | undefined;
+  readonly position: Position;
 }
 
 interface ReadRow {
@@ -188,6 +243,12 @@ interface ReadRow {
   readonly change: Buffer | null;
 }
 
+function take<T>(set: Set<T>, countMax: number): T[] {
+  const taken = [...set].slice(0, countMax);
+  for (const item of taken) set.delete(item);
+  return taken;
+}
+
 /** Where each copy is. */
 function columns(batch: readonly FollowedHomeserver[]): [Buffer[], Buffer[], number[]] {
   return [
@@ -197,7 +258,7 @@ function columns(batch: readonly FollowedHomeserver[]): [Buffer[], Buffer[], num
   ];
 }
 
-function statements(schema: string): Readonly<Record<"read" | "moved" | "report", Statement>> {
+function statements(schema: string): Readonly<Record<"read" | "moved" | "report" | "reportOne", Statement>> {
   const copies =
     "unnest($1::bytea[], $2::bytea[], $3::bigint[]) with ordinality as f(homeserver, epoch, sequence, n)";
   return {
@@ -225,6 +286,12 @@ function statements(schema: string): Readonly<Record<"read" | "moved" | "report"
       name: "moved",
       text: `select f.n from ${copies} join ${schema}.head h on h.homeserver = f.homeserver
         where h.epoch <> f.epoch or h.sequence <> f.sequence`,
+    },
+    reportOne: {
+      name: "report-one",
+      text: `update ${schema}.applied set epoch = $4, sequence = $5
+        where member = $1 and homeserver = $2 and epoch in ($3, $4) and (epoch <> $4 or sequence < $5)
+          and exists (select from ${schema}.cluster where incarnation = $6)`,
     },
     report: {
       name: "report",

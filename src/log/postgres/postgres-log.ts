@@ -12,6 +12,7 @@ import { Incarnation } from "./incarnation.js";
 import { Link } from "./link.js";
 import { MembersView } from "./members-view.js";
 import { Membership } from "./membership.js";
+import { parseNotification } from "./notification.js";
 import { openLogSession } from "./open-log-session.js";
 import { POSTGRES_LIMITS, type PostgresLimits } from "./postgres-limits.js";
 import { DEFAULT_SCHEMA } from "./schema.js";
@@ -198,8 +199,9 @@ class PostgresLog implements Log {
   }
 
   #notified(payload: string): void {
-    const followed = this.#followed.get(payload);
-    if (followed !== undefined) this.#follower.wake(followed);
+    const { homeserver, changes } = parseNotification(payload);
+    const followed = this.#followed.get(homeserver);
+    if (followed !== undefined) this.#follower.notified(followed, changes);
   }
 
   #followUp(): void {

@@ -105,8 +105,14 @@ export async function ensureSchema(session: Session, schema: string): Promise<vo
   );
 }
 
+/** One at a time: fifty sidecars may start at once on an empty database. */
 async function create(session: Session, schema: string): Promise<number> {
-  await session.execute(schemaSql(schema));
+  await session.execute(`select pg_catalog.pg_advisory_lock(${LOCK_KEY})`);
+  try {
+    if ((await readVersion(session, schema)) === undefined) await session.execute(schemaSql(schema));
+  } finally {
+    if (session.isOpen) await session.execute(`select pg_catalog.pg_advisory_unlock(${LOCK_KEY})`);
+  }
   return (await readVersion(session, schema)) ?? 0;
 }
 

@@ -150,6 +150,21 @@ export class PostgresServer {
     process.kill(rows[0]!.pid, "SIGKILL");
   }
 
+  /** Processor time of the postmaster and its children, those that have ended included, in clock ticks. */
+  cpuTicks(): number {
+    const postmaster = this.#child?.pid;
+    let ticks = 0;
+    for (const name of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
+      const [line = ""] = readLines(`/proc/${name}/stat`);
+      const fields = line.slice(line.lastIndexOf(")") + 2).split(" ");
+      const isOwn = Number(name) === postmaster;
+      if (!isOwn && Number(fields[1]) !== postmaster) continue;
+      ticks += Number(fields[11]) + Number(fields[12]);
+      if (isOwn) ticks += Number(fields[13]) + Number(fields[14]);
+    }
+    return ticks;
+  }
+
   async stop(): Promise<void> {
     await this.halt("SIGQUIT");
     await rm(this.folder, { recursive: true, force: true });
@@ -208,5 +223,9 @@ function idOf(account: string, column: number): number {
 }
 
 function readLines(path: string): readonly string[] {
-  return existsSync(path) ? readFileSync(path, "utf8").split("\n") : [];
+  try {
+    return readFileSync(path, "utf8").split("\n");
+  } catch {
+    return [];
+  }
 }
