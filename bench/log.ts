@@ -10,8 +10,37 @@ import { percentile, printMachine } from "./report.js";
  * nothing changes. BENCH=log npm run bench
  */
 
+const CHANGE: Change = { kind: "invalidated", roomId: undefined, eventIds: ["$e" as EventId] };
 const HOMESERVER = "bench.example" as Homeserver;
 const CLOCK_TICKS_A_SECOND = 100;
+
+/** A copy that keeps a position only. */
+class Copy implements LogCopy {
+  readonly homeserver: Homeserver;
+  position: Position = { epoch: "" as Epoch, sequence: 0 };
+
+  constructor(homeserver: Homeserver) {
+    this.homeserver = homeserver;
+  }
+
+  restart(position: Position): void {
+    this.position = position;
+  }
+
+  readonly next = (): void => {
+    this.position = { epoch: this.position.epoch, sequence: this.position.sequence + 1 };
+  };
+
+  apply(): void {
+    this.next();
+  }
+
+  applyUnknown(): void {
+    this.next();
+  }
+
+  becameCurrent(): void {}
+}
 
 printMachine();
 const server = await PostgresServer.start({ shared_buffers: "128MB", checkpoint_timeout: "1h" });
@@ -40,8 +69,7 @@ async function bareCommit(): Promise<number> {
 async function measureAppends(members: number, bareMs: number): Promise<void> {
   const logs = await startMembers(members, [HOMESERVER]);
   const [first] = logs[0]!.followed;
-  const append = () =>
-    first!.append({ kind: "invalidated", roomId: undefined, eventIds: ["$e" as EventId] }, () => {});
+  const append = () => first!.log.append(CHANGE, first!.copy.next);
   for (let n = 0; n < 50; n++) await append();
   const times: number[] = [];
   const cpu = serverCpuMs();
@@ -92,37 +120,22 @@ async function startMembers(
   count: number,
   homeservers: readonly Homeserver[] | ((index: number) => Homeserver[]),
 ) {
-  const logs: { log: Log; followed: HomeserverLog[] }[] = [];
+  const logs: { log: Log; followed: { log: HomeserverLog; copy: Copy }[] }[] = [];
   for (let n = 0; n < count; n++) {
     const log = createPostgresLog({
       target: server.target(),
       events: { failed: (_, message) => console.error(message), up: () => {}, down: () => {} },
     });
     const names = typeof homeservers === "function" ? homeservers(n) : homeservers;
-    logs.push({ log, followed: names.map((name) => log.follow(copyOf(name))) });
+    logs.push({ log, followed: names.map((name) => follow(log, name)) });
   }
-  while (!logs.every(({ followed }) => followed.every((one) => one.isCurrent()))) await pause(20);
+  while (!logs.every(({ followed }) => followed.every((one) => one.log.isCurrent()))) await pause(20);
   return logs;
 }
 
-/** A copy that keeps a position only. */
-function copyOf(homeserver: Homeserver): LogCopy {
-  let position: Position = { epoch: "" as Epoch, sequence: 0 };
-  const next = () => {
-    position = { epoch: position.epoch, sequence: position.sequence + 1 };
-  };
-  return {
-    homeserver,
-    get position() {
-      return position;
-    },
-    restart: (start) => {
-      position = start;
-    },
-    apply: (_: Change) => next(),
-    applyUnknown: next,
-    becameCurrent: () => {},
-  };
+function follow(log: Log, name: Homeserver) {
+  const copy = new Copy(name);
+  return { log: log.follow(copy), copy };
 }
 
 /** User and system time of all of the server's processes, past ones included. */
