@@ -165,7 +165,8 @@ export class Appender {
 
   /** A homeserver whose log nobody has begun gets its head first. */
   async #runWithHead(followed: FollowedHomeserver, statement: Statement, values: readonly unknown[]) {
-    const { link, incarnation, createHead } = this.#options;
+    const { link, incarnation, limits, createHead } = this.#options;
+    await link.untilUp(limits.readyMs);
     let [row] = await link.run<AppendRow>(statement, values);
     if (row === undefined) {
       await createHead(followed);

@@ -14,6 +14,7 @@ export interface LinkOptions {
   onFailure(error: unknown): void;
   /** A number from 0 to 1. */
   random(): number;
+  nowMs(): number;
 }
 
 /**
@@ -34,9 +35,12 @@ export class Link {
   #timer: NodeJS.Timeout | undefined;
   #failures = 0;
   #isClosed = false;
+  #downSinceMs: number;
+  readonly #waiting = new Set<() => void>();
 
   constructor(options: LinkOptions) {
     this.#options = options;
+    this.#downSinceMs = options.nowMs();
   }
 
   /** Begins to connect. Never throws: failures are reported and tried again. */
@@ -51,6 +55,20 @@ export class Link {
   /** That of the current session. */
   get incarnation(): string {
     return this.#incarnation;
+  }
+
+  /** Waits for a session, unless there has been none for longer than the limit. */
+  async untilUp(limitMs: number): Promise<void> {
+    if (this.isUp || this.#isClosed || this.#options.nowMs() - this.#downSinceMs > limitMs) return;
+    await new Promise<void>((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(end);
+        resolve();
+      };
+      const timer = setTimeout(end, limitMs);
+      this.#waiting.add(end);
+    });
   }
 
   async run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]) {
@@ -76,6 +94,7 @@ export class Link {
     clearTimeout(this.#timer);
     this.#session?.destroy();
     this.#session = undefined;
+    for (const end of this.#waiting) end();
   }
 
   async #connect(): Promise<void> {
@@ -90,6 +109,7 @@ export class Link {
       this.#failures = 0;
       this.#session = session;
       this.#incarnation = incarnation;
+      for (const end of this.#waiting) end();
       this.#options.onUp();
     } catch (error) {
       if (this.#isClosed) return;
@@ -101,6 +121,7 @@ export class Link {
   #lost(session: Session, error: unknown): void {
     if (this.#session !== session) return;
     this.#session = undefined;
+    this.#downSinceMs = this.#options.nowMs();
     if (this.#isClosed) return;
     this.#options.onFailure(error);
     this.#options.onDown();

@@ -91,6 +91,7 @@ class PostgresLog implements Log {
         onDown,
         onFailure,
         random: () => random(1).readUInt8() / 255,
+        nowMs: () => clock.nowMs(),
       });
     this.#followLink = link(
       true,

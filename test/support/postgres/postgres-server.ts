@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { chown, cp, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { chown, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -134,7 +134,7 @@ export class PostgresServer {
 
   /** Copies the data of the halted server, as a snapshot of its disk. */
   async saveSnapshot(): Promise<void> {
-    await cp(this.data, join(this.folder, "snapshot"), { recursive: true });
+    await runAs("cp", ["-a", this.data, join(this.folder, "snapshot")]);
   }
 
   async restoreSnapshot(): Promise<void> {
