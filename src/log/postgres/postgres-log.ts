@@ -15,7 +15,7 @@ import { Membership } from "./membership.js";
 import { parseNotification } from "./notification.js";
 import { openLogSession } from "./open-log-session.js";
 import { POSTGRES_LIMITS, type PostgresLimits } from "./postgres-limits.js";
-import { DEFAULT_SCHEMA } from "./schema.js";
+import { DEFAULT_SCHEMA } from "./schema-sql.js";
 import { describeTarget, type PostgresTarget } from "./target.js";
 import { Trimmer } from "./trim.js";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { FailureCause } from "../../../src/log/postgres/failures.js";
-import { grantSql, schemaSql } from "../../../src/log/postgres/schema.js";
+import { grantSql, schemaSql } from "../../../src/log/postgres/schema-sql.js";
 import type { PostgresTarget } from "../../../src/log/postgres/target.js";
 import { eventually } from "../../support/eventually.js";
 import { DeafProxy } from "../../support/postgres/deaf-proxy.js";
