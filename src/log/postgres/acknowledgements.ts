@@ -36,10 +36,11 @@ export class Acknowledgements {
     this.#statements = statements(options.schema);
   }
 
-  /** Resolves when `position`, of the incarnation in which it was committed, is confirmed. */
+  /** Resolves when `position`, of the incarnation in which it was committed, is confirmed; rejects if that takes too long. */
   confirmed(followed: FollowedHomeserver, position: Position, incarnation: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waits.push({ followed, position, incarnation, resolve, reject });
+      const endMs = this.#options.clock.nowMs() + this.#options.limits.appendMs;
+      this.#waits.push({ followed, position, incarnation, endMs, resolve, reject });
       this.#wakePoll?.();
       if (!this.#isPolling) void this.#poll();
     });
@@ -118,6 +119,7 @@ export class Acknowledgements {
       if (!waits.includes(wait)) return true;
       if (superseded.has(wait)) wait.reject(new CacheError("unavailable", "a new epoch began; retry"));
       else if (mayConfirm && !lagging.has(wait)) wait.resolve();
+      else if (receivedMs > wait.endMs) wait.reject(new CacheError("unavailable", LATE));
       else return true;
       return false;
     });
@@ -149,10 +151,13 @@ export class Acknowledgements {
   }
 }
 
+const LATE = "another sidecar did not apply the change in time; retry";
+
 interface Wait {
   readonly followed: FollowedHomeserver;
   readonly position: Position;
   readonly incarnation: string;
+  readonly endMs: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }

@@ -1,19 +1,14 @@
 import { CacheError } from "../../core/errors.js";
 import type { Change, Position } from "../../core/types.js";
 import type { Acknowledgements } from "./acknowledgements.js";
-import { type ChangeToken, encodeChange, TOKEN_BYTES, weightOf } from "./change-codec.js";
+import { type AppendQueue, newQueue, type PendingChange, takeBatch } from "./append-queue.js";
+import { encodeChange, TOKEN_BYTES, weightOf } from "./change-codec.js";
 import { epochOf } from "./epoch-bytes.js";
 import type { FollowedHomeserver } from "./followed-homeserver.js";
 import type { ClusterRow, Incarnation } from "./incarnation.js";
 import type { Link } from "./link.js";
 import { encodeChanges, payloadSql } from "./notification.js";
-import {
-  BATCH_BYTES_MAX,
-  BATCH_CHANGES_MAX,
-  BATCHES_UNCONFIRMED_MAX,
-  PENDING_CHANGES_MAX,
-  type PostgresLimits,
-} from "./postgres-limits.js";
+import { BATCHES_UNCONFIRMED_MAX, PENDING_CHANGES_MAX, type PostgresLimits } from "./postgres-limits.js";
 import type { Statement } from "./session.js";
 
 export interface AppenderOptions {
@@ -31,7 +26,7 @@ export interface AppenderOptions {
 export class Appender {
   readonly #options: AppenderOptions;
   readonly #statements: ReturnType<typeof statements>;
-  readonly #queues = new Map<FollowedHomeserver, Queue>();
+  readonly #queues = new Map<FollowedHomeserver, AppendQueue>();
 
   constructor(options: AppenderOptions) {
     this.#options = options;
@@ -51,7 +46,7 @@ export class Appender {
     followed.expect(token, apply);
     return new Promise<Position>((resolve, reject) => {
       const timer = setTimeout(() => pending.settle(late()), this.#options.limits.appendMs);
-      const pending: Pending = {
+      const pending: PendingChange = {
         token,
         bytes: encodeChange(token, change),
         weight: weightOf(change),
@@ -90,10 +85,7 @@ export class Appender {
       const row = await this.#runWithHead(followed, this.#statements.epoch, values);
       if (row === undefined) throw new CacheError("unavailable", "the log takes no changes now; retry");
       const position = { epoch: epochOf(row.epoch), sequence: 0 };
-      await within(
-        this.#options.acknowledgements.confirmed(followed, position, row.incarnation),
-        this.#options.limits.appendMs,
-      );
+      await this.#options.acknowledgements.confirmed(followed, position, row.incarnation);
       return position;
     } catch (error) {
       throw this.#unavailable(error);
@@ -109,20 +101,20 @@ export class Appender {
     }
   }
 
-  #queueOf(followed: FollowedHomeserver): Queue {
+  #queueOf(followed: FollowedHomeserver): AppendQueue {
     const queue = this.#queues.get(followed) ?? newQueue();
     this.#queues.set(followed, queue);
     return queue;
   }
 
   /** In a later turn of the event loop, so that calls which arrive together share a transaction. */
-  #flushSoon(followed: FollowedHomeserver, queue: Queue): void {
+  #flushSoon(followed: FollowedHomeserver, queue: AppendQueue): void {
     if (queue.isSending || queue.batches >= BATCHES_UNCONFIRMED_MAX || queue.waiting.length === 0) return;
     queue.isSending = true;
     setImmediate(() => void this.#flush(followed, queue));
   }
 
-  async #flush(followed: FollowedHomeserver, queue: Queue): Promise<void> {
+  async #flush(followed: FollowedHomeserver, queue: AppendQueue): Promise<void> {
     const batch = takeBatch(queue);
     for (const pending of batch) queue.sent.add(pending);
     queue.batches += 1;
@@ -142,7 +134,7 @@ export class Appender {
     }
   }
 
-  async #send(followed: FollowedHomeserver, batch: readonly Pending[]): Promise<AppendRow> {
+  async #send(followed: FollowedHomeserver, batch: readonly PendingChange[]): Promise<AppendRow> {
     const row = await this.#runWithHead(followed, this.#statements.append, [
       followed.key,
       batch.length,
@@ -155,7 +147,11 @@ export class Appender {
     throw new CacheError("unavailable", "the log's server was started or promoted; retry");
   }
 
-  async #confirm(followed: FollowedHomeserver, batch: readonly Pending[], row: AppendRow): Promise<void> {
+  async #confirm(
+    followed: FollowedHomeserver,
+    batch: readonly PendingChange[],
+    row: AppendRow,
+  ): Promise<void> {
     const epoch = epochOf(row.epoch);
     const last = Number(row.sequence);
     await this.#options.acknowledgements.confirmed(followed, { epoch, sequence: last }, row.incarnation);
@@ -183,57 +179,13 @@ export class Appender {
   }
 }
 
-interface Pending {
-  readonly token: ChangeToken;
-  readonly bytes: Buffer;
-  readonly weight: number;
-  isSettled: boolean;
-  settle(outcome: Position | Error): void;
-}
-
-interface Queue {
-  /** Not yet in a transaction. */
-  waiting: Pending[];
-  readonly sent: Set<Pending>;
-  /** Of both. */
-  count: number;
-  isSending: boolean;
-  batches: number;
-}
-
 interface AppendRow extends ClusterRow {
   readonly epoch: Buffer;
   readonly sequence: string;
 }
 
-function newQueue(): Queue {
-  return { waiting: [], sent: new Set(), count: 0, isSending: false, batches: 0 };
-}
-
-/** The oldest that fit into one transaction; those that were rejected meanwhile are not appended. */
-function takeBatch(queue: Queue): readonly Pending[] {
-  const live = queue.waiting.filter(({ isSettled }) => !isSettled);
-  let bytes = 0;
-  let end = 0;
-  while (end < live.length && end < BATCH_CHANGES_MAX) {
-    bytes += live[end]!.bytes.length;
-    if (bytes > BATCH_BYTES_MAX && end > 0) break;
-    end += 1;
-  }
-  queue.waiting = live.slice(end);
-  return live.slice(0, end);
-}
-
 function late(): CacheError {
   return new CacheError("unavailable", "the change was not confirmed in time; retry");
-}
-
-function within<T>(promise: Promise<T>, limitMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late()), limitMs);
-  });
-  return Promise.race([promise, limit]).finally(() => clearTimeout(timer));
 }
 
 function statements(schema: string): Readonly<Record<"append" | "epoch", Statement>> {

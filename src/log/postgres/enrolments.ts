@@ -3,47 +3,81 @@ import type { Enrolment, FollowedHomeserver } from "./followed-homeserver.js";
 import type { Link } from "./link.js";
 import type { Statement } from "./session.js";
 
+export interface EnrolmentsOptions {
+  readonly link: Link;
+  readonly schema: string;
+  newEpoch(): Buffer;
+  memberId(): string | undefined;
+  onEnrolled(followed: FollowedHomeserver): void;
+  /** The member has been expelled, or the server's incarnation is not recorded yet. */
+  onRefused(): void;
+  onFailure(error: unknown): void;
+}
+
 /**
  * Puts this sidecar's rows into `applied`, and takes them out. From the transaction that
  * inserts a row on, changes of that homeserver wait for this sidecar.
  */
 export class Enrolments {
+  readonly #options: EnrolmentsOptions;
   readonly #link: Link;
   readonly #statements: ReturnType<typeof statements>;
-  readonly #newEpoch: () => Buffer;
+  readonly #pending = new Set<FollowedHomeserver>();
 
-  constructor(link: Link, schema: string, newEpoch: () => Buffer) {
-    this.#link = link;
-    this.#statements = statements(schema);
-    this.#newEpoch = newEpoch;
+  constructor(options: EnrolmentsOptions) {
+    this.#options = options;
+    this.#link = options.link;
+    this.#statements = statements(options.schema);
   }
 
-  /** Enrols at the head of the log. Undefined if the member has been expelled, or the incarnation is not recorded yet. */
-  async enrol(followed: FollowedHomeserver, memberId: string): Promise<Enrolment | undefined> {
-    const [row] = await this.#link.run<{ epoch: Buffer; sequence: string }>(this.#statements.enrol, [
-      followed.key,
-      this.#newEpoch(),
-      memberId,
-    ]);
-    if (row === undefined) return undefined;
-    const rowEpoch = epochOf(row.epoch);
-    return { memberId, rowEpoch, reported: { epoch: rowEpoch, sequence: Number(row.sequence) } };
+  /** Enrols at the head of the log, if this sidecar is a member. What fails is tried again by the next poll. */
+  async enrol(followed: FollowedHomeserver): Promise<void> {
+    const { memberId, newEpoch, onEnrolled, onRefused, onFailure } = this.#options;
+    const member = memberId();
+    if (member === undefined || !this.#link.isUp || this.#pending.has(followed)) return;
+    this.#pending.add(followed);
+    try {
+      const values = [followed.key, newEpoch(), member];
+      const [row] = await this.#link.run<EnrolRow>(this.#statements.enrol, values);
+      if (row === undefined) onRefused();
+      else if (memberId() === member && !followed.hasLeft) {
+        followed.enrolment = enrolmentOf(member, row);
+        onEnrolled(followed);
+      }
+    } catch (error) {
+      if (this.#link.isUp) onFailure(error);
+    } finally {
+      this.#pending.delete(followed);
+    }
   }
 
   /** Removes the row. The copy is empty already. */
-  async leave(followed: FollowedHomeserver, memberId: string): Promise<void> {
-    await this.#link.run(this.#statements.leave, [followed.key, memberId]);
+  async leave(followed: FollowedHomeserver): Promise<void> {
+    if (followed.enrolment === undefined) return;
+    await this.#link.run(this.#statements.leave, [followed.key, followed.enrolment.memberId]);
   }
 
   /** Makes the head of a log that has none. */
   async createHead(followed: FollowedHomeserver): Promise<void> {
-    await this.#link.run(this.#statements.create, [followed.key, this.#newEpoch()]);
+    await this.#link.run(this.#statements.create, [followed.key, this.#options.newEpoch()]);
   }
 
   /** Removes rows that a late statement has left behind: changes would wait for them. */
-  async sweep(followed: readonly FollowedHomeserver[], memberId: string): Promise<void> {
-    await this.#link.run(this.#statements.sweep, [memberId, followed.map(({ key }) => key)]);
+  async sweep(followed: readonly FollowedHomeserver[]): Promise<void> {
+    const member = this.#options.memberId();
+    if (member === undefined) return;
+    await this.#link.run(this.#statements.sweep, [member, followed.map(({ key }) => key)]);
   }
+}
+
+interface EnrolRow {
+  readonly epoch: Buffer;
+  readonly sequence: string;
+}
+
+function enrolmentOf(memberId: string, { epoch, sequence }: EnrolRow): Enrolment {
+  const rowEpoch = epochOf(epoch);
+  return { memberId, rowEpoch, reported: { epoch: rowEpoch, sequence: Number(sequence) } };
 }
 
 function statements(schema: string): Readonly<Record<"enrol" | "leave" | "create" | "sweep", Statement>> {

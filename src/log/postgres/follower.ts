@@ -5,17 +5,17 @@ import type { Enrolment, FollowedHomeserver } from "./followed-homeserver.js";
 import type { Link } from "./link.js";
 import type { NotifiedChanges } from "./notification.js";
 import { APPLY_SLICE_MS, READ_BYTES_MAX, READ_CHANGES_MAX, READ_HOMESERVERS_MAX } from "./postgres-limits.js";
+import type { Reports } from "./reports.js";
 import type { Statement } from "./session.js";
 
 export interface FollowerOptions {
   readonly link: Link;
   readonly schema: string;
-  memberId(): string | undefined;
+  readonly reports: Reports;
   /** The copy has reached the head but this sidecar is not enrolled yet. */
   onReachedHead(followed: FollowedHomeserver): void;
   /** The log ends before what was applied, in the same epoch: the database was replaced by an older state. */
   onBackwards(followed: FollowedHomeserver): void;
-  onFailure(error: unknown): void;
   nowMs(): number;
 }
 
@@ -82,15 +82,16 @@ export class Follower {
     this.#due.delete(followed);
   }
 
-  /** Wakes those whose head is not where their copy is: a notification may have been lost. */
-  async poll(all: readonly FollowedHomeserver[]): Promise<void> {
+  /** Wakes those whose head is not where their copy is, and counts them: a notification may have been lost. */
+  async poll(all: readonly FollowedHomeserver[]): Promise<number> {
     const values = columns(all);
-    if (all.length === 0) return;
+    if (all.length === 0) return 0;
     const rows = await this.#options.link.run<{ n: string }>(this.#statements.moved, values);
     for (const { n } of rows) {
       const followed = all[Number(n) - 1];
       if (followed !== undefined && !followed.hasLeft) this.wake(followed);
     }
+    return rows.length;
   }
 
   #start(): void {
@@ -101,7 +102,7 @@ export class Follower {
     this.#isRunning = true;
     try {
       while (this.#dirty.size + this.#due.size > 0) {
-        await this.#report(take(this.#due, READ_HOMESERVERS_MAX));
+        await this.#options.reports.send(take(this.#due, READ_HOMESERVERS_MAX));
         await this.#read(take(this.#dirty, READ_HOMESERVERS_MAX));
         this.#isFailing = false;
       }
@@ -132,7 +133,7 @@ export class Follower {
       await new Promise((resolve) => setImmediate(resolve));
       sliceMs = nowMs();
     }
-    await this.#report(batch);
+    await this.#options.reports.send(batch);
     for (const [index, followed] of batch.entries()) this.#goOn(followed, heads.get(followed), sent[index]!);
   }
 
@@ -182,50 +183,6 @@ export class Follower {
     }
     if (followed.enrolment === undefined) this.#options.onReachedHead(followed);
   }
-
-  async #report(batch: readonly FollowedHomeserver[]): Promise<void> {
-    const memberId = this.#options.memberId();
-    const due = batch.flatMap(({ key, copy: { position }, enrolment }) => {
-      if (enrolment === undefined || enrolment.memberId !== memberId) return [];
-      const { reported } = enrolment;
-      const isReported = reported?.epoch === position.epoch && reported.sequence === position.sequence;
-      return isReported ? [] : [{ key, position, enrolment }];
-    });
-    if (due.length === 0) return;
-    const [first] = due;
-    if (due.length === 1 && first !== undefined) await this.#reportOne(first);
-    else
-      await this.#options.link.run(this.#statements.report, [
-        memberId,
-        due.map(({ key }) => key),
-        due.map(({ enrolment }) => bytesOf(enrolment.rowEpoch)),
-        due.map(({ position }) => bytesOf(position.epoch)),
-        due.map(({ position }) => position.sequence),
-        this.#options.link.incarnation,
-      ]);
-    for (const { enrolment, position } of due) {
-      enrolment.reported = position;
-      enrolment.rowEpoch = position.epoch;
-    }
-  }
-
-  /** The usual case costs the server half of what the general one does. */
-  async #reportOne({ key, position, enrolment }: Due): Promise<void> {
-    const { link } = this.#options;
-    const epochs = [bytesOf(enrolment.rowEpoch), bytesOf(position.epoch)];
-    await link.run(this.#statements.reportOne, [
-      enrolment.memberId,
-      key,
-      ...epochs,
-      position.sequence,
-      link.incarnation,
-    ]);
-  }
-}
-
-interface Due extends Sent {
-  readonly key: Buffer;
-  readonly enrolment: Enrolment;
 }
 
 /** Where a copy was when a read was sent. */
@@ -258,7 +215,7 @@ function columns(batch: readonly FollowedHomeserver[]): [Buffer[], Buffer[], num
   ];
 }
 
-function statements(schema: string): Readonly<Record<"read" | "moved" | "report" | "reportOne", Statement>> {
+function statements(schema: string): Readonly<Record<"read" | "moved", Statement>> {
   const copies =
     "unnest($1::bytea[], $2::bytea[], $3::bigint[]) with ordinality as f(homeserver, epoch, sequence, n)";
   return {
@@ -286,21 +243,6 @@ function statements(schema: string): Readonly<Record<"read" | "moved" | "report"
       name: "moved",
       text: `select f.n from ${copies} join ${schema}.head h on h.homeserver = f.homeserver
         where h.epoch <> f.epoch or h.sequence <> f.sequence`,
-    },
-    reportOne: {
-      name: "report-one",
-      text: `update ${schema}.applied set epoch = $4, sequence = $5
-        where member = $1 and homeserver = $2 and epoch in ($3, $4) and (epoch <> $4 or sequence < $5)
-          and exists (select from ${schema}.cluster where incarnation = $6)`,
-    },
-    report: {
-      name: "report",
-      text: `update ${schema}.applied a set epoch = r.epoch, sequence = r.sequence
-        from unnest($2::bytea[], $3::bytea[], $4::bytea[], $5::bigint[])
-          as r(homeserver, row_epoch, epoch, sequence)
-        join ${schema}.cluster on cluster.incarnation = $6
-        where a.member = $1 and a.homeserver = r.homeserver and a.epoch in (r.row_epoch, r.epoch)
-          and (a.epoch <> r.epoch or a.sequence < r.sequence)`,
     },
   };
 }

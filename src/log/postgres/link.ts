@@ -1,5 +1,5 @@
 import type { QueryResultRow } from "pg";
-import { LogFailure } from "./failures.js";
+import { type FailureCause, LogFailure } from "./failures.js";
 import type { PostgresLimits } from "./postgres-limits.js";
 import type { Session, Statement } from "./session.js";
 
@@ -11,7 +11,7 @@ export interface LinkOptions {
   /** A session is ready, at first and after each loss. */
   onUp(): void;
   onDown(): void;
-  onFailure(error: unknown): void;
+  onFailure(error: unknown): FailureCause;
   /** A number from 0 to 1. */
   random(): number;
   nowMs(): number;
@@ -113,8 +113,8 @@ export class Link {
       this.#options.onUp();
     } catch (error) {
       if (this.#isClosed) return;
-      this.#options.onFailure(error);
-      this.#retry();
+      const cause = this.#options.onFailure(error);
+      this.#retry(cause === "unreachable" || cause === "noAnswer" ? "max" : "refusedMax");
     }
   }
 
@@ -125,12 +125,12 @@ export class Link {
     if (this.#isClosed) return;
     this.#options.onFailure(error);
     this.#options.onDown();
-    this.#retry();
+    this.#retry("max");
   }
 
   /** Waits twice as long after each failure, and half of it at random: fifty sidecars do not come back at once. */
-  #retry(): void {
-    const { min, max } = this.#options.limits.reconnectMs;
+  #retry(bound: "max" | "refusedMax"): void {
+    const { min, [bound]: max } = this.#options.limits.reconnectMs;
     const ceilingMs = Math.min(max, min * 2 ** this.#failures);
     this.#failures = Math.min(this.#failures + 1, 16);
     this.#timer = setTimeout(() => void this.#connect(), ceilingMs * (0.5 + this.#options.random() / 2));

@@ -28,8 +28,11 @@ export interface PostgresLimits {
   readonly answerMs: number;
   /** A statement that may touch many rows: a new schema, new epochs, trimming. */
   readonly longAnswerMs: number;
-  /** Between two attempts to connect: doubles from the first to the second, with jitter. */
-  readonly reconnectMs: { readonly min: number; readonly max: number };
+  /**
+   * Between two attempts to connect: doubles from the first to the second, with jitter, so that
+   * a network that heals is noticed soon; to the third after refusals, which only an operator ends.
+   */
+  readonly reconnectMs: { readonly min: number; readonly max: number; readonly refusedMax: number };
   /** Between two polls for acknowledgements: short at first, since a change usually takes a few ms, longer while a member is dead. */
   readonly acknowledgePollMs: { readonly min: number; readonly max: number };
   /** How often rows beyond the bounds are removed, and members that died without anybody waiting for them. */
@@ -50,12 +53,12 @@ export const POSTGRES_LIMITS: PostgresLimits = {
   readyMs: 1000,
   catchUpMs: 250,
   appendMs: 6000,
-  connectMs: 3000,
+  connectMs: 1200,
   statementMs: 1000,
   lockMs: 800,
   answerMs: 1400,
   longAnswerMs: 30_000,
-  reconnectMs: { min: 50, max: 1000 },
+  reconnectMs: { min: 50, max: 500, refusedMax: 5000 },
   acknowledgePollMs: { min: 1, max: 25 },
   trimIntervalMs: 60_000,
   membersIntervalMs: 15_000,
@@ -86,3 +89,5 @@ export const TRIM_HOMESERVERS_MAX = 100;
 export const MEMBER_ROWS_MAX = 20_000;
 /** How long a cause must not have occurred before it is logged again. */
 export const EPISODE_MS = 30_000;
+/** Polls in a row that found changes without a notification: the connection has lost its LISTEN. */
+export const SILENT_POLLS_MAX = 5;

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { HomeserverLog, Log, LogCopy, LogStatus } from "../port.js";
 import { Acknowledgements } from "./acknowledgements.js";
 import { Appender } from "./appender.js";
+import { Background } from "./background.js";
 import { type LeaseClock, SuspensionClock } from "./clock.js";
 import { Enrolments } from "./enrolments.js";
 import { FailureReport, type PostgresLogEvents } from "./failure-report.js";
@@ -15,9 +16,11 @@ import { Membership } from "./membership.js";
 import { parseNotification } from "./notification.js";
 import { openLogSession } from "./open-log-session.js";
 import { POSTGRES_LIMITS, type PostgresLimits } from "./postgres-limits.js";
+import { Reports } from "./reports.js";
 import { DEFAULT_SCHEMA } from "./schema-sql.js";
 import { describeTarget, type PostgresTarget } from "./target.js";
 import { Trimmer } from "./trim.js";
+import { UpState } from "./up-state.js";
 
 export interface PostgresLogOptions {
   readonly target: PostgresTarget;
@@ -44,8 +47,10 @@ export function createPostgresLog(options: PostgresLogOptions): Log {
 
 class PostgresLog implements Log {
   readonly #limits: PostgresLimits;
+  readonly #schema: string;
   readonly #clock: LeaseClock;
   readonly #report: FailureReport;
+  readonly #randomBytes: (length: number) => Buffer;
   /** LISTEN, reads, reports and renewals: what this sidecar's own copies need. */
   readonly #followLink: Link;
   /** Changes, joins and all that waits for others. */
@@ -57,106 +62,72 @@ class PostgresLog implements Log {
   readonly #appender: Appender;
   readonly #trimmer: Trimmer;
   readonly #members: MembersView;
+  readonly #background: Background;
+  readonly #up: UpState;
   readonly #followed = new Map<string, FollowedHomeserver>();
-  readonly #timers: NodeJS.Timeout[] = [];
-  readonly #enrolling = new Set<FollowedHomeserver>();
-  #downSinceMs: number;
+  readonly #onFailure = (error: unknown) => this.#report.failed(error);
   #isClosed = false;
 
   constructor(options: PostgresLogOptions) {
-    const { target, events, schema = DEFAULT_SCHEMA, applicationName = "splitcache" } = options;
-    const limits = options.limits ?? POSTGRES_LIMITS;
-    const clock = options.clock ?? new SuspensionClock();
-    const random = options.randomBytes ?? randomBytes;
-    this.#limits = limits;
-    this.#clock = clock;
-    this.#downSinceMs = clock.nowMs();
-    const report = new FailureReport(events, describeTarget(target), () => clock.nowMs());
-    this.#report = report;
-    const onFailure = (error: unknown) => void report.failed(error);
-    const link = (listens: boolean, onUp: () => void, onDown: () => void) =>
-      new Link({
-        limits,
-        open: (onEnd) =>
-          openLogSession({
-            target,
-            limits,
-            schema,
-            applicationName,
-            onEnd,
-            nonce: random(8).toString("hex"),
-            onNotification: listens ? (payload) => this.#notified(payload) : undefined,
-          }),
-        onUp,
-        onDown,
-        onFailure,
-        random: () => random(1).readUInt8() / 255,
-        nowMs: () => clock.nowMs(),
-      });
-    this.#followLink = link(
-      true,
-      () => this.#followUp(),
-      () => this.#updateUp(),
-    );
-    this.#callLink = link(
-      false,
-      () => this.#callUp(),
-      () => this.#callDown(),
-    );
-    const shared = { schema, limits, clock, onFailure };
-    const incarnation = new Incarnation(clock, limits.expelAfterMs, schema);
-    this.#enrolments = new Enrolments(this.#callLink, schema, () => random(16));
-    this.#membership = new Membership({
-      ...shared,
-      incarnation,
-      followLink: this.#followLink,
-      callLink: this.#callLink,
-      randomBytes: random,
-      mayRenew: () => !this.#follower.isFailing,
-      onLost: (reason) => this.#eachFollowed((followed) => followed.drop(reason)),
-      onJoined: () => this.#follower.restart(this.#all),
-      onRevived: () => this.#eachFollowed((followed) => followed.isCurrent() && followed.becameCurrent()),
+    this.#limits = options.limits ?? POSTGRES_LIMITS;
+    this.#schema = options.schema ?? DEFAULT_SCHEMA;
+    this.#clock = options.clock ?? new SuspensionClock();
+    this.#randomBytes = options.randomBytes ?? randomBytes;
+    const nowMs = () => this.#clock.nowMs();
+    this.#report = new FailureReport(options.events, describeTarget(options.target), nowMs);
+    this.#followLink = this.#link(options, {
+      onNotification: (payload) => this.#notified(payload),
+      onUp: () => this.#followUp(),
+      onDown: () => this.#up.update(),
+    });
+    this.#callLink = this.#link(options, {
+      onNotification: undefined,
+      onUp: () => this.#callUp(),
+      onDown: () => this.#callDown(),
+    });
+    const incarnation = new Incarnation(this.#clock, this.#limits.expelAfterMs, this.#schema);
+    this.#membership = this.#newMembership(incarnation);
+    const areLinksUp = () => this.#followLink.isUp && this.#callLink.isUp;
+    this.#up = new UpState(this.#clock, this.#report, () => areLinksUp() && this.#membership.isLive());
+    this.#enrolments = new Enrolments({
+      ...this.#calls,
+      newEpoch: () => this.#randomBytes(16),
+      memberId: () => this.#membership.memberId,
+      onEnrolled: (followed) => this.#follower.wake(followed),
+      onRefused: () => void this.#renew(),
     });
     this.#follower = new Follower({
       link: this.#followLink,
-      schema,
-      memberId: () => this.#membership.memberId,
-      onReachedHead: (followed) => void this.#enrol(followed),
+      schema: this.#schema,
+      reports: new Reports(this.#followLink, this.#schema, () => this.#membership.memberId),
+      onReachedHead: (followed) => void this.#enrolments.enrol(followed),
       onBackwards: (followed) => void this.#wentBackwards(followed),
-      onFailure,
-      nowMs: () => clock.nowMs(),
+      nowMs,
     });
-    this.#acknowledgements = new Acknowledgements({ ...shared, link: this.#callLink, incarnation });
+    this.#acknowledgements = new Acknowledgements({ ...this.#calls, clock: this.#clock, incarnation });
     this.#appender = new Appender({
-      ...shared,
-      link: this.#callLink,
+      ...this.#calls,
       incarnation,
       acknowledgements: this.#acknowledgements,
-      randomBytes: random,
+      randomBytes: this.#randomBytes,
       createHead: (followed) => this.#enrolments.createHead(followed),
     });
-    this.#trimmer = new Trimmer(this.#callLink, clock, limits, schema);
-    this.#members = new MembersView(this.#callLink, schema);
+    this.#trimmer = new Trimmer(this.#callLink, this.#clock, this.#limits, this.#schema);
+    this.#members = new MembersView(this.#callLink, this.#schema);
+    this.#background = this.#newBackground();
   }
 
   start(): void {
-    const { renewMs, pollMs, trimIntervalMs, membersIntervalMs } = this.#limits;
     this.#followLink.start();
     this.#callLink.start();
-    this.#every(renewMs, () => this.#renew());
-    this.#every(pollMs, () => this.#poll());
-    // Sidecars that start together do not trim together.
-    this.#every(trimIntervalMs * (1 + Math.random()), () =>
-      this.#onCallLink(() => this.#trimmer.run(this.#all)),
-    );
-    this.#every(membersIntervalMs, () => this.#onCallLink(() => this.#refreshMembers()));
+    this.#background.start();
   }
 
   follow(copy: LogCopy): HomeserverLog {
     const followed = new FollowedHomeserver(copy, {
       limits: this.#limits,
       isLive: () => this.#membership.isLive(),
-      isDown: () => this.#isDown(),
+      isDown: () => this.#up.isDownFor(this.#limits.readyMs),
       append: (target, change, apply) => this.#appender.append(target, change, apply),
       startEpoch: (target) => this.#appender.startEpoch(target, "asked"),
       wake: (target) => this.#follower.wake(target),
@@ -169,7 +140,7 @@ class PostgresLog implements Log {
 
   status(): LogStatus {
     return {
-      isUp: this.#isUp,
+      isUp: this.#up.isUp,
       errors: this.#report.counts,
       members: this.#members.members(this.#membership.memberId),
     };
@@ -179,7 +150,7 @@ class PostgresLog implements Log {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#report.close();
-    for (const timer of this.#timers) clearInterval(timer);
+    this.#background.stop();
     this.#appender.close();
     await this.#membership.close();
     this.#followLink.close();
@@ -190,19 +161,90 @@ class PostgresLog implements Log {
     return [...this.#followed.values()];
   }
 
-  get #isUp(): boolean {
-    return this.#followLink.isUp && this.#callLink.isUp && this.#membership.isLive();
+  /** What every part needs that works on the link of calls. */
+  get #calls() {
+    return {
+      link: this.#callLink,
+      schema: this.#schema,
+      limits: this.#limits,
+      onFailure: this.#onFailure,
+    };
   }
 
-  /** While the log is down for longer than anybody waits, nobody need wait at all. */
-  #isDown(): boolean {
-    return !this.#isUp && this.#clock.nowMs() - this.#downSinceMs > this.#limits.readyMs;
+  #link(options: PostgresLogOptions, roles: LinkRoles): Link {
+    const { target, applicationName = "splitcache" } = options;
+    const { onNotification, onUp, onDown } = roles;
+    return new Link({
+      limits: this.#limits,
+      open: (onEnd) =>
+        openLogSession({
+          target,
+          limits: this.#limits,
+          schema: this.#schema,
+          applicationName,
+          nonce: this.#randomBytes(8).toString("hex"),
+          onNotification,
+          onEnd,
+        }),
+      onUp,
+      onDown,
+      onFailure: this.#onFailure,
+      random: () => this.#random(),
+      nowMs: () => this.#clock.nowMs(),
+    });
+  }
+
+  #newMembership(incarnation: Incarnation): Membership {
+    return new Membership({
+      clock: this.#clock,
+      limits: this.#limits,
+      schema: this.#schema,
+      incarnation,
+      followLink: this.#followLink,
+      callLink: this.#callLink,
+      randomBytes: this.#randomBytes,
+      mayRenew: () => !this.#follower.isFailing,
+      onLost: (reason) => {
+        for (const followed of this.#all) followed.drop(reason);
+      },
+      onJoined: () => this.#follower.restart(this.#all),
+      onRevived: () => {
+        for (const followed of this.#all) if (followed.isCurrent()) followed.becameCurrent();
+      },
+      onFailure: this.#onFailure,
+    });
+  }
+
+  #newBackground(): Background {
+    return new Background({
+      limits: this.#limits,
+      followLink: this.#followLink,
+      callLink: this.#callLink,
+      follower: this.#follower,
+      enrolments: this.#enrolments,
+      trimmer: this.#trimmer,
+      members: this.#members,
+      all: () => this.#all,
+      renew: () => this.#renew(),
+      onFailure: this.#onFailure,
+      random: () => this.#random(),
+    });
+  }
+
+  #random(): number {
+    return this.#randomBytes(1).readUInt8() / 255;
   }
 
   #notified(payload: string): void {
+    this.#background.notified();
     const { homeserver, changes } = parseNotification(payload);
     const followed = this.#followed.get(homeserver);
-    if (followed !== undefined) this.#follower.notified(followed, changes);
+    if (followed === undefined) return;
+    try {
+      this.#follower.notified(followed, changes);
+    } catch (error) {
+      this.#followLink.replace(error);
+    }
   }
 
   #followUp(): void {
@@ -213,56 +255,18 @@ class PostgresLog implements Log {
   #callUp(): void {
     this.#trimmer.reset();
     void this.#renew();
+    void this.#background.refreshMembers();
     this.#follower.restart(this.#all.filter(({ enrolment }) => enrolment === undefined));
   }
 
   #callDown(): void {
     this.#acknowledgements.reset();
-    this.#updateUp();
+    this.#up.update();
   }
 
   async #renew(): Promise<void> {
     await this.#membership.renewOrJoin();
-    this.#updateUp();
-  }
-
-  #updateUp(): void {
-    const isUp = this.#isUp;
-    if (isUp) this.#downSinceMs = this.#clock.nowMs();
-    this.#report.setUp(isUp);
-  }
-
-  async #poll(): Promise<void> {
-    if (!this.#followLink.isUp) return;
-    try {
-      for (const followed of this.#all) if (!followed.isLoaded) this.#follower.wake(followed);
-      await this.#follower.poll(this.#all);
-    } catch (error) {
-      this.#followLink.replace(error);
-    }
-  }
-
-  async #refreshMembers(): Promise<void> {
-    const { memberId } = this.#membership;
-    if (memberId !== undefined) await this.#enrolments.sweep(this.#all, memberId);
-    await this.#members.refresh(this.#all);
-  }
-
-  async #enrol(followed: FollowedHomeserver): Promise<void> {
-    const { memberId } = this.#membership;
-    if (memberId === undefined || !this.#callLink.isUp || this.#enrolling.has(followed)) return;
-    this.#enrolling.add(followed);
-    try {
-      const enrolment = await this.#enrolments.enrol(followed, memberId);
-      if (enrolment === undefined) return void this.#renew();
-      if (this.#membership.memberId !== memberId || followed.hasLeft) return;
-      followed.enrolment = enrolment;
-      this.#follower.wake(followed);
-    } catch (error) {
-      if (this.#callLink.isUp) this.#report.failed(error);
-    } finally {
-      this.#enrolling.delete(followed);
-    }
+    this.#up.update();
   }
 
   async #wentBackwards(followed: FollowedHomeserver): Promise<void> {
@@ -277,25 +281,13 @@ class PostgresLog implements Log {
     const key = followed.key.toString("hex");
     if (this.#followed.get(key) === followed) this.#followed.delete(key);
     this.#follower.forget(followed);
-    const memberId = followed.enrolment?.memberId;
-    if (memberId !== undefined) void this.#onCallLink(() => this.#enrolments.leave(followed, memberId));
+    void this.#background.call(() => this.#enrolments.leave(followed));
   }
+}
 
-  #eachFollowed(run: (followed: FollowedHomeserver) => unknown): void {
-    for (const followed of this.#followed.values()) run(followed);
-  }
-
-  /** Runs background work that may fail: it is done again later. */
-  async #onCallLink(work: () => Promise<void>): Promise<void> {
-    if (!this.#callLink.isUp) return;
-    try {
-      await work();
-    } catch (error) {
-      if (this.#callLink.isUp) this.#report.failed(error);
-    }
-  }
-
-  #every(intervalMs: number, run: () => Promise<void>): void {
-    this.#timers.push(setInterval(() => void run(), intervalMs));
-  }
+/** What one of the two links is for. */
+interface LinkRoles {
+  readonly onNotification: ((payload: string) => void) | undefined;
+  onUp(): void;
+  onDown(): void;
 }
