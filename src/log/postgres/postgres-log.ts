@@ -10,11 +10,12 @@ import { LogFailure } from "./failures.js";
 import { FollowedHomeserver } from "./followed-homeserver.js";
 import { Follower } from "./follower.js";
 import { Incarnation } from "./incarnation.js";
-import { Link } from "./link.js";
+import type { Link } from "./link.js";
+import { newLogLink } from "./log-link.js";
+import { LogReads } from "./log-reads.js";
 import { MembersView } from "./members-view.js";
 import { Membership } from "./membership.js";
 import { parseNotification } from "./notification.js";
-import { openLogSession } from "./open-log-session.js";
 import { POSTGRES_LIMITS, type PostgresLimits } from "./postgres-limits.js";
 import { Reports } from "./reports.js";
 import { DEFAULT_SCHEMA } from "./schema-sql.js";
@@ -75,12 +76,14 @@ class PostgresLog implements Log {
     this.#randomBytes = options.randomBytes ?? randomBytes;
     const nowMs = () => this.#clock.nowMs();
     this.#report = new FailureReport(options.events, describeTarget(options.target), nowMs);
-    this.#followLink = this.#link(options, {
+    const { target, applicationName = "splitcache" } = options;
+    const link = { ...this.#common, target, applicationName, randomBytes: this.#randomBytes };
+    this.#followLink = newLogLink(link, {
       onNotification: (payload) => this.#notified(payload),
       onUp: () => this.#followUp(),
       onDown: () => this.#up.update(),
     });
-    this.#callLink = this.#link(options, {
+    this.#callLink = newLogLink(link, {
       onNotification: undefined,
       onUp: () => this.#callUp(),
       onDown: () => this.#callDown(),
@@ -90,7 +93,8 @@ class PostgresLog implements Log {
     const areLinksUp = () => this.#followLink.isUp && this.#callLink.isUp;
     this.#up = new UpState(this.#clock, this.#report, () => areLinksUp() && this.#membership.isLive());
     this.#enrolments = new Enrolments({
-      ...this.#calls,
+      ...this.#common,
+      link: this.#callLink,
       newEpoch: () => this.#randomBytes(16),
       memberId: () => this.#membership.memberId,
       onEnrolled: (followed) => this.#follower.wake(followed),
@@ -98,15 +102,16 @@ class PostgresLog implements Log {
     });
     this.#follower = new Follower({
       link: this.#followLink,
-      schema: this.#schema,
+      reads: new LogReads(this.#followLink, this.#schema),
       reports: new Reports(this.#followLink, this.#schema, () => this.#membership.memberId),
       onReachedHead: (followed) => void this.#enrolments.enrol(followed),
       onBackwards: (followed) => void this.#wentBackwards(followed),
       nowMs,
     });
-    this.#acknowledgements = new Acknowledgements({ ...this.#calls, clock: this.#clock, incarnation });
+    this.#acknowledgements = new Acknowledgements({ ...this.#common, link: this.#callLink, incarnation });
     this.#appender = new Appender({
-      ...this.#calls,
+      ...this.#common,
+      link: this.#callLink,
       incarnation,
       acknowledgements: this.#acknowledgements,
       randomBytes: this.#randomBytes,
@@ -161,44 +166,14 @@ class PostgresLog implements Log {
     return [...this.#followed.values()];
   }
 
-  /** What every part needs that works on the link of calls. */
-  get #calls() {
-    return {
-      link: this.#callLink,
-      schema: this.#schema,
-      limits: this.#limits,
-      onFailure: this.#onFailure,
-    };
-  }
-
-  #link(options: PostgresLogOptions, roles: LinkRoles): Link {
-    const { target, applicationName = "splitcache" } = options;
-    const { onNotification, onUp, onDown } = roles;
-    return new Link({
-      limits: this.#limits,
-      open: (onEnd) =>
-        openLogSession({
-          target,
-          limits: this.#limits,
-          schema: this.#schema,
-          applicationName,
-          nonce: this.#randomBytes(8).toString("hex"),
-          onNotification,
-          onEnd,
-        }),
-      onUp,
-      onDown,
-      onFailure: this.#onFailure,
-      random: () => this.#random(),
-      nowMs: () => this.#clock.nowMs(),
-    });
+  /** What nearly every part needs. */
+  get #common() {
+    return { schema: this.#schema, limits: this.#limits, clock: this.#clock, onFailure: this.#onFailure };
   }
 
   #newMembership(incarnation: Incarnation): Membership {
     return new Membership({
-      clock: this.#clock,
-      limits: this.#limits,
-      schema: this.#schema,
+      ...this.#common,
       incarnation,
       followLink: this.#followLink,
       callLink: this.#callLink,
@@ -211,13 +186,12 @@ class PostgresLog implements Log {
       onRevived: () => {
         for (const followed of this.#all) if (followed.isCurrent()) followed.becameCurrent();
       },
-      onFailure: this.#onFailure,
     });
   }
 
   #newBackground(): Background {
     return new Background({
-      limits: this.#limits,
+      ...this.#common,
       followLink: this.#followLink,
       callLink: this.#callLink,
       follower: this.#follower,
@@ -226,25 +200,15 @@ class PostgresLog implements Log {
       members: this.#members,
       all: () => this.#all,
       renew: () => this.#renew(),
-      onFailure: this.#onFailure,
-      random: () => this.#random(),
+      random: () => this.#randomBytes(1).readUInt8() / 255,
     });
-  }
-
-  #random(): number {
-    return this.#randomBytes(1).readUInt8() / 255;
   }
 
   #notified(payload: string): void {
     this.#background.notified();
     const { homeserver, changes } = parseNotification(payload);
     const followed = this.#followed.get(homeserver);
-    if (followed === undefined) return;
-    try {
-      this.#follower.notified(followed, changes);
-    } catch (error) {
-      this.#followLink.replace(error);
-    }
+    if (followed !== undefined) this.#follower.notified(followed, changes);
   }
 
   #followUp(): void {
@@ -283,11 +247,4 @@ class PostgresLog implements Log {
     this.#follower.forget(followed);
     void this.#background.call(() => this.#enrolments.leave(followed));
   }
-}
-
-/** What one of the two links is for. */
-interface LinkRoles {
-  readonly onNotification: ((payload: string) => void) | undefined;
-  onUp(): void;
-  onDown(): void;
 }
