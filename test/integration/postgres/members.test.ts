@@ -99,6 +99,18 @@ describe.skipIf(!hasPostgres())("members of the PostgreSQL log", () => {
     expect(a.copy.calls.at(-1)).toBe("apply $2");
   });
 
+  it("lets a change whose caller has been refused already be applied by the copy itself", async () => {
+    const { a, b, far } = await two("late.example", { appendMs: 100 });
+    const client = await server.connect();
+    await client.query("begin; lock table splitcache.head in share mode");
+    await expect(b.append(invalidated("$late"))).rejects.toMatchObject({ kind: "unavailable" });
+    expect(far.failures).toEqual([]);
+    await client.query("rollback");
+    await client.end();
+    await eventually(() => expect(b.copy.calls).toContain("apply $late"));
+    await eventually(() => expect(a.copy.calls).toContain("apply $late"));
+  });
+
   it("drops all and begins at the oldest change that is left if some were removed meanwhile", async () => {
     const { a, b } = await two("gap.example", { retainEventIds: 3, trimIntervalMs: 20 });
     proxy.set({ toServer: "held", fromServer: "held" });
