@@ -4,7 +4,7 @@ import { bodiesOf, encodeBody, referenceTo } from "./body.js";
 import type { Argument, Connection } from "./connection.js";
 import type { Failures } from "./failures.js";
 import type { KeyNames } from "./keys.js";
-import { FILL_BYTES_MAX, FILLS_AT_ONCE_MAX, FILLS_MAX } from "./limits.js";
+import { FILL_BYTES_AT_ONCE_MAX, FILL_BYTES_MAX, FILLS_AT_ONCE_MAX, FILLS_MAX } from "./limits.js";
 import type { Link } from "./link.js";
 import type { MetadataCodec } from "./metadata.js";
 
@@ -105,7 +105,14 @@ export class Fills {
   }
 
   #send(): void {
-    const fills = this.#waiting.splice(0, FILLS_AT_ONCE_MAX);
+    let count = 0;
+    let bytes = 0;
+    for (const fill of this.#waiting) {
+      if (count > 0 && (count === FILLS_AT_ONCE_MAX || bytes + fill.bytes > FILL_BYTES_AT_ONCE_MAX)) break;
+      count += 1;
+      bytes += fill.bytes;
+    }
+    const fills = this.#waiting.splice(0, count);
     this.#isSending = this.#waiting.length > 0;
     if (this.#isSending) setImmediate(() => this.#send());
     void this.#write(fills);

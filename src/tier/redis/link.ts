@@ -122,7 +122,7 @@ export class Link {
   #checkSilence(): void {
     const [oldest] = this.#pending;
     if (oldest === undefined || this.#clock() - oldest.sinceMs < SILENCE_MS_MAX) return;
-    this.#lose(this.#connection, new TierFailure("timeout", `no reply within ${SILENCE_MS_MAX} ms`));
+    this.#lose(this.#connection, new TierFailure("disconnected", `no reply within ${SILENCE_MS_MAX} ms`));
   }
 }
 

@@ -10,7 +10,6 @@ import {
   KEYS_AT_ONCE_MAX,
   KEYS_IN_FLIGHT_MAX,
   READ_MS_MAX,
-  ROUND_TRIP_MS_MAX,
 } from "./limits.js";
 import type { Link } from "./link.js";
 import type { Metadata, MetadataCodec } from "./metadata.js";
@@ -27,16 +26,24 @@ export interface ReadsOptions {
 interface Lookup {
   readonly homeserver: Homeserver;
   readonly eventIds: readonly EventId[];
-  /** Answers the caller, once. */
-  readonly finish: (entries: readonly TierEntry[]) => void;
+  readonly entries: TierEntry[];
+  /** Answers the caller with what was found; later calls do nothing. */
+  readonly finish: () => void;
   isFinished: boolean;
 }
 
-/** Metadata that was found for a lookup, and where its entry goes. */
+/** Metadata that was found for a lookup. */
 interface Found {
   readonly lookup: Lookup;
   readonly eventId: EventId;
   readonly metadata: Metadata;
+}
+
+/** What is read by one command: the bodies of this metadata, each once. */
+interface Chunk {
+  readonly references: Map<string, BodyReference>;
+  readonly found: Found[];
+  bytes: number;
 }
 
 /** Reads in two round trips: metadata, then the bodies that it names. Lookups of one turn go together. */
@@ -53,20 +60,27 @@ export class Reads {
   /** What is found within the time limit. Never rejects. */
   find(homeserver: Homeserver, eventIds: readonly EventId[]): Promise<readonly TierEntry[]> {
     return new Promise((resolve) => {
-      const finish = (entries: readonly TierEntry[]) => {
+      const entries: TierEntry[] = [];
+      const finish = () => {
         lookup.isFinished = true;
         clearTimeout(timer);
         resolve(entries);
       };
-      const lookup: Lookup = { homeserver, eventIds, finish, isFinished: false };
-      const timer = afterInput(READ_MS_MAX, () => {
-        if (lookup.isFinished) return;
-        this.#options.failures.note("timeout", `a read was not answered within ${READ_MS_MAX} ms`);
-        finish([]);
-      });
+      const lookup: Lookup = { homeserver, eventIds, entries, finish, isFinished: false };
+      // Answers that arrived while the event loop was busy are read first.
+      const timer = setTimeout(() => setImmediate(() => this.#expire(lookup)), READ_MS_MAX);
       if (this.#waiting.length === 0) setImmediate(() => this.#send());
       this.#waiting.push(lookup);
     });
+  }
+
+  #expire(lookup: Lookup): void {
+    if (lookup.isFinished) return;
+    const { link, failures, breaker } = this.#options;
+    failures.note("timeout", `a read was not complete within ${READ_MS_MAX} ms`);
+    if (link.isSilentFor(READ_MS_MAX)) breaker.failed();
+    else breaker.late();
+    lookup.finish();
   }
 
   #send(): void {
@@ -74,142 +88,115 @@ export class Reads {
       const batch: Lookup[] = [];
       let keys = 0;
       for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-        const isRoom = this.#keysInFlight + keys + next.eventIds.length <= KEYS_IN_FLIGHT_MAX;
-        // A lookup that is larger than all bounds goes alone.
-        if (keys > 0 && (!isRoom || keys + next.eventIds.length > KEYS_AT_ONCE_MAX)) break;
-        if (keys === 0 && !isRoom && this.#keysInFlight > 0) return;
+        const more = keys + next.eventIds.length;
+        // A lookup that is larger than a bound goes alone.
+        if (keys > 0 && more > KEYS_AT_ONCE_MAX) break;
+        if (keys + this.#keysInFlight > 0 && this.#keysInFlight + more > KEYS_IN_FLIGHT_MAX) break;
         this.#waiting.shift();
         if (next.isFinished) continue;
         batch.push(next);
-        keys += next.eventIds.length;
+        keys = more;
       }
-      if (batch.length > 0) void this.#read(batch, keys);
+      // The rest waits for answers.
+      if (batch.length === 0) return;
+      void this.#read(batch, keys);
     }
   }
 
   async #read(batch: readonly Lookup[], keys: number): Promise<void> {
     this.#keysInFlight += keys;
-    const settled = () => {
-      this.#keysInFlight -= keys;
-      this.#send();
-    };
-    const found = await this.#readMetadata(batch, settled);
-    const bodies = await this.#readBodies(found);
-    const entries = new Map<Lookup, TierEntry[]>(batch.map((lookup) => [lookup, []]));
-    for (const one of found) {
-      const entry = entryOf(one, bodies);
-      if (entry !== undefined) entries.get(one.lookup)!.push(entry);
-    }
-    for (const [lookup, its] of entries) if (!lookup.isFinished) lookup.finish(its);
+    const found = await this.#readMetadata(batch);
+    this.#keysInFlight -= keys;
+    this.#send();
+    await Promise.all(this.#chunksOf(found).map((chunk) => this.#readBodies(chunk)));
+    for (const lookup of batch) lookup.finish();
   }
 
-  async #readMetadata(batch: readonly Lookup[], settled: () => void): Promise<readonly Found[]> {
+  async #readMetadata(batch: readonly Lookup[]): Promise<readonly Found[]> {
     const { names, codec, failures, wallClock } = this.#options;
-    const keys = batch.flatMap(({ homeserver, eventIds }) =>
-      eventIds.map((eventId) => names.metadata(homeserver, eventId)),
+    const asked = batch.flatMap((lookup) =>
+      lookup.eventIds.map((eventId) => ({
+        lookup,
+        eventId,
+        key: names.metadata(lookup.homeserver, eventId),
+      })),
     );
-    const values = await this.#fetch(keys, settled);
+    const keys = asked.map(({ key }) => key);
+    const values = await this.#fetch(keys, () => batch.some(({ isFinished }) => !isFinished));
     const found: Found[] = [];
-    let at = 0;
-    for (const lookup of batch) {
-      for (const eventId of lookup.eventIds) {
-        const [key, value] = [keys[at]!, values[at]];
-        at += 1;
-        if (value === undefined) continue;
-        const metadata = codec.decode(lookup.homeserver, key, value);
-        if (metadata === "forged" || metadata === "version") failures.note(metadata, REJECTED[metadata]);
-        else if (metadata.expiresAtMs > wallClock()) found.push({ lookup, eventId, metadata });
-      }
+    for (const [at, { lookup, eventId, key }] of asked.entries()) {
+      const value = values[at];
+      if (value === undefined || lookup.isFinished) continue;
+      const metadata = codec.decode(lookup.homeserver, key, value);
+      if (metadata === "forged" || metadata === "version") failures.note(metadata, REJECTED[metadata]);
+      else if (metadata.expiresAtMs > wallClock()) found.push({ lookup, eventId, metadata });
     }
     return found;
   }
 
-  async #readBodies(found: readonly Found[]): Promise<ReadonlyMap<string, Body>> {
+  async #readBodies({ references, found, bytes }: Chunk): Promise<void> {
     const { names, failures } = this.#options;
-    const wanted = new Map<string, BodyReference>();
-    for (const { metadata } of found)
-      for (const reference of referencesOf(metadata)) wanted.set(nameOf(reference), reference);
+    this.#bodyBytesInFlight += bytes;
+    const keys = [...references.values()].map(({ digest }) => names.body(digest));
+    const values = await this.#fetch(keys, () => found.some(({ lookup }) => !lookup.isFinished));
+    this.#bodyBytesInFlight -= bytes;
     const bodies = new Map<string, Body>();
-    await Promise.all(
-      this.#chunksOf(wanted.values()).map(async ({ references, bytes }) => {
-        this.#bodyBytesInFlight += bytes;
-        const keys = references.map(({ digest }) => names.body(digest));
-        const values = await this.#fetch(keys, () => {
-          this.#bodyBytesInFlight -= bytes;
-        });
-        for (const [at, reference] of references.entries()) {
-          const value = values[at];
-          if (value === undefined) continue;
-          const body = decodeBody(value, reference);
-          if (body === undefined) failures.note("damaged", "a body is not the one that was stored");
-          else bodies.set(nameOf(reference), body);
-        }
-      }),
-    );
-    return bodies;
+    for (const [at, [name, reference]] of [...references].entries()) {
+      const value = values[at];
+      if (value === undefined) continue;
+      const body = decodeBody(value, reference);
+      if (body === undefined) failures.note("damaged", "a body is not the one that was stored");
+      else bodies.set(name, body);
+    }
+    for (const one of found) {
+      const entry = entryOf(one, bodies);
+      if (entry !== undefined && !one.lookup.isFinished) one.lookup.entries.push(entry);
+    }
   }
 
-  /** What may be fetched, in parts of moderate size; the rest is a miss. */
-  #chunksOf(wanted: Iterable<BodyReference>): readonly Chunk[] {
+  /** What may be read, in parts of moderate size; the rest is a miss. */
+  #chunksOf(found: readonly Found[]): readonly Chunk[] {
     const chunks: Chunk[] = [];
     let left = BODY_BYTES_IN_FLIGHT_MAX - this.#bodyBytesInFlight;
-    for (const reference of wanted) {
-      left -= reference.size;
+    for (const one of found) {
+      const references = referencesOf(one.metadata);
+      const bytes = references.reduce((sum, { size }) => sum + size, 0);
+      left -= bytes;
       if (left < 0) {
-        this.#options.failures.note("overload", "reads of bodies from Redis were left out");
+        this.#options.failures.note("overload", "bodies were not read: too many are on their way");
         break;
       }
-      const last = chunks.at(-1);
-      if (last === undefined || last.bytes + reference.size > BODY_BYTES_AT_ONCE_MAX)
-        chunks.push({ references: [reference], bytes: reference.size });
-      else {
-        last.references.push(reference);
-        last.bytes += reference.size;
+      let chunk = chunks.at(-1);
+      if (chunk === undefined || chunk.bytes + bytes > BODY_BYTES_AT_ONCE_MAX) {
+        chunk = { references: new Map(), found: [], bytes: 0 };
+        chunks.push(chunk);
       }
+      for (const reference of references) chunk.references.set(nameOf(reference), reference);
+      chunk.found.push(one);
+      chunk.bytes += bytes;
     }
     return chunks;
   }
 
-  /** The values that arrive within the limit of a round trip. `settled` is called when no more can come. */
-  #fetch(keys: readonly string[], settled: () => void): Promise<readonly (Buffer | undefined)[]> {
+  /** The values that can be had. An answer for which somebody still waits shows that Redis answers in time. */
+  async #fetch(keys: readonly string[], isAwaited: () => boolean): Promise<readonly (Buffer | undefined)[]> {
     const { link, failures, breaker } = this.#options;
     const values: (Buffer | undefined)[] = new Array(keys.length);
-    return new Promise((resolve) => {
-      let isLate = false;
-      const timer = afterInput(ROUND_TRIP_MS_MAX, () => {
-        isLate = true;
-        failures.note("timeout", `Redis did not answer within ${ROUND_TRIP_MS_MAX} ms`);
-        if (link.isSilentFor(ROUND_TRIP_MS_MAX)) breaker.failed();
-        else breaker.late();
-        // A copy: what arrives later must not change what was returned.
-        resolve([...values]);
-      });
-      let arrived = 0;
-      const onValue = (index: number, value: Buffer | undefined) => {
-        values[index] = value;
-        arrived += 1;
-      };
-      link
-        .run((connection) => connection.get(keys, onValue))
-        .then(
-          () => isLate || breaker.answered(),
-          (error: unknown) => {
-            failures.noteError(error);
-            if (!isLate && arrived === 0) breaker.failed();
-          },
-        )
-        .finally(() => {
-          clearTimeout(timer);
-          settled();
-          resolve(values);
-        });
-    });
+    let arrived = 0;
+    try {
+      await link.run((connection) =>
+        connection.get(keys, (index, value) => {
+          values[index] = value;
+          arrived += 1;
+        }),
+      );
+    } catch (error) {
+      failures.noteError(error);
+      if (arrived === 0) breaker.failed();
+    }
+    if (arrived > 0 && isAwaited()) breaker.answered();
+    return values;
   }
-}
-
-interface Chunk {
-  readonly references: BodyReference[];
-  bytes: number;
 }
 
 const REJECTED = {
@@ -236,9 +223,4 @@ function entryOf({ eventId, metadata }: Found, bodies: ReadonlyMap<string, Body>
     asOf,
     expiresAtMs,
   };
-}
-
-/** A timer that lets answers be read first which arrived while the event loop was busy. */
-function afterInput(ms: number, call: () => void): NodeJS.Timeout {
-  return setTimeout(() => setImmediate(call), ms);
 }

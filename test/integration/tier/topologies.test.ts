@@ -7,88 +7,98 @@ import { ALPHA, BETA, entryOf, idOf, plain, useTiers } from "../../support/tier/
 
 const ARRANGEMENTS = { "one server": startSingle, Sentinels: startSentinel, "a Cluster": startCluster };
 
-describe.skipIf(!(await hasRedisServer())).each(Object.entries(ARRANGEMENTS))("the tier over %s", (_, start) => {
-  let topology: Topology;
-  beforeAll(async () => {
-    topology = await start();
-  }, 60_000);
-  afterAll(() => topology.stop());
-  const tiers = useTiers();
+describe.skipIf(!(await hasRedisServer())).each(Object.entries(ARRANGEMENTS))(
+  "the tier over %s",
+  (_, start) => {
+    let topology: Topology;
+    beforeAll(async () => {
+      topology = await start();
+    }, 60_000);
+    afterAll(() => topology.stop());
+    const tiers = useTiers();
 
-  const keysOf = async (kind: string) => {
-    const found = (await topology.primaries()).map((server) =>
-      server.command<string[]>("KEYS", `${tiers.keyPrefix()}:${kind}:*`),
-    );
-    return (await Promise.all(found)).flat();
-  };
+    const keysOf = async (kind: string) => {
+      const found = (await topology.primaries()).map((server) =>
+        server.command<string[]>("KEYS", `${tiers.keyPrefix()}:${kind}:*`),
+      );
+      return (await Promise.all(found)).flat();
+    };
 
-  it("gives another sidecar what one has put, and nothing else", async () => {
-    const one = await tiers.open(topology);
-    const entries = [
-      entryOf(1),
-      entryOf(2, { redaction: undefined, rejected: false, rejectedReason: "" }),
-      entryOf(3, { redaction: { redactedBy: "$r" as EventId, redactedBody: undefined } }),
-      entryOf(4, { body: Buffer.alloc(256 * 1024, "x"), internalMetadata: Buffer.alloc(0) }),
-    ];
-    await one.write(ALPHA, entries);
-    const other = await tiers.open(topology);
-    const found = await other.read(ALPHA, [...entries.map(({ event }) => event.eventId), idOf(5)]);
-    expect(plain(found)).toEqual(plain(entries));
-    expect(other.tier.status()).toMatchObject({ isUp: true, entries: { asked: 5, found: 4 } });
-    expect(other.logged).toEqual([expect.stringContaining("connected")]);
-  });
-
-  it("keeps one body for all homeservers, and metadata for each", async () => {
-    const { write, read } = await tiers.open(topology);
-    const bodiesBefore = (await keysOf("b")).length;
-    await write(ALPHA, [entryOf(1)]);
-    await write(BETA, [entryOf(1, { rejected: false, rejectedReason: "" })]);
-    expect(await keysOf("b")).toHaveLength(bodiesBefore + 2);
-    expect(await read(ALPHA, [idOf(1)])).toMatchObject([{ event: { rejected: true } }]);
-    expect(await read(BETA, [idOf(1)])).toMatchObject([{ event: { rejected: false } }]);
-  });
-
-  it("reads many lookups of one turn, each getting its own", async () => {
-    const { write, tier } = await tiers.open(topology);
-    const entries = Array.from({ length: 500 }, (_, n) => entryOf(n));
-    await write(ALPHA, entries);
-    await eventually(async () => {
-      const lookups = entries.map(({ event }) => tier.get(ALPHA, [event.eventId]));
-      const found = await Promise.all(lookups);
-      expect(found.map((its) => its?.[0]?.event.eventId)).toEqual(entries.map(({ event }) => event.eventId));
+    it("gives another sidecar what one has put, and nothing else", async () => {
+      const one = await tiers.open(topology);
+      const entries = [
+        entryOf(1),
+        entryOf(2, { redaction: undefined, rejected: false, rejectedReason: "" }),
+        entryOf(3, { redaction: { redactedBy: "$r" as EventId, redactedBody: undefined } }),
+        entryOf(4, { body: Buffer.alloc(256 * 1024, "x"), internalMetadata: Buffer.alloc(0) }),
+      ];
+      await one.write(ALPHA, entries);
+      const other = await tiers.open(topology);
+      const found = await other.read(ALPHA, [...entries.map(({ event }) => event.eventId), idOf(5)]);
+      expect(plain(found)).toEqual(plain(entries));
+      expect(other.tier.status()).toMatchObject({ isUp: true, entries: { asked: 5, found: 4 } });
+      expect(other.logged).toEqual([expect.stringContaining("connected")]);
     });
-  });
 
-  it("removes what is dropped", async () => {
-    const { write, tier, read } = await tiers.open(topology);
-    await write(ALPHA, [entryOf(1), entryOf(2)]);
-    tier.drop(ALPHA, [idOf(1)]);
-    await eventually(async () => {
-      const found = await read(ALPHA, [idOf(1), idOf(2)]);
-      expect(found.map(({ event }) => event.eventId)).toEqual([idOf(2)]);
+    it("keeps one body for all homeservers, and metadata for each", async () => {
+      const { write, read } = await tiers.open(topology);
+      const bodiesBefore = (await keysOf("b")).length;
+      await write(ALPHA, [entryOf(1)]);
+      await write(BETA, [entryOf(1, { rejected: false, rejectedReason: "" })]);
+      expect(await keysOf("b")).toHaveLength(bodiesBefore + 2);
+      expect(await read(ALPHA, [idOf(1)])).toMatchObject([{ event: { rejected: true } }]);
+      expect(await read(BETA, [idOf(1)])).toMatchObject([{ event: { rejected: false } }]);
     });
-  });
 
-  it("recovers by itself when servers are lost and replaced", async () => {
-    const { write, read, tier } = await tiers.open(topology);
-    await write(ALPHA, [entryOf(1)]);
-    const [primary] = await topology.primaries();
-    await primary!.kill();
-    const isAlone = topology.servers.length === 1;
-    if (isAlone) await primary!.launch();
-    else {
-      const before = topology.target.topology === "cluster" ? 3 : 1;
-      await eventually(async () => {
-        const now = await topology.primaries();
-        expect(now.filter((server) => server !== primary)).toHaveLength(before);
-      });
-    }
-    const entries = Array.from({ length: 100 }, (_, n) => entryOf(n));
-    await eventually(async () => {
+    it("reads many lookups of one turn, each getting its own", async () => {
+      const { write, tier } = await tiers.open(topology);
+      const entries = Array.from({ length: 500 }, (_, n) => entryOf(n));
       await write(ALPHA, entries);
-      expect(await read(ALPHA, entries.map(({ event }) => event.eventId))).toHaveLength(100);
+      await eventually(async () => {
+        const lookups = entries.map(({ event }) => tier.get(ALPHA, [event.eventId]));
+        const found = await Promise.all(lookups);
+        expect(found.map((its) => its?.[0]?.event.eventId)).toEqual(
+          entries.map(({ event }) => event.eventId),
+        );
+      });
     });
-    expect(tier.status().isUp).toBe(true);
-    if (!isAlone) await primary!.launch();
-  });
-});
+
+    it("removes what is dropped", async () => {
+      const { write, tier, read } = await tiers.open(topology);
+      await write(ALPHA, [entryOf(1), entryOf(2)]);
+      tier.drop(ALPHA, [idOf(1)]);
+      await eventually(async () => {
+        const found = await read(ALPHA, [idOf(1), idOf(2)]);
+        expect(found.map(({ event }) => event.eventId)).toEqual([idOf(2)]);
+      });
+    });
+
+    it("recovers by itself when servers are lost and replaced", async () => {
+      const { write, read, tier } = await tiers.open(topology);
+      await write(ALPHA, [entryOf(1)]);
+      const [primary] = await topology.primaries();
+      await primary!.kill();
+      const isAlone = topology.servers.length === 1;
+      if (isAlone) await primary!.launch();
+      else {
+        const before = topology.target.topology === "cluster" ? 3 : 1;
+        await eventually(async () => {
+          const now = await topology.primaries();
+          expect(now.filter((server) => server !== primary)).toHaveLength(before);
+        });
+      }
+      const entries = Array.from({ length: 100 }, (_, n) => entryOf(n));
+      await eventually(async () => {
+        await write(ALPHA, entries);
+        expect(
+          await read(
+            ALPHA,
+            entries.map(({ event }) => event.eventId),
+          ),
+        ).toHaveLength(100);
+      });
+      expect(tier.status().isUp).toBe(true);
+      if (!isAlone) await primary!.launch();
+    });
+  },
+);

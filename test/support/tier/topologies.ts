@@ -90,7 +90,9 @@ function topologyOf(
     ),
     servers: data,
     primaries: async () => {
-      const roles = await Promise.all(data.map((server) => server.command<[string]>("ROLE").catch(() => [""])));
+      const roles = await Promise.all(
+        data.map((server) => server.command<[string]>("ROLE").catch(() => [""])),
+      );
       return data.filter((_, at) => roles[at]![0] === "master");
     },
     stop: async () => {
