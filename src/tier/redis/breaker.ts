@@ -1,4 +1,4 @@
-import { LATE_MAX, PAUSE_MS_MAX, PAUSE_MS_MIN } from "./limits.js";
+import { LATE_MAX, PAUSE_MS_MAX, PAUSE_MS_MIN, READ_MS_MAX } from "./limits.js";
 
 /**
  * Stops asking a server that does not answer in time. While it is open nobody
@@ -10,6 +10,7 @@ export class Breaker {
   #pauseMs = PAUSE_MS_MIN;
   #probeAtMs = 0;
   #lateInRow = 0;
+  #lateMs = Number.NEGATIVE_INFINITY;
   #isProbing = false;
 
   constructor(clock: () => number) {
@@ -36,8 +37,11 @@ export class Breaker {
     this.#pauseMs = PAUSE_MS_MIN;
   }
 
-  /** An answer was late, though others arrived meanwhile. */
+  /** A read was late, though others were answered meanwhile. Those that are late together count once. */
   late(): void {
+    const nowMs = this.#clock();
+    if (nowMs - this.#lateMs < READ_MS_MAX) return;
+    this.#lateMs = nowMs;
     this.#lateInRow += 1;
     if (this.#isOpen || this.#lateInRow > LATE_MAX) this.failed();
   }
