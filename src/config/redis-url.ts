@@ -22,7 +22,7 @@ const DATABASE_MAX = 1_000_000;
  * Reads `redis://host:port/database`, `redis-sentinel://host:port,…/primary/database` or
  * `redis-cluster://host:port,…`, with `rediss` for TLS; undefined if the text is none of
  * these. User and password are not taken: whoever sees the command line would see them.
- * Nor is a node twice: a Sentinel would have two votes.
+ * Nor is a node twice, which would be a mistyped one.
  */
 export function parseRedisUrl(text: string): RedisAddress | undefined {
   const [, scheme = "", hosts = "", path] = /^([a-z-]+):\/\/([^/@?#\s]+)(?:\/([^?#@\s]*))?$/.exec(text) ?? [];

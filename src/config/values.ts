@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { NAME_BYTES_MAX } from "../core/limits.js";
 import { parseListenAddress, parseTcpAddress, type TcpAddress } from "./address.js";
-import { parseRedisUrl } from "./redis-url.js";
+import { parseRedisUrl, type RedisAddress } from "./redis-url.js";
 
 /**
  * The kinds of values that options have. Each reads the text of a flag, a
@@ -84,6 +84,14 @@ export function redisUrl() {
   return readText(
     "redis://host:port/database, redis-sentinel://host:port,…/primary/database or redis-cluster://host:port,… (rediss… for TLS), no host:port twice, without user and password",
     parseRedisUrl,
+  );
+}
+
+/** Where a shared tier is, or `none`. */
+export function tierUrl() {
+  return readText<RedisAddress | "none">(
+    "none, redis://host:port/database, redis-sentinel://host:port,…/primary/database or redis-cluster://host:port,… (rediss… for TLS), no host:port twice, without user and password",
+    (text) => (text === "none" ? "none" : parseRedisUrl(text)),
   );
 }
 

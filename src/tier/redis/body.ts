@@ -31,7 +31,7 @@ export function bodyValueBytes({ roomId, roomVersion, body }: Body): number {
 
 /** A copy of the body as it is stored. */
 export function encodeBody(body: Body): Buffer {
-  const value = Buffer.allocUnsafeSlow(bodyValueBytes(body));
+  const value = Buffer.allocUnsafe(bodyValueBytes(body));
   let at = value.writeUInt8(FORMAT, 0);
   at = value.writeUInt16BE(Buffer.byteLength(body.roomId), at);
   at += value.write(body.roomId, at);

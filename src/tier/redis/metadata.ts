@@ -81,14 +81,10 @@ export class MetadataCodec {
     return decodeSigned(value);
   }
 
-  /** Over the key's name, with its length before it, and the value but for the MAC. */
+  /** Over the version, the key's name with its length before it, and what follows the MAC in the value. */
   #macOf(homeserver: Homeserver, name: string, value: Buffer): Buffer {
-    const head = Buffer.allocUnsafe(3);
-    head.writeUInt16BE(Buffer.byteLength(name), head.writeUInt8(FORMAT, 0));
-    const mac = createHmac("sha256", this.#keyOf(homeserver))
-      .update(head)
-      .update(name)
-      .update(value.subarray(SIGNED_AT));
+    const mac = createHmac("sha256", this.#keyOf(homeserver));
+    mac.update(`${FORMAT}:${name.length}:${name}`).update(value.subarray(SIGNED_AT));
     return mac.digest().subarray(0, MAC_BYTES);
   }
 
