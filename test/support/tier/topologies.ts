@@ -9,6 +9,8 @@ import { RedisProcess } from "../redis/processes.js";
 export interface Topology {
   readonly target: RedisTarget;
   readonly servers: readonly RedisProcess[];
+  /** The servers that the target names: the Sentinels, or those above. */
+  readonly sentinels: readonly RedisProcess[];
   /** The servers that take writes at this moment. */
   primaries(): Promise<readonly RedisProcess[]>;
   stop(): Promise<void>;
@@ -89,6 +91,7 @@ function topologyOf(
       asked.map(({ port }) => port),
     ),
     servers: data,
+    sentinels: asked,
     primaries: async () => {
       const roles = await Promise.all(
         data.map((server) => server.command<[string]>("ROLE").catch(() => [""])),
