@@ -1,4 +1,5 @@
 import { createClient, createCluster, createSentinel, ErrorReply, RESP_TYPES } from "@redis/client";
+import { TierFailure } from "./failures.js";
 import {
   COMMANDS_PENDING_MAX,
   CONNECT_MS_MAX,
@@ -132,7 +133,7 @@ async function getAtOnce(
 ): Promise<void> {
   const values = await send(["MGET", ...keys]);
   if (!Array.isArray(values) || values.length !== keys.length)
-    throw new Error("MGET has an unexpected reply");
+    throw new TierFailure("other", "MGET has an unexpected reply");
   for (const [index, value] of values.entries()) onValue(index, bytesOf(value));
 }
 

@@ -104,19 +104,22 @@ describe.skipIf(!(await hasRedisServer()))("the tier when Redis or the way to it
     expect(one.logged.at(-1)).toContain("connected");
   });
 
-  it("what is not Redis is reported, and harms nobody", async () => {
-    const server = createServer((socket) => {
-      socket.on("error", () => {});
-      socket.on("data", () => socket.write("HTTP/1.1 400 Bad Request\r\n\r\n$-7\r\n*9\r\n:x\r\n"));
-    }).listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as { port: number };
-    const one = tiers.start({ target: targetOf("single", [port]) });
-    await eventually(() => expect(one.logged).not.toHaveLength(0));
-    expect(one.tier.get(ALPHA, IDS)).toBeUndefined();
-    await one.tier.close();
-    server.close();
-  });
+  it.each(["single", "sentinel", "cluster"] as const)(
+    "what is not Redis is reported, and harms nobody: %s",
+    async (topology) => {
+      const server = createServer((socket) => {
+        socket.on("error", () => {});
+        socket.on("data", () => socket.write("HTTP/1.1 400 Bad Request\r\n\r\n$-7\r\n*9\r\n:x\r\n"));
+      }).listen(0, "127.0.0.1");
+      await once(server, "listening");
+      const { port } = server.address() as { port: number };
+      const one = tiers.start({ target: targetOf(topology, [port]) });
+      await eventually(() => expect(one.logged).not.toHaveLength(0));
+      expect(one.tier.get(ALPHA, IDS)).toBeUndefined();
+      await one.tier.close();
+      server.close();
+    },
+  );
 
   it("pressure drops fills, never reads", async () => {
     const one = await overProxy();
