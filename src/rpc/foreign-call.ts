@@ -1,5 +1,5 @@
 import type { CacheError } from "../core/errors.js";
-import type { Capacity } from "./capacity.js";
+import type { Capacity } from "./admission/capacity.js";
 import { exhausted } from "./refusals.js";
 import { FOREIGN_REQUEST_BYTES_MAX } from "./rpc-limits.js";
 import { TimeLimit } from "./time-limit.js";

@@ -2,9 +2,9 @@ import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js"
 import { CacheError } from "../core/errors.js";
 import type { EventStore } from "../core/store.js";
 import * as wire from "../gen/splitcache/v1/event_cache_service.js";
+import type { InFlight, InFlightTicket } from "./admission/in-flight.js";
 import { fromGetEvents } from "./convert-request.js";
 import type { Drain } from "./drain.js";
-import type { InFlight, InFlightTicket } from "./in-flight.js";
 import type { Outgoing } from "./outgoing.js";
 import { draining, exhausted } from "./refusals.js";
 import { streamedReply } from "./reply-encoder.js";

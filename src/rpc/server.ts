@@ -8,11 +8,11 @@ import {
   SUBSCRIBERS_MAX,
 } from "../core/limits.js";
 import type { EventStore } from "../core/store.js";
-import { BatchCapacity } from "./batch-capacity.js";
+import { BatchCapacity } from "./admission/batch-capacity.js";
+import { Capacity } from "./admission/capacity.js";
+import { InFlight } from "./admission/in-flight.js";
 import type { CallObserver } from "./call-observer.js";
-import { Capacity } from "./capacity.js";
 import { Drain } from "./drain.js";
-import { InFlight } from "./in-flight.js";
 import { createInterceptor } from "./interceptor.js";
 import type { AllowedHomeservers } from "./request-check.js";
 import {

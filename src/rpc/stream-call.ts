@@ -1,5 +1,5 @@
 import { CacheError } from "../core/errors.js";
-import type { InFlightTicket } from "./in-flight.js";
+import type { InFlightTicket } from "./admission/in-flight.js";
 import { exhausted } from "./refusals.js";
 import type { Decoded } from "./strict-decode.js";
 import { TimeLimit } from "./time-limit.js";

@@ -1,5 +1,5 @@
 import type { EventStore } from "../core/store.js";
-import type { BatchCapacity, BatchRoom } from "./batch-capacity.js";
+import type { BatchCapacity, BatchRoom } from "./admission/batch-capacity.js";
 import { BatchMessage } from "./batch-message.js";
 import type { Subscribe } from "./convert-request.js";
 import type { Drain } from "./drain.js";

@@ -1,11 +1,11 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { ServerInterceptingCall, type ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import type { CacheError } from "../core/errors.js";
+import type { Capacity } from "./admission/capacity.js";
+import type { InFlight } from "./admission/in-flight.js";
 import type { CallLabels, CallObserver } from "./call-observer.js";
-import type { Capacity } from "./capacity.js";
 import type { Drain } from "./drain.js";
 import { http2StreamOf } from "./http2-stream.js";
-import type { InFlight } from "./in-flight.js";
 import type { AllowedHomeservers } from "./request-check.js";
 import { CLOSE_TIME_LIMIT_MS } from "./rpc-limits.js";
 import { CANCELLED, toStatus } from "./status.js";

@@ -1,5 +1,5 @@
 import { CacheError } from "../core/errors.js";
-import type { InFlightTicket } from "./in-flight.js";
+import type { InFlightTicket } from "./admission/in-flight.js";
 import { outgoingBytes } from "./outgoing.js";
 import { draining, exhausted } from "./refusals.js";
 import { homeserverProblem } from "./request-check.js";

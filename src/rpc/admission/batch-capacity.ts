@@ -1,4 +1,4 @@
-import { BATCH_BYTES_MAX, IN_FLIGHT_SHARE_OF_ONE } from "../core/limits.js";
+import { BATCH_BYTES_MAX, IN_FLIGHT_SHARE_OF_ONE } from "../../core/limits.js";
 import { ActiveHomeservers } from "./active-homeservers.js";
 
 /**

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { BatchCapacity, type BatchRoom } from "../../../src/rpc/batch-capacity.js";
+import { BatchCapacity, type BatchRoom } from "../../../../src/rpc/admission/batch-capacity.js";
 
 const MIB = 1024 * 1024;
 

@@ -1,4 +1,4 @@
-import { IN_FLIGHT_SHARE_OF_ONE, REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from "../core/limits.js";
+import { IN_FLIGHT_SHARE_OF_ONE, REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from "../../core/limits.js";
 import { ActiveHomeservers } from "./active-homeservers.js";
 
 /** How much may be in flight at once. */

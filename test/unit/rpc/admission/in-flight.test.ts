@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { InFlight } from "../../../src/rpc/in-flight.js";
+import { InFlight } from "../../../../src/rpc/admission/in-flight.js";
 
 const MIB = 1024 * 1024;
 /** The largest request and the largest reply. */
