@@ -10,6 +10,8 @@ import {
 import type { EventStore } from "../core/store.js";
 import { BatchCapacity } from "./admission/batch-capacity.js";
 import { Capacity } from "./admission/capacity.js";
+import type { FloodObserver } from "./admission/connection.js";
+import { Gate } from "./admission/gate.js";
 import { InFlight } from "./admission/in-flight.js";
 import type { CallObserver } from "./call-observer.js";
 import { Drain } from "./drain.js";
@@ -21,6 +23,7 @@ import {
   FOREIGN_STREAMS_MAX,
   KEEPALIVE_INTERVAL_MS,
   KEEPALIVE_TIMEOUT_MS,
+  REQUEST_TIME_LIMIT_MS,
   SUBSCRIPTION_BYTES_MAX,
 } from "./rpc-limits.js";
 import type { RpcLog } from "./rpc-log.js";
@@ -37,6 +40,8 @@ export interface ServerLimits {
   readonly subscribersMax?: number;
   /** How long the server gives a call, or one reply of a read stream, until it has left. */
   readonly callTimeLimitMs?: number;
+  /** How long it gives a request to arrive. */
+  readonly requestTimeLimitMs?: number;
   /** Bytes of batches on their way to all subscribers. */
   readonly subscriptionBytesMax?: number;
 }
@@ -50,6 +55,8 @@ export interface GrpcServerOptions {
   /** The homeservers that requests may name; undefined: any. */
   readonly allowedHomeservers: AllowedHomeservers;
   readonly limits?: ServerLimits;
+  /** Is told of each connection that is ended because of a flood; nobody is, unless given. */
+  readonly onFlood?: FloodObserver;
   /** As the store has it: told to subscribers. */
   readonly leaseDurationMs: number;
   readonly progressIntervalMs: number;
@@ -81,7 +88,8 @@ export interface GrpcServer {
 
 /** Makes the gRPC server of a store. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const { store, observer, log, clock, allowedHomeservers, limits = {} } = options;
+  const { store, observer, log, clock, allowedHomeservers, limits = {}, onFlood = () => {} } = options;
+  const gate = new Gate(clock, onFlood);
   const inFlight = new InFlight(
     {
       callsInFlightMax: limits.callsInFlightMax ?? CALLS_IN_FLIGHT_MAX,
@@ -99,6 +107,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const server = new Server({
     interceptors: [
       createInterceptor({
+        gate,
         inFlight,
         drain,
         readStreams,
@@ -108,6 +117,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
         allowedHomeservers,
         observer,
         callTimeLimitMs,
+        requestTimeLimitMs: limits.requestTimeLimitMs ?? REQUEST_TIME_LIMIT_MS,
         clock,
       }),
     ],
@@ -119,6 +129,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
     "grpc.enable_channelz": 0,
   });
+  gate.guard(server);
   const encoder = new FrameEncoder(options);
   server.addService(
     serviceDefinition,

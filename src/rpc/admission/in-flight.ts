@@ -1,5 +1,8 @@
-import { IN_FLIGHT_SHARE_OF_ONE, REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from "../../core/limits.js";
+import type { CacheError } from "../../core/errors.js";
+import { REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from "../../core/limits.js";
+import { full } from "../refusals.js";
 import { ActiveHomeservers } from "./active-homeservers.js";
+import { Capacity, type Holder } from "./capacity.js";
 
 /** How much may be in flight at once. */
 export interface InFlightLimits {
@@ -13,112 +16,89 @@ export interface InFlightUsage {
   readonly bytes: number;
 }
 
-/**
- * Counts what is in flight against the limits and, once several homeservers are
- * active, what is one homeserver's against its share of them.
- */
+/** Counts what is in flight against the limits, and what a connection or a homeserver has of it against its share. */
 export class InFlight {
-  readonly #limits: InFlightLimits;
-  readonly #active: ActiveHomeservers;
-  readonly #total = { calls: 0, bytes: 0 };
-  readonly #byHomeserver = new Map<string, { calls: number; bytes: number }>();
+  readonly calls: Capacity;
+  readonly bytes: Capacity;
 
   /** `clock` is a monotonic clock in milliseconds. */
-  constructor(limits: InFlightLimits, clock: () => number) {
-    this.#limits = limits;
-    this.#active = new ActiveHomeservers(clock);
+  constructor({ callsInFlightMax, bytesInFlightMax }: InFlightLimits, clock: () => number) {
+    const active = new ActiveHomeservers(clock);
+    this.calls = new Capacity(callsInFlightMax, { active });
+    this.bytes = new Capacity(bytesInFlightMax, { active, floor: SHARE_BYTES_MIN });
   }
 
   usage(): InFlightUsage {
-    return { ...this.#total };
+    return { calls: this.calls.used, bytes: this.bytes.used };
   }
 
-  /** A ticket for a call, or undefined if there are as many as may be. */
-  admitCall(): InFlightTicket | undefined {
-    if (this.#total.calls >= this.#limits.callsInFlightMax) return undefined;
-    this.#total.calls += 1;
-    return new InFlightTicket(this, 1);
+  /** A ticket for a call, or why there is none. */
+  admitCall(holder: Holder): InFlightTicket | CacheError {
+    const bound = this.calls.take(holder);
+    return bound === undefined ? new InFlightTicket(this, 1, holder) : full(bound, "calls in flight");
   }
 
   /** A ticket for one message of a stream, which counts bytes alone. */
-  admitMessage(): InFlightTicket {
-    return new InFlightTicket(this, 0);
-  }
-
-  /** Takes bytes, some homeserver's or not yet known whose, or returns false and takes none. */
-  takeBytes(homeserver: string | undefined, bytes: number): boolean {
-    if (this.#total.bytes + bytes > this.#limits.bytesInFlightMax) return false;
-    if (homeserver !== undefined && !this.attribute(homeserver, 0, bytes)) return false;
-    this.#total.bytes += bytes;
-    return true;
-  }
-
-  /** Counts what was taken before as a homeserver's, or returns false if that is above its share. */
-  attribute(homeserver: string, calls: number, bytes: number): boolean {
-    const own = this.#byHomeserver.get(homeserver) ?? { calls: 0, bytes: 0 };
-    if (this.#active.note(homeserver)) {
-      const { callsInFlightMax, bytesInFlightMax } = this.#limits;
-      const callsMax = Math.max(1, callsInFlightMax * IN_FLIGHT_SHARE_OF_ONE);
-      const bytesMax = Math.max(SHARE_BYTES_MIN, bytesInFlightMax * IN_FLIGHT_SHARE_OF_ONE);
-      if (own.calls + calls > callsMax || own.bytes + bytes > bytesMax) return false;
-    }
-    own.calls += calls;
-    own.bytes += bytes;
-    this.#byHomeserver.set(homeserver, own);
-    return true;
-  }
-
-  give(homeserver: string | undefined, calls: number, bytes: number): void {
-    this.#total.calls -= calls;
-    this.#total.bytes -= bytes;
-    const own = homeserver === undefined ? undefined : this.#byHomeserver.get(homeserver);
-    if (homeserver === undefined || own === undefined) return;
-    own.calls -= calls;
-    own.bytes -= bytes;
-    if (own.calls === 0 && own.bytes === 0) this.#byHomeserver.delete(homeserver);
+  admitMessage(holder: Holder): InFlightTicket {
+    return new InFlightTicket(this, 0, holder);
   }
 }
 
 /** Every share has room for the largest call; a smaller one would refuse it for ever. */
 const SHARE_BYTES_MIN = REQUEST_BYTES_MAX + REPLY_BYTES_MAX;
 
-/** The part of one call, or of one message of a stream. */
+/**
+ * The part of one call, or of one message of a stream. Once it was given back it
+ * is inert: what is still reported of a call that has ended counts nothing.
+ */
 export class InFlightTicket {
   readonly #inFlight: InFlight;
-  #calls: number;
+  readonly #calls: number;
+  #holder: Holder;
   #bytes = 0;
-  #homeserver: string | undefined;
+  #isReleased = false;
 
-  constructor(inFlight: InFlight, calls: number) {
+  constructor(inFlight: InFlight, calls: number, holder: Holder) {
     this.#inFlight = inFlight;
     this.#calls = calls;
+    this.#holder = holder;
   }
 
-  /** Takes bytes, or returns false and takes none. */
-  addBytes(bytes: number): boolean {
-    if (!this.#inFlight.takeBytes(this.#homeserver, bytes)) return false;
+  /** Takes bytes; or takes none and returns why. */
+  addBytes(bytes: number): CacheError | undefined {
+    if (this.#isReleased) return undefined;
+    const bound = this.#inFlight.bytes.take(this.#holder, bytes);
+    if (bound !== undefined) return full(bound, "bytes in flight");
     this.#bytes += bytes;
-    return true;
+    return undefined;
   }
 
-  /** Gives bytes back before the rest. */
+  /** Gives bytes back before the rest: at most what the ticket has. */
   removeBytes(bytes: number): void {
-    this.#inFlight.give(this.#homeserver, 0, bytes);
-    this.#bytes -= bytes;
+    const given = Math.min(bytes, this.#bytes);
+    this.#inFlight.bytes.give(this.#holder, given);
+    this.#bytes -= given;
   }
 
-  /** Counts all that the ticket has taken and will take as one homeserver's, or returns false. */
-  assign(homeserver: string): boolean {
-    if (!this.#inFlight.attribute(homeserver, this.#calls, this.#bytes)) return false;
-    this.#homeserver = homeserver;
-    return true;
+  /** Counts all that the ticket has taken and will take as one homeserver's, once; or returns why not. */
+  assign(homeserver: string): CacheError | undefined {
+    if (this.#isReleased || this.#holder.homeserver !== undefined) return undefined;
+    const { calls, bytes } = this.#inFlight;
+    if (calls.attribute(homeserver, this.#calls) !== undefined) return full("homeserver", "calls in flight");
+    if (bytes.attribute(homeserver, this.#bytes) !== undefined) {
+      calls.detach(homeserver, this.#calls);
+      return full("homeserver", "bytes in flight");
+    }
+    this.#holder = { ...this.#holder, homeserver };
+    return undefined;
   }
 
   /** Gives everything back; a second time does nothing. */
   release(): void {
-    this.#inFlight.give(this.#homeserver, this.#calls, this.#bytes);
-    this.#calls = 0;
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.#inFlight.calls.give(this.#holder, this.#calls);
+    this.#inFlight.bytes.give(this.#holder, this.#bytes);
     this.#bytes = 0;
-    this.#homeserver = undefined;
   }
 }

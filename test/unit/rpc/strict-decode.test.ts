@@ -1,5 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import {
+  type DescriptorProto,
   FieldDescriptorProto_Label,
   FieldDescriptorProto_Type,
   FileDescriptorSetSchema,
@@ -233,7 +234,7 @@ interface SingularMessage {
 /** Every message field that is not repeated, in the requests of the contract, from its descriptors. */
 function singularMessages(): SingularMessage[] {
   const { file } = fromBinary(FileDescriptorSetSchema, Buffer.from(descriptorSet, "base64"));
-  const types = new Map(
+  const types = new Map<string, DescriptorProto>(
     file.flatMap((one) => one.messageType.map((type) => [`.${one.package}.${type.name}`, type] as const)),
   );
   const inside = (typeName: string, path: string, wrap: (content: Buffer) => Buffer) =>
