@@ -8,7 +8,9 @@ import { HEAP_SHARE, PROGRESS_INTERVAL_MS } from "./core/limits.js";
 import type { EventStore } from "./core/store.js";
 import { createAdminHttp } from "./ops/admin-http.js";
 import { observeCalls } from "./ops/call-metrics.js";
+import { observeFloods } from "./ops/floods.js";
 import { grpcListenersOf, shutDownGrpc } from "./ops/grpc-connections.js";
+import { sendGrpcLogTo } from "./ops/grpc-log.js";
 import { createHealth } from "./ops/health.js";
 import { ListenerGroups } from "./ops/listener-groups.js";
 import { type Log, redisLogTo, storeLogTo } from "./ops/log.js";
@@ -16,6 +18,7 @@ import { registerMetrics } from "./ops/metrics.js";
 import { createProbeServers } from "./ops/probe-server.js";
 import { addReflection } from "./ops/reflection.js";
 import { reportStart } from "./ops/start-report.js";
+import { Gate } from "./rpc/admission/gate.js";
 import { createGrpcServer } from "./rpc/server.js";
 import { createMemoryStore } from "./store/memory.js";
 import { connectToRedis } from "./store/redis/connect.js";
@@ -71,6 +74,8 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   const { log } = deps;
   const clock = () => performance.now();
   const registry = deps.registry ?? new Registry();
+  const onFlood = observeFloods(registry, log);
+  sendGrpcLogTo(log);
   const heapBytesMax = Math.floor(HEAP_SHARE * deps.heapLimitBytes);
   const storeLog = storeLogTo(log, config.homeserversMax);
   const common = { ...config, heapBytesMax, clock, log: storeLog };
@@ -83,6 +88,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     log,
     clock,
     observer: observeCalls(registry),
+    onFlood,
     allowedHomeservers: config.homeservers.length === 0 ? undefined : new Set(config.homeservers),
     limits: config,
     leaseDurationMs: config.leaseDurationMs,
@@ -98,7 +104,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     limits: config,
   });
 
-  const probes = createProbeServers(health);
+  const probes = createProbeServers(health, new Gate(clock, onFlood));
   const http = createAdminHttp({ isReady: () => health.ready, metrics: registry });
   const listeners = new ListenerGroups({
     socketMode: config.socketMode,

@@ -1,7 +1,8 @@
 import type { CacheError } from "../core/errors.js";
 import type { Capacity } from "./admission/capacity.js";
 import type { Arrival } from "./admission/message-heads.js";
-import { exhausted, full } from "./refusals.js";
+import { MalformedRequest } from "./foreign-request.js";
+import { exhausted, full, malformed } from "./refusals.js";
 import { FOREIGN_READ_AHEAD_MAX, FOREIGN_REQUEST_BYTES_MAX } from "./rpc-limits.js";
 import { TimeLimit } from "./time-limit.js";
 import { TrackedCall } from "./tracked-call.js";
@@ -40,9 +41,9 @@ export class ForeignCall extends TrackedCall {
     else if (this.labels.type === "bidi_stream") this.requestTimeLimit.disarm();
   }
 
-  protected override receivedMessage(): CacheError | undefined {
+  protected override receivedMessage(message: unknown): CacheError | undefined {
     this.#unread -= 1;
-    return undefined;
+    return message instanceof MalformedRequest ? malformed("request", "is not valid protobuf") : undefined;
   }
 
   protected override receivedHalfClose(): void {

@@ -15,6 +15,7 @@ import { Gate } from "./admission/gate.js";
 import { InFlight } from "./admission/in-flight.js";
 import type { CallObserver } from "./call-observer.js";
 import { Drain } from "./drain.js";
+import { catchMalformedRequests } from "./foreign-request.js";
 import { createInterceptor } from "./interceptor.js";
 import type { AllowedHomeservers } from "./request-check.js";
 import {
@@ -135,6 +136,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     serviceDefinition,
     createService({ store, log, drain, inFlight, allowedHomeservers, encoder, batches }),
   );
+  catchMalformedRequests(server);
   return {
     server,
     drain: () => drain.start(),

@@ -197,7 +197,8 @@ export abstract class TrackedCall extends ServerInterceptingCall {
     clearTimeout(this.#closeTimer);
     this.requestTimeLimit.disarm();
     this.release();
-    if (this.#statusCode === undefined && !this.#isReset) this.holder.connection?.note("reset_call");
+    const isResetByClient = !this.#isReset && this.stream?.rstCode !== constants.NGHTTP2_NO_ERROR;
+    if (isResetByClient) this.holder.connection?.note("reset_call");
     const seconds = (this.context.clock() - this.#startedAt) / 1000;
     this.context.observer.handled(this.labels, this.#sentStatusCode(), seconds);
   }

@@ -37,7 +37,8 @@ export class Connection {
 
   /** Notes that the client did this once more; ends the connection beyond the allowance. */
   note(kind: FloodKind): void {
-    if (this.#isEnded) return;
+    // Calls of a connection that is gone are reset with it.
+    if (this.#isEnded || this.#session.destroyed) return;
     const now = this.#clock();
     let allowance = this.#allowances.get(kind);
     if (allowance === undefined) {
@@ -47,7 +48,8 @@ export class Connection {
     if (allowance.take(now)) return;
     this.#isEnded = true;
     const peer = this.#session.socket?.remoteAddress;
-    this.#session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    this.#session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    this.#session.destroy();
     this.#onFlood({ kind, peer });
   }
 }
