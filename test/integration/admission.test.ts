@@ -202,6 +202,32 @@ describe("requests that never finish", () => {
   });
 });
 
+describe("a call that is reset with the code of no error while its reply waits", () => {
+  it.each(["GetEvents", "GetEventsStream"])("is over at once: %s", async (method) => {
+    const server = await startServer();
+    const client = server.client();
+    const { position } = await call(client, client.getEvents, read([]));
+    const large = cachedEvent("$large", { body: Buffer.alloc(200_000, 120) });
+    await call(client, client.putEvents, put([large], position));
+    const request = read(["$large"]);
+    const message =
+      method === "GetEvents"
+        ? wire.GetEventsRequest.encode(request).finish()
+        : wire.GetEventsStreamRequest.encode({ requestId: 1n, request }).finish();
+    // The client half-closes nothing, and reads nothing.
+    const { session } = server.tapped((frame) => frame[3] !== 0 || frame.byteLength > 9);
+    await once(session, "remoteSettings");
+    session.settings({ initialWindowSize: 0 });
+    const { stream } = rawCall(session, method);
+    stream.write(framed(message));
+    const hasArrived = () => expect(server.usage().bytesInFlight).toBeGreaterThan(message.byteLength);
+    await eventually(hasArrived);
+    stream.close(constants.NGHTTP2_NO_ERROR);
+    await expectIdle(server);
+    expect(session.destroyed).toBe(false);
+  });
+});
+
 describe("what a client gets wrong", () => {
   it.each(["", "soon", "5", "5 S", "x5S", "123456789S", "-1S", "5s", "1S, 1S"])(
     "is its own fault, in the answer and in the count: grpc-timeout %j",

@@ -90,6 +90,9 @@ class GuardedCall implements IncomingCall {
     const push = stream.push.bind(stream);
     stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
       if (chunk instanceof Uint8Array) this.#arrived(chunk);
+      // The client has reset the call with the code of no error. Node.js would wait until the reply has
+      // left, which it never does, and the call would be held for as long as the connection.
+      else if (chunk === null && stream.closed) setImmediate(() => stream.destroy());
       return push(chunk, encoding);
     };
   }
