@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { Registry } from "prom-client";
 import { configTable } from "../dist/config/config-table.js";
 import { observeCalls } from "../dist/ops/call-metrics.js";
+import { observeFloods } from "../dist/ops/floods.js";
 import { registerMetrics } from "../dist/ops/metrics.js";
 
 const path = new URL("../README.md", import.meta.url);
@@ -29,6 +30,7 @@ function metricsTable() {
   const registry = new Registry();
   observeCalls(registry);
   // Nothing is collected: the sources are never asked.
+  observeFloods(registry, undefined);
   registerMetrics(registry, {});
   const rows = registry.getMetricsAsArray().map(({ name, type, labelNames, help }) => {
     const labels = labelNames.map((label) => `\`${label}\``).join(", ");

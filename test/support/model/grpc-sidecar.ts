@@ -169,12 +169,14 @@ async function giveUp<Request, Response>(
   request: Request,
   turns: number,
 ): Promise<void> {
-  let call: ClientUnaryCall | undefined;
+  let end = () => {};
   const ended = new Promise<void>((resolve) => {
-    call = method.call(client, request, new Metadata(), {}, () => resolve());
+    end = resolve;
   });
+  // Throws where the client was closed.
+  const call = method.call(client, request, new Metadata(), {}, () => end());
   for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
-  call?.cancel();
+  call.cancel();
   await ended;
 }
 
