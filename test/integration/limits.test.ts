@@ -89,7 +89,7 @@ describe("a client that never opens its window", () => {
 
 describe("a peer that takes nothing from its socket any more", () => {
   it("loses its connection soon after the time limit, and what it held is free", async () => {
-    const { server, client } = await startWithLargeEvent({ limits: { callTimeLimitMs: 200 } });
+    const { server, client } = await startWithLargeEvent({ limits: { callTimeLimitMs: 1000 } });
     const { session, stop } = server.tapped();
     await once(session, "remoteSettings");
     stop();
