@@ -41,7 +41,7 @@ export async function startSidecar(
     address,
     client: () => {
       // A channel of its own each: connections are not shared.
-      const options = { "grpc.use_local_subchannel_pool": 1 };
+      const options = { "grpc.use_local_subchannel_pool": 1, "grpc.enable_http_proxy": 0 };
       const client = new EventCacheServiceClient(address, credentials.createInsecure(), options);
       clients.push(client);
       return client;

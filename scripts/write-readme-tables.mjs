@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { Registry } from "prom-client";
 import { configTable } from "../dist/config/config-table.js";
 import { observeCalls } from "../dist/ops/call-metrics.js";
+import { registerConnectionMetrics } from "../dist/ops/connection-metrics.js";
 import { observeFloods } from "../dist/ops/floods.js";
 import { registerMetrics } from "../dist/ops/metrics.js";
 
@@ -32,6 +33,7 @@ function metricsTable() {
   // Nothing is collected: the sources are never asked.
   observeFloods(registry, undefined);
   registerMetrics(registry, {});
+  registerConnectionMetrics(registry, {});
   const rows = registry.getMetricsAsArray().map(({ name, type, labelNames, help }) => {
     const labels = labelNames.map((label) => `\`${label}\``).join(", ");
     return `| \`${name}\` | ${type} | ${labels} | ${help} |`;

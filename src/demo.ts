@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import process from "node:process";
 import { getHeapStatistics } from "node:v8";
+import { abortScope } from "./cli/abort-scope.js";
 import { askPosition } from "./cli/ask-position.js";
 import { type Connection, connect } from "./cli/connection.js";
 import { follow } from "./cli/follow.js";
@@ -42,17 +43,17 @@ const STORIES_TOLD = 3;
  */
 export async function runDemo({ sampleDir, print, signal }: DemoOptions): Promise<boolean> {
   const server = await startSidecar();
-  const ended = new AbortController();
+  const ended = abortScope(signal);
   const address = server.addresses.map(formatListenAddress)[0] ?? "";
   const worker = connect({
     address,
     timeoutMs: CALL_TIMEOUT_MS,
-    signal: AbortSignal.any([signal, ended.signal]),
+    signal: ended.signal,
   });
   try {
     return await demonstrate(worker, sampleDir, print);
   } finally {
-    ended.abort();
+    ended.end();
     worker.close();
     await server.stop();
   }

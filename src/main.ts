@@ -4,6 +4,7 @@ import process from "node:process";
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { Command, CommanderError } from "commander";
 import type { CliIo } from "./cli/cli-io.js";
+import { ExitCode } from "./cli/exit-code.js";
 import { boundGarbage } from "./ops/heap-garbage.js";
 import { readVersion } from "./ops/version.js";
 import type { ServeIo } from "./serve.js";
@@ -24,8 +25,7 @@ const program = new Command("splitcache")
   .version(readVersion())
   .exitOverride();
 const serve = program.command("serve").description("Runs the cache until SIGTERM or SIGINT.");
-// A reader that has gone, such as `head`, is no failure worth a stack trace.
-process.stdout.on("error", () => process.exit(EXIT_SIGNAL + constants.signals.SIGPIPE));
+process.stdout.on("error", exitWithoutOutput);
 try {
   const isServe = process.argv.slice(2).find((word) => word !== "help") === "serve";
   if (isServe) {
@@ -49,6 +49,7 @@ function serveIo(): ServeIo {
     pid: process.pid,
     memoryLimitBytes: memoryLimitBytes(),
     heapLimitBytes: getHeapStatistics().heap_size_limit,
+    openFilesMax: openFilesMax(),
     boundHeapGarbage: (bytesMax) =>
       boundGarbage(
         {
@@ -60,6 +61,7 @@ function serveIo(): ServeIo {
     stdout: process.stdout,
     stderr: process.stderr,
     stopRequested,
+    onReloadRequested: (reload) => void process.on("SIGHUP", reload),
     onUnexpectedFailure: (report) => {
       process.on("uncaughtException", report);
       process.on("unhandledRejection", report);
@@ -68,10 +70,24 @@ function serveIo(): ServeIo {
   };
 }
 
+/** A reader that has gone, such as `head`, is no failure to report; what else keeps output back is. */
+function exitWithoutOutput(error: NodeJS.ErrnoException): never {
+  if (error.code === "EPIPE") process.exit(EXIT_SIGNAL + constants.signals.SIGPIPE);
+  process.stderr.write(`splitcache: standard output cannot be written: ${error.message}\n`);
+  process.exit(ExitCode.outputFailed);
+}
+
 /** The container's limit. Without one Node.js answers 0 or a number above any memory. */
 function memoryLimitBytes(): number | undefined {
   const limit = process.constrainedMemory();
   return limit > 0 && limit < totalmem() ? limit : undefined;
+}
+
+/** Node.js has raised the soft limit to the hard one at its start. */
+function openFilesMax(): number {
+  const report: unknown = process.report.getReport();
+  const limit = (report as { userLimits?: { open_files?: { soft?: unknown } } }).userLimits?.open_files?.soft;
+  return typeof limit === "number" ? limit : Number.POSITIVE_INFINITY;
 }
 
 /** Aborts at the first signal to stop, for that reason; a second one ends the process at once. */

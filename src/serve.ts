@@ -21,12 +21,16 @@ export interface ServeIo {
   /** The container's memory limit; undefined where there is none. */
   readonly memoryLimitBytes: number | undefined;
   readonly heapLimitBytes: number;
+  /** How many file descriptors the process may have; Infinity without a limit. */
+  readonly openFilesMax: number;
   /** Keeps what garbage in the heap costs below a bound, as far as that is possible. */
   boundHeapGarbage(bytesMax: number): void;
   readonly stdout: { write(text: string): unknown };
   readonly stderr: { write(text: string): unknown };
   /** Aborts at the first signal to stop, which is its reason; a second one ends the process at once. */
   readonly stopRequested: AbortSignal;
+  /** Calls back at each SIGHUP, which ends the process no more from then on. */
+  onReloadRequested(reload: () => void): void;
   /** Calls back for a failure that nobody handled. */
   onUnexpectedFailure(report: (error: unknown) => void): void;
   /** Ends the process. */
@@ -82,6 +86,9 @@ async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void>
   // The process may take a quarter of its budget more. At the smallest budget it takes that by itself.
   io.boundHeapGarbage((config.memoryBytes - MEMORY_BUDGET_BYTES_MIN) / 4);
   io.onUnexpectedFailure((err) => fail("unexpected failure", { err }));
+  io.onReloadRequested(() => {
+    log.info("SIGHUP has no effect: no option can be reloaded; restart to change the configuration");
+  });
   const registry = new Registry();
   registerProcessMetrics(registry);
   const redisCredentials = await readRedisFiles(config).catch((error: unknown) => {

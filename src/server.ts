@@ -6,19 +6,15 @@ import type { Config } from "./config/options.js";
 import { formatRedisUrl, type RedisAddress } from "./config/redis-url.js";
 import { HEAP_SHARE, PROGRESS_INTERVAL_MS } from "./core/limits.js";
 import type { EventStore } from "./core/store.js";
-import { createAdminHttp } from "./ops/admin-http.js";
 import { observeCalls } from "./ops/call-metrics.js";
 import { observeFloods } from "./ops/floods.js";
-import { grpcListenersOf, shutDownGrpc } from "./ops/grpc-connections.js";
 import { sendGrpcLogTo } from "./ops/grpc-log.js";
 import { createHealth } from "./ops/health.js";
-import { ListenerGroups } from "./ops/listener-groups.js";
 import { type Log, redisLogTo, storeLogTo } from "./ops/log.js";
 import { registerMetrics } from "./ops/metrics.js";
-import { createProbeServers } from "./ops/probe-server.js";
-import { addReflection } from "./ops/reflection.js";
 import { reportStart } from "./ops/start-report.js";
-import { Gate } from "./rpc/admission/gate.js";
+import { openPorts } from "./ports.js";
+import { addReflection } from "./rpc/reflection.js";
 import { createGrpcServer } from "./rpc/server.js";
 import { createMemoryStore } from "./store/memory.js";
 import { connectToRedis } from "./store/redis/connect.js";
@@ -34,6 +30,8 @@ export interface ServerDeps {
   readonly pid: number;
   /** What the JavaScript heap may grow to. */
   readonly heapLimitBytes: number;
+  /** How many file descriptors the process may have; without a limit unless given. */
+  readonly openFilesMax?: number;
   /** What to show Redis, and whom to trust about it. */
   readonly redisCredentials?: RedisCredentials;
   /** Where metrics are registered; a new one unless given. */
@@ -104,47 +102,35 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     limits: config,
   });
 
-  const probes = createProbeServers(health, new Gate(clock, onFlood));
-  const http = createAdminHttp({ isReady: () => health.ready, metrics: registry });
-  const listeners = new ListenerGroups({
-    socketMode: config.socketMode,
-    onError: (err) => log.error("a connection could not be accepted", { err }),
-  });
-  async function destroy(): Promise<void> {
-    listeners.destroy();
+  async function closeAll(): Promise<void> {
     rpc.server.forceShutdown();
-    probes.stop();
     await store.close();
   }
-
-  try {
-    await listeners.open("grpc", config.listen, grpcListenersOf(rpc.server, config));
-    await listeners.open("health", config.healthListen, probes.make);
-    await listeners.open("http", config.http === "off" ? [] : [config.http], () => http);
-  } catch (failure) {
-    await destroy();
-    throw failure;
-  }
-  const addresses = {
-    addresses: listeners.addresses("grpc"),
-    httpAddress: listeners.addresses("http")[0],
-    healthAddresses: listeners.addresses("health"),
-  };
+  const ports = await openPorts(config, { ...deps, registry, health, grpc: rpc.server, onFlood }).catch(
+    async (failure: unknown) => {
+      await closeAll();
+      throw failure;
+    },
+  );
   const redis = config.redisUrl && formatRedisUrl(config.redisUrl);
-  reportStart(log, { ...deps, ...addresses, redis, memoryBytes: config.memoryBytes, heapBytesMax });
+  reportStart(log, { ...deps, ...ports, redis, memoryBytes: config.memoryBytes, heapBytesMax });
 
   let stopped: Promise<void> | undefined;
   async function stop(): Promise<void> {
     health.drain();
-    const connectionsEnded = listeners.stopAccepting("grpc");
     rpc.drain();
-    const inTime = await shutDownGrpc(rpc.server, connectionsEnded, config.shutdownTimeoutMs);
-    if (!inTime) log.warn("calls were cut: the shutdown timeout passed");
-    await destroy();
+    // Asks clients to begin no more calls.
+    rpc.server.tryShutdown(() => {});
+    const calls = await ports.drainGrpc(config.shutdownTimeoutMs);
+    if (calls > 0) log.warn("calls were cut: the shutdown timeout passed", { calls });
+    ports.destroy();
+    await closeAll();
     log.info("stopped");
   }
   return {
-    ...addresses,
+    addresses: ports.addresses,
+    httpAddress: ports.httpAddress,
+    healthAddresses: ports.healthAddresses,
     stop: () => {
       stopped ??= stop();
       return stopped;

@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import { NAME_BYTES_MAX } from "../core/limits.js";
+import { isFaithful, NOT_UTF8 } from "./check-arguments.js";
 import { CliError } from "./cli-error.js";
 import type { CliIo } from "./cli-io.js";
 import { type Connection, connect } from "./connection.js";
@@ -70,6 +71,8 @@ export function homeserverOf(flags: HomeserverFlags, io: CliIo): string {
       `name the homeserver with --homeserver or ${HOMESERVER_VARIABLE}, 1 to ${NAME_BYTES_MAX} bytes`,
     );
   }
+  // Flags are checked with all arguments.
+  if (!isFaithful(name)) throw new CliError(ExitCode.usage, `${HOMESERVER_VARIABLE} ${NOT_UTF8}`);
   return name;
 }
 
@@ -100,7 +103,10 @@ export async function runCommand(io: CliIo, address: string, run: () => Promise<
   try {
     io.setExitCode(await run());
   } catch (failure) {
-    const error = describeFailure(failure, address);
+    // Whatever fails after it, such as input that is no longer read, fails because of it.
+    const error = io.signal.aborted
+      ? new CliError(ExitCode.interrupted, "interrupted", failure)
+      : describeFailure(failure, address);
     io.stderr.write(`splitcache: ${terminalText(error.message)}\n`);
     io.setExitCode(error.exitCode);
   }

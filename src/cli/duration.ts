@@ -1,5 +1,8 @@
 import { InvalidArgumentError } from "commander";
 
+/** What a timer of Node.js can wait: with more it would fire at once. */
+const DURATION_MS_MAX = 2 ** 31 - 1;
+
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 /** Parses `250ms`, `5s`, `1.5m` or `2h` into milliseconds; a commander argument parser. */
@@ -8,7 +11,9 @@ export function parseDurationMs(text: string): number {
   if (amount === undefined || unit === undefined) {
     throw new InvalidArgumentError("Expected a duration such as 250ms, 5s, 1m or 2h.");
   }
-  return Number(amount) * UNIT_MS[unit]!;
+  const ms = Number(amount) * UNIT_MS[unit]!;
+  if (ms > DURATION_MS_MAX) throw new InvalidArgumentError("Expected at most 596h.");
+  return ms;
 }
 
 /** Writes milliseconds for people: `0.42 ms`, `15 ms`, `1.2 s`, `3 m 20 s`. */

@@ -1,6 +1,7 @@
 import type { CachedEvent, Redaction } from "../gen/splitcache/v1/event_cache_service.js";
 import { CliError } from "./cli-error.js";
 import { ExitCode } from "./exit-code.js";
+import { parseJson } from "./parse-json.js";
 
 /** How `put` reads an event and `get -o json` writes it; for the help of both. */
 export const EVENT_JSON_HELP = `One event is one JSON object a line:
@@ -61,12 +62,8 @@ function bytesField(name: string, bytes: Uint8Array | undefined): Record<string,
 }
 
 function parseObject(line: string, where: string): object {
-  try {
-    const value: unknown = JSON.parse(line);
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
-  } catch {
-    // Said below, with the place.
-  }
+  const value: unknown = parseJson(line, where);
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
   throw new CliError(ExitCode.usage, `${where}: expected a JSON object`);
 }
 
@@ -102,9 +99,16 @@ class Fields {
       const text = this.text(name);
       if (text !== undefined) return Buffer.from(text);
       const base64 = this.text(`${name}_base64`);
-      if (base64 !== undefined) return Buffer.from(base64, "base64");
+      if (base64 !== undefined) return this.#decode(base64, `${name}_base64`);
     }
     return undefined;
+  }
+
+  /** Buffer.from passes over what is not base64, and ends at padding. */
+  #decode(base64: string, name: string): Buffer {
+    const bytes = Buffer.from(base64, "base64");
+    if (bytes.toString("base64") === base64) return bytes;
+    throw this.#error(name, "must be base64 with its padding");
   }
 
   missing(name: string): never {

@@ -6,6 +6,7 @@ export const ExitCode = {
   incomplete: 3,
   unavailable: 4,
   twoStores: 5,
+  outputFailed: 6,
   interrupted: 130,
 } as const;
 
@@ -19,4 +20,5 @@ export const EXIT_CODES_HELP = `Exit codes:
   3    incomplete: an event is missing (get) or was not stored (put)
   4    unavailable: no sidecar there, no answer in time, or its store is away; try again
   5    two sidecars that do not know of each other answer at one address (watch)
+  6    standard output cannot be written, as on a full disk
   130  interrupted`;

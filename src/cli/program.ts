@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { checkArguments } from "./check-arguments.js";
 import type { CliIo } from "./cli-io.js";
 import { registerGet } from "./commands/get.js";
 import { registerHealth } from "./commands/health.js";
@@ -20,6 +21,7 @@ import { registerWatch } from "./commands/watch.js";
  * is left to the program's own error handling.
  */
 export function registerClientCommands(program: Command, io: CliIo): void {
+  program.hook("preAction", (_program, command) => checkArguments(command));
   for (const register of COMMANDS) register(program, io);
 }
 

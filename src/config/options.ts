@@ -202,6 +202,13 @@ export const configSchema = z.strictObject({
     description: "Bytes of requests and unsent replies at once, beside the memory budget",
     defaults: [formatBytes(BYTES_IN_FLIGHT_MAX)],
   }),
+  connectionIdleTimeoutMs: duration("1s", "30d").register(optionTexts, {
+    name: "connection-idle-timeout",
+    placeholder: "<duration>",
+    description:
+      "How long a gRPC connection may be open without a call; clients connect again for their next one",
+    defaults: ["5m"],
+  }),
   shutdownTimeoutMs: duration("0s", "1h").register(optionTexts, {
     name: "shutdown-timeout",
     placeholder: "<duration>",

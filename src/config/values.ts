@@ -56,9 +56,10 @@ export function oneOf<Word extends string>(words: readonly Word[]) {
 
 /** The name of a homeserver. */
 export function homeserverName() {
-  return readText(`a server name of 1 to ${NAME_BYTES_MAX} bytes`, (text) => {
+  return readText(`a server name of 1 to ${NAME_BYTES_MAX} bytes, in UTF-8`, (text) => {
     const bytes = Buffer.byteLength(text);
-    return bytes >= 1 && bytes <= NAME_BYTES_MAX ? text : undefined;
+    // Node.js puts U+FFFD in place of what is not UTF-8.
+    return !text.includes("\uFFFD") && bytes >= 1 && bytes <= NAME_BYTES_MAX ? text : undefined;
   });
 }
 

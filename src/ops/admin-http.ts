@@ -1,10 +1,16 @@
 import { createServer, type RequestListener, type Server } from "node:http";
+import { type HostCheck, isLoopback, loopbackHostCheck } from "../net/host-check.js";
 
 /** What the HTTP server answers from. */
 export interface AdminSources {
   readonly isReady: () => boolean;
   /** Left out: there is no /metrics. */
   readonly metrics?: MetricsSource;
+  /**
+   * Given: while the server listens on loopback, the Host of a request must be a
+   * loopback name or this one. Left out: any Host is answered.
+   */
+  readonly configuredHost?: string;
 }
 
 /** Metrics in the text format of Prometheus. */
@@ -21,6 +27,8 @@ interface Answer {
 
 /** No probe and no scrape takes longer to send its request. */
 const REQUEST_TIMEOUT_MS = 5000;
+/** Nor from its connection until its reply has left: a client that does not read holds the reply no longer. */
+const CONNECTION_TIMEOUT_MS = 30_000;
 
 /**
  * Makes the HTTP server of probes and metrics; it does not listen by itself.
@@ -34,7 +42,23 @@ export function createAdminHttp(sources: AdminSources): Server {
     keepAliveTimeout: REQUEST_TIMEOUT_MS,
     connectionsCheckingInterval: REQUEST_TIMEOUT_MS,
   };
-  return createServer(options, handlerFor(routesOf(sources)));
+  const { configuredHost } = sources;
+  const allowsHost = configuredHost === undefined ? undefined : loopbackHostCheck(configuredHost);
+  const server: Server = createServer(
+    options,
+    handlerFor(routesOf(sources), (host) => {
+      const bound = server.address();
+      const isLocal = typeof bound === "object" && bound !== null && isLoopback(bound.address);
+      return !isLocal || allowsHost === undefined || allowsHost(host);
+    }),
+  );
+  // One request each: requests in a pipeline would all be held at once.
+  server.maxRequestsPerSocket = 1;
+  server.on("connection", (socket) => {
+    const timer = setTimeout(() => socket.destroy(), CONNECTION_TIMEOUT_MS).unref();
+    socket.once("close", () => clearTimeout(timer));
+  });
+  return server;
 }
 
 type Routes = ReadonlyMap<string, () => Answer | Promise<Answer>>;
@@ -54,13 +78,15 @@ function routesOf({ isReady, metrics }: AdminSources): Routes {
   return routes;
 }
 
-function handlerFor(routes: Routes): RequestListener {
-  return ({ method, url = "" }, response) => {
+function handlerFor(routes: Routes, allowsHost: HostCheck): RequestListener {
+  return ({ method, url = "", headers }, response) => {
     const route = routes.get(url.split("?", 1)[0] ?? "");
     const isRead = method === "GET" || method === "HEAD";
-    const answer = isRead
-      ? Promise.resolve(route?.() ?? plain(404, "not found"))
-      : Promise.resolve(plain(405, "only GET and HEAD"));
+    const answer = !allowsHost(headers.host)
+      ? Promise.resolve(plain(421, WRONG_HOST))
+      : isRead
+        ? Promise.resolve(route?.() ?? plain(404, "not found"))
+        : Promise.resolve(plain(405, "only GET and HEAD"));
     void answer
       .catch(() => plain(500, "internal error"))
       .then(({ code, text, contentType }) => {
@@ -74,6 +100,8 @@ function handlerFor(routes: Routes): RequestListener {
       });
   };
 }
+
+const WRONG_HOST = "Host must be localhost, a loopback address or the host of --http";
 
 function plain(code: number, line: string): Answer {
   return { code, text: `${line}\n`, contentType: "text/plain; charset=utf-8" };

@@ -1,7 +1,8 @@
 import { lstat, unlink } from "node:fs/promises";
-import { connect, isIPv4, type Server, type Socket } from "node:net";
+import { connect, type Server, type Socket } from "node:net";
 import { umask } from "node:process";
 import { formatListenAddress, type ListenAddress } from "../config/address.js";
+import { isLoopback } from "../net/host-check.js";
 
 /** An open listener. */
 export interface Listener {
@@ -25,8 +26,9 @@ export interface ListenOptions {
 
 /** An address that cannot be listened on; the message is for the operator to read. */
 export class ListenError extends Error {
-  constructor(address: ListenAddress, problem: string, cause?: unknown) {
-    super(`cannot listen on ${formatListenAddress(address)}: ${problem}`, { cause });
+  constructor(address: ListenAddress | readonly ListenAddress[], problem: string, cause?: unknown) {
+    const places = [address].flat().map(formatListenAddress).join(", ");
+    super(`cannot listen on ${places}: ${problem}`, { cause });
     this.name = "ListenError";
   }
 }
@@ -60,8 +62,7 @@ export async function listen(
 
 /** Whether an address can be reached from this machine alone. */
 export function isLocal(address: ListenAddress): boolean {
-  if (address.kind === "unix") return true;
-  return isIPv4(address.host) ? address.host.startsWith("127.") : address.host === "::1";
+  return address.kind === "unix" || isLoopback(address.host);
 }
 
 function bind(server: Server, address: ListenAddress, socketMode: number): Promise<void> {

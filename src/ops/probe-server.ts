@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { Server as GrpcServer, ServerCredentials } from "@grpc/grpc-js";
+import type { ConnectionTable } from "../net/connection-table.js";
 import type { Gate } from "../rpc/admission/gate.js";
 import { catchMalformedRequests } from "../rpc/foreign-request.js";
 import { refuseBadCalls } from "../rpc/refusing-call.js";
@@ -11,7 +12,6 @@ import { switchProtocol } from "./protocol-switch.js";
  * Whoever can reach this port may send to it, so all that it can be made to hold
  * is small: probes are few and short, and ask for one service by its name.
  */
-const CONNECTIONS_MAX = 64;
 const PROBE_TIMEOUT_MS = 5000;
 const GRPC_OPTIONS = {
   "grpc.max_concurrent_streams": 8,
@@ -31,25 +31,23 @@ export interface ProbeServers {
 }
 
 /** The gate is for these servers alone: it ends their connections that flood. */
-export function createProbeServers(health: Health, gate: Gate): ProbeServers {
+export function createProbeServers(health: Health, connections: ConnectionTable, gate: Gate): ProbeServers {
   const grpc = new GrpcServer({ ...GRPC_OPTIONS, interceptors: [refuseBadCalls(gate)] });
   gate.guard(grpc);
   catchMalformedRequests(grpc);
   health.addTo(grpc);
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
   const http = createAdminHttp({ isReady: () => health.ready });
-  http.maxRequestsPerSocket = 1;
   const takers = {
     http1: (socket: Socket) => http.emit("connection", socket),
     http2: (socket: Socket) => injector.injectConnection(socket),
   };
   const onConnection = switchProtocol(takers, PROBE_TIMEOUT_MS);
   return {
-    make: () => {
-      const server = createServer({ noDelay: true }, onConnection);
-      server.maxConnections = CONNECTIONS_MAX;
-      return server;
-    },
+    make: () =>
+      createServer({ noDelay: true }, (socket) => {
+        if (connections.accept(socket) !== undefined) onConnection(socket);
+      }),
     stop: () => grpc.forceShutdown(),
   };
 }

@@ -16,6 +16,8 @@ export interface StartReport {
   readonly memoryBytes: number;
   readonly heapLimitBytes: number;
   readonly heapBytesMax: number;
+  /** Bound of gRPC connections. */
+  readonly connectionsMax: number;
 }
 
 /** Logs the start in one line, then a warning for each thing that is better known now than later. */
@@ -37,6 +39,7 @@ export function reportStart(log: Log, report: StartReport): void {
     logsBytes: share(LOG_SHARE_EIGHTHS),
     heapLimitBytes,
     heapBytesMax,
+    connectionsMax: report.connectionsMax,
   });
   for (const address of report.addresses.filter((address) => !isLocal(address))) {
     log.warn("whoever reaches this listener can read and purge everything: it takes no credentials", {

@@ -31,6 +31,8 @@ export const FOREIGN_STREAMS_MAX = 256;
 export const FOREIGN_REQUEST_BYTES_MAX = 64 * KIB;
 /** Requests of one stream of those services that have arrived and were not read: clients ask one by one. */
 export const FOREIGN_READ_AHEAD_MAX = 64;
+/** How long a stream of reflection may ask nothing until it is ended: it holds one of those streams. */
+export const REFLECTION_IDLE_LIMIT_MS = 60_000;
 /** Streams on one connection: a proxy may bring everything over one. */
 export const CONCURRENT_STREAMS_MAX = SUBSCRIBERS_MAX + READ_STREAMS_MAX + CALLS_IN_FLIGHT_MAX;
 /**

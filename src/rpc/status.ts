@@ -13,6 +13,9 @@ import type { RpcLog } from "./rpc-log.js";
 export const OK = status.OK;
 /** The status of a call whose client went away before it was answered. */
 export const CANCELLED = status.CANCELLED;
+/** What reflection answers inside its stream, which goes on. */
+export const NOT_FOUND = status.NOT_FOUND;
+export const INVALID_ARGUMENT = status.INVALID_ARGUMENT;
 
 /** The one mapping from failures to gRPC: as a call's status, with google.rpc details in its trailers. */
 export function toStatus(error: CacheError): StatusObject {

@@ -39,6 +39,16 @@ describe("the splitcache program as a client", () => {
     expect(nowhere).toMatchObject({ code: 4, stdout: "" });
   });
 
+  it("goes through no proxy, whatever the environment names", async () => {
+    // Nothing listens there.
+    const nowhere = "http://127.0.0.1:1";
+    const proxies = { grpc_proxy: nowhere, https_proxy: nowhere, http_proxy: nowhere, HTTP_PROXY: nowhere };
+    const proxied = { ...env, ...proxies, NODE_USE_ENV_PROXY: "1" };
+    expect(await program.run(["health"], proxied)).toMatchObject({ code: 0 });
+    const http = server.httpUrl.slice("http://".length);
+    expect(await program.run(["stats", "--http", http], proxied)).toMatchObject({ code: 0 });
+  });
+
   it("exits with 2 for wrong usage, with a line and no stack", async () => {
     for (const args of [["get", "--no-such-flag"], ["get", "$one"], ["no-such-command"]]) {
       const { code, stdout, stderr } = await program.run(args);

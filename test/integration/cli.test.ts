@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http2";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
@@ -139,6 +139,88 @@ describe("the client commands", () => {
     });
   });
 
+  describe("text that would be altered when it is stored", () => {
+    const LATIN1 = Buffer.from(JSON.stringify({ ...EVENT, json: '{"body":"caf\u00e9"}' }), "latin1");
+    const HALVES = ["\ud800", "\udfff"].map((half) =>
+      JSON.stringify({ ...EVENT, event_id: half, json: "{}" }),
+    );
+
+    async function file(content: string | Buffer): Promise<string> {
+      const path = join(dir, "input");
+      await writeFile(path, content);
+      return path;
+    }
+
+    it.each([
+      ["bytes that are not UTF-8", LATIN1, "line 1: json is not valid UTF-8"],
+      ["halves of surrogate pairs", HALVES.join("\n"), "line 1: event_id has half of a surrogate pair"],
+      ["a byte order mark", "\ufeff{}", "line 1 begins with a byte order mark (U+FEFF): remove it"],
+    ])(
+      "is refused with line and field in a file and at standard input: %s",
+      async (_what, content, problem) => {
+        const path = await file(content);
+        expect(await run(["put", path])).toEqual({
+          code: 2,
+          stdout: "",
+          stderr: `splitcache: ${path}, ${problem}\n`,
+        });
+        const piped = await run(["put"], { stdin: content });
+        expect(piped).toEqual({ code: 2, stdout: "", stderr: `splitcache: stdin, ${problem}\n` });
+        const { stdout } = await run(["stats", "--all", "--http", server.httpUrl.slice("http://".length)]);
+        expect(stdout).not.toMatch(/splitcache_puts_total.*stored +[1-9]/);
+      },
+    );
+
+    it.each([
+      ["bytes that are not UTF-8", Buffer.from([0xe9]), "is not valid UTF-8"],
+      ["a byte order mark", "\ufeff{}", "begins with a byte order mark (U+FEFF): remove it"],
+      ["more than an event may have", "x".repeat(256 * 1024 + 1), "has more than 262144 bytes"],
+    ])("is refused in a file that is an event: %s", async (_what, content, problem) => {
+      const path = await file(content);
+      const one = ["--event-id", "$one", "--room", "!room", "--room-version", "10"];
+      const stderr = `splitcache: ${path}: the body ${problem}\n`;
+      expect(await run(["put", path, ...one])).toEqual({ code: 2, stdout: "", stderr });
+      expect(await run(["put", "-", ...one], { stdin: content })).toMatchObject({
+        code: 2,
+        stderr: stderr.replace(path, "stdin"),
+      });
+      expect(await run(["redact", "$one", "--by", "$by", "--redacted-body-file", path])).toMatchObject({
+        code: 2,
+        stderr: stderr.replace("the body", "the redacted body"),
+      });
+    });
+
+    // What Node.js makes of bytes that are not UTF-8, and what a caller in this language can give.
+    it.each(["$\ufffd", "$\ud800"])("is refused in every argument: %j", async (text) => {
+      for (const [args, name] of [
+        [["get", "$one", text], "event-id"],
+        [["get", "-H", text], "--homeserver"],
+        [["invalidate", text], "event-id"],
+        [["invalidate", "$one", "--room", text], "--room"],
+        [["redact", text, "--by", "$by"], "event-id"],
+        [["redact", "$one", "--by", text], "--by"],
+        [["reject", "$one", "--reason", text], "--reason"],
+        [["purge-room", text], "room-id"],
+        [["put", "-", "--event-id", text, "--room", "!r", "--room-version", "1"], "--event-id"],
+        [["put", "-", "--event-id", "$e", "--room", text, "--room-version", "1"], "--room"],
+        [["put", "-", "--event-id", "$e", "--room", "!r", "--room-version", text], "--room-version"],
+        [["watch", "--subscriber", text], "--subscriber"],
+        [["health", "--service", text], "--service"],
+      ] as const) {
+        const { code, stdout, stderr } = await run([...args]);
+        expect({ code, stdout }, args.join(" ")).toEqual({ code: 2, stdout: "" });
+        expect(stderr).toMatch(new RegExp(`^error: ${name} is not valid UTF-8, or has the character U.FFFD`));
+      }
+    });
+
+    it("is refused in the environment", async () => {
+      const env = { SPLITCACHE_ADDRESS: server.address, SPLITCACHE_CLIENT_HOMESERVER: "x\ufffd" };
+      const { code, stderr } = await run(["purge-homeserver", "--yes"], { env });
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/^splitcache: SPLITCACHE_CLIENT_HOMESERVER is not valid UTF-8/);
+    });
+  });
+
   describe("changes at a prompt", () => {
     beforeEach(() => put({ ...EVENT, body: BODY }));
 
@@ -242,6 +324,18 @@ describe("the client commands", () => {
     });
   });
 
+  it("stats ends in time where nothing answers", async () => {
+    const silent = createTcpServer().listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    const http = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    const { code, stderr } = await run(["stats", "--http", http, "--timeout", "50ms"]);
+    silent.close();
+    expect({ code, stderr }).toEqual({
+      code: 4,
+      stderr: `splitcache: no answer from http://${http}/metrics in time\n`,
+    });
+  });
+
   describe("health and wait", () => {
     it("exit with 0 where the sidecar serves", async () => {
       expect(await run(["health"])).toEqual({ code: 0, stdout: "SERVING\n", stderr: "" });
@@ -278,6 +372,7 @@ describe("the client commands", () => {
       [["get", "-H", ""], /name the homeserver with --homeserver or SPLITCACHE_CLIENT_HOMESERVER/],
       [["put", "/nowhere.jsonl"], /ENOENT/],
       [["put", "--as-of", "7"], /Expected a position/],
+      [["watch", "--for", "597h"], /Expected at most 596h/],
       [["watch", "--count", "0"], /Expected a positive number/],
     ])("of usage exit with 2: %j", async (args, message) => {
       const { code, stdout, stderr } = await run(args);

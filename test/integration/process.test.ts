@@ -139,6 +139,15 @@ describe("serve", () => {
     await closed;
   });
 
+  it("goes on at SIGHUP, and says that it has no effect", async () => {
+    const { process, address } = await serve("--listen", ANY_PORT);
+    process.kill("SIGHUP");
+    await process.logLine("SIGHUP has no effect");
+    expect((await program.run(["health", "--address", address])).code).toBe(0);
+    process.kill("SIGTERM");
+    expect((await process.end).code).toBe(0);
+  });
+
   it("exits at once at the second signal", async () => {
     const { process, address } = await serve("--listen", ANY_PORT, "--shutdown-timeout", "1h");
     const client = new EventCacheServiceClient(address, credentials.createInsecure());

@@ -1,18 +1,30 @@
-import { execFile, spawn } from "node:child_process";
+import { type ChildProcessByStdio, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { devNull } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 /** The program as users run it, built from the sources of now. */
 export interface Program {
+  /** The folder of the built modules; `main.js` is the program. */
+  readonly dist: string;
   /** Runs it to its end. */
   run(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<ProgramEnd>;
   /** Starts it; kill what is left of it at the end of the test. */
-  start(args: readonly string[]): RunningProgram;
+  start(args: readonly string[], limits?: ProgramLimits): RunningProgram;
   /** Removes the build. */
   remove(): Promise<void>;
+}
+
+export interface ProgramLimits {
+  /** File descriptors that it may have; what the test has unless given. */
+  readonly openFilesMax?: number;
+  /** Descriptors that are open in it from the start. */
+  readonly inheritedFiles?: number;
 }
 
 export interface ProgramEnd {
@@ -38,16 +50,32 @@ export async function buildProgram(): Promise<Program> {
   const args = ["-p", "tsconfig.build.json", "--noCheck", "--outDir", join(folder, "dist")];
   await promisify(execFile)(process.execPath, [compiler, ...args], { cwd: ROOT });
   await copyFile(join(ROOT, "package.json"), join(folder, "package.json"));
-  const main = join(folder, "dist", "main.js");
+  const dist = join(folder, "dist");
+  const main = join(dist, "main.js");
   return {
+    dist,
     run: (args, env = {}) => spawnProgram([main, ...args], env).end,
-    start: (args) => spawnProgram([main, ...args], {}),
+    start: (args, limits = {}) => spawnProgram([main, ...args], {}, limits),
     remove: () => rm(folder, { recursive: true }),
   };
 }
 
-function spawnProgram(args: readonly string[], env: Readonly<Record<string, string>>): RunningProgram {
-  const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+function spawnProgram(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  { openFilesMax, inheritedFiles = 0 }: ProgramLimits = {},
+): RunningProgram {
+  const limited = ["/bin/sh", "-c", `ulimit -n ${openFilesMax}; exec "$0" "$@"`];
+  const [command = "", ...words] = [
+    ...(openFilesMax === undefined ? [] : limited),
+    process.execPath,
+    ...args,
+  ];
+  const file = openSync(devNull, "r");
+  const inherited = Array<number>(inheritedFiles).fill(file);
+  const stdio = ["ignore", "pipe", "pipe", ...inherited] as ["ignore", "pipe", "pipe", ...number[]];
+  const child = spawn(command, words, { env, stdio }) as ChildProcessByStdio<null, Readable, Readable>;
+  closeSync(file);
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (text: Buffer) => {

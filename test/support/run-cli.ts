@@ -10,7 +10,7 @@ export interface CliRun {
 
 export interface CliRunOptions {
   readonly env?: Record<string, string>;
-  readonly stdin?: string | AsyncIterable<string>;
+  readonly stdin?: string | Buffer | AsyncIterable<string>;
   readonly signal?: AbortSignal;
   /** Called with all of stdout so far whenever there is more. */
   readonly onStdout?: (text: string) => void;
@@ -28,8 +28,7 @@ export async function runCli(args: readonly string[], options: CliRunOptions = {
   registerClientCommands(program, {
     stdout: stdout.stream,
     stderr: stderr.stream,
-    stdin:
-      typeof options.stdin === "string" ? Readable.from([options.stdin]) : Readable.from(options.stdin ?? []),
+    stdin: Readable.from(bytesOf(options.stdin ?? "")),
     env: options.env ?? {},
     isTty: false,
     signal: options.signal ?? new AbortController().signal,
@@ -44,6 +43,11 @@ export async function runCli(args: readonly string[], options: CliRunOptions = {
     code = error.exitCode === 0 ? 0 : 2;
   }
   return { code, stdout: stdout.text(), stderr: stderr.text() };
+}
+
+async function* bytesOf(input: string | Buffer | AsyncIterable<string>): AsyncGenerator<Buffer> {
+  const isWhole = typeof input === "string" || Buffer.isBuffer(input);
+  for await (const part of isWhole ? [input] : input) yield Buffer.from(part);
 }
 
 function collector(onText: (text: string) => void = () => {}) {

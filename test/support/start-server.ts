@@ -30,6 +30,15 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
+/** A client with a connection of its own; the caller closes it. */
+export function clientOf(address: string, options: ChannelOptions = {}): EventCacheServiceClient {
+  return new EventCacheServiceClient(address, credentials.createInsecure(), {
+    // Without it clients of one process share a connection.
+    "grpc.use_local_subchannel_pool": 1,
+    ...options,
+  });
+}
+
 const ANY_PORT = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
 const GIB = 2 ** 30;
 
@@ -64,11 +73,7 @@ export async function startTestServer(given: Partial<Config> = {}): Promise<Test
     healthAddress: healthAddress ?? "",
     logLines,
     newClient: (options) => {
-      const client = new EventCacheServiceClient(address ?? "", credentials.createInsecure(), {
-        // Without it clients of one process share a connection.
-        "grpc.use_local_subchannel_pool": 1,
-        ...options,
-      });
+      const client = clientOf(address ?? "", options);
       clients.add(client);
       return client;
     },

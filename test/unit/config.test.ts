@@ -49,6 +49,7 @@ describe("defaults", () => {
       metadataTtlMs: 3_600_000,
       leaseDurationMs: 5000,
       homeservers: [],
+      connectionIdleTimeoutMs: 300_000,
       shutdownTimeoutMs: 10_000,
       logLevel: "info",
     });
@@ -218,6 +219,8 @@ describe("mistakes", () => {
     ["--homeservers-max", "1.5"],
     ["--homeserver", ""],
     ["--homeserver", "x".repeat(256)],
+    // What Node.js makes of a name that is not UTF-8.
+    ["--homeserver", "x\ufffd"],
     ["--listen", "127.0.0.1"],
     ["--listen", "127.0.0.1:65536"],
     ["--listen", "::1:80"],
@@ -410,6 +413,7 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   readStreamsMax: "5",
   callsInFlightMax: "6",
   bytesInFlightMax: "16777216",
+  connectionIdleTimeoutMs: "10m",
   shutdownTimeoutMs: "1.5s",
   logLevel: "debug",
 };

@@ -1,5 +1,4 @@
-import { readFile } from "node:fs/promises";
-import { buffer } from "node:stream/consumers";
+import { addAbortSignal } from "node:stream";
 import type { Command } from "commander";
 import {
   type CachedEvent,
@@ -26,6 +25,7 @@ import { ExitCode } from "../exit-code.js";
 import { outcomeName } from "../outcome-name.js";
 import { parsePosition } from "../position-text.js";
 import { putBatches } from "../put-batches.js";
+import { readJsonText } from "../read-json-text.js";
 import { readFileLines, readLines } from "../read-lines.js";
 import { formatTable } from "../table.js";
 
@@ -87,10 +87,11 @@ interface Put {
 async function readEvents(io: CliIo, file: string, flags: PutFlags): Promise<CachedEvent[]> {
   if (flags.eventId !== undefined) return [await readOneEvent(io, file, flags.eventId, flags)];
   const events: CachedEvent[] = [];
-  let lineNumber = 0;
-  for await (const line of file === "-" ? readLines(io.stdin) : readFileLines(file)) {
-    lineNumber += 1;
-    events.push(parseEventJson(line, `${file === "-" ? "stdin" : file}, line ${lineNumber}`));
+  const { signal } = io;
+  const isStdin = file === "-";
+  const lines = isStdin ? readLines(addAbortSignal(signal, io.stdin)) : readFileLines(file, { signal });
+  for await (const { number, text } of lines) {
+    events.push(parseEventJson(text, `${isStdin ? "stdin" : file}, line ${number}`));
   }
   return events;
 }
@@ -103,7 +104,7 @@ async function readOneEvent(io: CliIo, file: string, eventId: string, flags: Put
     eventId,
     roomId: flags.room,
     roomVersion: flags.roomVersion,
-    body: file === "-" ? await buffer(io.stdin) : await readFile(file),
+    body: await readJsonText(io, file, "the body"),
     rejected: false,
     rejectedReason: "",
     redaction: undefined,

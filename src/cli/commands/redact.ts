@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import {
   EventCacheServiceService as Calls,
@@ -22,6 +21,7 @@ import { ExitCode } from "../exit-code.js";
 import { outcomeName } from "../outcome-name.js";
 import { parsePosition } from "../position-text.js";
 import { printChange } from "../print-change.js";
+import { readJsonText } from "../read-json-text.js";
 
 interface RedactFlags extends ConnectionFlags, HomeserverFlags, OutputFlags {
   readonly by: string;
@@ -56,7 +56,8 @@ export function registerRedact(program: Command, io: CliIo): void {
       const homeserver = homeserverOf(flags, io);
       const file = flags.redactedBodyFile;
       const asOf = flags.asOf ?? (await askPosition(connection, homeserver));
-      const redactedBody = file === undefined ? Buffer.alloc(0) : await readFile(file);
+      const redactedBody =
+        file === undefined ? Buffer.alloc(0) : await readJsonText(io, file, "the redacted body");
       const redaction = { redactedBy: flags.by, redactedBody };
       const request = { homeserver, roomId: flags.room, eventId, redaction, asOf };
       const { outcome, position } = await connection.call(Calls.setRedaction, request);

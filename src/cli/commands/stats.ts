@@ -1,9 +1,11 @@
 import { type Command, Option } from "commander";
+import { abortScope } from "../abort-scope.js";
 import { CliError } from "../cli-error.js";
 import type { CliIo } from "../cli-io.js";
 import { addExamples, addOutputOption, type OutputFlags, runCommand } from "../client-command.js";
 import { parseDurationMs } from "../duration.js";
 import { ExitCode } from "../exit-code.js";
+import { httpGet } from "../http-get.js";
 import { parseMetrics, type Sample } from "../metrics-text.js";
 import { formatTable } from "../table.js";
 
@@ -56,13 +58,18 @@ export function registerStats(program: Command, io: CliIo): void {
 async function fetchMetrics(address: string, timeoutMs: number, signal: AbortSignal): Promise<string> {
   const url = `http://${address}/metrics`;
   if (!URL.canParse(url)) throw new CliError(ExitCode.usage, `address ${address}: expected host:port`);
-  const limits = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-  const response = await fetch(url, { signal: limits }).catch((cause: unknown) => {
-    if (signal.aborted) throw new CliError(ExitCode.interrupted, "interrupted", cause);
-    throw new CliError(ExitCode.unavailable, `no metrics at ${url}`, cause);
-  });
-  if (!response.ok) throw new CliError(ExitCode.failure, `${url} answers ${response.status}`);
-  return response.text();
+  const limit = abortScope(signal, timeoutMs);
+  try {
+    const { status, text } = await httpGet(url, limit.signal);
+    if (status !== 200) throw new CliError(ExitCode.failure, `${url} answers ${status}`);
+    return text;
+  } catch (failure) {
+    if (failure instanceof CliError) throw failure;
+    const problem = limit.signal.aborted ? `no answer from ${url} in time` : `no metrics at ${url}`;
+    throw new CliError(ExitCode.unavailable, problem, failure);
+  } finally {
+    limit.end();
+  }
 }
 
 /** The product's own metrics; of a histogram its count and mean, which is what a person reads. */

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import type { Position } from "../../gen/splitcache/v1/event_cache_service.js";
+import { abortScope } from "../abort-scope.js";
 import { CliError } from "../cli-error.js";
 import type { CliIo } from "../cli-io.js";
 import {
@@ -55,8 +56,8 @@ export function registerWatch(program: Command, io: CliIo): void {
     "watch -H example.org --once --resume-after 5d41402abc4b2a76b9719d911017c592:41",
   ]);
   command.action((flags: WatchFlags) => {
-    const limits = [io.signal, ...(flags.for === undefined ? [] : [AbortSignal.timeout(flags.for)])];
-    return runClient({ ...io, signal: AbortSignal.any(limits) }, flags, async (connection) => {
+    const limit = abortScope(io.signal, flags.for);
+    return runClient({ ...io, signal: limit.signal }, flags, async (connection) => {
       const countMax = flags.once === true ? 1 : (flags.count ?? Number.POSITIVE_INFINITY);
       if (flags.once === true && flags.count !== undefined) {
         throw new CliError(ExitCode.usage, "--once and --count exclude each other");
@@ -78,7 +79,7 @@ export function registerWatch(program: Command, io: CliIo): void {
       }
       io.stderr.write(`${count} notices; resume after ${formatPosition(position)}\n`);
       return ExitCode.done;
-    });
+    }).finally(() => limit.end());
   });
 }
 

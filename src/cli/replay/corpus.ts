@@ -1,5 +1,6 @@
 import { CliError } from "../cli-error.js";
 import { ExitCode } from "../exit-code.js";
+import { parseJson } from "../parse-json.js";
 import { type ReadProgress, readFileLines } from "../read-lines.js";
 
 /** One line of an events file: an event that the recorded homeserver stored at some time. */
@@ -31,23 +32,12 @@ export type Corpus = ReadonlyMap<number, CorpusEvent>;
 /** Reads an events file (.jsonl or .jsonl.gz). Fields that nothing here needs are not looked at. */
 export async function readCorpus(path: string, onRead?: ReadProgress): Promise<Corpus> {
   const events = new Map<number, CorpusEvent>();
-  let lineNumber = 0;
-  for await (const line of readFileLines(path, onRead)) {
-    lineNumber += 1;
-    const event: CorpusEvent = parseJsonLine(line, path, lineNumber);
+  for await (const { number, text } of readFileLines(path, { onRead })) {
+    const event: CorpusEvent = parseJson(text, `${path}, line ${number}`);
     if (typeof event.n !== "number" || typeof event.json !== "string") {
-      throw new CliError(ExitCode.usage, `${path}, line ${lineNumber}: not an event of a recorded corpus`);
+      throw new CliError(ExitCode.usage, `${path}, line ${number}: not an event of a recorded corpus`);
     }
     events.set(event.n, event);
   }
   return events;
-}
-
-/** Parses a line of a recording; the caller checks what it cannot do without. */
-export function parseJsonLine(line: string, path: string, lineNumber: number) {
-  try {
-    return JSON.parse(line);
-  } catch (cause) {
-    throw new CliError(ExitCode.usage, `${path}, line ${lineNumber}: not JSON`, cause);
-  }
 }

@@ -1,7 +1,7 @@
 import { CliError } from "../cli-error.js";
 import { ExitCode } from "../exit-code.js";
+import { parseJson } from "../parse-json.js";
 import { type ReadProgress, readFileLines } from "../read-lines.js";
-import { parseJsonLine } from "./corpus.js";
 
 /** An event as the trace names it: by `n` of the corpus, or by its ID if it was not stored then. */
 export type TraceId = number | string;
@@ -71,12 +71,11 @@ const KNOWN_OPS: ReadonlySet<string> = new Set<TraceLine["op"]>([
 
 /** Reads a trace (.jsonl or .jsonl.gz). A kind of line that is not known is an error, never skipped. */
 export async function* readTrace(path: string, onRead?: ReadProgress): AsyncGenerator<TraceLine> {
-  let lineNumber = 0;
-  for await (const text of readFileLines(path, onRead)) {
-    lineNumber += 1;
-    const line: TraceLine = parseJsonLine(text, path, lineNumber);
+  for await (const { number, text } of readFileLines(path, { onRead })) {
+    const where = `${path}, line ${number}`;
+    const line: TraceLine = parseJson(text, where);
     if (!KNOWN_OPS.has(line.op)) {
-      throw new CliError(ExitCode.usage, `${path}, line ${lineNumber}: unknown operation ${line.op}`);
+      throw new CliError(ExitCode.usage, `${where}: unknown operation ${line.op}`);
     }
     yield line;
   }

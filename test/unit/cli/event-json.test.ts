@@ -51,15 +51,22 @@ describe("parseEventJson", () => {
   });
 
   it.each([
-    ["not json", "expected a JSON object"],
     ["[1]", "expected a JSON object"],
     ["null", "expected a JSON object"],
     [JSON.stringify({ ...LEAST, room_id: undefined }), "room_id is missing"],
     [JSON.stringify({ ...LEAST, body: undefined }), "body is missing"],
     [JSON.stringify({ ...LEAST, body: { type: "m.x" } }), "body must be a string"],
     [JSON.stringify({ ...LEAST, rejected: "yes" }), "rejected must be true or false"],
+    [JSON.stringify({ ...LEAST, event_id: "$\ud800" }), "event_id has half of a surrogate pair"],
+    [JSON.stringify({ ...LEAST, body: "\udc80" }), "body has half of a surrogate pair"],
+    [JSON.stringify({ ...LEAST, body_base64: "e30", body: undefined }), "body_base64 must be base64"],
+    [JSON.stringify({ ...LEAST, internal_metadata_base64: "e*30=" }), "internal_metadata_base64 must be"],
   ])("refuses %s with its place", (line, problem) => {
     expect(() => parseEventJson(line, "f, line 3")).toThrow(`f, line 3: ${problem}`);
+  });
+
+  it("refuses what is no JSON with its place", () => {
+    expect(() => parseEventJson("not json", "f, line 3")).toThrow("f, line 3 is not JSON");
   });
 });
 

@@ -1,13 +1,15 @@
 import { Readable } from "node:stream";
 import { describe, expect, it } from "vitest";
-import { readFileLines, readLines } from "../../../src/cli/read-lines.js";
+import { isUnicode } from "../../../src/cli/decode-utf8.js";
+import { type Line, readFileLines, readLines } from "../../../src/cli/read-lines.js";
 
 async function linesOf(...chunks: Buffer[]): Promise<string[]> {
-  return gather(readLines(Readable.from(chunks)));
+  const lines = await gather(readLines(Readable.from(chunks)));
+  return lines.map(({ text }) => text);
 }
 
-async function gather(lines: AsyncIterable<string>): Promise<string[]> {
-  const gathered: string[] = [];
+async function gather(lines: AsyncIterable<Line>): Promise<Line[]> {
+  const gathered: Line[] = [];
   for await (const line of lines) gathered.push(line);
   return gathered;
 }
@@ -27,9 +29,23 @@ describe("readLines", () => {
     expect(await linesOf(Buffer.from("\na\n\nb"))).toEqual(["a", "b"]);
   });
 
+  it("counts empty lines, so that a line has its number in an editor", async () => {
+    const lines = await gather(readLines(Readable.from([Buffer.from("\na\n\n\nb")])));
+    expect(lines).toEqual([
+      { number: 2, text: "a" },
+      { number: 5, text: "b" },
+    ]);
+  });
+
+  it("marks what is not UTF-8, in its own line alone", async () => {
+    const [first, second, third] = await linesOf(Buffer.from([0x61, 0x0a, 0xe9]), Buffer.from([0x0a, 0x62]));
+    expect([first, third]).toEqual(["a", "b"]);
+    expect(isUnicode(second ?? "")).toBe(false);
+  });
+
   it("refuses a line without end instead of gathering it", async () => {
     const megabytes = Array.from({ length: 9 }, () => Buffer.alloc(1024 * 1024, "x"));
-    await expect(linesOf(...megabytes)).rejects.toThrow(/a line has more than/);
+    await expect(linesOf(...megabytes)).rejects.toThrow(/line 1 has more than/);
   });
 });
 

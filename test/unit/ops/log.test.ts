@@ -124,6 +124,7 @@ const REPORT = {
   memoryBytes: 256 * MIB,
   heapLimitBytes: 1000 * MIB,
   heapBytesMax: 600 * MIB,
+  connectionsMax: 4096,
 } as const;
 
 it("reports the budget and its split at the start", () => {
@@ -136,6 +137,7 @@ it("reports the budget and its split at the start", () => {
       eventsBytes: 160 * MIB,
       metadataBytes: 64 * MIB,
       logsBytes: 32 * MIB,
+      connectionsMax: 4096,
     },
   ]);
 });

@@ -249,7 +249,8 @@ function singularMessages(): SingularMessage[] {
       const nested = inside(field.typeName, `${name}.`, (content) => wrap(given(content)));
       return isRepeated ? nested : [own, ...nested];
     });
-  const methods = file.flatMap(({ service }) => service).flatMap(({ method }) => method);
+  const services = file.flatMap(({ service }) => service).filter(({ name }) => name === "EventCacheService");
+  const methods = services.flatMap(({ method }) => method);
   return methods.flatMap(({ name, inputType }) => {
     const definition = Object.values(serviceDefinition).find(({ path }) => path.endsWith(`/${name}`));
     const decode = definition?.requestDeserialize;

@@ -1,0 +1,27 @@
+import { once } from "node:events";
+import { Agent, get, type IncomingMessage } from "node:http";
+
+/** A page of metrics has some 100 lines for each of the homeservers; it is kept whole in memory. */
+const REPLY_BYTES_MAX = 64 * 1024 * 1024;
+
+export interface HttpReply {
+  readonly status: number;
+  readonly text: string;
+}
+
+/**
+ * Gets a page of a server nearby. Not by `fetch`: it holds its signal weakly, and goes through the
+ * proxy of the environment where Node.js is asked to; an agent of one's own does neither.
+ */
+export async function httpGet(url: string, signal: AbortSignal): Promise<HttpReply> {
+  const request = get(url, { agent: new Agent(), signal });
+  const [response] = (await once(request, "response")) as [IncomingMessage];
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > REPLY_BYTES_MAX) throw new Error(`more than ${REPLY_BYTES_MAX} bytes`);
+  }
+  return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() };
+}

@@ -1,0 +1,70 @@
+import { closeSync, openSync } from "node:fs";
+import { devNull } from "node:os";
+
+/** Opens and closes one file descriptor; replaced in tests. */
+export interface DescriptorSource {
+  /** Throws if there is none left. */
+  open(): number;
+  close(descriptor: number): void;
+}
+
+/** As many probes and scrapes as are answered at once while all other descriptors are used up. */
+const RESERVE_MAX = 16;
+const DESCRIPTORS: DescriptorSource = { open: () => openSync(devNull, "r"), close: closeSync };
+
+/**
+ * File descriptors that are kept for probes. The bounds of all ports stay below
+ * the limit of open files, but something else may use descriptors up. accept()
+ * needs a free one, and without it libuv closes new connections without a word,
+ * those of probes as well.
+ */
+export class DescriptorReserve {
+  readonly #source: DescriptorSource;
+  readonly #held: number[] = [];
+
+  constructor(source = DESCRIPTORS) {
+    this.#source = source;
+    this.#fill();
+  }
+
+  /** Whether there is a free descriptor beside the reserve. */
+  hasFree(): boolean {
+    this.#fill();
+    const descriptor = this.#tryOpen();
+    if (descriptor === undefined) return false;
+    this.#source.close(descriptor);
+    return true;
+  }
+
+  /**
+   * Frees one descriptor of the reserve, for the next connection; false if none is
+   * left. It is taken back as soon as another is free.
+   */
+  lend(): boolean {
+    const descriptor = this.#held.pop();
+    if (descriptor === undefined) return false;
+    this.#source.close(descriptor);
+    return true;
+  }
+
+  /** Closes them all. */
+  close(): void {
+    for (const descriptor of this.#held.splice(0)) this.#source.close(descriptor);
+  }
+
+  #fill(): void {
+    while (this.#held.length < RESERVE_MAX) {
+      const descriptor = this.#tryOpen();
+      if (descriptor === undefined) return;
+      this.#held.push(descriptor);
+    }
+  }
+
+  #tryOpen(): number | undefined {
+    try {
+      return this.#source.open();
+    } catch {
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,144 @@
+import type { ServerHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
+import type { CloseReason, Connection, ConnectionTable, ConnectionUsage } from "./connection-table.js";
+import type { OpenSession } from "./grpc-sessions.js";
+
+export interface GrpcConnectionTimes {
+  /** A connection without a call for this long is closed. */
+  readonly idleTimeoutMs: number;
+  /** A connection that has not sent its HTTP/2 preface and settings after this time is closed; 5 s if left out. */
+  readonly prefaceTimeoutMs?: number;
+}
+
+const PREFACE_TIMEOUT_MS = 5000;
+/** From the end of a connection to its cut, for a peer that does not close its side. */
+const CLOSE_GRACE_MS = 250;
+
+/** The connections that speak gRPC: knows which of them carry calls, and ends the others in time. */
+export class GrpcConnections {
+  readonly #table: ConnectionTable;
+  readonly #openSession: OpenSession;
+  readonly #times: GrpcConnectionTimes;
+  readonly #connections = new Set<GrpcConnection>();
+  /** Resolved when a call or a connection has ended, while the server drains. */
+  #wake: (() => void) | undefined;
+  #isDraining = false;
+
+  constructor(table: ConnectionTable, openSession: OpenSession, times: GrpcConnectionTimes) {
+    this.#table = table;
+    this.#openSession = openSession;
+    this.#times = times;
+  }
+
+  /** Takes in a socket that was just accepted. */
+  take(socket: Socket): void {
+    const entry = this.#table.accept(socket);
+    if (entry === undefined) return;
+    const session = this.#openSession(socket);
+    if (session === undefined) {
+      entry.cut("peer");
+      return;
+    }
+    const connection = new GrpcConnection(entry, session, this.#times, () => this.#callsEnded(connection));
+    this.#connections.add(connection);
+    socket.once("close", () => {
+      this.#connections.delete(connection);
+      this.#wake?.();
+    });
+    if (this.#isDraining) connection.end("drained");
+  }
+
+  usage(): ConnectionUsage {
+    return this.#table.usage();
+  }
+
+  /**
+   * Ends each connection as soon as it carries no call, and waits for calls alone.
+   * Returns how many calls had not ended at the deadline; the caller cuts them.
+   */
+  async drain(timeoutMs: number): Promise<number> {
+    this.#isDraining = true;
+    for (const connection of this.#connections) {
+      if (connection.calls === 0) connection.end("drained");
+    }
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      this.#wake?.();
+    }, timeoutMs);
+    // A connection without calls closes within CLOSE_GRACE_MS, whatever its peer does.
+    while (this.#connections.size > 0 && !(isLate && this.#calls() > 0)) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    clearTimeout(timer);
+    this.#wake = undefined;
+    return this.#calls();
+  }
+
+  #calls(): number {
+    let calls = 0;
+    for (const connection of this.#connections) calls += connection.calls;
+    return calls;
+  }
+
+  #callsEnded(connection: GrpcConnection): void {
+    if (this.#isDraining) connection.end("drained");
+    this.#wake?.();
+  }
+}
+
+/** One connection: its calls, and the timer that ends it while it has none. */
+class GrpcConnection {
+  readonly #entry: Connection;
+  readonly #session: ServerHttp2Session;
+  #timer: NodeJS.Timeout;
+  #calls = 0;
+  #isEnding = false;
+
+  constructor(
+    entry: Connection,
+    session: ServerHttp2Session,
+    { idleTimeoutMs, prefaceTimeoutMs = PREFACE_TIMEOUT_MS }: GrpcConnectionTimes,
+    onCallsEnded: () => void,
+  ) {
+    this.#entry = entry;
+    this.#session = session;
+    this.#timer = setTimeout(() => entry.cut("silent"), prefaceTimeoutMs);
+    session.once("remoteSettings", () => {
+      if (this.#isEnding) return;
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => {
+        if (this.#calls === 0) this.end("idle");
+      }, idleTimeoutMs);
+    });
+    session.on("stream", (stream) => {
+      this.#calls += 1;
+      entry.busy();
+      stream.once("close", () => {
+        this.#calls -= 1;
+        if (this.#calls > 0) return;
+        entry.idle();
+        this.#timer.refresh();
+        onCallsEnded();
+      });
+    });
+    entry.socket.once("close", () => clearTimeout(this.#timer));
+  }
+
+  /** Streams that are open, of any service. */
+  get calls(): number {
+    return this.#calls;
+  }
+
+  /** Ends it in good order; the peer has a moment to take that in. For a connection without calls. */
+  end(reason: CloseReason): void {
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    this.#entry.closing(reason);
+    this.#session.close();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#entry.socket.destroy(), CLOSE_GRACE_MS);
+  }
+}

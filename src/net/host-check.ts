@@ -1,0 +1,34 @@
+import { isIPv4, isIPv6 } from "node:net";
+
+/** Whether a server may answer a request with this Host header. */
+export type HostCheck = (host: string | undefined) => boolean;
+
+/**
+ * Keeps web pages away from a port of this machine. A page whose host name was
+ * made to resolve to a loopback address can read that port through a browser,
+ * but its requests carry its own name in Host. A request without Host is HTTP/1.0,
+ * which no browser sends.
+ */
+export function loopbackHostCheck(configuredHost: string): HostCheck {
+  return (header) => {
+    if (header === undefined) return true;
+    const name = hostOf(header);
+    return name !== undefined && (isLoopbackName(name) || name === configuredHost.toLowerCase());
+  };
+}
+
+/** Whether this is the address of a loopback interface. */
+export function isLoopback(address: string): boolean {
+  return isIPv4(address) ? address.startsWith("127.") : address === "::1";
+}
+
+function isLoopbackName(name: string): boolean {
+  return name === "localhost" || isLoopback(name);
+}
+
+/** `host`, `host:port`, `[ipv6]` or `[ipv6]:port`, without the port; undefined if it is none of these. */
+function hostOf(header: string): string | undefined {
+  const [, ipv6, name] = /^(?:\[([^\]]*)\]|([^:[\]]+))(?::\d*)?$/.exec(header.toLowerCase()) ?? [];
+  if (ipv6 !== undefined) return isIPv6(ipv6) ? ipv6 : undefined;
+  return name;
+}
