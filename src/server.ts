@@ -8,6 +8,8 @@ import { HEAP_SHARE, PROGRESS_INTERVAL_MS } from "./core/limits.js";
 import type { EventStore } from "./core/store.js";
 import type { MetricsSource } from "./ops/admin-http.js";
 import { observeCalls } from "./ops/call-metrics.js";
+import { observeFloods } from "./ops/floods.js";
+import { sendGrpcLogTo } from "./ops/grpc-log.js";
 import { createHealth } from "./ops/health.js";
 import { type Log, redisLogTo, storeLogTo } from "./ops/log.js";
 import type { MetricFamilies } from "./ops/metric-families.js";
@@ -95,6 +97,8 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   const { log } = deps;
   const clock = () => performance.now();
   const registry = deps.registry ?? new Registry();
+  const onFlood = observeFloods(registry, log);
+  sendGrpcLogTo(log);
   const heapBytesMax = Math.floor(HEAP_SHARE * deps.heapLimitBytes);
   const storeLog = storeLogTo(log, config.homeserversMax);
   const common = { ...config, heapBytesMax, clock, log: storeLog };
@@ -107,6 +111,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     log,
     clock,
     observer: observeCalls(registry),
+    onFlood,
     allowedHomeservers: config.homeservers.length === 0 ? undefined : new Set(config.homeservers),
     limits: config,
     leaseDurationMs: config.leaseDurationMs,
@@ -122,12 +127,17 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     rpc.server.forceShutdown();
     await store.close();
   }
-  const ports = await openPorts(config, { ...deps, families, scrape, health, grpc: rpc.server }).catch(
-    async (failure: unknown) => {
-      await closeAll();
-      throw failure;
-    },
-  );
+  const ports = await openPorts(config, {
+    ...deps,
+    families,
+    scrape,
+    health,
+    grpc: rpc.server,
+    onFlood,
+  }).catch(async (failure: unknown) => {
+    await closeAll();
+    throw failure;
+  });
   const redis = config.redisUrl && formatRedisUrl(config.redisUrl);
   reportStart(log, { ...deps, ...ports, redis, memoryBytes: config.memoryBytes, heapBytesMax });
 
