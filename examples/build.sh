@@ -6,7 +6,9 @@ cd "$(dirname "$0")/.."
 build_python() {
   python3 -m venv examples/python/.venv
   examples/python/.venv/bin/pip install --quiet --disable-pip-version-check -r examples/python/requirements.txt
-  PATH="$PWD/examples/python/.venv/bin:$PATH" npx buf generate --template examples/python/buf.gen.yaml
+  examples/python/.venv/bin/python -m grpc_tools.protoc -I splitcache_proto=proto/splitcache \
+    --python_out=examples/python --pyi_out=examples/python --grpc_python_out=examples/python \
+    splitcache_proto/v1/event_cache_service.proto
 }
 
 build_go() {

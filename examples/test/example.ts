@@ -36,7 +36,7 @@ export interface Example {
 }
 
 export function runExample({ command: [file, ...first] }: Language, args: readonly string[]): Example {
-  const child = spawn(file, [...first, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(file, [...first, ...args], { env: behindProxy(), stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   let errors = "";
   let read = 0;
@@ -70,6 +70,14 @@ export function runExample({ command: [file, ...first] }: Language, args: readon
     return end.then(({ code }) => code);
   };
   return { line, stop, end };
+}
+
+/** As on a machine behind a proxy. Nobody listens there: an example that sends a call to it fails. */
+function behindProxy(): NodeJS.ProcessEnv {
+  const { no_proxy, NO_PROXY, no_grpc_proxy, ...env } = process.env;
+  const proxy = "http://127.0.0.1:9";
+  // The last one is what gRPC for Java reads.
+  return { ...env, grpc_proxy: proxy, http_proxy: proxy, https_proxy: proxy, GRPC_PROXY_EXP: "127.0.0.1:9" };
 }
 
 /** A TCP address that leads each new connection to the next of some addresses, in turn. */

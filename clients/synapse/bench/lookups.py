@@ -17,7 +17,7 @@ from typing import Any
 
 import grpc
 
-from splitcache.v1 import event_cache_service_pb2 as pb
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.transport import GrpcTransport
 from tests.loop_reactor import LoopReactor
 

@@ -20,8 +20,9 @@ import grpc
 from synapse.storage.databases.main.events_worker import EventCacheEntry
 
 from e2e.processes import free_port
-from splitcache.v1 import event_cache_service_pb2 as pb
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.stored_event import to_cached
+from splitcache_synapse.transport import CHANNEL_OPTIONS
 from tests.conftest import MAIN
 from tests.corpus import read_from_database, recorded_rows
 
@@ -58,7 +59,7 @@ def in_sidecar(entries: list[EventCacheEntry]) -> tuple[float, float]:
         command = ["node", str(MAIN), "serve", "--listen", listen, "--http", http]
         sidecar = subprocess.Popen([*command, "--memory", "1GiB"], stderr=subprocess.DEVNULL)
         try:
-            with grpc.insecure_channel(listen) as channel:
+            with grpc.insecure_channel(listen, options=CHANNEL_OPTIONS) as channel:
                 grpc.channel_ready_future(channel).result(timeout=20)
                 put(channel, "one.example", entries)
                 first = cache_bytes(http)

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 SECRET = "shared by the test alone"
+# Events that each process keeps in memory.
+EVENT_CACHE_SIZE = 200
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,9 @@ def homeserver_config(own: Homeserver, own_listeners: list[dict[str, Any]]) -> d
                 "cp_max": 5,
             },
         },
+        # So few that readers ask the sidecar again.
+        "event_cache_size": EVENT_CACHE_SIZE,
         "caches": {
-            # So few that readers ask the sidecar again.
-            "event_cache_size": 200,
             "global_factor": 1.0,
             # Synapse answers an equal /sync from memory for two minutes otherwise.
             "sync_response_cache_duration": "0s",
@@ -131,7 +133,6 @@ def modules(sidecar: Path | None) -> list[dict[str, Any]]:
         return []
     config = {
         "address": f"unix:{sidecar}",
-        "read_deadline": "200",
         "writer_start_delay": "1s",
     }
     return [{"module": "splitcache_synapse.SplitcacheModule", "config": config}]

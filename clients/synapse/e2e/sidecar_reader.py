@@ -7,7 +7,8 @@ from pathlib import Path
 
 import grpc
 
-from splitcache.v1 import event_cache_service_pb2 as pb
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_synapse.transport import CHANNEL_OPTIONS
 
 TIMEOUT_S = 10.0
 _METHOD = "/splitcache.v1.EventCacheService/GetEvents"
@@ -27,7 +28,7 @@ class SidecarReader:
             redaction_view=pb.REDACTION_VIEW_ORIGINAL,
         )
         # A channel of its own each time: one that saw the sidecar die would wait to try again.
-        with grpc.insecure_channel(self._address) as channel:
+        with grpc.insecure_channel(self._address, options=CHANNEL_OPTIONS) as channel:
             call = channel.unary_unary(
                 _METHOD,
                 request_serializer=pb.GetEventsRequest.SerializeToString,

@@ -19,8 +19,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.selectreactor import SelectReactor
 from twisted.python.failure import Failure
 
-from splitcache.v1 import event_cache_service_pb2 as pb
 from splitcache_synapse import SplitcacheModule
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.transport import BlockingTransport
 from tests.loop_reactor import PATIENCE_S
 

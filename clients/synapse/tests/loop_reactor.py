@@ -4,21 +4,46 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import queue
 import time
 from collections.abc import Callable
 from typing import Any
+
+from twisted.internet.error import AlreadyCalled, AlreadyCancelled
+
+logger = logging.getLogger(__name__)
 
 # A test that waits longer than this for something has failed.
 PATIENCE_S = 20.0
 
 
 class _Later:
+    """As strict as Twisted's: a timer that was called or cancelled cannot be cancelled."""
+
     def __init__(self, call: Callable[[], None]) -> None:
-        self.call: Callable[[], None] | None = call
+        self._call = call
+        self._is_cancelled = self._is_called = False
+
+    def active(self) -> bool:
+        return not (self._is_cancelled or self._is_called)
 
     def cancel(self) -> None:
-        self.call = None
+        if self._is_cancelled:
+            raise AlreadyCancelled
+        if self._is_called:
+            raise AlreadyCalled
+        self._is_cancelled = True
+
+    def run(self) -> None:
+        if self._is_cancelled:
+            return
+        self._is_called = True
+        try:
+            self._call()
+        except Exception:
+            # As a reactor does.
+            logger.exception("a timer's call raised")
 
 
 class LoopReactor:
@@ -51,9 +76,7 @@ class LoopReactor:
 
     def _turn(self) -> None:
         while self._later and self._later[0][0] <= time.monotonic():
-            later = heapq.heappop(self._later)[2]
-            if later.call is not None:
-                later.call()
+            heapq.heappop(self._later)[2].run()
         try:
             call = self._calls.get(timeout=0.005)
         except queue.Empty:

@@ -15,8 +15,8 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from twisted.internet.task import Clock
 
-from splitcache.v1 import event_cache_service_pb2 as pb
 from splitcache_synapse.announcer import Announcer
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.pending import Pending
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from splitcache.v1 import event_cache_service_pb2 as pb
 from splitcache_synapse.announcer import Announcer
 from splitcache_synapse.breaker import FAILURES_TO_OPEN
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.read_stream import LookupFailed
 from splitcache_synapse.sidecar import Sidecar
@@ -111,7 +111,14 @@ def bridge(address: str) -> Iterator[Bridge]:
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "unix:{}/s.sock"])
-def test_finds_what_it_put(listen: str, tmp_path: Path, start_sidecar: Start) -> None:
+def test_finds_what_it_put_and_asks_no_proxy(
+    listen: str, tmp_path: Path, start_sidecar: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        # Nobody listens there.
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
     bridge = Bridge(start_sidecar(listen.format(tmp_path)).address).ready()
     assert bridge.look("$a", "$b").hits == {}
     bridge.fill("$a")

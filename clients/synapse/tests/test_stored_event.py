@@ -12,7 +12,7 @@ from synapse.events import Event
 from synapse.storage.databases.main.events_worker import EventCacheEntry
 from synapse.synapse_rust.events import EventInternalMetadata
 
-from splitcache.v1 import event_cache_service_pb2 as pb
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.stored_event import from_cached, to_cached
 from tests.corpus import made_row, read_from_database, recorded_rows, row
 

@@ -6,6 +6,7 @@ gone once that code has returned; what is read then is the event as it is now.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ from synapse.storage.database import LoggingDatabaseConnection
 from synapse.types import create_requester
 from twisted.internet.defer import Deferred
 
-from splitcache.v1 import event_cache_service_pb2 as pb
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from tests.conftest import SidecarProcess
 from tests.homeserver import ALICE, BOB, NAME, Homeserver, message
 
@@ -124,6 +125,20 @@ def test_a_rejection_of_a_redaction_and_its_end(
     if not rejects:
         mark_rejected(home, made.event_id)
     before = dropped(event_id, lambda: judge(home, made.event_id, rejects))
+    assert before.HasField("redaction") == rejects
+    assert home.fill(event_id).HasField("redaction") != rejects
+
+
+@pytest.mark.parametrize("rejects", [True, False])
+def test_a_rejection_of_a_ban_with_redaction_and_its_end(
+    home: Homeserver, room_id: str, dropped: Dropped, rejects: bool
+) -> None:
+    """MSC4293: all that the user sent is redacted if, and only if, the ban counts."""
+    event_id = home.send(room_id)
+    ban_id = home.member(room_id, ALICE, BOB, "ban", **REDACT_ALL)
+    if not rejects:
+        mark_rejected(home, ban_id)
+    before = dropped(event_id, lambda: judge(home, ban_id, rejects))
     assert before.HasField("redaction") == rejects
     assert home.fill(event_id).HasField("redaction") != rejects
 
@@ -328,6 +343,46 @@ def test_a_local_invalidation_is_not_undone_by_a_lookup_under_way(
 
     assert home.run(found) == {}
     assert home.held(event_id) is not None
+
+
+def test_a_reader_is_answered_however_late_the_reactor_is(
+    home: Homeserver, room_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reply and the deadline of a lookup are there at the same turn of the reactor."""
+    event_id = home.send(room_id)
+    home.fill(event_id)
+    transport = home.module._sidecar._transport
+    lookup = transport.lookup
+
+    def late(*args: Any) -> None:
+        lookup(*args)
+        # As a result of the database whose handling takes long.
+        home.reactor.callFromThread(time.sleep, 0.06)
+
+    monkeypatch.setattr(home.module._sidecar, "_read_deadline_s", 0.02)
+    monkeypatch.setattr(transport, "lookup", late)
+    stuck = lookup_errors("stuck")
+    for _ in range(20):
+        assert home.stored(event_id).event_id == event_id
+    assert lookup_errors("stuck") == stuck
+
+
+def test_a_reader_is_answered_though_a_lookup_never_ends(
+    home: Homeserver, room_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event_id = home.send(room_id)
+    home.fill(event_id)
+    monkeypatch.setattr(home.module._sidecar, "_read_deadline_s", 0.02)
+    monkeypatch.setattr(home.module._sidecar._transport, "lookup", lambda *args: None)
+    stuck = lookup_errors("stuck")
+    assert home.stored(event_id).event_id == event_id
+    assert lookup_errors("stuck") == stuck + 1
+    assert not home.module._sidecar._rounds
+
+
+def lookup_errors(kind: str) -> float:
+    labels = {"server_name": NAME, "kind": kind}
+    return REGISTRY.get_sample_value("splitcache_bridge_errors_total", labels) or 0.0
 
 
 def ban_for_a_while(home: Homeserver, room_id: str) -> None:

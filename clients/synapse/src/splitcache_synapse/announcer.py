@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 from twisted.internet.defer import Deferred
 
-from splitcache.v1 import event_cache_service_pb2 as pb
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.pending import Announcement, Pending, purge_homeserver
 from splitcache_synapse.transport import Transport

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from splitcache.v1 import event_cache_service_pb2 as pb
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.transport import Transport
 

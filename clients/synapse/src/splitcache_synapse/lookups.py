@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 
-from splitcache.v1 import event_cache_service_pb2 as pb
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
 
 logger = logging.getLogger(__name__)
@@ -40,11 +40,19 @@ class Round:
     up the reactor. After one that failed no more are sent: whoever waits has waited long enough.
     """
 
-    def __init__(self, homeserver: str, metrics: BridgeMetrics, decode: Decode) -> None:
-        """`decode` gives what callers get for an event, or None, which is a miss."""
+    def __init__(
+        self,
+        homeserver: str,
+        metrics: BridgeMetrics,
+        decode: Decode,
+        on_end: Callable[[Round], None],
+    ) -> None:
+        """`decode` gives what callers get for an event, or None, which is a miss. `on_end` is
+        called once, after all callers have been answered or have left."""
         self._homeserver = homeserver
         self._metrics = metrics
         self._decode = decode
+        self._on_end = on_end
         self._callers: list[tuple[Collection[str], Deferred[Lookup]]] = []
         # IDs that callers ask for, some perhaps twice.
         self._size = 0
@@ -64,10 +72,16 @@ class Round:
         return not self._callers or self._size + len(event_ids) <= IDS_MAX
 
     def join(self, event_ids: Collection[str]) -> Deferred[Lookup]:
-        result: Deferred[Lookup] = Deferred()
+        """The result may be cancelled; when nobody waits any longer, the lookup has ended."""
+        result: Deferred[Lookup] = Deferred(self._leave)
         self._callers.append((event_ids, result))
         self._size += len(event_ids)
         return result
+
+    def _leave(self, left: Deferred[Lookup]) -> None:
+        self._callers = [caller for caller in self._callers if caller[1] is not left]
+        if not self._callers:
+            self._end()
 
     def invalidated(self, event_id: str | None) -> None:
         """What the replies have said of the event (None: of any) may be from before a change."""
@@ -78,8 +92,8 @@ class Round:
             self._doubtful.add(event_id)
             self._hits.pop(event_id, None)
 
-    def send(self, ask: Ask, on_reply: OnReply, on_end: Callable[[], None]) -> None:
-        """Asks for all, then fires each caller's result and calls `on_end`. Raises nothing.
+    def send(self, ask: Ask, on_reply: OnReply) -> None:
+        """Asks for all, then fires each caller's result. Raises nothing.
 
         `on_reply` is given each reply or error and the number of IDs asked, and says whether the
         reply may be used.
@@ -88,11 +102,13 @@ class Round:
         every = dict.fromkeys(one for ids, _ in self._callers for one in ids)
         self._left = [one for one in every if _is_askable(one)]
         self._left.reverse()
-        self._ask_next(ask, on_reply, on_end)
+        self._ask_next(ask, on_reply)
 
-    def _ask_next(self, ask: Ask, on_reply: OnReply, on_end: Callable[[], None]) -> None:
+    def _ask_next(self, ask: Ask, on_reply: OnReply) -> None:
+        if self._ended:
+            return
         if not self._left:
-            self._end(on_end)
+            self._end()
             return
         event_ids = self._left[: -IDS_MAX - 1 : -1]
         del self._left[-IDS_MAX:]
@@ -110,7 +126,7 @@ class Round:
             except Exception:
                 logger.exception("splitcache: a reply could not be used")
                 self._left.clear()
-            self._ask_next(ask, on_reply, on_end)
+            self._ask_next(ask, on_reply)
 
         request = pb.GetEventsRequest(
             homeserver=self._homeserver,
@@ -122,7 +138,7 @@ class Round:
             ask(request, done)
         except Exception:
             logger.exception("splitcache: a lookup could not be sent")
-            self._end(on_end)
+            self._end()
 
     def _take(self, reply: pb.GetEventsResponse) -> None:
         self._position = reply.position
@@ -136,16 +152,18 @@ class Round:
         if reply.events:
             self._left.extend(reversed(reply.truncated_event_ids))
 
-    def _end(self, on_end: Callable[[], None]) -> None:
+    def _end(self) -> None:
         if self._ended:
             return
         self._ended = True
-        for event_ids, result in self._callers:
+        # Whom one caller's answer leads to leave is no longer there.
+        while self._callers:
+            event_ids, result = self._callers.pop(0)
             # Anew for each caller: a caller before it may have led to an invalidation.
             hits = {one: self._hits[one] for one in event_ids if one in self._hits}
             self._metrics.looked_up(len(hits), len(event_ids) - len(hits))
             result.callback(Lookup(hits, self._position))
-        on_end()
+        self._on_end(self)
 
 
 def _is_askable(event_id: str) -> bool:

@@ -70,7 +70,7 @@ class SplitcacheModule:
             start_delay_s=config.writer_start_delay_ms / 1000,
         )
         datastores = hs.get_datastores()
-        self._patch(datastores.main, datastores.persist_events)
+        self._patch(datastores.main, datastores.persist_events, reactor, metrics)
         # Not before the reactor runs: Synapse forks when it is a daemon, and gRPC's threads
         # would stay behind.
         if transport.immediate:
@@ -92,7 +92,9 @@ class SplitcacheModule:
         """Called by Synapse with the `config` of the `modules` entry."""
         return parse_config(config)
 
-    def _patch(self, store: Any, persist_events: Any | None) -> None:
+    def _patch(
+        self, store: Any, persist_events: Any | None, reactor: Any, metrics: BridgeMetrics
+    ) -> None:
         replace_event_cache(
             store,
             announce_event=self._announce_event,
@@ -100,7 +102,7 @@ class SplitcacheModule:
             invalidated=self._sidecar.invalidated,
         )
         Writes(store, persist_events, self._announcer)
-        self._reads = Reads(store, self._sidecar)
+        self._reads = Reads(store, self._sidecar, reactor, metrics)
 
     def _forget(self) -> None:
         self._reads.forget()

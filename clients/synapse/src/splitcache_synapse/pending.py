@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from google.protobuf.message import Message
 
-from splitcache.v1 import event_cache_service_pb2 as pb
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
 
 # Limit of the contract: IDs a request.
 IDS_MAX = 500

@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 
-from splitcache.v1 import event_cache_service_pb2 as pb
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class LookupFailed(Exception):
 @dataclass
 class _Waiting:
     on_done: Callable[[Any], None]
+    # None once it has fired: Twisted raises when a timer that was called is cancelled.
     timer: Any
 
 
@@ -112,26 +113,34 @@ class ReadStream:
         self._silent_since = None
         self._heard()
         for reply in replies:
-            # One that has timed out is not waited for any longer.
-            if reply.request_id in self._waiting:
-                self._finish(reply.request_id, _outcome_of(reply))
+            self._finish(reply.request_id, _outcome_of(reply))
 
     def _time_out(self, request_id: int) -> None:
+        waiting = self._waiting.get(request_id)
+        if waiting is not None:
+            waiting.timer = None
         # A reply may lie here, and the reactor have been too busy to take it.
         if self._connection is not None:
             self._connection.take()
-        waiting = self._waiting.pop(request_id, None)
-        if waiting is None:
+        if request_id not in self._waiting:
             return
         since = self._silent_since
         if self._connection and since is not None and time.monotonic() - since > SILENCE_MAX_S:
             self._connection.cancel()
-        waiting.on_done(LookupFailed("deadline"))
+        self._finish(request_id, LookupFailed("deadline"))
 
     def _finish(self, request_id: int, outcome: Any) -> None:
-        waiting = self._waiting.pop(request_id)
-        waiting.timer.cancel()
-        waiting.on_done(outcome)
+        waiting = self._waiting.pop(request_id, None)
+        if waiting is None:
+            # It has timed out before.
+            return
+        if waiting.timer is not None:
+            waiting.timer.cancel()
+        try:
+            waiting.on_done(outcome)
+        except Exception:
+            # The others that wait for this batch of replies must hear of theirs.
+            logger.exception("splitcache: the outcome of a lookup could not be handed over")
 
     def _end(self, connection: _Connection) -> None:
         if connection is not self._connection:

@@ -9,8 +9,11 @@ from typing import Any
 
 from synapse.logging.context import make_deferred_yieldable
 from synapse.storage.databases.main.events_worker import EventCacheEntry
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 
-from splitcache.v1 import event_cache_service_pb2 as pb
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_synapse.lookups import Lookup
+from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.sidecar import Sidecar
 
 logger = logging.getLogger(__name__)
@@ -21,6 +24,8 @@ KEPT_MAX = 50_000
 # holds 10,000 by default.
 KEPT_OF_A_LOOKUP_MAX = 2_000
 FORGOTTEN_ONE_BY_ONE_MAX = 1_000
+# Beyond the time that a lookup may take: what waits longer waits for nothing.
+GRACE_S = 0.1
 
 
 class Reads:
@@ -30,9 +35,11 @@ class Reads:
     missing, and does not keep in memory what the external cache gave it.
     """
 
-    def __init__(self, store: Any, sidecar: Sidecar) -> None:
+    def __init__(self, store: Any, sidecar: Sidecar, reactor: Any, metrics: BridgeMetrics) -> None:
         self._store = store
         self._sidecar = sidecar
+        self._reactor = reactor
+        self._metrics = metrics
         self._get_events_from_db = store._get_events_from_db
         # The lookup that missed last: which events, and the position before which the database
         # may be read for them.
@@ -46,19 +53,34 @@ class Reads:
     async def _from_sidecar(
         self, events: Collection[str], update_metrics: bool = True
     ) -> dict[str, EventCacheEntry]:
+        self._missed = None
         if not events:
             return {}
         try:
-            lookup = await make_deferred_yieldable(self._sidecar.lookup(events))
+            lookup = await make_deferred_yieldable(self._lookup(events))
             # From here on nothing may be awaited: an invalidation that came in between would be
             # undone by keeping the entries, and another lookup would replace what missed.
             self._keep(lookup.hits)
+        except CancelledError:
+            raise
+        except TimeoutError:
+            self._metrics.error("stuck")
+            logger.error("splitcache: a lookup was never answered; the database is read instead")
+            return {}
         except Exception:
             logger.exception("The sidecar was not read")
             return {}
         missing = frozenset(events).difference(lookup.hits)
         self._missed = (missing, lookup.position) if lookup.position is not None else None
         return lookup.hits
+
+    def _lookup(self, events: Collection[str]) -> Deferred[Lookup]:
+        """A lookup with a deadline of its own: no fault on the way to the sidecar may keep a
+        reader waiting. The deadlines of the requests lie within it."""
+        lookup = self._sidecar.lookup(events)
+        if not lookup.called:
+            lookup.addTimeout(self._sidecar.patience_s(events) + GRACE_S, self._reactor)
+        return lookup
 
     def forget(self) -> None:
         """Drops from Synapse's own caches what lookups have brought."""

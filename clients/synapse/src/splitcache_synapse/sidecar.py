@@ -8,11 +8,11 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from splitcache.v1 import event_cache_service_pb2 as pb
 from splitcache_synapse.breaker import Breaker
 from splitcache_synapse.epochs import Epochs
 from splitcache_synapse.fills import Fills, Prepare
-from splitcache_synapse.lookups import Decode, Lookup, Round
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_synapse.lookups import IDS_MAX, Decode, Lookup, Round
 from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.read_stream import LookupFailed
 from splitcache_synapse.transport import Transport
@@ -92,6 +92,12 @@ class Sidecar:
         """Whether two sidecars were found behind the address."""
         return self._epochs.came_back
 
+    def patience_s(self, event_ids: Collection[str]) -> float:
+        """How long a lookup may take if all goes as it should: each request of it has the read
+        deadline, and one more is granted for a reactor that is late."""
+        requests = -(-len(event_ids) // IDS_MAX)
+        return (requests + 1) * self._read_deadline_s
+
     def start(self) -> None:
         self._declare()
         if not self._transport.immediate:
@@ -112,7 +118,9 @@ class Sidecar:
         if self._next_round is not None and not self._next_round.has_room_for(event_ids):
             self._send()
         if self._next_round is None:
-            self._next_round = Round(self._homeserver, self._metrics, self._decode)
+            self._next_round = Round(
+                self._homeserver, self._metrics, self._decode, self._rounds.discard
+            )
             self._rounds.add(self._next_round)
             if not self._transport.immediate:
                 self._reactor.callLater(0, self._send)
@@ -204,7 +212,7 @@ class Sidecar:
             mark, asked_at = self.mark, self._monotonic()
             self._transport.lookup(request, self._read_deadline_s, on_done)
 
-        lookups.send(ask, on_reply, lambda: self._rounds.discard(lookups))
+        lookups.send(ask, on_reply)
 
     def _failed(self, error: Exception) -> None:
         if not isinstance(error, LookupFailed):

@@ -17,7 +17,7 @@ from synapse.events import make_event_from_dict
 from synapse.events.utils import prune_event
 from synapse.storage.databases.main.events_worker import EventCacheEntry
 
-from splitcache.v1 import event_cache_service_pb2 as pb
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import grpc
 from google.protobuf.message import Message
 
-from splitcache.v1 import event_cache_service_pb2 as pb
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.read_stream import ReadStream
 
 logger = logging.getLogger(__name__)

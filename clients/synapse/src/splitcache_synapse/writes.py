@@ -135,6 +135,15 @@ class Writes:
         )
         if redacted:
             self._pending(txn).add_events("", redacted)
+        # So does a ban with redaction, with all that the user sent to the room.
+        rooms = self._db_pool.simple_select_onecol_txn(
+            txn,
+            table=_BAN_REDACTIONS,
+            keyvalues={"redacting_event_id": event_id},
+            retcol="room_id",
+        )
+        for room_id in rooms:
+            self._pending(txn).add_room(room_id)
         return original(txn, event_id, *args, **kw)
 
     async def _around_ban_redaction(

@@ -65,7 +65,9 @@ final class Cache implements AutoCloseable {
               .build();
     } else {
       loop = null;
-      channel = NettyChannelBuilder.forTarget(address).usePlaintext().build();
+      // A sidecar is near: no proxy that the environment names stands in between.
+      channel =
+          NettyChannelBuilder.forTarget(address).usePlaintext().proxyDetector(target -> null).build();
     }
   }
 
