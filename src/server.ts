@@ -9,6 +9,8 @@ import type { Epoch } from "./core/types.js";
 import { createMemoryLog } from "./log/memory/memory-log.js";
 import type { MetricsSource } from "./ops/admin-http.js";
 import { observeCalls } from "./ops/call-metrics.js";
+import { observeFloods } from "./ops/floods.js";
+import { sendGrpcLogTo } from "./ops/grpc-log.js";
 import { createHealth } from "./ops/health.js";
 import { type Log, storeLogTo } from "./ops/log.js";
 import type { MetricFamilies } from "./ops/metric-families.js";
@@ -72,6 +74,8 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   const { log } = deps;
   const clock = () => performance.now();
   const registry = deps.registry ?? new Registry();
+  const onFlood = observeFloods(registry, log);
+  sendGrpcLogTo(log);
   const heapBytesMax = Math.floor(HEAP_SHARE * deps.heapLimitBytes);
   const storeLog = storeLogTo(log, config.homeserversMax);
   const invalidationLog = createMemoryLog(() => randomBytes(EPOCH_BYTES).toString("hex") as Epoch);
@@ -88,6 +92,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     log,
     clock,
     observer: observeCalls(registry),
+    onFlood,
     allowedHomeservers: config.homeservers.length === 0 ? undefined : new Set(config.homeservers),
     limits: config,
     silenceLimitMs: SILENCE_LIMIT_MS,
@@ -102,12 +107,17 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     rpc.server.forceShutdown();
     await store.close();
   }
-  const ports = await openPorts(config, { ...deps, families, scrape, health, grpc: rpc.server }).catch(
-    async (failure: unknown) => {
-      await closeAll();
-      throw failure;
-    },
-  );
+  const ports = await openPorts(config, {
+    ...deps,
+    families,
+    scrape,
+    health,
+    grpc: rpc.server,
+    onFlood,
+  }).catch(async (failure: unknown) => {
+    await closeAll();
+    throw failure;
+  });
   reportStart(log, { ...deps, ...ports, memoryBytes: config.memoryBytes, heapBytesMax });
 
   let stopped: Promise<void> | undefined;

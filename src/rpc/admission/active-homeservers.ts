@@ -1,4 +1,4 @@
-import { HOMESERVER_IDLE_MS } from "../core/limits.js";
+import { HOMESERVER_IDLE_MS } from "../../core/limits.js";
 
 /** Knows whether several homeservers are active, which is when one may take only a share of a capacity. */
 export class ActiveHomeservers {
