@@ -39,7 +39,7 @@ export function memberSteps(logs: Logs, state: LogState, index: number): Step<Lo
       if (state.ghosts.length < logs.scope.ghosts)
         steps.push({
           label: `${name} gives up waiting for its ${NAMES[request.kind]}`,
-          state: { ...idle, ghosts: [...state.ghosts, request] },
+          state: { ...giveUp(logs, idle, index, request), ghosts: [...state.ghosts, request] },
         });
     }
   }
@@ -80,7 +80,8 @@ function sendSteps(logs: Logs, state: LogState, index: number): Step<LogState>[]
   else {
     const { applied } = state.database.members.find(({ id }) => id === sidecar.id) ?? {};
     const { epoch, sequence } = sidecar.place;
-    if (applied?.epoch === epoch ? applied.sequence < sequence : !rules.reportNamesEpoch)
+    const behind = applied?.epoch === epoch && applied.sequence < sequence;
+    if (behind || !rules.reportNamesEpoch)
       steps.push({
         label: `${name} reports change ${sequence}`,
         state: send(state, "report", sidecar.id, sidecar.place),
@@ -103,6 +104,12 @@ function beforeJoin({ rules }: Logs, { entry }: Sidecar): Partial<Sidecar> {
   if (!rules.joinEndsLease) return { entry: NONE };
   const dropped = { ...DROPPED, id: 0, lease: 0, flag: false };
   return rules.joinDropsCache ? dropped : { ...dropped, entry };
+}
+
+/** An enrolment that arrives late moves its member to the head: nobody may go on under that ID. */
+function giveUp({ rules }: Logs, state: LogState, index: number, { kind }: Request): LogState {
+  if (kind !== "enrol" || !rules.enrolOnce) return state;
+  return withSidecar(state, index, { ...DROPPED, id: 0, lease: 0, flag: false });
 }
 
 function receive({ scope, rules }: Logs, state: LogState, index: number, request: Request): LogState {

@@ -73,6 +73,8 @@ export interface LogRules {
   readonly expelDeletesMember: boolean;
   /** M10: enrolling needs the member's row. */
   readonly enrolNeedsMember: boolean;
+  /** M10, an addition: a sidecar that gives up waiting for an enrolment joins anew. */
+  readonly enrolOnce: boolean;
   /** M10: a sidecar that leaves drops its cache before it deletes its row. */
   readonly leaveDropsFirst: boolean;
 }
@@ -113,6 +115,7 @@ export const LOG_RULES: LogRules = {
   waitsForOldLeases: true,
   expelDeletesMember: true,
   enrolNeedsMember: true,
+  enrolOnce: true,
   leaveDropsFirst: true,
 };
 
@@ -143,6 +146,8 @@ export interface LogScope {
   readonly promotions: number;
   readonly restores: number;
   readonly crashes: number;
+  /** At the start the members have applied a change that the standby has not. */
+  readonly behind: boolean;
   /** How often sidecars die, leave, and join again while they are members. */
   readonly deaths: number;
   readonly leaves: number;

@@ -169,26 +169,38 @@ export const NEW_SIDECAR: Sidecar = {
 };
 
 /** Every member has joined and holds a lease. */
-export function initialState({ sidecars, writers, lease }: LogScope): LogState {
-  const place = { epoch: 0, sequence: 0 };
-  const members = sidecars.flatMap((role, index): Member[] =>
-    role === "answers" ? [] : [{ id: index + 1, row: true, applied: place, unflushed: undefined }],
-  );
+export function initialState({ sidecars, writers, lease, behind }: LogScope): LogState {
+  const database = (changes: readonly boolean[]): Database => ({
+    incarnation: 0,
+    recorded: 0,
+    settled: true,
+    epoch: 0,
+    changes,
+    trimmed: 0,
+    members: sidecars.flatMap((role, index): Member[] =>
+      role === "answers"
+        ? []
+        : [
+            {
+              id: index + 1,
+              row: true,
+              applied: { epoch: 0, sequence: changes.length },
+              unflushed: undefined,
+            },
+          ],
+    ),
+  });
+  const names = behind ? [false] : [];
+  const place = { epoch: 0, sequence: names.length };
   return {
     truth: 0,
     announced: 0,
-    database: {
-      incarnation: 0,
-      recorded: 0,
-      settled: true,
-      epoch: 0,
-      changes: [],
-      trimmed: 0,
-      members,
-    },
-    backup: undefined,
+    database: database(names),
+    backup: behind ? database([]) : undefined,
     sidecars: sidecars.map((role, index) =>
-      role === "answers" ? NEW_SIDECAR : { ...NEW_SIDECAR, id: index + 1, lease, flag: true, place, saw: 0 },
+      role === "answers"
+        ? NEW_SIDECAR
+        : { ...NEW_SIDECAR, id: index + 1, lease, flag: true, place, names, saw: 0 },
     ),
     writers: writers.map(() => ({ phase: "idle", asOf: undefined, version: 0, call: undefined })),
     filler: IDLE_FILLER,

@@ -31,16 +31,14 @@ export function callSteps(outbox: Outbox, state: OutboxState, index: number): St
         });
     }
     const used = { ...state.used, newEpochs: state.used.newEpochs + 1 };
-    if (process.purgeOwed && outbox.rules.generationCompared)
+    const newEpoch = () => send("newEpoch", NONE, { ...state, used });
+    const may = state.used.newEpochs < outbox.scope.newEpochs;
+    if (process.purgeOwed && (may || !outbox.rules.generationNewEpoch))
       steps.push({
         label: `${name} purges for the new generation ${of}`,
-        state: send(outbox.rules.generationNewEpoch ? "newEpoch" : "purge", NONE),
+        state: outbox.rules.generationNewEpoch ? newEpoch() : send("purge", NONE),
       });
-    else if (state.used.newEpochs < outbox.scope.newEpochs)
-      steps.push({
-        label: `${name} begins a new epoch ${of}`,
-        state: send("newEpoch", NONE, { ...state, used }),
-      });
+    else if (may) steps.push({ label: `${name} begins a new epoch ${of}`, state: newEpoch() });
     const usable = !outbox.rules.supersededStays || !state.database.superseded.includes(epoch);
     if (state.used.registrations < outbox.scope.registrations && epoch !== process.epoch && usable) {
       const counted = { ...state, used: { ...state.used, registrations: state.used.registrations + 1 } };

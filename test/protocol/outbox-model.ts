@@ -76,7 +76,7 @@ function surroundings(outbox: Outbox, state: OutboxState): Step<OutboxState>[] {
   const fails = used.failovers < scope.failovers;
   if (fails && state.backup === undefined)
     steps.push({ label: "the standby receives no more", state: { ...state, backup: database } });
-  if (fails) steps.push({ label: "the standby is promoted", state: failOver(state) });
+  if (fails) steps.push({ label: "the standby is promoted", state: failOver(outbox, state) });
   if (used.sidecarDeaths < scope.sidecarDeaths) {
     state.sidecars.forEach((sidecar, index) => {
       if (!sidecar.alive) return;
@@ -103,7 +103,7 @@ function surroundings(outbox: Outbox, state: OutboxState): Step<OutboxState>[] {
 }
 
 /** Commits that the standby has not are lost; COMMITs under way fail. */
-function failOver(state: OutboxState): OutboxState {
+function failOver({ rules }: Outbox, state: OutboxState): OutboxState {
   const { database, used } = state;
   const backup = state.backup ?? database;
   const { version } = backup;
@@ -112,7 +112,7 @@ function failOver(state: OutboxState): OutboxState {
   return {
     ...state,
     ages,
-    database: { ...backup, generation: database.generation + 1 },
+    database: { ...backup, generation: database.generation + (rules.restoreShows ? 1 : 0) },
     backup: undefined,
     oldPrimary: database.version,
     returned: 0,

@@ -1,5 +1,5 @@
 import type { Step } from "./explore.js";
-import { boundTicks, type Outbox } from "./outbox-rules.js";
+import type { Outbox } from "./outbox-rules.js";
 import { type Database, judgeGate, type OutboxState, type Process, withProcess } from "./outbox-state.js";
 
 /**
@@ -33,14 +33,13 @@ export function pollSteps(outbox: Outbox, state: OutboxState, index: number): St
   return steps;
 }
 
-function receive({ scope, rules }: Outbox, process: Process, result: Database, since: number): Process {
+function receive({ rules }: Outbox, process: Process, result: Database, since: number): Process {
   const rows = result.rows.map((id) => {
     const known = process.rows.find((row) => row.id === id);
     return known ?? { id, age: rules.ageFromAbsence ? process.since : 0 };
   });
   const sameEpoch = result.registered === process.epoch;
   const announced = sameEpoch || !rules.forgetsAnnounced ? process.announced : [];
-  const epochAge = rules.okWaitsFromReceipt ? 0 : Math.min(since, boundTicks(scope));
   return {
     ...process,
     since,
@@ -49,7 +48,7 @@ function receive({ scope, rules }: Outbox, process: Process, result: Database, s
       (id) => result.rows.includes(id) || process.call?.row === id || process.write?.row === id,
     ),
     epoch: result.registered,
-    epochAge: sameEpoch ? process.epochAge : epochAge,
+    epochAge: sameEpoch ? process.epochAge : 0,
     generation: result.generation,
     purgeOwed: result.generation !== result.recorded,
   };

@@ -28,6 +28,8 @@ export interface OutboxRules {
   readonly returnsLate: boolean;
   /** O8: a poll compares the database's generation; one that differs closes the gate until all is purged. */
   readonly generationCompared: boolean;
+  /** O8, an addition: a restored database has another generation, also if no process remembers its counter. */
+  readonly restoreShows: boolean;
   /** O8: a fill counts only if its connection has shown the generation of the last poll. */
   readonly fillsOfGeneration: boolean;
   /** O8, an addition: the purge for a new generation begins a new epoch. */
@@ -44,8 +46,6 @@ export interface OutboxRules {
   readonly supersededStays: boolean;
   /** O9: an OK counts once its epoch has been registered for G … */
   readonly okWaits: boolean;
-  /** O9: … from the receipt of the first poll that showed it; otherwise from its sending. */
-  readonly okWaitsFromReceipt: boolean;
   /** O9: … and once the row is deleted under that epoch. */
   readonly okNeedsDeletion: boolean;
   /** O10: polls read the primary. */
@@ -75,6 +75,7 @@ export const OUTBOX_RULES: OutboxRules = {
   replyYoung: true,
   returnsLate: true,
   generationCompared: true,
+  restoreShows: true,
   fillsOfGeneration: true,
   generationNewEpoch: true,
   usesRegistered: true,
@@ -83,7 +84,6 @@ export const OUTBOX_RULES: OutboxRules = {
   forgetsAnnounced: true,
   supersededStays: true,
   okWaits: true,
-  okWaitsFromReceipt: true,
   okNeedsDeletion: true,
   pollsPrimary: true,
   fillsPrimary: true,
