@@ -1,15 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
-import {
-  expectBreaks,
-  expectHolds,
-  expectStoryBreaks,
-  LARGE,
-  WALK_TIMEOUT_MS,
-  walk,
-} from "./expectations.js";
+import { expectBreaks, expectHolds, LARGE, WALK_TIMEOUT_MS } from "./expectations.js";
 import { outboxModel } from "./outbox-model.js";
-import { usable } from "./outbox-read.js";
-import { OUTBOX_RULES, type OutboxRules, type OutboxScope } from "./outbox-rules.js";
+import type { OutboxRules, OutboxScope } from "./outbox-rules.js";
 
 vi.setConfig({ testTimeout: WALK_TIMEOUT_MS });
 
@@ -48,7 +40,7 @@ describe("with all rules of the outbox, the bound holds", () => {
     ["replies are used for two ticks", { ...base, gate: 1, age: 1, reply: 2 }, 5_000],
     ["processes die", { ...base, gate: 1, age: 1, deaths: 1 }, 9_000],
     ["writes return to their users", { ...base, gate: 1, returns: true }, 10_000],
-    ["a near cache keeps replies", { ...near, processes: ["writer", "near"], straggler: false }, 30_000],
+    ["a near cache keeps replies", near, 4_000],
     ["the epoch of another sidecar is registered", rollout, 20_000],
     ["the database fails over and its old primary still answers", failover, 10_000],
   ])("when %s", (_, scope, statesMin) => {
@@ -67,6 +59,7 @@ describe.runIf(LARGE)("with all rules of the outbox, the bound holds in large sc
       170_000,
     ],
     ["two processes overlap two sidecars", { ...rollout, processes: ["reader", "reader"] }, 500_000],
+    ["a near cache keeps replies", { ...near, processes: ["writer", "near"], straggler: false }, 30_000],
     ["two processes read and relay", { ...quick, processes: ["reader", "reader"] }, 90_000],
     ["a superseded sidecar is the only one left", { ...rollout, sidecarDeaths: 1, newEpochs: 1 }, 100_000],
     [
@@ -130,135 +123,5 @@ describe("each rule of the outbox is there for a reason", () => {
     ["a near cache that asked long ago", "nearProofYoung", I12_NEAR, near],
   ])("breaks the bound with %s", (_, rule, invariant, scope) => {
     expectBreaks(outboxModel(scope, { [rule]: false }), invariant, 20);
-  });
-
-  const poll = (process: number) =>
-    [
-      [1, `process ${process} polls the database`],
-      [1, `process ${process} hears the result of its poll`],
-    ] as const;
-  const read = (process: number, sidecar: number) =>
-    [
-      [1, `process ${process} misses and gets the position of sidecar ${sidecar}`],
-      [1, `process ${process} reads version 0 in the database`],
-    ] as const;
-  const commit = [
-    [1, "process 1 sends COMMIT, with row 1"],
-    [1, "process 1's COMMIT reaches the database"],
-    [1, "process 1 hears that it has committed"],
-  ] as const;
-  const announce = (sidecar: number) =>
-    [
-      [1, `process 1 announces row 1 at sidecar ${sidecar}`],
-      [1, "process 1 hears OK to its announcement of row 1"],
-    ] as const;
-  const lookUp = (process: number, sidecar: number, version: number) =>
-    [
-      [1, `process ${process} sends a lookup`],
-      [1, `sidecar ${sidecar} answers process ${process} with version ${version}`],
-    ] as const;
-  const overlap: OutboxScope = { ...rollout, processes: ["both", "reader"], straggler: false };
-  const put = (process: number, sidecar: number) =>
-    [1, `process ${process}'s put takes effect at sidecar ${sidecar}`] as const;
-
-  it.each<[string, keyof OutboxRules, string, OutboxScope, (readonly [number, string])[]]>([
-    [
-      "O8: a purge for a new generation that begins no new epoch",
-      "generationNewEpoch",
-      I12,
-      { ...failover, processes: ["reader", "reader"] },
-      [
-        [1, "the standby receives no more"],
-        ...poll(2),
-        [1, "a COMMIT that nobody waits for reaches the database"],
-        [1, "the standby is promoted"],
-        ...poll(1),
-        [1, "process 1 purges for the new generation at sidecar 1"],
-        [1, "process 1 hears OK to its purge"],
-        [1, "process 1 writes down that its purge is done"],
-        [1, "process 2 misses and gets the position of sidecar 1"],
-        [1, "process 2 reads version 1 in the old primary"],
-        put(2, 1),
-        [2, "a tick passes"],
-        ...poll(2),
-        ...lookUp(2, 1, 1),
-      ],
-    ],
-    [
-      "O9: a process that counts what it announced in another epoch",
-      "forgetsAnnounced",
-      I12,
-      overlap,
-      [
-        [1, "process 2 registers the epoch of sidecar 2"],
-        ...poll(2),
-        ...read(2, 2),
-        ...commit,
-        ...announce(1),
-        put(2, 2),
-        [2, "a tick passes"],
-        ...poll(1),
-        ...lookUp(1, 2, 0),
-      ],
-    ],
-    [
-      "O9: an OK that counts although its epoch has just been registered",
-      "okWaits",
-      I1,
-      { ...overlap, returns: true },
-      [
-        ...poll(2),
-        ...read(2, 1),
-        put(2, 1),
-        [1, "process 1 registers the epoch of sidecar 2"],
-        ...poll(1),
-        ...commit,
-        ...announce(2),
-        [1, "process 1 writes down that its announcement of row 1 is done"],
-        [1, "process 1's write returns to its user"],
-        ...lookUp(2, 1, 0),
-      ],
-    ],
-    [
-      "O9: an OK that counts although its row is not deleted",
-      "okNeedsDeletion",
-      I1,
-      { ...overlap, returns: true },
-      [
-        [1, "process 2 registers the epoch of sidecar 2"],
-        ...poll(2),
-        ...read(2, 2),
-        put(2, 2),
-        ...commit,
-        ...announce(1),
-        [1, "process 1's write returns to its user"],
-        ...lookUp(2, 2, 0),
-      ],
-    ],
-  ])("breaks the bound, by a story, with %s", (_, rule, invariant, scope, story) => {
-    expectStoryBreaks(outboxModel(scope, { [rule]: false }), outboxModel(scope), invariant, story);
-  });
-});
-
-describe("a superseded sidecar that is the only one left", () => {
-  it("is used again after PurgeHomeserver with a new epoch", () => {
-    const scope: OutboxScope = { ...rollout, sidecarDeaths: 1, newEpochs: 1 };
-    const { processes } = walk(outboxModel(scope), [
-      [1, "process 1 registers the epoch of sidecar 2"],
-      [1, "sidecar 2 is gone"],
-      [1, "process 1 polls the database"],
-      [1, "process 1 hears the result of its poll"],
-      [1, "process 1 begins a new epoch at sidecar 1"],
-      [1, "process 1 hears OK to its purge"],
-      [1, "process 1 writes down that its purge is done"],
-      [1, "process 1 polls the database"],
-      [1, "process 1 hears the result of its poll"],
-      [1, "process 1 misses and gets the position of sidecar 1"],
-      [1, "process 1 reads version 0 in the database"],
-      [1, "process 1's put takes effect at sidecar 1"],
-      [1, "process 1 sends a lookup"],
-      [1, "sidecar 1 answers process 1 with version 0"],
-    ]);
-    expect(usable({ scope, rules: OUTBOX_RULES }, processes[0]!)).toBe(true);
   });
 });
