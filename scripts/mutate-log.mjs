@@ -96,6 +96,16 @@ const MUTANTS = [
     test: [MEMBERS, "applied by the copy itself"],
   },
   {
+    rule: "M4",
+    what: "applies changes from notifications that anybody may have sent",
+    file: "notification.ts",
+    change: [
+      "if (changes.length === 0 || sign(payload.slice(0, end), key) !== payload) {",
+      "if (key.length === 0) {",
+    ],
+    test: [APPEND, "another role of the database"],
+  },
+  {
     rule: "M8",
     what: "goes on over a gap",
     file: "follower.ts",
