@@ -9,7 +9,6 @@ import {
   BODY_BYTES_IN_FLIGHT_MAX,
   KEYS_AT_ONCE_MAX,
   KEYS_IN_FLIGHT_MAX,
-  READ_MS_MAX,
 } from "./limits.js";
 import type { Link } from "./link.js";
 import type { Metadata, MetadataCodec } from "./metadata.js";
@@ -20,6 +19,7 @@ export interface ReadsOptions {
   readonly codec: MetadataCodec;
   readonly failures: Failures;
   readonly breaker: Breaker;
+  readonly readMsMax: number;
   readonly wallClock: () => number;
 }
 
@@ -68,7 +68,7 @@ export class Reads {
       };
       const lookup: Lookup = { homeserver, eventIds, entries, finish, isFinished: false };
       // Answers that arrived while the event loop was busy are read first.
-      const timer = setTimeout(() => setImmediate(() => this.#expire(lookup)), READ_MS_MAX);
+      const timer = setTimeout(() => setImmediate(() => this.#expire(lookup)), this.#options.readMsMax);
       if (this.#waiting.length === 0) setImmediate(() => this.#send());
       this.#waiting.push(lookup);
     });
@@ -76,9 +76,9 @@ export class Reads {
 
   #expire(lookup: Lookup): void {
     if (lookup.isFinished) return;
-    const { link, failures, breaker } = this.#options;
-    failures.note("timeout", `a read was not complete within ${READ_MS_MAX} ms`);
-    if (link.isSilentFor(READ_MS_MAX)) breaker.failed();
+    const { link, failures, breaker, readMsMax } = this.#options;
+    failures.note("timeout", `a read was not complete within ${readMsMax} ms`);
+    if (link.isSilentFor(readMsMax)) breaker.failed();
     else breaker.late();
     lookup.finish();
   }

@@ -5,6 +5,7 @@ import { createConnection, nameOf } from "./connection.js";
 import { Failures } from "./failures.js";
 import { Fills } from "./fills.js";
 import { KeyNames } from "./keys.js";
+import { READ_MS_MAX } from "./limits.js";
 import { Link, type LinkObserver, type OpenConnection } from "./link.js";
 import { MetadataCodec } from "./metadata.js";
 import { Reads } from "./reads.js";
@@ -18,6 +19,8 @@ export interface RedisTierOptions {
   readonly secret: Uint8Array;
   /** How long an entry stays after it was last written. */
   readonly ttlMs: number;
+  /** How long a read may take, in milliseconds; READ_MS_MAX unless given. */
+  readonly readMsMax?: number;
   /** Milliseconds, monotonic. */
   readonly clock: () => number;
   /** Milliseconds since 1970. */
@@ -64,7 +67,12 @@ class RedisTier implements Tier {
     const names = new KeyNames(options.keyPrefix);
     const codec = new MetadataCodec(options.secret);
     const common = { names, codec, failures, wallClock };
-    this.#reads = new Reads({ ...common, link: this.#readLink, breaker: this.#breaker });
+    this.#reads = new Reads({
+      ...common,
+      link: this.#readLink,
+      breaker: this.#breaker,
+      readMsMax: options.readMsMax ?? READ_MS_MAX,
+    });
     this.#fills = new Fills({ ...common, link: this.#fillLink, ttlMs });
   }
 

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { performance } from "node:perf_hooks";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { READ_MS_MAX } from "../../../src/tier/redis/limits.js";
 import { eventually } from "../../support/eventually.js";
 import { LinkProxy } from "../../support/redis/link-proxy.js";
 import { hasRedisServer, RedisProcess } from "../../support/redis/processes.js";
@@ -28,7 +29,10 @@ describe.skipIf(!(await hasRedisServer()))("the tier when Redis or the way to it
   });
   afterAll(() => topology.stop());
   const tiers = useTiers();
-  const overProxy = () => tiers.open({ target: targetOf("single", [proxy.port]) });
+  const overProxy = (given: { readMsMax?: number } = {}) =>
+    tiers.open({ target: targetOf("single", [proxy.port]), ...given });
+  /** With the true time limit. */
+  const inTime = () => overProxy({ readMsMax: READ_MS_MAX });
 
   const isFound = async ({ read }: Awaited<ReturnType<typeof overProxy>>) =>
     expect(await read(ALPHA, IDS)).toHaveLength(IDS.length);
@@ -38,7 +42,7 @@ describe.skipIf(!(await hasRedisServer()))("the tier when Redis or the way to it
     ["from the server", { fromServer: "held" }],
     ["in both directions", { toServer: "held", fromServer: "held" }],
   ] as const)("a link that is half open %s costs one time limit, then nothing", async (_, passages) => {
-    const one = await overProxy();
+    const one = await inTime();
     await one.write(ALPHA, ENTRIES);
     proxy.set(passages);
     const started = performance.now();
@@ -55,7 +59,7 @@ describe.skipIf(!(await hasRedisServer()))("the tier when Redis or the way to it
   });
 
   it("a server that stands still costs one time limit, then nothing", async () => {
-    const one = await overProxy();
+    const one = await inTime();
     await one.write(ALPHA, ENTRIES);
     redis.signal("SIGSTOP");
     expect(await one.tier.get(ALPHA, IDS)).toEqual([]);
@@ -65,7 +69,7 @@ describe.skipIf(!(await hasRedisServer()))("the tier when Redis or the way to it
   });
 
   it("a link that has become slow is not waited for", async () => {
-    const one = await overProxy();
+    const one = await inTime();
     await one.write(ALPHA, ENTRIES);
     proxy.set({ fromServer: 60 });
     await eventually(async () => {

@@ -38,7 +38,15 @@ async function openReads() {
     { connected: () => {}, disconnected: () => {}, failed: () => {} },
   );
   await turn();
-  const reads = new Reads({ link, names, codec, failures, breaker, wallClock: clock });
+  const reads = new Reads({
+    link,
+    names,
+    codec,
+    failures,
+    breaker,
+    wallClock: clock,
+    readMsMax: READ_MS_MAX,
+  });
   return { reads, failures, breaker, received: connection.received, link };
 }
 
