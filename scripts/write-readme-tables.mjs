@@ -32,7 +32,7 @@ function metricsTable() {
   observeCalls(registry);
   // Nothing is collected: the sources are never asked.
   observeFloods(registry, undefined);
-  const { families } = createMetrics({ configuredHomeservers: [] });
+  const { families } = createMetrics({ configuredHomeservers: [], backends: {} });
   registerConnectionMetrics(families, {});
   const all = [...registry.getMetricsAsArray(), ...families.all];
   const rows = all.map(({ name, type, labelNames, help }) => {

@@ -80,6 +80,20 @@ export function tcpAddressOrOff() {
   );
 }
 
+/** Where the logs are: `memory`, or a URL of PostgreSQL, which is read together with the environment. */
+export function logUrl() {
+  return readText("memory or postgres://user@host:port/database", (text) =>
+    text === "memory" || /^postgres(ql)?:\/\//.test(text) ? text : undefined,
+  );
+}
+
+/** The name of a schema. */
+export function schemaName() {
+  return readText("1 to 63 lower-case letters, digits and underscores, no digit first", (text) =>
+    /^[a-z_][a-z0-9_]{0,62}$/.test(text) ? text : undefined,
+  );
+}
+
 /** Where a shared tier is, or `none`. */
 export function tierUrl() {
   return readText<RedisAddress | "none">(
@@ -88,7 +102,7 @@ export function tierUrl() {
   );
 }
 
-/** What the keys of a store begin with. */
+/** What the keys of a tier begin with. */
 export function keyPrefix() {
   return readText("1 to 64 letters, digits, dots, dashes and underscores", (text) =>
     /^[A-Za-z0-9._-]{1,64}$/.test(text) ? text : undefined,
