@@ -1,48 +1,48 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
-import { type Config, flagOf } from "./options.js";
 import { ConfigError } from "./parse-config.js";
 import type { Mistake } from "./settings.js";
+import { checkTierKey } from "./tier-key.js";
 
-/** What each file is to hold; a check throws what is wrong with a text. */
+/** The files of the tier, by the options that name them; a check throws what is wrong with a text. */
 const FILES = {
-  username: { option: "redisUsernameFile", check: () => {} },
-  password: { option: "redisPasswordFile", check: () => {} },
-  sentinelUsername: { option: "redisSentinelUsernameFile", check: () => {} },
-  sentinelPassword: { option: "redisSentinelPasswordFile", check: () => {} },
-  ca: { option: "redisCaFile", check: checkCertificates },
-  cert: { option: "redisCertFile", check: checkCertificates },
-  key: { option: "redisKeyFile", check: checkKey },
+  tierKey: { flag: "--tier-key-file", check: checkTierKey },
+  username: { flag: "--redis-username-file", check: () => {} },
+  password: { flag: "--redis-password-file", check: () => {} },
+  sentinelUsername: { flag: "--redis-sentinel-username-file", check: () => {} },
+  sentinelPassword: { flag: "--redis-sentinel-password-file", check: () => {} },
+  ca: { flag: "--redis-ca-file", check: checkCertificates },
+  cert: { flag: "--redis-cert-file", check: checkCertificates },
+  key: { flag: "--redis-key-file", check: checkKey },
 } as const;
 
 type FileName = keyof typeof FILES;
 
-/** What the files of Redis hold, of those that are given, without the line end that editors leave. */
+/** The text of each file that is given, without the line end that editors leave. */
 export type RedisFiles = Readonly<Record<FileName, string | undefined>>;
 
-type RedisFileOptions = Pick<Config, (typeof FILES)[FileName]["option"]>;
-
 /**
- * Reads and checks the files, so that a wrong one is an error at the start rather than a cache
+ * Reads and checks the files at these paths, so that a wrong one is an error at the start rather than a cache
  * that never connects. Rejects with a ConfigError that names every mistake.
  */
-export async function readRedisFiles(config: RedisFileOptions): Promise<RedisFiles> {
+export async function readRedisFiles(paths: RedisFiles): Promise<RedisFiles> {
   const mistakes: Mistake[] = [];
   const read = async (name: FileName) => {
-    const { option, check } = FILES[name];
-    const path = config[option];
+    const { flag, check } = FILES[name];
+    const path = paths[name];
     if (path === undefined) return undefined;
     try {
       const text = await readText(path);
       check(text);
       return text;
     } catch (error) {
-      mistakes.push({ place: `${flagOf(option)} ${path}`, problem: messageOf(error) });
+      mistakes.push({ place: `${flag} ${path}`, problem: messageOf(error) });
       return undefined;
     }
   };
   const files = {
+    tierKey: await read("tierKey"),
     username: await read("username"),
     password: await read("password"),
     sentinelUsername: await read("sentinelUsername"),
@@ -52,8 +52,7 @@ export async function readRedisFiles(config: RedisFileOptions): Promise<RedisFil
     key: await read("key"),
   };
   const problem = problemOfPair(files);
-  if (problem !== undefined)
-    mistakes.push({ place: `${flagOf("redisCertFile")} and ${flagOf("redisKeyFile")}`, problem });
+  if (problem !== undefined) mistakes.push({ place: `${FILES.cert.flag} and ${FILES.key.flag}`, problem });
   if (mistakes.length > 0) throw new ConfigError(mistakes);
   return files;
 }

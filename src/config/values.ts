@@ -79,14 +79,6 @@ export function tcpAddressOrOff() {
   );
 }
 
-/** Where Redis is. */
-export function redisUrl() {
-  return readText(
-    "redis://host:port/database, redis-sentinel://host:port,…/primary/database or redis-cluster://host:port,… (rediss… for TLS), no host:port twice, without user and password",
-    parseRedisUrl,
-  );
-}
-
 /** Where a shared tier is, or `none`. */
 export function tierUrl() {
   return readText<RedisAddress | "none">(

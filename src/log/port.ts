@@ -1,4 +1,5 @@
-import type { Change, Epoch, Homeserver, Position } from "../core/types.js";
+import type { RestartReason } from "../core/store-log.js";
+import type { Change, Homeserver, Position } from "../core/types.js";
 
 /**
  * The invalidation logs of all homeservers: the only place of order and
@@ -46,7 +47,7 @@ export interface HomeserverLog {
    * Rejects with a CacheError of kind `unavailable` when the outcome is unknown
    * or negative; the caller's retry appends again.
    */
-  append(change: Change, apply: (position: Position) => void): Promise<Position>;
+  append(change: Change, apply: () => void): Promise<Position>;
   /** Starts a new epoch with the same confirmation as `append`; every copy restarts. */
   startEpoch(): Promise<Position>;
   /**
@@ -67,7 +68,7 @@ export interface LogCopy {
   /** The position after the newest change that was applied. */
   readonly position: Position;
   /** Drops everything and starts after `position`. The changes that follow are applied one by one. */
-  restart(position: Position, reason: EpochReason): void;
+  restart(position: Position, reason: RestartReason): void;
   /** Applies the next change: drops what it outdates, fences, and notifies subscribers. Never stores a value. */
   apply(change: Change): void;
   /** A change that this version does not know stands here: drops everything and notifies as if the homeserver was purged. */
@@ -75,13 +76,6 @@ export interface LogCopy {
   /** The copy became current: subscribers that waited for that may go on. */
   becameCurrent(): void;
 }
-
-/**
- * Why a copy starts anew. `started`: it is followed for the first time; `asked`: somebody
- * asked for a new epoch; `expelled`: this sidecar was taken for dead; `gap`: changes were trimmed before it read
- * them; `database`: the server that holds the log was started, promoted or restored.
- */
-export type EpochReason = "started" | "asked" | "expelled" | "gap" | "database";
 
 export interface LogStatus {
   /** Whether the log answers and this sidecar holds a live lease on it. Always true in memory. */
@@ -100,6 +94,3 @@ export interface LogMember {
   /** For each homeserver that it follows: what it has reported, and how far that is behind. */
   readonly homeservers: ReadonlyMap<Homeserver, { readonly applied: Position; readonly lag: number }>;
 }
-
-/** Makes epochs: 16 random bytes as hexadecimal digits. */
-export type NewEpoch = () => Epoch;

@@ -12,13 +12,14 @@ import { type RedisFiles, readRedisFiles } from "../../src/config/redis-files.js
 type Options = Parameters<typeof readRedisFiles>[0];
 
 const NONE: Options = {
-  redisUsernameFile: undefined,
-  redisPasswordFile: undefined,
-  redisSentinelUsernameFile: undefined,
-  redisSentinelPasswordFile: undefined,
-  redisCaFile: undefined,
-  redisCertFile: undefined,
-  redisKeyFile: undefined,
+  tierKey: undefined,
+  username: undefined,
+  password: undefined,
+  sentinelUsername: undefined,
+  sentinelPassword: undefined,
+  ca: undefined,
+  cert: undefined,
+  key: undefined,
 };
 const [FIRST = "", SECOND = ""] = rootCertificates;
 
@@ -55,9 +56,9 @@ const EC = ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
 describe("the files of Redis", () => {
   it("are read without the line end that editors leave", async () => {
     const files = await filesOf({
-      redisUsernameFile: await fileOf("cache\n"),
-      redisPasswordFile: await fileOf(" with spaces \r\n"),
-      redisSentinelPasswordFile: await fileOf("other"),
+      username: await fileOf("cache\n"),
+      password: await fileOf(" with spaces \r\n"),
+      sentinelPassword: await fileOf("other"),
     });
     expect(files).toMatchObject({
       username: "cache",
@@ -70,9 +71,9 @@ describe("the files of Redis", () => {
 
   it("are named together, with flag and path, if they are not there or are none", async () => {
     const mistakes = await mistakesOf({
-      redisUsernameFile: "/nowhere/user",
-      redisPasswordFile: folder,
-      redisCaFile: "/nowhere/ca",
+      username: "/nowhere/user",
+      password: folder,
+      ca: "/nowhere/ca",
     });
     expect(mistakes).toEqual([
       expect.stringMatching(/^--redis-username-file \/nowhere\/user: cannot be read: ENOENT/),
@@ -82,28 +83,40 @@ describe("the files of Redis", () => {
   });
 
   it.each([
-    ["redisUsernameFile", "--redis-username-file"],
-    ["redisPasswordFile", "--redis-password-file"],
-    ["redisSentinelUsernameFile", "--redis-sentinel-username-file"],
-    ["redisSentinelPasswordFile", "--redis-sentinel-password-file"],
-    ["redisCaFile", "--redis-ca-file"],
-    ["redisCertFile", "--redis-cert-file"],
-    ["redisKeyFile", "--redis-key-file"],
+    ["username", "--redis-username-file"],
+    ["password", "--redis-password-file"],
+    ["sentinelUsername", "--redis-sentinel-username-file"],
+    ["sentinelPassword", "--redis-sentinel-password-file"],
+    ["ca", "--redis-ca-file"],
+    ["cert", "--redis-cert-file"],
+    ["key", "--redis-key-file"],
+    ["tierKey", "--tier-key-file"],
   ] as const)("are not empty: %s", async (option, flag) => {
     const path = await fileOf("\n");
     expect(await mistakesOf({ [option]: path })).toEqual([`${flag} ${path}: is empty`]);
   });
 });
 
+describe("the tier's key", () => {
+  it("is a secret of some length, which no message shows", async () => {
+    const secret = "0123456789abcdef0123456789abcdef";
+    expect(await filesOf({ tierKey: await fileOf(`${secret}\n`) })).toMatchObject({ tierKey: secret });
+    const path = await fileOf("too-short-secret");
+    const [mistake] = await mistakesOf({ tierKey: path });
+    expect(mistake).toMatch(/^--tier-key-file .*: holds 16 characters, must hold at least 32/);
+    expect(mistake).not.toContain("too-short-secret");
+  });
+});
+
 describe("a file of certificates", () => {
   it("may hold several, and text beside them", async () => {
     const text = `The first:\n${FIRST}\nThe second:\n${SECOND}`;
-    expect(await filesOf({ redisCaFile: await fileOf(text) })).toMatchObject({ ca: text });
+    expect(await filesOf({ ca: await fileOf(text) })).toMatchObject({ ca: text });
   });
 
   it.each([
-    ["redisCaFile", "--redis-ca-file"],
-    ["redisCertFile", "--redis-cert-file"],
+    ["ca", "--redis-ca-file"],
+    ["cert", "--redis-cert-file"],
   ] as const)("holds one at least: %s", async (option, flag) => {
     const path = await fileOf(privateKey());
     expect(await mistakesOf({ [option]: path })).toEqual([`${flag} ${path}: holds no certificate in PEM`]);
@@ -114,7 +127,7 @@ describe("a file of certificates", () => {
     ["damaged", `${FIRST}\n${SECOND.replace("\nMII", "\nMIJ")}`],
   ])("holds none that is %s", async (_, text) => {
     const path = await fileOf(text);
-    expect(await mistakesOf({ redisCaFile: path })).toEqual([
+    expect(await mistakesOf({ ca: path })).toEqual([
       expect.stringContaining(`--redis-ca-file ${path}: certificate 2 of 2 is broken: error:`),
     ]);
   });
@@ -123,7 +136,7 @@ describe("a file of certificates", () => {
 describe("a certificate and its key", () => {
   it("are read as they are", async () => {
     const { cert, key } = await pairOf(...EC);
-    expect(await filesOf({ redisCertFile: cert, redisKeyFile: key })).toMatchObject({
+    expect(await filesOf({ cert: cert, key: key })).toMatchObject({
       cert: (await readFile(cert, "utf8")).trimEnd(),
       key: (await readFile(key, "utf8")).trimEnd(),
     });
@@ -131,7 +144,7 @@ describe("a certificate and its key", () => {
 
   it("are told apart", async () => {
     const [cert, key] = [await fileOf(FIRST), await fileOf("none")];
-    expect(await mistakesOf({ redisCertFile: cert, redisKeyFile: key })).toEqual([
+    expect(await mistakesOf({ cert: cert, key: key })).toEqual([
       expect.stringContaining(`--redis-key-file ${key}: holds no private key in PEM without a passphrase: `),
     ]);
   });
@@ -139,14 +152,14 @@ describe("a certificate and its key", () => {
   it.each(["rsa", "ec"] as const)("are refused if the key is another one, of the kind %s", async (kind) => {
     const { cert } = await pairOf(...EC);
     const key = await fileOf(privateKey(kind));
-    expect(await mistakesOf({ redisCertFile: cert, redisKeyFile: key })).toEqual([
+    expect(await mistakesOf({ cert: cert, key: key })).toEqual([
       "--redis-cert-file and --redis-key-file: the key is not that of the certificate",
     ]);
   });
 
   it("are refused if they are too weak for TLS", async () => {
     const { cert, key } = await pairOf("rsa:512");
-    expect(await mistakesOf({ redisCertFile: cert, redisKeyFile: key })).toEqual([
+    expect(await mistakesOf({ cert: cert, key: key })).toEqual([
       expect.stringMatching(/^--redis-cert-file and --redis-key-file: .*key too small/),
     ]);
   });
