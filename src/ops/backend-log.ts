@@ -12,10 +12,12 @@ export function postgresLogTo(log: Log): PostgresLogEvents {
   };
 }
 
-/** Reports the tier to the operator. */
-export function tierLogTo(log: Log): TierLog {
+/** Reports to operators what happens to the shared tier. The tier itself bounds how often. */
+export function tierLogTo(log: Pick<Log, "info" | "warn">): TierLog {
   return {
-    connected: (tier) => log.info("the tier is up", { tier }),
-    failed: (cause, message, remedy) => log.warn(`the tier failed: ${message}`, { cause, remedy }),
+    connected: (target) => log.info("connected to the tier", { tier: target }),
+    failed: (cause, reason, remedy) => {
+      log.warn("the tier failed: events that it does not give are misses", { cause, reason, remedy });
+    },
   };
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { formatRedisUrl, parseRedisUrl } from "../../../src/config/redis-url.js";
 import { checkTierKey, tierSecretOf } from "../../../src/config/tier-key.js";
 import { tierUrl } from "../../../src/config/values.js";
 
@@ -16,14 +17,22 @@ describe("where the tier is", () => {
     expect(tierUrl().parse("redis-cluster://a:1,b:2")).toMatchObject({ topology: "cluster" });
   });
 
-  it.each(["", "None", "memory", "redis://", "redis://u:p@a", "http://a", "redis://a,b"])(
-    "is not %j",
-    (text) => {
-      expect(tierUrl().safeParse(text).error?.issues[0]?.message).toContain(
-        "must be none, redis://host:port",
-      );
-    },
-  );
+  it.each([
+    ...["", "None", "memory", "redis://", "redis://u:p@a", "http://a", "redis://a,b", "redis://r/x"],
+    ...["redis://r:0", "redis-sentinel://a", "redis-cluster://a/1", "redis-sentinel://a:1,b,a:1/main"],
+    ...["redis-sentinel://a,A:26379/main", "redis-cluster://a,b,a:6379"],
+  ])("is not %j", (text) => {
+    expect(tierUrl().safeParse(text).error?.issues[0]?.message).toContain("must be none, redis://host:port");
+  });
+});
+
+describe("the URL of the tier", () => {
+  it.each([
+    ...["redis://r:1", "rediss://[::1]:1/7", "redis-sentinel://a:1,b:2/main", "redis-cluster://a:1,b:2"],
+    ...["rediss-sentinel://a:1,[::1]:2/main/3", "rediss-cluster://a:1"],
+  ])("is written as it was read, %s", (url) => {
+    expect(formatRedisUrl(parseRedisUrl(url)!)).toBe(url);
+  });
 });
 
 describe("the key file of the tier", () => {

@@ -1,6 +1,6 @@
 import { ErrorReply, SocketTimeoutError } from "@redis/client";
 import { describe, expect, it } from "vitest";
-import { tierLogTo } from "../../../src/ops/tier-log.js";
+import { tierLogTo } from "../../../src/ops/backend-log.js";
 import { Failures, failureOf, TierFailure } from "../../../src/tier/redis/failures.js";
 import { EPISODE_MS } from "../../../src/tier/redis/limits.js";
 
