@@ -183,7 +183,7 @@ func (o *outbox) relay(ctx context.Context, shown poll, endsAt time.Time) error 
 func (o *outbox) call(ctx context.Context, text string) string {
 	var what announcement
 	if json.Unmarshal([]byte(text), &what) != nil || what.Version != 1 || what.Homeserver {
-		// What a later version says may concern everything.
+		// What cannot be read may concern everything, like what a later version says.
 		return o.purge(ctx, false)
 	}
 	epoch := ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -66,8 +65,8 @@ class Outbox(threading.Thread):
             is_again = False
             try:
                 is_again = self._turn(table, started_at + POLL_S)
-            except sqlite3.Error as error:
-                # The gate closes by itself.
+            except Exception as error:
+                # The gate closes by itself. Nothing may end this thread: it would stay closed.
                 said("the outbox cannot be followed:", error)
             if not is_again:
                 time.sleep(max(PAUSE_S, started_at + POLL_S - clock()))
@@ -164,14 +163,19 @@ class Outbox(threading.Thread):
 
 def calls(announcement: str, homeserver: str) -> Iterator[tuple[str, object]]:
     """The calls that announce what a row says."""
-    what = json.loads(announcement)
-    if what["version"] != 1 or what.get("homeserver"):
-        # What a later version says may concern everything.
+    try:
+        what = json.loads(announcement)
+        rooms, events = what["rooms"], what["events"]
+        is_known = what["version"] == 1
+    except (ValueError, KeyError, TypeError):
+        is_known = False
+    if not is_known:
+        # What cannot be read may concern everything, like what a later version says.
         yield "PurgeHomeserver", pb.PurgeHomeserverRequest(homeserver=homeserver)
         return
-    for room_id in what["rooms"]:
+    for room_id in rooms:
         yield "PurgeRoom", pb.PurgeRoomRequest(homeserver=homeserver, room_id=room_id)
-    for room_id, event_ids in what["events"].items():
+    for room_id, event_ids in events.items():
         for start in range(0, len(event_ids), EVENTS_MAX):
             yield (
                 "InvalidateEvents",
