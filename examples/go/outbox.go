@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -17,20 +16,6 @@ const (
 	callTimeout = 500 * time.Millisecond
 	shortPause  = 50 * time.Millisecond
 )
-
-// announcement is what a row says.
-type announcement struct {
-	Version    int                 `json:"version"`
-	Homeserver bool                `json:"homeserver,omitempty"`
-	Rooms      []string            `json:"rooms"`
-	Events     map[string][]string `json:"events"`
-}
-
-func eventsChanged(roomID string, eventIDs ...string) string {
-	// This type is always encoded.
-	text, _ := json.Marshal(announcement{Version: 1, Rooms: []string{}, Events: map[string][]string{roomID: eventIDs}})
-	return string(text)
-}
 
 // outbox announces what this process changes, and relays what other processes left behind.
 type outbox struct {
@@ -181,14 +166,13 @@ func (o *outbox) relay(ctx context.Context, shown poll, endsAt time.Time) error 
 // call announces what a row says. It returns the epoch in which all calls were answered OK, if it is
 // one.
 func (o *outbox) call(ctx context.Context, text string) string {
-	var what announcement
-	if json.Unmarshal([]byte(text), &what) != nil || what.Version != 1 || what.Homeserver {
-		// What cannot be read may concern everything, like what a later version says.
+	what, isKnown := parse(text)
+	if !isKnown || what.Homeserver {
 		return o.purge(ctx, false)
 	}
 	epoch := ""
-	for _, request := range o.requests(what) {
-		position, err := o.send(ctx, request)
+	for _, request := range what.requests(o.cache.homeserver) {
+		position, err := send(ctx, o.cache, request)
 		if status.Code(err) == codes.InvalidArgument {
 			// It would be refused each time. A purge covers it.
 			return o.purge(ctx, false)
@@ -198,40 +182,11 @@ func (o *outbox) call(ctx context.Context, text string) string {
 		}
 		epoch = epochOf(position)
 	}
+	if epoch == "" {
+		// What says nothing may concern everything.
+		return o.purge(ctx, false)
+	}
 	return epoch
-}
-
-// requests returns the requests of an announcement, PurgeRoom and InvalidateEvents.
-func (o *outbox) requests(what announcement) []any {
-	var requests []any
-	for _, roomID := range what.Rooms {
-		requests = append(requests, &pb.PurgeRoomRequest{Homeserver: o.cache.homeserver, RoomId: roomID})
-	}
-	for roomID, eventIDs := range what.Events {
-		for len(eventIDs) > 0 {
-			n := min(len(eventIDs), eventsMax)
-			requests = append(requests, &pb.InvalidateEventsRequest{
-				Homeserver: o.cache.homeserver, RoomId: roomID, EventIds: eventIDs[:n],
-			})
-			eventIDs = eventIDs[n:]
-		}
-	}
-	return requests
-}
-
-func (o *outbox) send(ctx context.Context, request any) (*pb.Position, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	switch is := request.(type) {
-	case *pb.PurgeRoomRequest:
-		reply, err := o.cache.PurgeRoom(ctx, is)
-		return reply.GetPosition(), err
-	case *pb.InvalidateEventsRequest:
-		reply, err := o.cache.InvalidateEvents(ctx, is)
-		return reply.GetPosition(), err
-	default:
-		return nil, fmt.Errorf("no announcement: %T", request)
-	}
 }
 
 func (o *outbox) purge(ctx context.Context, newEpoch bool) string {

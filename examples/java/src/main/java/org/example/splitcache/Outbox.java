@@ -180,7 +180,8 @@ final class Outbox implements Runnable {
       }
       epoch = answeredIn;
     }
-    return epoch;
+    // What says nothing may concern everything.
+    return epoch == null ? purge(false) : epoch;
   }
 
   private String purge(boolean newEpoch) {
