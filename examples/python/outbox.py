@@ -148,6 +148,9 @@ class Outbox(threading.Thread):
                 # It would be refused each time. A purge covers it.
                 return self._purge()
             epochs.add(reply.position.epoch.hex())
+        if not epochs:
+            # What says nothing may concern everything.
+            return self._purge()
         return epochs.pop() if len(epochs) == 1 else None
 
     def _purge(self, new_epoch: bool = False) -> str | None:

@@ -92,9 +92,11 @@ describe.each(LANGUAGES)("a worker in $name", (language) => {
     first.process.kill("SIGKILL");
     await first.process.end;
     await worker.ask(`change ${ONE} two`, /^changed \S+ and left to the relays$/);
-    await serve(first.address);
+    const second = await serve(first.address);
     const [, after] = await worker.line(REGISTERED);
     expect(after).not.toBe(before);
+    // The epoch in which it started: nobody had to begin another one.
+    expect(JSON.parse(await second.process.logLine('"reason":"started"'))).toMatchObject({ epoch: after });
     await worker.line(/^relayed 1$/);
     expect(new Set(await readUntil(worker, /^from the cache$/))).toEqual(new Set(["two"]));
   });
