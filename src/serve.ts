@@ -4,7 +4,6 @@ import type { Command } from "commander";
 import { Registry } from "prom-client";
 import { addConfigFlags, givenFlags } from "./config/flags.js";
 import { ConfigError, type ParsedConfig, parseConfig } from "./config/parse-config.js";
-import { readRedisFiles } from "./config/redis-files.js";
 import type { ConfigFile } from "./config/settings.js";
 import { MEMORY_BUDGET_BYTES_MIN } from "./core/limits.js";
 import { ListenError } from "./ops/listeners.js";
@@ -84,17 +83,10 @@ async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void>
   io.onUnexpectedFailure((err) => fail("unexpected failure", { err }));
   const registry = new Registry();
   registerProcessMetrics(registry);
-  const redisCredentials = await readRedisFiles(config).catch((error: unknown) => {
-    if (!(error instanceof ConfigError)) throw error;
-    for (const line of error.message.split("\n")) log.fatal(line);
-    return io.exit(SERVE_EXIT.failed);
+  const server = await startServer(config, { ...io, log, registry }).catch((error: unknown) => {
+    if (!(error instanceof ListenError)) throw error;
+    return fail(error.message);
   });
-  const server = await startServer(config, { ...io, log, registry, redisCredentials }).catch(
-    (error: unknown) => {
-      if (!(error instanceof ListenError)) throw error;
-      return fail(error.message);
-    },
-  );
   const { stopRequested } = io;
   if (!stopRequested.aborted) await once(stopRequested, "abort");
   log.info("stopping", { signal: stopRequested.reason });

@@ -3,26 +3,21 @@ import { performance } from "node:perf_hooks";
 import { Registry } from "prom-client";
 import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
-import { formatRedisUrl, type RedisAddress } from "./config/redis-url.js";
-import { HEAP_SHARE, PROGRESS_INTERVAL_MS } from "./core/limits.js";
-import type { EventStore } from "./core/store.js";
+import { EPOCH_BYTES, HEAP_SHARE, PROGRESS_INTERVAL_MS, SILENCE_LIMIT_MS } from "./core/limits.js";
+import type { Epoch } from "./core/types.js";
+import { createMemoryLog } from "./log/memory/memory-log.js";
 import { createAdminHttp } from "./ops/admin-http.js";
 import { observeCalls } from "./ops/call-metrics.js";
 import { grpcListenersOf, shutDownGrpc } from "./ops/grpc-connections.js";
 import { createHealth } from "./ops/health.js";
 import { ListenerGroups } from "./ops/listener-groups.js";
-import { type Log, redisLogTo, storeLogTo } from "./ops/log.js";
+import { type Log, storeLogTo } from "./ops/log.js";
 import { registerMetrics } from "./ops/metrics.js";
 import { createProbeServers } from "./ops/probe-server.js";
 import { addReflection } from "./ops/reflection.js";
 import { reportStart } from "./ops/start-report.js";
 import { createGrpcServer } from "./rpc/server.js";
-import { createMemoryStore } from "./store/memory.js";
-import { connectToRedis } from "./store/redis/connect.js";
-import { CountedLog } from "./store/redis/counted-log.js";
-import { REPLICAS_MIN_DEFAULT } from "./store/redis/redis-limits.js";
-import { createRedisStore, type RedisStoreOptions } from "./store/redis/redis-store.js";
-import { NO_CREDENTIALS, type RedisCredentials } from "./store/redis/target.js";
+import { createEventStore } from "./store/event-store.js";
 
 export interface ServerDeps {
   readonly log: Log;
@@ -31,8 +26,6 @@ export interface ServerDeps {
   readonly pid: number;
   /** What the JavaScript heap may grow to. */
   readonly heapLimitBytes: number;
-  /** What to show Redis, and whom to trust about it. */
-  readonly redisCredentials?: RedisCredentials;
   /** Where metrics are registered; a new one unless given. */
   readonly registry?: Registry;
 }
@@ -49,23 +42,6 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-/** The store of many sidecars. */
-function openRedisStore(
-  options: Omit<RedisStoreOptions, "link" | "redisLog" | "keyPrefix"> &
-    Pick<Config, "redisKeyPrefix" | "redisReplicasMin">,
-  address: RedisAddress,
-  { log, redisCredentials }: ServerDeps,
-): EventStore {
-  const redisLog = new CountedLog(redisLogTo(log));
-  return createRedisStore({
-    ...options,
-    link: connectToRedis({ ...address, ...NO_CREDENTIALS, ...redisCredentials }, options.clock, redisLog),
-    redisLog,
-    keyPrefix: options.redisKeyPrefix,
-    replicasMin: options.redisReplicasMin ?? REPLICAS_MIN_DEFAULT[address.topology],
-  });
-}
-
 /** Puts the parts together and opens the listeners; rejects with a ListenError if one cannot be opened. */
 export async function startServer(config: Config, deps: ServerDeps): Promise<RunningServer> {
   const { log } = deps;
@@ -73,11 +49,15 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   const registry = deps.registry ?? new Registry();
   const heapBytesMax = Math.floor(HEAP_SHARE * deps.heapLimitBytes);
   const storeLog = storeLogTo(log, config.homeserversMax);
-  const common = { ...config, heapBytesMax, clock, log: storeLog };
-  const store =
-    config.redisUrl === undefined
-      ? createMemoryStore({ ...common, randomBytes })
-      : openRedisStore(common, config.redisUrl, deps);
+  const invalidationLog = createMemoryLog(() => randomBytes(EPOCH_BYTES).toString("hex") as Epoch);
+  const store = createEventStore({
+    ...config,
+    invalidationLog,
+    heapBytesMax,
+    clock,
+    wallClock: Date.now,
+    log: storeLog,
+  });
   const rpc = createGrpcServer({
     store,
     log,
@@ -85,10 +65,10 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     observer: observeCalls(registry),
     allowedHomeservers: config.homeservers.length === 0 ? undefined : new Set(config.homeservers),
     limits: config,
-    leaseDurationMs: config.leaseDurationMs,
+    silenceLimitMs: SILENCE_LIMIT_MS,
     progressIntervalMs: PROGRESS_INTERVAL_MS,
   });
-  const health = createHealth(() => store.stats().remote?.isWell ?? true);
+  const health = createHealth(() => invalidationLog.status().isUp);
   health.addTo(rpc.server);
   addReflection(rpc.server);
   registerMetrics(registry, {
@@ -124,8 +104,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     httpAddress: listeners.addresses("http")[0],
     healthAddresses: listeners.addresses("health"),
   };
-  const redis = config.redisUrl && formatRedisUrl(config.redisUrl);
-  reportStart(log, { ...deps, ...addresses, redis, memoryBytes: config.memoryBytes, heapBytesMax });
+  reportStart(log, { ...deps, ...addresses, memoryBytes: config.memoryBytes, heapBytesMax });
 
   let stopped: Promise<void> | undefined;
   async function stop(): Promise<void> {

@@ -8,7 +8,6 @@ import { registerPurgeRoom } from "./commands/purge-room.js";
 import { registerPut } from "./commands/put.js";
 import { registerRedact } from "./commands/redact.js";
 import { registerReject } from "./commands/reject.js";
-import { registerReleaseWriter } from "./commands/release-writer.js";
 import { registerReplay } from "./commands/replay.js";
 import { registerStats } from "./commands/stats.js";
 import { registerWait } from "./commands/wait.js";
@@ -36,6 +35,5 @@ const COMMANDS = [
   registerStats,
   registerHealth,
   registerWait,
-  registerReleaseWriter,
   registerReplay,
 ];

@@ -12,14 +12,11 @@ import {
   byteSize,
   duration,
   fileMode,
-  filePath,
   formatBytes,
   homeserverName,
   integer,
-  keyPrefix,
   listenAddress,
   oneOf,
-  redisUrl,
   tcpAddress,
   tcpAddressOrOff,
 } from "./values.js";
@@ -39,7 +36,6 @@ export interface OptionText {
 
 const optionTexts = z.registry<OptionText>();
 
-const STORES = ["memory", "redis"] as const;
 const LOG_LEVELS = ["debug", "info", "warn", "error", "fatal", "silent"] as const;
 
 /** The options of `splitcache serve`: this schema validates every source, and makes the help and the README. */
@@ -84,85 +80,9 @@ export const configSchema = z.strictObject({
   metadataTtlMs: duration("1s", "30d").register(optionTexts, {
     name: "metadata-ttl",
     placeholder: "<duration>",
-    description: "How long an event is served after its put, for homeservers whose writers use no lease",
+    description:
+      "How long an event is served after its put: the last backstop for changes that nobody announces",
     defaults: ["1h"],
-  }),
-  leaseDurationMs: duration("2s", "1h").register(optionTexts, {
-    name: "lease-duration",
-    placeholder: "<duration>",
-    description: "How long a writer's lease lasts; writers renew it every second",
-    defaults: ["5s"],
-  }),
-  store: oneOf(STORES).register(optionTexts, {
-    name: "store",
-    placeholder: "<kind>",
-    description:
-      "Where metadata and logs are kept: memory (this process, for one sidecar) or redis (for many that are one cache)",
-    defaults: ["memory"],
-  }),
-  redisUrl: redisUrl().optional().register(optionTexts, {
-    name: "redis-url",
-    placeholder: "<url>",
-    description:
-      "Redis or Valkey: redis://host:port[/database], redis-sentinel://host:port,…/primary[/database] or redis-cluster://host:port,…; rediss… for TLS",
-    defaults: [],
-  }),
-  redisUsernameFile: filePath().optional().register(optionTexts, {
-    name: "redis-username-file",
-    placeholder: "<path>",
-    description: "File with the user to be at Redis",
-    defaults: [],
-  }),
-  redisPasswordFile: filePath().optional().register(optionTexts, {
-    name: "redis-password-file",
-    placeholder: "<path>",
-    description: "File with that user's password",
-    defaults: [],
-  }),
-  redisSentinelUsernameFile: filePath().optional().register(optionTexts, {
-    name: "redis-sentinel-username-file",
-    placeholder: "<path>",
-    description: "File with the user to be at Sentinels, who are not told that of Redis",
-    defaults: [],
-  }),
-  redisSentinelPasswordFile: filePath().optional().register(optionTexts, {
-    name: "redis-sentinel-password-file",
-    placeholder: "<path>",
-    description: "File with that user's password",
-    defaults: [],
-  }),
-  redisCaFile: filePath().optional().register(optionTexts, {
-    name: "redis-ca-file",
-    placeholder: "<path>",
-    description: "File with the certificates, in PEM, of who vouches for Redis over TLS",
-    defaults: [],
-    defaultNote: "the system's",
-  }),
-  redisCertFile: filePath().optional().register(optionTexts, {
-    name: "redis-cert-file",
-    placeholder: "<path>",
-    description: "File with the certificate, in PEM, to show where Redis asks for one over TLS",
-    defaults: [],
-  }),
-  redisKeyFile: filePath().optional().register(optionTexts, {
-    name: "redis-key-file",
-    placeholder: "<path>",
-    description: "File with that certificate's private key, in PEM, without a passphrase",
-    defaults: [],
-  }),
-  redisKeyPrefix: keyPrefix().register(optionTexts, {
-    name: "redis-key-prefix",
-    placeholder: "<text>",
-    description: "What all keys in Redis begin with: sidecars that share it are one cache",
-    defaults: ["splitcache"],
-  }),
-  redisReplicasMin: integer(0, 16).optional().register(optionTexts, {
-    name: "redis-replicas-min",
-    placeholder: "<count>",
-    description:
-      "Replicas that a primary must have to be believed, even one that never had any; reads miss while it has fewer",
-    defaults: [],
-    defaultNote: "1 with Sentinels, else 0",
   }),
   homeservers: z.array(homeserverName()).register(optionTexts, {
     name: "homeserver",

@@ -62,11 +62,9 @@ export function parseConfig(sources: ConfigSources): ParsedConfig {
 function contradictionsIn(effective: ReadonlyMap<ConfigKey, Setting>): Mistake[] {
   const config = readableOf(effective);
   const placeOf = (key: ConfigKey) => effective.get(key)!.place;
-  const unused = NEEDS.filter(
+  return NEEDS.filter(
     ({ key, other, isMet }) => config[key] !== undefined && other in config && !isMet(config),
-  ).map(({ key, what }) => ({ place: placeOf(key), problem: `is of no use without ${what}` }));
-  const isNowhere = config.store === "redis" && "redisUrl" in config && config.redisUrl === undefined;
-  return isNowhere ? [{ place: placeOf("store"), problem: '"redis" needs --redis-url' }, ...unused] : unused;
+  ).map(({ key, what }) => ({ place: placeOf(key), problem: `requires ${what}` }));
 }
 
 /** What can be read of a configuration; what a mistaken setting contradicts cannot be told. */
@@ -86,42 +84,8 @@ interface Need {
   readonly isMet: (config: Partial<Config>) => boolean;
 }
 
-const inRedis = {
-  what: "--store redis",
-  other: "store",
-  isMet: ({ store }: Partial<Config>) => store === "redis",
-} as const;
-const overTls = {
-  what: "a --redis-url that begins with rediss",
-  other: "redisUrl",
-  isMet: ({ redisUrl }: Partial<Config>) => redisUrl?.tls === true,
-} as const;
-const withSentinels = {
-  what: "a --redis-url of Sentinels",
-  other: "redisUrl",
-  isMet: ({ redisUrl }: Partial<Config>) => redisUrl?.topology === "sentinel",
-} as const;
-
-/** What an option that has no default is of no use without; whoever gives one believes that it counts. */
-const NEEDS: readonly Need[] = [
-  { key: "redisUrl", ...inRedis },
-  { key: "redisUsernameFile", ...inRedis },
-  // The client library says no user's name without a password: it would be the default user.
-  { key: "redisUsernameFile", ...given("redisPasswordFile") },
-  { key: "redisPasswordFile", ...inRedis },
-  { key: "redisSentinelUsernameFile", ...withSentinels },
-  { key: "redisSentinelUsernameFile", ...given("redisSentinelPasswordFile") },
-  { key: "redisSentinelPasswordFile", ...withSentinels },
-  { key: "redisCaFile", ...overTls },
-  { key: "redisCertFile", ...overTls },
-  { key: "redisCertFile", ...given("redisKeyFile") },
-  { key: "redisKeyFile", ...overTls },
-  { key: "redisKeyFile", ...given("redisCertFile") },
-];
-
-function given(other: ConfigKey): Omit<Need, "key"> {
-  return { what: flagOf(other), other, isMet: (config) => config[other] !== undefined };
-}
+/** What an option that has no default requires. */
+const NEEDS: readonly Need[] = [];
 
 /** A quarter of the limit, or the fixed default without one; never below the least budget. */
 function defaultMemoryBytes(limitBytes: number | undefined): number {

@@ -1,7 +1,6 @@
 import { z } from "zod";
 import { NAME_BYTES_MAX } from "../core/limits.js";
 import { parseListenAddress, parseTcpAddress, type TcpAddress } from "./address.js";
-import { parseRedisUrl } from "./redis-url.js";
 
 /**
  * The kinds of values that options have. Each reads the text of a flag, a
@@ -77,26 +76,6 @@ export function tcpAddressOrOff() {
   return readText<TcpAddress | "off">("host:port, [ipv6]:port or off", (text) =>
     text === "off" ? "off" : parseTcpAddress(text),
   );
-}
-
-/** Where Redis is. */
-export function redisUrl() {
-  return readText(
-    "redis://host:port/database, redis-sentinel://host:port,…/primary/database or redis-cluster://host:port,… (rediss… for TLS), no host:port twice, without user and password",
-    parseRedisUrl,
-  );
-}
-
-/** What the keys of a store begin with. */
-export function keyPrefix() {
-  return readText("1 to 64 letters, digits, dots, dashes and underscores", (text) =>
-    /^[A-Za-z0-9._-]{1,64}$/.test(text) ? text : undefined,
-  );
-}
-
-/** The path of a file. */
-export function filePath() {
-  return readText("a path", (text) => (text === "" || text.includes("\0") ? undefined : text));
 }
 
 /** Bytes in the largest unit that divides them. */

@@ -3,18 +3,14 @@ import { InvalidationLog } from "./invalidation-log.js";
 import { LOG_EVENT_IDS_MAX } from "./limits.js";
 import { HomeserverMetadata } from "./metadata-cache.js";
 import type { HomeserverStats } from "./store.js";
-import type { EpochReason, StoreLog } from "./store-log.js";
+import type { RestartReason, StoreLog } from "./store-log.js";
 import { SubscriberHub } from "./subscription.js";
-import type { Change, Epoch, Homeserver, LeaseToken, Position } from "./types.js";
-import { WriterLeases } from "./writer-leases.js";
+import type { Change, Epoch, Homeserver, Position } from "./types.js";
 
 /** What a homeserver's state needs from outside. */
 export interface HomeserverDeps {
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
-  readonly newEpoch: () => Epoch;
-  readonly newLeaseToken: () => LeaseToken;
-  readonly leaseDurationMs: number;
   /** A log that held nothing is about to hold a change: it needs its share of the log budget. */
   readonly onLogStarts: (log: InvalidationLog) => void;
   /** Runs `wake` soon, in a turn of the event loop of its own. */
@@ -27,76 +23,53 @@ export interface HomeserverDeps {
 /** All that is kept for one homeserver; nothing of it is shared with another. */
 export class HomeserverState {
   readonly name: Homeserver;
+  /** The copy of the end of the homeserver's invalidation log. */
   readonly log: InvalidationLog;
-  readonly leases: WriterLeases;
   readonly hub: SubscriberHub;
   readonly counters: Counters = newCounters();
   metadata = new HomeserverMetadata();
   /** When it last had a call or a subscriber. */
   lastCallMs: number;
   readonly #deps: HomeserverDeps;
-  #suspended = false;
 
-  constructor(name: Homeserver, nowMs: number, deps: HomeserverDeps) {
+  /** `isCurrent`: whether the copy of the log is known to be current at this moment. */
+  constructor(name: Homeserver, nowMs: number, isCurrent: () => boolean, deps: HomeserverDeps) {
     this.name = name;
     this.#deps = deps;
     this.lastCallMs = nowMs;
-    this.log = new InvalidationLog(deps.newEpoch(), {
-      bytesMax: 0,
-      eventIdsMax: LOG_EVENT_IDS_MAX,
-    });
-    this.leases = new WriterLeases(deps.leaseDurationMs, deps.newLeaseToken, {
-      lapsed: (writer, token) => deps.log.leaseLapsed(name, writer, token),
-      replaced: (writer) => deps.log.leaseReplaced(name, writer),
-    });
+    this.log = new InvalidationLog(NOWHERE, { bytesMax: 0, eventIdsMax: LOG_EVENT_IDS_MAX });
     this.hub = new SubscriberHub({
       log: this.log,
       counters: this.counters,
       defer: deps.defer,
-      settle: () => {
-        this.settle(deps.clock());
-        return true;
-      },
-      // While a subscription lasts, only suspension starts a new epoch.
-      epochReason: () => "suspended",
+      mayTell: isCurrent,
       onClose: () => {
         this.lastCallMs = deps.clock();
       },
     });
-    this.#announceEpoch("started");
   }
 
-  get suspended(): boolean {
-    return this.#suspended;
-  }
-
-  /** While it has a subscriber or a writer. */
+  /** While it has a subscriber. */
   get isHeld(): boolean {
-    return this.hub.count > 0 || this.leases.count > 0;
+    return this.hub.count > 0;
   }
 
-  /**
-   * Judges the leases. Comes before anything else that a call does: what the
-   * homeserver held before a lapse must not be seen after it.
-   */
-  settle(nowMs: number): void {
-    this.#follow(this.leases.settle(nowMs));
+  /** Drops everything and follows the log from `position` on. */
+  restart(position: Position, reason: RestartReason): void {
+    const isNewEpoch = position.epoch !== this.log.position.epoch;
+    this.dropMetadata();
+    this.log.restart(position);
+    if (isNewEpoch) this.counters.epochs += 1;
+    this.#deps.log.logRestarted(this.name, position.epoch, reason);
+    this.hub.wake();
   }
 
-  /** Applies a change of the leases; entering and leaving suspension each start a new epoch. */
-  changeLeases<T>(change: (leases: WriterLeases) => T): T {
-    const result = change(this.leases);
-    this.#follow(this.leases.suspended);
-    return result;
-  }
-
-  /** Appends to the log and tells the subscribers. */
-  announce(change: Change): Position {
+  /** Appends to the copy of the log and wakes the subscribers. */
+  announce(change: Change): void {
     if (this.log.size.changes === 0) this.#deps.onLogStarts(this.log);
-    const position = this.log.append(change);
+    this.log.append(change);
     this.counters.changes[change.kind] += 1;
     this.hub.wake();
-    return position;
   }
 
   /** Drops all entries, in constant time. */
@@ -110,26 +83,13 @@ export class HomeserverState {
     return {
       ...this.counters,
       subscribers: this.hub.count,
-      writers: this.leases.count,
-      suspended: this.#suspended,
       logChanges: size.changes,
       logEventIds: size.eventIds,
       logBytes: size.bytes,
       logBytesMax: size.bytesMax,
     };
   }
-
-  #follow(suspended: boolean): void {
-    if (suspended === this.#suspended) return;
-    this.#suspended = suspended;
-    this.dropMetadata();
-    this.log.restart(this.#deps.newEpoch());
-    this.#announceEpoch(suspended ? "suspended" : "resumed");
-    this.hub.wake();
-  }
-
-  #announceEpoch(reason: EpochReason): void {
-    this.counters.epochs += 1;
-    this.#deps.log.epochStarted(this.name, this.log.position.epoch, reason);
-  }
 }
+
+/** Where a copy is before it is first loaded: an epoch that no log ever has. */
+const NOWHERE: Position = { epoch: "" as Epoch, sequence: 0 };

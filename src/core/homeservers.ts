@@ -1,53 +1,54 @@
-import { type HomeserverDeps, HomeserverState } from "./homeserver-state.js";
-import { HomeserverTable } from "./homeserver-table.js";
+import type { HomeserverState } from "./homeserver-state.js";
+import { HomeserverTable, type KnownHomeserver } from "./homeserver-table.js";
 import type { InvalidationLog } from "./invalidation-log.js";
 import type { Homeserver } from "./types.js";
 
-export interface HomeserversOptions {
+/** A homeserver in the table: its state, and what else its owner keeps with it. */
+export interface WithState extends KnownHomeserver {
+  readonly state: HomeserverState;
+}
+
+export interface HomeserversOptions<T extends WithState> {
   readonly homeserversMax: number;
   /** The log budget: every homeserver whose log holds changes has an equal share of it. */
   readonly logBytesMax: number;
-  readonly deps: Omit<HomeserverDeps, "onLogStarts">;
+  readonly create: (name: Homeserver, nowMs: number, onLogStarts: (log: InvalidationLog) => void) => T;
+  readonly onForget: (homeserver: T) => void;
 }
 
 /** The homeservers that are known, and how their logs share the budget. */
-export class Homeservers {
-  readonly #table: HomeserverTable<HomeserverState>;
-  readonly #options: HomeserversOptions;
+export class Homeservers<T extends WithState> {
+  readonly #table: HomeserverTable<T>;
+  readonly #logBytesMax: number;
 
-  constructor(options: HomeserversOptions) {
-    this.#options = options;
+  constructor({ homeserversMax, logBytesMax, create, onForget }: HomeserversOptions<T>) {
+    this.#logBytesMax = logBytesMax;
     const onLogStarts = (log: InvalidationLog) => this.#shareLogs(log);
     this.#table = new HomeserverTable({
-      homeserversMax: options.homeserversMax,
-      create: (name, nowMs) => new HomeserverState(name, nowMs, { ...options.deps, onLogStarts }),
-      onForget: (state) => {
-        state.dropMetadata();
-        options.deps.log.homeserverForgotten(state.name);
-      },
+      homeserversMax,
+      create: (name, nowMs) => create(name, nowMs, onLogStarts),
+      onForget,
     });
   }
 
-  /** A homeserver's state, made now if it is new, with its leases judged: the first step of every call. */
-  enter(name: Homeserver, nowMs: number): HomeserverState {
-    const state = this.#table.enter(name, nowMs);
-    state.settle(nowMs);
-    return state;
+  /** A homeserver, made now if it is new. */
+  enter(name: Homeserver, nowMs: number): T {
+    return this.#table.enter(name, nowMs);
   }
 
-  all(): Iterable<HomeserverState> {
+  all(): Iterable<T> {
     return this.#table.all();
   }
 
   /** Forgets homeservers that are idle and hold nothing. */
   forgetEmpty(nowMs: number): void {
-    this.#table.forgetIdle(nowMs, (state) => state.metadata.entries.size === 0);
+    this.#table.forgetIdle(nowMs, ({ state }) => state.metadata.entries.size === 0);
   }
 
   /** A name that only reads takes nothing from the others. */
   #shareLogs(starting: InvalidationLog): void {
     const logs = [starting];
-    for (const { log } of this.#table.all()) if (log.size.changes > 0) logs.push(log);
-    for (const log of logs) log.setBytesMax(Math.floor(this.#options.logBytesMax / logs.length));
+    for (const { state } of this.#table.all()) if (state.log.size.changes > 0) logs.push(state.log);
+    for (const log of logs) log.setBytesMax(Math.floor(this.#logBytesMax / logs.length));
   }
 }

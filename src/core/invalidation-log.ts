@@ -1,6 +1,6 @@
 import { MAP_SLOT_BYTES, stringBytes } from "./heap-cost.js";
 import { BATCH_BYTES_MAX, BATCH_NOTICES_MAX } from "./limits.js";
-import type { Batch, Change, Epoch, EventId, Notice, Position, ResetReason, RoomId } from "./types.js";
+import type { Batch, Change, EventId, Notice, Position, ResetReason, RoomId } from "./types.js";
 
 /** What the fence says of a write: `stored` is the one that lets it through. */
 export type FenceVerdict = "stored" | "fenced" | "tooOld" | "wrongEpoch";
@@ -31,8 +31,9 @@ export class InvalidationLog {
   /** The newest batches made since the last change, by where they begin, so that subscribers share them. */
   #batches = new Map<number, Batch>();
 
-  constructor(epoch: Epoch, bounds: { readonly bytesMax: number; readonly eventIdsMax: number }) {
-    this.#position = { epoch, sequence: 0 };
+  constructor(position: Position, bounds: { readonly bytesMax: number; readonly eventIdsMax: number }) {
+    this.#position = position;
+    this.#trimmedThrough = position.sequence;
     this.#bytesMax = bounds.bytesMax;
     this.#eventIdsMax = bounds.eventIdsMax;
   }
@@ -57,11 +58,12 @@ export class InvalidationLog {
   }
 
   /**
-   * Starts afresh in a new epoch: nothing from before can be fenced or resumed. The
-   * copy of a log that is kept elsewhere may start later than that one did.
+   * Starts anew after a position: nothing from before it can be fenced or resumed.
+   * Not 0 where this is the copy of a log whose beginning was trimmed.
    */
-  restart(epoch: Epoch, sequence = 0): void {
-    this.#position = { epoch, sequence };
+  restart(position: Position): void {
+    const { sequence } = position;
+    this.#position = position;
     this.#notices = [];
     this.#head = 0;
     this.#bytes = 0;

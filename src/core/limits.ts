@@ -13,7 +13,7 @@ const MIB = 1024 * KIB;
 export const BATCH_MAX = 500;
 /** An event or room ID: 255 code points in older room versions, so at most 4 × 255 bytes of UTF-8. */
 export const ID_BYTES_MAX = 1020;
-/** A homeserver, writer or subscriber name: a server name has at most 255 bytes. */
+/** A homeserver or subscriber name: a server name has at most 255 bytes. */
 export const NAME_BYTES_MAX = 255;
 /** A room version: the Matrix specification's grammar allows 32 characters. */
 export const ROOM_VERSION_BYTES_MAX = 32;
@@ -31,12 +31,8 @@ export const REPLY_BYTES_MAX = 3.5 * MIB;
 export const BATCH_NOTICES_MAX = 1000;
 /** Bytes in a batch: one notice of 500 of the longest IDs takes half of it. */
 export const BATCH_BYTES_MAX = MIB;
-/** Writers of a homeserver: Synapse deployments run a few dozen workers that write. */
-export const WRITERS_MAX = 100;
 /** An epoch: 128 random bits do not collide. */
 export const EPOCH_BYTES = 16;
-/** What is looked at of a lease token: ours have 16 bytes, so a longer one is foreign, whatever follows. */
-export const LEASE_TOKEN_BYTES_MAX = 64;
 /** Field violations named in one error, and the bytes of its details: clients refuse large trailers. */
 export const VIOLATIONS_MAX = 16;
 export const ERROR_DETAILS_BYTES_MAX = 4 * KIB;
@@ -80,12 +76,12 @@ export const CALL_TIME_LIMIT_MS = 30_000;
 
 // --- Times ---
 
-/** How long a metadata entry lives after its put: the last backstop for writers without leases. */
+/** How long a metadata entry lives after its put: the last backstop for changes that nobody announces. */
 export const METADATA_TTL_MS_DEFAULT = 60 * 60 * 1000;
-/** How long a writer's lease lasts. */
-export const LEASE_DURATION_MS_DEFAULT = 5000;
-/** The longest silence on a subscription that is well. */
+/** The longest silence on a healthy subscription. */
 export const PROGRESS_INTERVAL_MS = 1000;
+/** How long a subscriber may hear nothing before it stops serving what it holds: five progress frames are missing then. */
+export const SILENCE_LIMIT_MS = 5000;
 /** The longest slice of background work: other calls wait no longer for it. */
 export const SWEEP_SLICE_MS = 2;
 /** Between two slices: a call takes several turns of the event loop, and should meet one slice at most. */

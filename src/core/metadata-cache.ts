@@ -13,6 +13,8 @@ export interface MetadataEntry extends Bounded {
   readonly variant: Variant;
   readonly internalMetadata: string;
   readonly expiresAtMs: number;
+  /** When a read next writes it to the shared tier. */
+  writeBackAtMs: number;
   state: EventState;
 }
 
@@ -36,6 +38,7 @@ export interface NewEntry {
   readonly state: EventState;
   readonly internalMetadata: string;
   readonly expiresAtMs: number;
+  readonly writeBackAtMs: number;
 }
 
 /**
@@ -52,7 +55,8 @@ export class MetadataCache {
   }
 
   /** Stores an entry in place of what the homeserver held under the event's ID. */
-  put(owner: HomeserverMetadata, { variant, roomId, state, internalMetadata, expiresAtMs }: NewEntry): void {
+  put(owner: HomeserverMetadata, newEntry: NewEntry): void {
+    const { variant, roomId, state, internalMetadata, expiresAtMs, writeBackAtMs } = newEntry;
     const { eventId, hash } = variant;
     const replaced = owner.entries.get(eventId);
     if (replaced !== undefined) this.drop(replaced);
@@ -68,6 +72,7 @@ export class MetadataCache {
       variant,
       internalMetadata,
       expiresAtMs,
+      writeBackAtMs,
       state,
     };
     this.#recency.add(entry, cost);
@@ -134,7 +139,7 @@ export class MetadataCache {
 }
 
 /** The entry object, its state, its places in the index and in the order of use. */
-const ENTRY_HEAP_BYTES = 152 + MAP_SLOT_BYTES + CACHE_SLOT_BYTES;
+const ENTRY_HEAP_BYTES = 168 + MAP_SLOT_BYTES + CACHE_SLOT_BYTES;
 const STATE_HEAP_BYTES = 48;
 const REDACTION_HEAP_BYTES = 40;
 

@@ -1,17 +1,11 @@
 import type { MakeBoundedCache } from "./bounded-cache.js";
 import { EventCache } from "./event-cache.js";
+import { frameBody, frameRoomVersion } from "./event-frame.js";
 import { completeRedaction, isUnredactable, stateOf } from "./event-state.js";
 import type { HomeserverState } from "./homeserver-state.js";
 import { type HomeserverMetadata, MetadataCache, type MetadataEntry } from "./metadata-cache.js";
 import { isBehind } from "./position.js";
-import type {
-  PutRequest,
-  PutResult,
-  ReadRequest,
-  SetRedactionRequest,
-  SetRejectedRequest,
-  SetResult,
-} from "./store.js";
+import type { PutRequest, PutResult, ReadRequest, SetRedactionRequest, SetRejectedRequest } from "./store.js";
 import { Sweep } from "./sweep.js";
 import type {
   Change,
@@ -22,6 +16,7 @@ import type {
   PutOutcome,
   ReadResult,
   RoomId,
+  SetOutcome,
   StoredEvent,
 } from "./types.js";
 
@@ -36,22 +31,35 @@ export interface SplitCacheOptions {
   readonly metadataTtlMs: number;
   /** Runs a function in a later turn of the event loop. */
   readonly defer: (run: () => void) => void;
+  /** Where entries in use are written again, so that they do not grow old there. */
+  readonly writeBack?: WriteBack;
+}
+
+/** A shared tier, as the cache sees it. */
+export interface WriteBack {
+  /** An entry is written at most this often. */
+  readonly intervalMs: number;
+  /** Takes an entry as it is now; the bytes may be read until this returns. */
+  take(homeserver: HomeserverState, entry: LateFill): void;
 }
 
 /**
  * The rules that join the two caches, the log and the fence. Every operation is
- * one synchronous step on a homeserver's state whose leases were judged just
- * before, so nothing can come between the parts of a rule.
+ * one synchronous step on a homeserver's state, so nothing can come between the
+ * parts of a rule. Whether the state is current is the caller's to check, in the
+ * same step.
  */
 export class SplitCache {
   readonly #events: EventCache;
   readonly #metadata: MetadataCache;
   readonly #metadataTtlMs: number;
+  readonly #writeBack: WriteBack | undefined;
   readonly sweep: Sweep;
 
   constructor(options: SplitCacheOptions) {
     const { makeCache, entriesMax } = options;
     this.#metadataTtlMs = options.metadataTtlMs;
+    this.#writeBack = options.writeBack;
     this.#events = new EventCache({
       bounds: { bytesMax: options.eventBytesMax, heapBytesMax: options.eventHeapBytesMax, entriesMax },
       makeCache,
@@ -70,16 +78,21 @@ export class SplitCache {
   getEvents(homeserver: HomeserverState, request: ReadRequest, nowMs: number): ReadResult {
     const { position } = homeserver.log;
     const { eventIds, minPosition } = request;
-    const blocked = homeserver.suspended
-      ? "suspended"
-      : isBehind(position, minPosition)
-        ? "behind"
-        : undefined;
-    if (blocked !== undefined) {
-      homeserver.counters.misses[blocked] += eventIds.length;
+    if (isBehind(position, minPosition)) {
+      homeserver.counters.misses.behind += eventIds.length;
       return { position, events: eventIds.map(() => undefined) };
     }
     return { position, events: eventIds.map((eventId) => this.#lookUp(homeserver, eventId, request, nowMs)) };
+  }
+
+  /** The events of which this homeserver has no live entry here, each once. Counts nothing. */
+  absentOf(homeserver: HomeserverState, eventIds: readonly EventId[], nowMs: number): EventId[] {
+    const absent = new Set<EventId>();
+    for (const eventId of eventIds) {
+      const entry = homeserver.metadata.entries.get(eventId);
+      if (entry === undefined || this.#metadata.deadBecause(entry, nowMs) !== undefined) absent.add(eventId);
+    }
+    return [...absent];
   }
 
   /** A redaction without a redacted body is one that could not be made: see redact-ahead.ts. */
@@ -89,10 +102,8 @@ export class SplitCache {
     for (let at = request.events.length - 1; at >= 0; at--) {
       const event = request.events[at]!;
       if (outcomes.has(event.eventId)) continue;
-      const outcome = homeserver.suspended
-        ? "suspended"
-        : homeserver.log.judge(request.asOf, event.eventId, event.roomId);
-      if (outcome === "stored") this.#store(homeserver.metadata, event, nowMs);
+      const outcome = homeserver.log.judge(request.asOf, event.eventId, event.roomId);
+      if (outcome === "stored") this.#store(homeserver.metadata, event, nowMs, nowMs + this.#metadataTtlMs);
       outcomes.set(event.eventId, outcome);
     }
     const inOrder = request.events.map((event) => outcomes.get(event.eventId)!);
@@ -100,46 +111,84 @@ export class SplitCache {
     return { outcomes: inOrder, position: homeserver.log.position };
   }
 
-  setRedaction(homeserver: HomeserverState, request: SetRedactionRequest, nowMs: number): SetResult {
-    const { eventId, redaction } = request;
-    return this.#set(homeserver, request, nowMs, {
-      change: (roomId) => ({ kind: "redacted", roomId, eventId, redactedBy: redaction.redactedBy }),
-      state: (entry) => ({
-        rejected: entry.state.rejected,
-        rejectedReason: entry.state.rejectedReason,
-        redaction: completeRedaction(redaction, entry.variant.frame!),
-      }),
-    });
+  /**
+   * Stores an entry that was put earlier, somewhere else, with its own `asOf` and
+   * the end of its time to live, by the same fence as a put.
+   */
+  fillLate(homeserver: HomeserverState, { event, asOf, expiresAtMs }: LateFill, nowMs: number): void {
+    if (homeserver.log.judge(asOf, event.eventId, event.roomId) !== "stored") return;
+    this.#store(homeserver.metadata, event, nowMs, expiresAtMs);
   }
 
-  setRejected(homeserver: HomeserverState, request: SetRejectedRequest, nowMs: number): SetResult {
-    const { eventId, rejected, rejectedReason } = request;
-    return this.#set(homeserver, request, nowMs, {
-      change: (roomId) => ({ kind: "rejected", roomId, eventId, rejected }),
-      state: (entry) => ({ rejected, rejectedReason, redaction: entry.state.redaction }),
-    });
+  /** What SetRedaction announces. The room is the caller's, else the entry's. */
+  redactionChange(homeserver: HomeserverState, request: SetRedactionRequest): Change {
+    const { eventId, redaction, roomId = this.#roomOf(homeserver, [eventId]) } = request;
+    return { kind: "redacted", roomId, eventId, redactedBy: redaction.redactedBy };
   }
 
-  invalidateEvents(
+  /** What SetRejected announces. */
+  rejectionChange(homeserver: HomeserverState, request: SetRejectedRequest): Change {
+    const { eventId, rejected, roomId = this.#roomOf(homeserver, [eventId]) } = request;
+    return { kind: "rejected", roomId, eventId, rejected };
+  }
+
+  /** What InvalidateEvents announces. */
+  invalidationChange(
     homeserver: HomeserverState,
-    roomId: RoomId | undefined,
+    givenRoomId: RoomId | undefined,
     eventIds: readonly EventId[],
-  ): Position {
+  ): Change {
     const unique = [...new Set(eventIds)];
-    const entries = unique.map((eventId) => homeserver.metadata.entries.get(eventId));
-    const known = roomId ?? commonRoom(entries);
-    for (const entry of entries) if (entry !== undefined) this.#metadata.drop(entry);
-    return homeserver.announce({ kind: "invalidated", roomId: known, eventIds: unique });
+    return { kind: "invalidated", roomId: givenRoomId ?? this.#roomOf(homeserver, unique), eventIds: unique };
   }
 
-  purgeRoom(homeserver: HomeserverState, roomId: RoomId): Position {
-    this.sweep.expectDead(this.#metadata.purgeRoom(homeserver.metadata, roomId));
-    return homeserver.announce({ kind: "roomPurged", roomId });
+  /** Applies a change: drops what it outdates, fences it and wakes the subscribers. */
+  apply(homeserver: HomeserverState, change: Change): void {
+    switch (change.kind) {
+      case "redacted":
+      case "rejected":
+        this.#drop(homeserver, change.eventId);
+        break;
+      case "invalidated":
+        for (const eventId of change.eventIds) this.#drop(homeserver, eventId);
+        break;
+      case "roomPurged":
+        this.sweep.expectDead(this.#metadata.purgeRoom(homeserver.metadata, change.roomId));
+        break;
+      case "homeserverPurged":
+        homeserver.dropMetadata();
+        break;
+    }
+    homeserver.announce(change);
   }
 
-  purgeHomeserver(homeserver: HomeserverState): Position {
-    homeserver.dropMetadata();
-    return homeserver.announce({ kind: "homeserverPurged" });
+  /** Applies the change of a SetRedaction and writes its value, or drops the entry. */
+  applyRedaction(
+    homeserver: HomeserverState,
+    change: Change,
+    request: SetRedactionRequest,
+    nowMs: number,
+  ): SetOutcome {
+    return this.#applySet(homeserver, change, request, nowMs, ({ state, variant }) => ({
+      rejected: state.rejected,
+      rejectedReason: state.rejectedReason,
+      redaction: completeRedaction(request.redaction, variant.frame!),
+    }));
+  }
+
+  /** Applies the change of a SetRejected and writes its value, or drops the entry. */
+  applyRejection(
+    homeserver: HomeserverState,
+    change: Change,
+    request: SetRejectedRequest,
+    nowMs: number,
+  ): SetOutcome {
+    const { rejected, rejectedReason } = request;
+    return this.#applySet(homeserver, change, request, nowMs, ({ state }) => ({
+      rejected,
+      rejectedReason,
+      redaction: state.redaction,
+    }));
   }
 
   stats() {
@@ -170,14 +219,14 @@ export class SplitCache {
     }
     this.#metadata.touch(entry);
     counters.hits += 1;
+    if (nowMs >= entry.writeBackAtMs) this.#writeToTier(homeserver, entry, nowMs);
     const { variant, state, internalMetadata } = entry;
     return { eventId: variant.eventId, frame: variant.frame!, state, internalMetadata };
   }
 
-  #store(owner: HomeserverMetadata, event: NewEvent, nowMs: number): void {
+  #store(owner: HomeserverMetadata, event: NewEvent, nowMs: number, expiresAtMs: number): void {
     const state = stateOf(event);
     const variant = this.#events.acquire(event);
-    const expiresAtMs = nowMs + this.#metadataTtlMs;
     this.sweep.expectExpiry(expiresAtMs);
     this.#metadata.put(owner, {
       variant,
@@ -185,41 +234,87 @@ export class SplitCache {
       state,
       internalMetadata: latin1(event.internalMetadata),
       expiresAtMs,
+      writeBackAtMs: nowMs + (this.#writeBack?.intervalMs ?? Number.POSITIVE_INFINITY),
     });
   }
 
+  /** Writes an entry to the tier as of the homeserver's position. */
+  #writeToTier(homeserver: HomeserverState, entry: MetadataEntry, nowMs: number): void {
+    if (this.#writeBack === undefined) return;
+    entry.writeBackAtMs = nowMs + this.#writeBack.intervalMs;
+    this.#writeBack.take(homeserver, {
+      event: eventOf(entry),
+      asOf: homeserver.log.position,
+      expiresAtMs: entry.expiresAtMs,
+    });
+  }
+
+  /** The room of the homeserver's entries of these events, if it is the same for all. */
+  #roomOf(homeserver: HomeserverState, eventIds: readonly EventId[]): RoomId | undefined {
+    const { entries } = homeserver.metadata;
+    const roomId = entries.get(eventIds[0]!)?.room.roomId;
+    return eventIds.every((eventId) => entries.get(eventId)?.room.roomId === roomId) ? roomId : undefined;
+  }
+
+  #drop(homeserver: HomeserverState, eventId: EventId): void {
+    const entry = homeserver.metadata.entries.get(eventId);
+    if (entry !== undefined) this.#metadata.drop(entry);
+  }
+
   /**
-   * The way of both Set… calls: the change is always announced; its value is
-   * written only if nothing was announced since its writer's `as_of`, so that of
+   * Both Set… calls: the change is always announced; its value is written only if
+   * nothing that names the event was applied since its writer's `as_of`, so that of
    * two writers that race neither leaves the loser's value behind.
    */
-  #set(
+  #applySet(
     homeserver: HomeserverState,
-    request: SetRedactionRequest | SetRejectedRequest,
+    change: Change,
+    { eventId, roomId, asOf }: SetRedactionRequest | SetRejectedRequest,
     nowMs: number,
-    make: { change: (roomId: RoomId | undefined) => Change; state: (entry: MetadataEntry) => EventState },
-  ): SetResult {
-    const { eventId, roomId, asOf } = request;
+    newState: (entry: MetadataEntry) => EventState,
+  ): SetOutcome {
     const found = homeserver.metadata.entries.get(eventId);
     const entry =
       found === undefined || this.#metadata.deadBecause(found, nowMs) !== undefined ? undefined : found;
-    const applies =
+    const isUnfenced =
       entry !== undefined &&
       asOf !== undefined &&
       (roomId === undefined || roomId === entry.room.roomId) &&
       homeserver.log.judge(asOf, eventId, entry.room.roomId) === "stored";
-    if (applies) this.#metadata.setState(entry, make.state(entry));
-    else if (found !== undefined) this.#metadata.drop(found);
-    const position = homeserver.announce(make.change(roomId ?? entry?.room.roomId));
-    const outcome = entry === undefined ? "absent" : applies ? "applied" : "dropped";
+    if (isUnfenced) {
+      this.#metadata.setState(entry, newState(entry));
+      homeserver.announce(change);
+      this.#writeToTier(homeserver, entry, nowMs);
+    } else {
+      this.apply(homeserver, change);
+    }
+    const outcome = entry === undefined ? "absent" : isUnfenced ? "applied" : "dropped";
     homeserver.counters.sets[outcome] += 1;
-    return { outcome, position };
+    return outcome;
   }
 }
 
-function commonRoom(entries: readonly (MetadataEntry | undefined)[]): RoomId | undefined {
-  const roomId = entries[0]?.room.roomId;
-  return entries.every((entry) => entry?.room.roomId === roomId) ? roomId : undefined;
+/** An entry that was put earlier, somewhere else. */
+export interface LateFill {
+  readonly event: NewEvent;
+  readonly asOf: Position;
+  /** When its time to live ends, by the clock of `nowMs`. */
+  readonly expiresAtMs: number;
+}
+
+/** A live entry as it was put, with what was set since. */
+function eventOf({ eventId, room, variant, state, internalMetadata }: MetadataEntry): NewEvent {
+  const frame = variant.frame!;
+  return {
+    eventId,
+    roomId: room.roomId,
+    roomVersion: frameRoomVersion(frame),
+    body: frameBody(frame),
+    rejected: state.rejected,
+    rejectedReason: state.rejectedReason,
+    redaction: state.redaction,
+    internalMetadata: Buffer.from(internalMetadata, "latin1"),
+  };
 }
 
 function latin1(bytes: Uint8Array): string {

@@ -1,19 +1,17 @@
-import type { Epoch, Homeserver, LeaseToken, Writer } from "./types.js";
+import type { Epoch, Homeserver } from "./types.js";
 
 /**
- * Why a homeserver's log started afresh. `lost`: what held it was emptied, or has evicted it; `replaced`: another
- * server than the one that held it answers now.
+ * Why a copy of a homeserver's log starts anew. `started`: it is followed for the
+ * first time; `asked`: a client asked for a new epoch; `expelled`: this sidecar was
+ * taken for dead; `gap`: changes were trimmed before it read them; `database`: the
+ * server that holds the log was started, promoted or restored.
  */
-export type EpochReason = "started" | "suspended" | "resumed" | "lost" | "replaced";
+export type RestartReason = "started" | "asked" | "expelled" | "gap" | "database";
 
-/** What a store tells the operator, as it happens; never events, rooms or users. */
+/** What a store reports to the operator, as it happens; never events, rooms or users. */
 export interface StoreLog {
-  /** A homeserver's log started afresh: its cache is empty and its subscribers are reset. */
-  epochStarted(homeserver: Homeserver, epoch: Epoch, reason: EpochReason): void;
-  /** A writer's lease ran out without a release. The token is what `release-writer` needs if the writer is dead. */
-  leaseLapsed(homeserver: Homeserver, writer: Writer, token: LeaseToken): void;
-  /** A process took over a name whose lease was live. */
-  leaseReplaced(homeserver: Homeserver, writer: Writer): void;
+  /** A homeserver's copy of the log starts anew: its cache is empty. Its subscribers are reset if the epoch is another. */
+  logRestarted(homeserver: Homeserver, epoch: Epoch, reason: RestartReason): void;
   /** An idle homeserver was forgotten. */
   homeserverForgotten(homeserver: Homeserver): void;
 }

@@ -1,34 +1,27 @@
 import type {
   EventId,
   Homeserver,
-  LeaseToken,
   NewEvent,
   Position,
   PutOutcome,
   ReadResult,
   Redaction,
   RedactionView,
+  ResetReason,
   RoomId,
   SetOutcome,
   SubscriptionFrame,
-  Writer,
 } from "./types.js";
 
 /**
- * The one interface to a store. Its operations are those of the domain, not of a
- * key-value store, because each must be atomic as a whole: a store must never
- * show the state between two of its steps.
- *
- * Inputs are valid (the edge saw to that). Every operation is asynchronous in
- * its signature, so that a store may live elsewhere; it may reject with a
- * CacheError of kind `exhausted`, `unavailable` or `internal`.
- *
- * To add a store: implement this in src/store/, pass test/contract/store-contract.ts,
- * choose it in src/server.ts.
+ * What the transport serves: the split caches, joined with a log and a tier
+ * (src/store/event-store.ts). Inputs are valid: the edge validated them. An
+ * operation may reject with a CacheError of kind `exhausted`, `unavailable` or
+ * `internal`.
  */
 export interface EventStore {
-  /** Whether a read has to wait for somebody outside this process, so that others should not wait for it. */
-  readonly isRemote: boolean;
+  /** Whether a read may wait for something outside this process, so that other reads should not wait for it. */
+  readonly readsMayWait: boolean;
   getEvents(request: ReadRequest): Promise<ReadResult>;
   putEvents(request: PutRequest): Promise<PutResult>;
   setRedaction(request: SetRedactionRequest): Promise<SetResult>;
@@ -39,11 +32,8 @@ export interface EventStore {
     eventIds: readonly EventId[],
   ): Promise<Position>;
   purgeRoom(homeserver: Homeserver, roomId: RoomId): Promise<Position>;
-  purgeHomeserver(homeserver: Homeserver): Promise<Position>;
-
-  declareWriters(homeserver: Homeserver, writers: readonly Writer[]): Promise<LeaseStatus>;
-  renewWriterLease(homeserver: Homeserver, writer: Writer, token: LeaseToken): Promise<LeaseGrant>;
-  releaseWriterLease(homeserver: Homeserver, writer: Writer, token: LeaseToken): Promise<Position>;
+  /** `newEpoch`: starts a new epoch instead of appending a change. */
+  purgeHomeserver(homeserver: Homeserver, newEpoch: boolean): Promise<Position>;
 
   /**
    * Follows a homeserver's log, from `resumeAfter` or from now. Frames are made
@@ -53,7 +43,7 @@ export interface EventStore {
    */
   subscribe(request: SubscribeRequest): AsyncIterable<SubscriptionFrame>;
 
-  /** What the store holds and has done, for metrics; cheap. */
+  /** What the store holds and has done, for metrics. */
   stats(): StoreStats;
   /** Ends background work. Subscriptions end by their signals. */
   close(): Promise<void>;
@@ -75,7 +65,8 @@ export interface PutRequest {
 
 export interface PutResult {
   readonly outcomes: readonly PutOutcome[];
-  readonly position: Position;
+  /** Undefined while the store is unverified. */
+  readonly position: Position | undefined;
 }
 
 export interface SetRedactionRequest {
@@ -100,16 +91,6 @@ export interface SetResult {
   readonly position: Position;
 }
 
-export interface LeaseStatus {
-  readonly position: Position;
-  readonly leaseDurationMs: number;
-  readonly suspended: boolean;
-}
-
-export interface LeaseGrant extends LeaseStatus {
-  readonly token: LeaseToken;
-}
-
 export interface SubscribeRequest {
   readonly homeserver: Homeserver;
   readonly resumeAfter: Position | undefined;
@@ -117,17 +98,11 @@ export interface SubscribeRequest {
 }
 
 /**
- * Why a lookup missed. `unredactable`: redacted, and no redacted body could be made;
- * `doubt`: the store outside this process did not answer, or may be out of date.
+ * Why a lookup missed. `unverified`: the store does not know that it is current;
+ * `behind`: it has not reached the read's `min_position`; `unredactable`: the event
+ * is redacted, and no redacted body could be made.
  */
-export type MissReason =
-  | "absent"
-  | "orphaned"
-  | "expired"
-  | "suspended"
-  | "behind"
-  | "unredactable"
-  | "doubt";
+export type MissReason = "absent" | "orphaned" | "expired" | "unverified" | "behind" | "unredactable";
 
 export type ChangeKind = "redacted" | "rejected" | "invalidated" | "roomPurged" | "homeserverPurged";
 
@@ -138,11 +113,9 @@ export interface HomeserverStats {
   readonly puts: Readonly<Record<PutOutcome, number>>;
   readonly sets: Readonly<Record<SetOutcome, number>>;
   readonly changes: Readonly<Record<ChangeKind, number>>;
-  readonly resets: Readonly<Record<"wrongEpoch" | "tooOld" | "suspended", number>>;
+  readonly resets: Readonly<Record<ResetReason, number>>;
   readonly epochs: number;
   readonly subscribers: number;
-  readonly writers: number;
-  readonly suspended: boolean;
   /** Changes that the log holds, event IDs in them, and the bytes they cost. */
   readonly logChanges: number;
   readonly logEventIds: number;
@@ -160,14 +133,6 @@ export interface CacheStats {
   readonly evictions: number;
 }
 
-/** Of a store that lies outside this process. */
-export interface RemoteStats {
-  /** Whether it answers, and is known to be up to date; while not, reads miss and writes fail. */
-  readonly isWell: boolean;
-  /** Calls that failed, by why. */
-  readonly troubles: Readonly<Record<string, number>>;
-}
-
 export interface StoreStats {
   readonly events: CacheStats;
   readonly metadata: CacheStats;
@@ -179,6 +144,4 @@ export interface StoreStats {
   /** Entries that the background sweep removed. */
   readonly swept: number;
   readonly homeservers: ReadonlyMap<Homeserver, HomeserverStats>;
-  /** Absent: the store is in this process. */
-  readonly remote?: RemoteStats;
 }

@@ -8,12 +8,10 @@ export interface SubscriberHubDeps {
   /** Runs `wake` soon, in a turn of the event loop of its own. */
   readonly defer: (wake: () => void) => void;
   /**
-   * Judges the writer leases: a frame must not vouch for more than a read would.
-   * False: nothing may be said for now; the next `wake` or `tick` asks again.
+   * Whether the log is known to be current: no frame may promise more than a read
+   * would. While it is not, nothing is sent; the next `wake` or `tick` asks again.
    */
-  readonly settle: () => boolean;
-  /** Why the log is in another epoch than a subscriber that was well until now. */
-  readonly epochReason: () => ResetReason;
+  readonly mayTell: () => boolean;
   /** A subscription has ended. */
   readonly onClose: () => void;
 }
@@ -26,8 +24,7 @@ export class SubscriberHub {
   readonly #log: InvalidationLog;
   readonly #counters: Counters;
   readonly #defer: (wake: () => void) => void;
-  readonly #settle: () => boolean;
-  readonly #epochReason: () => ResetReason;
+  readonly #mayTell: () => boolean;
   readonly #onClose: () => void;
   /** Subscribers that have read everything and wait for more. */
   #waiting = new Set<() => void>();
@@ -35,12 +32,11 @@ export class SubscriberHub {
   #ticks = 0;
   #count = 0;
 
-  constructor({ log, counters, defer, settle, epochReason, onClose }: SubscriberHubDeps) {
+  constructor({ log, counters, defer, mayTell, onClose }: SubscriberHubDeps) {
     this.#log = log;
     this.#counters = counters;
     this.#defer = defer;
-    this.#settle = settle;
-    this.#epochReason = epochReason;
+    this.#mayTell = mayTell;
     this.#onClose = onClose;
   }
 
@@ -103,12 +99,12 @@ export class SubscriberHub {
       let ticks = this.#ticks;
       yield first;
       while (!signal.aborted) {
-        const maySpeak = this.#settle();
-        const frame = maySpeak ? this.#next(cursor) : undefined;
+        const mayTell = this.#mayTell();
+        const frame = mayTell ? this.#next(cursor) : undefined;
         if (frame !== undefined) {
           cursor = frame.kind === "batch" ? frame.to : frame.position;
           yield frame;
-        } else if (maySpeak && ticks !== this.#ticks) {
+        } else if (mayTell && ticks !== this.#ticks) {
           ticks = this.#ticks;
           yield { kind: "progress", position: cursor };
         } else {
@@ -123,7 +119,7 @@ export class SubscriberHub {
   #next(cursor: Position): Exclude<SubscriptionFrame, { kind: "ready" | "progress" }> | undefined {
     const refused = this.#log.resume(cursor);
     if (refused === undefined) return this.#log.readAfter(cursor);
-    return this.#reset(this.#log.position, refused === "wrongEpoch" ? this.#epochReason() : refused);
+    return this.#reset(this.#log.position, refused);
   }
 
   #reset(position: Position, reason: ResetReason): Extract<SubscriptionFrame, { kind: "reset" }> {

@@ -9,12 +9,8 @@ export type Homeserver = Branded<"Homeserver">;
 export type EventId = Branded<"EventId">;
 /** A Matrix room ID, 1 to 1,020 bytes. */
 export type RoomId = Branded<"RoomId">;
-/** The name of a process that changes a homeserver's events, 1 to 255 bytes. */
-export type Writer = Branded<"Writer">;
-/** 16 random bytes as 32 hexadecimal digits: new each time a log starts afresh, never reused. */
+/** 16 random bytes as 32 hexadecimal digits: new each time a log starts anew, never reused. */
 export type Epoch = Branded<"Epoch">;
-/** A writer's lease token in hexadecimal digits; empty: none. */
-export type LeaseToken = Branded<"LeaseToken">;
 
 /** A place in the invalidation log of one homeserver; those of two epochs are never compared. */
 export interface Position {
@@ -72,18 +68,13 @@ export interface StoredEvent {
 export type RedactionView = "redacted" | "original";
 
 export interface ReadResult {
-  /** The homeserver's position, taken before the lookup. */
-  readonly position: Position;
+  /** The homeserver's position, taken before the lookup; undefined while the store is unverified. */
+  readonly position: Position | undefined;
   /** One entry a requested ID, in order; undefined is a miss. */
   readonly events: readonly (StoredEvent | undefined)[];
-  /**
-   * A store may load no more than a reply holds: hits from this index on are there,
-   * but without their bytes. Absent: all are loaded.
-   */
-  readonly loaded?: number;
 }
 
-export type PutOutcome = "stored" | "fenced" | "tooOld" | "wrongEpoch" | "suspended";
+export type PutOutcome = "stored" | "fenced" | "tooOld" | "wrongEpoch" | "unverified";
 export type SetOutcome = "applied" | "dropped" | "absent";
 
 /** One change of a homeserver's events, as the log keeps it and subscribers get it. */
@@ -113,7 +104,7 @@ export interface Notice {
   readonly change: Change;
 }
 
-export type ResetReason = "wrongEpoch" | "tooOld" | "suspended";
+export type ResetReason = "wrongEpoch" | "tooOld";
 
 /** What a subscriber gets, in this order: ready or reset, then any of the others. */
 export type SubscriptionFrame =

@@ -18,12 +18,12 @@ export interface Health {
 }
 
 /**
- * Whether the store outside this process answers. No other name depends on it: a cache
- * without its store misses, and nobody must be restarted for that.
+ * Whether the invalidation log answers. No other name depends on it: a cache without
+ * its log misses, and nothing must be restarted for that.
  */
-const STORE_NAME = "splitcache.store";
+const LOG_NAME = "splitcache.log";
 /** The empty name stands for the whole server. */
-const SERVICE_NAMES: ReadonlySet<string> = new Set(["", "splitcache.v1.EventCacheService", STORE_NAME]);
+const SERVICE_NAMES: ReadonlySet<string> = new Set(["", "splitcache.v1.EventCacheService", LOG_NAME]);
 
 interface HealthRequest {
   readonly service: string;
@@ -38,11 +38,11 @@ interface HealthReply {
 type Watch = ServerWritableStream<HealthRequest, HealthReply>;
 
 /** The health of this process, ready from the start. */
-export function createHealth(isStoreWell: () => boolean): Health {
+export function createHealth(isLogUp: () => boolean): Health {
   const watches = new Set<Watch>();
   let ready = true;
-  let wasStoreWell = true;
-  const storeTimer = setInterval(tellOfStore, STORE_CHECK_INTERVAL_MS).unref();
+  let wasLogUp = true;
+  const logTimer = setInterval(tellOfLog, LOG_CHECK_INTERVAL_MS).unref();
 
   function check(
     { request }: ServerUnaryCall<HealthRequest, HealthReply>,
@@ -67,15 +67,15 @@ export function createHealth(isStoreWell: () => boolean): Health {
 
   function replyFor(name: string): HealthReply {
     if (!SERVICE_NAMES.has(name)) return { status: "SERVICE_UNKNOWN" };
-    const serves = ready && (name !== STORE_NAME || isStoreWell());
+    const serves = ready && (name !== LOG_NAME || isLogUp());
     return { status: serves ? "SERVING" : "NOT_SERVING" };
   }
 
-  function tellOfStore(): void {
-    if (isStoreWell() === wasStoreWell) return;
-    wasStoreWell = !wasStoreWell;
+  function tellOfLog(): void {
+    if (isLogUp() === wasLogUp) return;
+    wasLogUp = !wasLogUp;
     for (const call of watches) {
-      if (call.request.service === STORE_NAME) call.write(replyFor(STORE_NAME));
+      if (call.request.service === LOG_NAME) call.write(replyFor(LOG_NAME));
     }
   }
 
@@ -86,7 +86,7 @@ export function createHealth(isStoreWell: () => boolean): Health {
     addTo: (server) => server.addService(service, { check, watch, list }),
     drain: () => {
       ready = false;
-      clearInterval(storeTimer);
+      clearInterval(logTimer);
       for (const call of watches) {
         call.write(replyFor(call.request.service));
         end(call);
@@ -95,7 +95,7 @@ export function createHealth(isStoreWell: () => boolean): Health {
   };
 }
 
-const STORE_CHECK_INTERVAL_MS = 1000;
+const LOG_CHECK_INTERVAL_MS = 1000;
 
 function end(watch: Watch): void {
   watch.emit("error", { code: status.UNAVAILABLE, details: "the server is shutting down" });

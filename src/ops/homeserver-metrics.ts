@@ -26,9 +26,6 @@ export function registerHomeserverMetrics({ counter, gauge }: MetricMaker, stats
   gauge("splitcache_homeservers", "Homeservers that the store knows", [], (set) =>
     set([], stats().homeservers.size),
   );
-  gauge("splitcache_suspended_homeservers", "Homeservers that are suspended", [], (set) => {
-    set([], [...stats().homeservers.values()].filter(({ suspended }) => suspended).length);
-  });
 }
 
 type CountKind = (stats: HomeserverStats) => number;
@@ -36,7 +33,11 @@ type RecordKind = (stats: HomeserverStats) => Readonly<Record<string, number>>;
 
 const HOMESERVER_COUNTERS: readonly (readonly [name: string, help: string, count: CountKind])[] = [
   ["splitcache_hits_total", "Lookups answered with the event", (stats) => stats.hits],
-  ["splitcache_epochs_total", "Times that a homeserver's log started afresh", (stats) => stats.epochs],
+  [
+    "splitcache_epochs_total",
+    "New epochs of the homeserver's log; each empties its cache",
+    (stats) => stats.epochs,
+  ],
 ];
 
 const HOMESERVER_RECORDS: readonly (readonly [
@@ -47,13 +48,13 @@ const HOMESERVER_RECORDS: readonly (readonly [
 ])[] = [
   [
     "splitcache_misses_total",
-    "Lookups without an answer: absent (never put, evicted or invalidated), orphaned (its room was purged while it was still there, or its body was evicted), expired (past the metadata's time to live), suspended (a writer's lease lapsed), behind (of min_position), unredactable (redacted, and no redacted body could be made), doubt (Redis did not answer, or may be out of date)",
+    "Lookups without an answer: absent (never put, evicted or invalidated), orphaned (its room was purged while it was still there, or its body was evicted), expired (past the metadata's time to live), unverified (this sidecar did not know that it was current), behind (of min_position), unredactable (redacted, and no redacted body could be made)",
     "reason",
     (stats) => stats.misses,
   ],
   [
     "splitcache_puts_total",
-    "Events put, by outcome: stored, or refused because they were fenced (changed after as_of), too_old (as_of is older than the log reaches), wrong_epoch or suspended",
+    "Events put, by outcome: stored, or refused because they were fenced (changed after as_of), too_old (as_of is older than the log reaches), wrong_epoch or unverified",
     "outcome",
     (stats) => stats.puts,
   ],
@@ -71,7 +72,7 @@ const HOMESERVER_RECORDS: readonly (readonly [
   ],
   [
     "splitcache_resets_total",
-    "Times that a subscriber had to drop what it held: wrong_epoch, too_old (it lagged or resumed too late) or suspended",
+    "Times that a subscriber had to drop what it held: wrong_epoch, or too_old (it lagged or resumed too late)",
     "reason",
     (stats) => stats.resets,
   ],
@@ -79,12 +80,6 @@ const HOMESERVER_RECORDS: readonly (readonly [
 
 const HOMESERVER_GAUGES: readonly (readonly [name: string, help: string, count: CountKind])[] = [
   ["splitcache_subscribers", "Open subscriptions", (stats) => stats.subscribers],
-  ["splitcache_writers", "Declared writers", (stats) => stats.writers],
-  [
-    "splitcache_suspended",
-    "1 while a declared writer neither holds a live lease nor has released it, else 0",
-    (stats) => Number(stats.suspended),
-  ],
   ["splitcache_log_changes", "Changes that the invalidation log holds", (stats) => stats.logChanges],
   ["splitcache_log_event_ids", "Event IDs in the changes that the log holds", (stats) => stats.logEventIds],
   ["splitcache_log_bytes", "What the log costs", (stats) => stats.logBytes],

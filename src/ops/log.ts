@@ -42,8 +42,8 @@ export function createLog({ level, to }: LogOptions): Log {
 
 /**
  * Tells operators what happens in a store: of one homeserver at most 20 lines in
- * 10 seconds, then how many were left out; lapsed leases always. `keysMax` is how
- * many homeservers are told apart at once.
+ * 10 seconds, then how many were left out. `keysMax` is how many homeservers are
+ * counted apart at once.
  */
 export function storeLogTo(log: Log, keysMax: number): StoreLog {
   const limit = new LineLimit({
@@ -55,18 +55,10 @@ export function storeLogTo(log: Log, keysMax: number): StoreLog {
     },
   });
   return {
-    epochStarted: (homeserver, epoch, reason) => {
+    logRestarted: (homeserver, epoch, reason) => {
       if (!limit.admits(homeserver)) return;
-      log.info("a homeserver's log starts afresh", { homeserver, epoch, reason });
-    },
-    // Never left out: an operator needs its token, and a lease can lapse only once in its duration.
-    leaseLapsed: (homeserver, writer, leaseToken) => {
-      const message = "a writer's lease lapsed: the homeserver is suspended until it is renewed or released";
-      log.warn(message, { homeserver, writer, leaseToken });
-    },
-    leaseReplaced: (homeserver, writer) => {
-      if (!limit.admits(homeserver)) return;
-      log.warn("a new process took over the name of a live writer", { homeserver, writer });
+      const message = "the copy of a homeserver's log starts anew; its cache is empty";
+      log.info(message, { homeserver, epoch, reason });
     },
     homeserverForgotten: (homeserver) => {
       if (!limit.admits(homeserver)) return;
@@ -75,51 +67,6 @@ export function storeLogTo(log: Log, keysMax: number): StoreLog {
   };
 }
 
-/**
- * Tells operators of the way to Redis: of one kind at most 5 lines in 10 seconds, then
- * how many were left out. A trouble that was told and comes again within 10 seconds is
- * told once more at their end, with how often.
- */
-export function redisLogTo(log: Log) {
-  const limit = new LineLimit({
-    linesMax: REDIS_LINES_MAX,
-    windowMs: STORE_LINES_WINDOW_MS,
-    keysMax: REDIS_LINE_KINDS_MAX,
-    onLeftOut: (kind, leftOut) => {
-      log.warn("log lines about Redis were left out: too many in a short time", { kind, leftOut });
-    },
-  });
-  const tell = (kind: string, reason: string, again?: number) =>
-    log.warn("Redis did not do what it was asked to", { kind, reason, again });
-  // Only of what the limit admits: so there are never as many as this one takes.
-  const told = new LineLimit({
-    linesMax: 1,
-    windowMs: STORE_LINES_WINDOW_MS,
-    keysMax: 2 * REDIS_LINE_KINDS_MAX * REDIS_LINES_MAX,
-    onLeftOut: (trouble, again) => tell(...(JSON.parse(trouble) as [kind: string, reason: string]), again),
-  });
-  return {
-    connected: (address: string) => {
-      if (limit.admits("connection")) log.info("connected to Redis", { redis: address });
-    },
-    disconnected: (address: string, reason: string) => {
-      if (limit.admits("connection")) log.warn("the connection to Redis is lost", { redis: address, reason });
-    },
-    trouble: (kind: string, reason: string) => {
-      const trouble = JSON.stringify([kind, reason]);
-      if (!told.has(trouble) && !limit.admits(kind)) return;
-      if (told.admits(trouble)) tell(kind, reason);
-    },
-    wellnessChanged: (isWell: boolean) => {
-      if (!limit.admits("wellness")) return;
-      if (isWell) log.info("the store is well again");
-      else log.warn("the store is not well: until it is, homeservers' reads miss and their writes fail");
-    },
-  };
-}
-
 const STDERR = 2;
-const REDIS_LINES_MAX = 5;
-const REDIS_LINE_KINDS_MAX = 32;
 const STORE_LINES_MAX = 20;
 const STORE_LINES_WINDOW_MS = 10_000;

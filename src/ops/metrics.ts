@@ -32,7 +32,6 @@ export function registerMetrics(registry: Registry, sources: MetricsSources): vo
   const stats = sharedInTurn(sources.stats);
   registerHomeserverMetrics(make, stats);
   registerCaches(make, stats);
-  registerRemote(make, stats);
   registerTransport(make, sources);
   make.gauge("splitcache_build_info", "Always 1; the labels say what runs", ["version", "node"], (set) =>
     set([sources.version, sources.nodeVersion], 1),
@@ -76,22 +75,6 @@ function registerCaches({ counter, gauge }: MetricMaker, stats: () => StoreStats
   });
   gauge("splitcache_heap_bytes_max", "Bound of the heap that entries may use", [], (set) => {
     set([], stats().heapBytesMax);
-  });
-}
-
-/** Of a store outside this process; there are no such series without one. */
-function registerRemote({ counter, gauge }: MetricMaker, stats: () => StoreStats): void {
-  gauge(
-    "splitcache_store_well",
-    "1 while Redis answers and is known to be the primary; else 0, and reads miss and writes fail",
-    [],
-    (set) => {
-      const { remote } = stats();
-      if (remote !== undefined) set([], Number(remote.isWell));
-    },
-  );
-  counter("splitcache_store_troubles_total", "Calls of Redis that failed, by why", ["kind"], (set) => {
-    for (const [kind, count] of Object.entries(stats().remote?.troubles ?? {})) set([kind], count);
   });
 }
 

@@ -11,8 +11,6 @@ export interface StartReport {
   readonly addresses: readonly ListenAddress[];
   readonly httpAddress: ListenAddress | undefined;
   readonly healthAddresses: readonly ListenAddress[];
-  /** Where metadata is kept; undefined: in this process. */
-  readonly redis: string | undefined;
   readonly memoryBytes: number;
   readonly heapLimitBytes: number;
   readonly heapBytesMax: number;
@@ -20,7 +18,7 @@ export interface StartReport {
 
 /** Logs the start in one line, then a warning for each thing that is better known now than later. */
 export function reportStart(log: Log, report: StartReport): void {
-  const { version, nodeVersion, pid, memoryBytes, heapBytesMax, heapLimitBytes, httpAddress, redis } = report;
+  const { version, nodeVersion, pid, memoryBytes, heapBytesMax, heapLimitBytes, httpAddress } = report;
   const share = (eighths: number) => Math.floor((memoryBytes * eighths) / 8);
   log.info("splitcache serves", {
     version,
@@ -29,11 +27,9 @@ export function reportStart(log: Log, report: StartReport): void {
     listen: report.addresses.map(formatListenAddress),
     http: httpAddress === undefined ? "off" : formatListenAddress(httpAddress),
     healthListen: report.healthAddresses.map(formatListenAddress),
-    store: redis === undefined ? "memory" : "redis",
-    ...(redis === undefined ? {} : { redis }),
     memoryBytes,
-    eventsBytes: share(EVENTS_SHARE_EIGHTHS + (redis === undefined ? 0 : METADATA_SHARE_EIGHTHS)),
-    metadataBytes: redis === undefined ? share(METADATA_SHARE_EIGHTHS) : 0,
+    eventsBytes: share(EVENTS_SHARE_EIGHTHS),
+    metadataBytes: share(METADATA_SHARE_EIGHTHS),
     logsBytes: share(LOG_SHARE_EIGHTHS),
     heapLimitBytes,
     heapBytesMax,

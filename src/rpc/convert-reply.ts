@@ -1,4 +1,4 @@
-import type { LeaseGrant, LeaseStatus, PutResult, SetResult } from "../core/store.js";
+import type { PutResult, SetResult } from "../core/store.js";
 import type { Position, PutOutcome, ResetReason, SetOutcome } from "../core/types.js";
 import type { Duration } from "../gen/google/protobuf/duration.js";
 import * as wire from "../gen/splitcache/v1/event_cache_service.js";
@@ -19,14 +19,14 @@ export function toPutEventResponse(result: PutResult): wire.PutEventResponse {
   const outcome = result.outcomes[0];
   return {
     outcome: outcome === undefined ? wire.PutOutcome.UNSPECIFIED : PUT_OUTCOMES[outcome],
-    position: toPosition(result.position),
+    position: result.position && toPosition(result.position),
   };
 }
 
 export function toPutEventsResponse(result: PutResult): wire.PutEventsResponse {
   return {
     outcomes: result.outcomes.map((outcome) => PUT_OUTCOMES[outcome]),
-    position: toPosition(result.position),
+    position: result.position && toPosition(result.position),
   };
 }
 
@@ -40,18 +40,6 @@ export function toPositionResponse(position: Position): { position: wire.Positio
   return { position: toPosition(position) };
 }
 
-export function toDeclareWritersResponse(status: LeaseStatus): wire.DeclareWritersResponse {
-  return {
-    position: toPosition(status.position),
-    leaseDuration: toDuration(status.leaseDurationMs),
-    suspended: status.suspended,
-  };
-}
-
-export function toRenewWriterLeaseResponse(grant: LeaseGrant): wire.RenewWriterLeaseResponse {
-  return { ...toDeclareWritersResponse(grant), leaseToken: Buffer.from(grant.token, "hex") };
-}
-
 export function toResetReason(reason: ResetReason): wire.ResetReason {
   return RESET_REASONS[reason];
 }
@@ -61,7 +49,7 @@ const PUT_OUTCOMES: Readonly<Record<PutOutcome, wire.PutOutcome>> = {
   fenced: wire.PutOutcome.FENCED,
   tooOld: wire.PutOutcome.TOO_OLD,
   wrongEpoch: wire.PutOutcome.WRONG_EPOCH,
-  suspended: wire.PutOutcome.SUSPENDED,
+  unverified: wire.PutOutcome.UNVERIFIED,
 };
 
 const SET_OUTCOMES: Readonly<Record<SetOutcome, wire.SetOutcome>> = {
@@ -73,5 +61,4 @@ const SET_OUTCOMES: Readonly<Record<SetOutcome, wire.SetOutcome>> = {
 const RESET_REASONS: Readonly<Record<ResetReason, wire.ResetReason>> = {
   wrongEpoch: wire.ResetReason.WRONG_EPOCH,
   tooOld: wire.ResetReason.TOO_OLD,
-  suspended: wire.ResetReason.SUSPENDED,
 };

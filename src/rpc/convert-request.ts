@@ -1,15 +1,6 @@
-import { BATCH_MAX, NAME_BYTES_MAX, REJECTED_REASON_BYTES_MAX, WRITERS_MAX } from "../core/limits.js";
+import { BATCH_MAX, NAME_BYTES_MAX, REJECTED_REASON_BYTES_MAX } from "../core/limits.js";
 import type { PutRequest, ReadRequest, SetRedactionRequest, SetRejectedRequest } from "../core/store.js";
-import type {
-  EventId,
-  Homeserver,
-  LeaseToken,
-  Position,
-  Redaction,
-  RedactionView,
-  RoomId,
-  Writer,
-} from "../core/types.js";
+import type { EventId, Homeserver, Position, Redaction, RedactionView, RoomId } from "../core/types.js";
 import * as wire from "../gen/splitcache/v1/event_cache_service.js";
 import { fromCachedEvent, fromRedaction } from "./convert-event.js";
 import { countProblem, textProblem } from "./field-problems.js";
@@ -104,40 +95,16 @@ export function fromPurgeRoom(check: RequestCheck, request: wire.PurgeRoomReques
   };
 }
 
-export function fromPurgeHomeserver(check: RequestCheck, request: wire.PurgeHomeserverRequest): Homeserver {
-  return check.homeserver(request.homeserver);
-}
-
-export interface DeclareWriters {
+export interface PurgeHomeserver {
   readonly homeserver: Homeserver;
-  readonly writers: readonly Writer[];
+  readonly newEpoch: boolean;
 }
 
-export function fromDeclareWriters(check: RequestCheck, request: wire.DeclareWritersRequest): DeclareWriters {
-  check.note("writers", countProblem(request.writers.length, WRITERS_MAX, "elements"));
-  return {
-    homeserver: check.homeserver(request.homeserver),
-    writers: request.writers
-      .slice(0, WRITERS_MAX)
-      .map((name, index) => check.writer(`writers[${index}]`, name)),
-  };
-}
-
-export interface WriterLease {
-  readonly homeserver: Homeserver;
-  readonly writer: Writer;
-  readonly token: LeaseToken;
-}
-
-export function fromWriterLease(
+export function fromPurgeHomeserver(
   check: RequestCheck,
-  request: wire.RenewWriterLeaseRequest | wire.ReleaseWriterLeaseRequest,
-): WriterLease {
-  return {
-    homeserver: check.homeserver(request.homeserver),
-    writer: check.writer("writer", request.writer),
-    token: check.leaseToken(request.leaseToken),
-  };
+  request: wire.PurgeHomeserverRequest,
+): PurgeHomeserver {
+  return { homeserver: check.homeserver(request.homeserver), newEpoch: request.newEpoch };
 }
 
 export interface Subscribe {

@@ -138,7 +138,7 @@ class ReadStream {
 
   /** Answers a request, or only begins to where that takes time. */
   async #begin(accepted: Accepted): Promise<void> {
-    if (!this.#context.store.isRemote) return this.#answer(accepted);
+    if (!this.#context.store.readsMayWait) return this.#answer(accepted);
     const eventIds = eventIdsOf(accepted);
     this.#underWay += 1;
     this.#idsUnderWay += eventIds;

@@ -70,14 +70,13 @@ interface ReplyPlan {
 
 function planReply(request: ReadRequest, result: ReadResult, bytesMax: number): ReplyPlan {
   const { eventIds, view } = request;
-  const { events, position, loaded = events.length } = result;
+  const { events, position } = result;
   const sizes = new Array<number>(events.length);
-  let byteLength = fieldBytes(positionBytes(position));
+  let byteLength = positionFieldBytes(position);
   for (let index = 0; index < events.length; index++) {
     const event = events[index];
     if (event !== undefined && (view === "original" || !isUnredactable(event.state))) {
-      // One that is not loaded does not fit.
-      const size = index < loaded ? cachedEventBytes(event, view) : bytesMax;
+      const size = cachedEventBytes(event, view);
       sizes[index] = size;
       byteLength += fieldBytes(size);
     } else {
@@ -92,7 +91,7 @@ function planReply(request: ReadRequest, result: ReadResult, bytesMax: number): 
 /** Keeps the longest row of hits that fits beside the IDs of all the others. */
 function truncate(plan: ReplyPlan, bytesMax: number): ReplyPlan {
   const { request, result, sizes } = plan;
-  let byteLength = fieldBytes(positionBytes(result.position));
+  let byteLength = positionFieldBytes(result.position);
   for (const eventId of request.eventIds) byteLength += textFieldBytes(eventId);
   for (let index = 0; index < sizes.length; index++) {
     if (sizes[index] === MISSING) continue;
@@ -126,12 +125,18 @@ function textFieldBytes(text: string): number {
   return fieldBytes(Buffer.byteLength(text));
 }
 
+/** While the store is unverified a reply has no position. */
+function positionFieldBytes(position: Position | undefined): number {
+  return position === undefined ? 0 : fieldBytes(positionBytes(position));
+}
+
 function positionBytes(position: Position): number {
   const sequenceBytes = position.sequence === 0 ? 0 : 1 + varint64Bytes(BigInt(position.sequence));
   return fieldBytes(EPOCH_BYTES) + sequenceBytes;
 }
 
-function writePosition(target: Buffer, start: number, position: Position): number {
+function writePosition(target: Buffer, start: number, position: Position | undefined): number {
+  if (position === undefined) return start;
   let at = writeFieldHead(target, start, POSITION_TAG, positionBytes(position));
   at = writeFieldHead(target, at, EPOCH_TAG, EPOCH_BYTES);
   at += target.write(position.epoch, at, "hex");

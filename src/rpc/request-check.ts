@@ -1,13 +1,6 @@
 import { CacheError, type FieldViolation } from "../core/errors.js";
-import {
-  BATCH_MAX,
-  EPOCH_BYTES,
-  ID_BYTES_MAX,
-  LEASE_TOKEN_BYTES_MAX,
-  NAME_BYTES_MAX,
-  VIOLATIONS_MAX,
-} from "../core/limits.js";
-import type { Epoch, EventId, Homeserver, LeaseToken, Position, RoomId, Writer } from "../core/types.js";
+import { BATCH_MAX, EPOCH_BYTES, ID_BYTES_MAX, NAME_BYTES_MAX, VIOLATIONS_MAX } from "../core/limits.js";
+import type { Epoch, EventId, Homeserver, Position, RoomId } from "../core/types.js";
 import type * as wire from "../gen/splitcache/v1/event_cache_service.js";
 import { countProblem, requiredTextProblem, textProblem } from "./field-problems.js";
 
@@ -91,16 +84,6 @@ export class RequestCheck {
   optionalRoomId(field: string, id: string): RoomId | undefined {
     this.note(field, textProblem(id, ID_BYTES_MAX));
     return id === "" ? undefined : (id as RoomId);
-  }
-
-  writer(field: string, name: string): Writer {
-    this.note(field, requiredTextProblem(name, NAME_BYTES_MAX));
-    return name as Writer;
-  }
-
-  /** Any token is allowed: the store judges whose it is. A long one is no store's, nor is its beginning. */
-  leaseToken(token: Buffer): LeaseToken {
-    return token.toString("hex", 0, LEASE_TOKEN_BYTES_MAX) as LeaseToken;
   }
 
   position(field: string, position: wire.Position | undefined): Position {

@@ -51,7 +51,7 @@ export interface GrpcServerOptions {
   readonly allowedHomeservers: AllowedHomeservers;
   readonly limits?: ServerLimits;
   /** As the store has it: told to subscribers. */
-  readonly leaseDurationMs: number;
+  readonly silenceLimitMs: number;
   readonly progressIntervalMs: number;
 }
 

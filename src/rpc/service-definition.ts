@@ -30,7 +30,6 @@ const GET_EVENTS_REQUEST: MessageShape = {
   4: message("min_position", POSITION),
 };
 const ROOM_EVENT: MessageShape = { ...HOMESERVER, 2: text("room_id"), 3: text("event_id") };
-const WRITER_LEASE: MessageShape = { ...HOMESERVER, 2: text("writer") };
 
 /**
  * The generated service with serialisers of our own: requests are decoded
@@ -96,18 +95,6 @@ export const serviceDefinition = {
   purgeHomeserver: {
     ...generated.purgeHomeserver,
     requestDeserialize: strictDecoder(wire.PurgeHomeserverRequest, HOMESERVER),
-  },
-  declareWriters: {
-    ...generated.declareWriters,
-    requestDeserialize: strictDecoder(wire.DeclareWritersRequest, { ...HOMESERVER, 2: texts("writers") }),
-  },
-  renewWriterLease: {
-    ...generated.renewWriterLease,
-    requestDeserialize: strictDecoder(wire.RenewWriterLeaseRequest, WRITER_LEASE),
-  },
-  releaseWriterLease: {
-    ...generated.releaseWriterLease,
-    requestDeserialize: strictDecoder(wire.ReleaseWriterLeaseRequest, WRITER_LEASE),
   },
   subscribe: {
     ...generated.subscribe,

@@ -1,11 +1,8 @@
-import { CacheError } from "../core/errors.js";
 import type * as wire from "../gen/splitcache/v1/event_cache_service.js";
 import {
-  toDeclareWritersResponse,
   toPositionResponse,
   toPutEventResponse,
   toPutEventsResponse,
-  toRenewWriterLeaseResponse,
   toSetResponse,
 } from "./convert-reply.js";
 import * as from from "./convert-request.js";
@@ -41,17 +38,8 @@ export function createService(context: ReadStreamContext & SubscribeContext) {
     purgeRoom: unary(from.fromPurgeRoom, async ({ homeserver, roomId }) =>
       toPositionResponse(await store.purgeRoom(homeserver, roomId)),
     ),
-    purgeHomeserver: unary(from.fromPurgeHomeserver, async (homeserver) =>
-      toPositionResponse(await store.purgeHomeserver(homeserver)),
-    ),
-    declareWriters: unary(from.fromDeclareWriters, async ({ homeserver, writers }) =>
-      toDeclareWritersResponse(await store.declareWriters(homeserver, writers)),
-    ),
-    renewWriterLease: unary(from.fromWriterLease, async ({ homeserver, writer, token }) =>
-      toRenewWriterLeaseResponse(await namingWriter(store.renewWriterLease(homeserver, writer, token))),
-    ),
-    releaseWriterLease: unary(from.fromWriterLease, async ({ homeserver, writer, token }) =>
-      toPositionResponse(await store.releaseWriterLease(homeserver, writer, token)),
+    purgeHomeserver: unary(from.fromPurgeHomeserver, async ({ homeserver, newEpoch }) =>
+      toPositionResponse(await store.purgeHomeserver(homeserver, newEpoch)),
     ),
     subscribe: serverStreamHandler(
       (request: wire.SubscribeRequest, gone) =>
@@ -63,15 +51,4 @@ export function createService(context: ReadStreamContext & SubscribeContext) {
       log,
     ),
   };
-}
-
-/** A renewal declares its writer, but its request has no field `writers` that could be at fault. */
-async function namingWriter<Result>(renewal: Promise<Result>): Promise<Result> {
-  try {
-    return await renewal;
-  } catch (error) {
-    if (!(error instanceof CacheError) || error.kind !== "invalidArgument") throw error;
-    const violations = error.violations.map(({ description }) => ({ field: "writer", description }));
-    throw new CacheError("invalidArgument", error.message, { violations, cause: error });
-  }
 }

@@ -2,21 +2,21 @@ import type { Batch, Change, Notice, SubscriptionFrame } from "../core/types.js"
 import * as wire from "../gen/splitcache/v1/event_cache_service.js";
 import { toDuration, toPosition, toResetReason } from "./convert-reply.js";
 
-/** What Ready and Reset tell of the server's times. */
+/** The times that Ready and Reset state. */
 export interface SubscriptionTimes {
   readonly progressIntervalMs: number;
-  readonly leaseDurationMs: number;
+  readonly silenceLimitMs: number;
 }
 
 /** Frames of subscriptions as bytes. A batch is encoded once for all subscribers at the same place. */
 export class FrameEncoder {
-  readonly #times: Pick<wire.Ready, "progressInterval" | "leaseDuration">;
+  readonly #times: Pick<wire.Ready, "progressInterval" | "silenceLimit">;
   readonly #batches = new WeakMap<Batch, Buffer>();
 
-  constructor({ progressIntervalMs, leaseDurationMs }: SubscriptionTimes) {
+  constructor({ progressIntervalMs, silenceLimitMs }: SubscriptionTimes) {
     this.#times = {
       progressInterval: toDuration(progressIntervalMs),
-      leaseDuration: toDuration(leaseDurationMs),
+      silenceLimit: toDuration(silenceLimitMs),
     };
   }
 

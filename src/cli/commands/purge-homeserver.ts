@@ -18,6 +18,7 @@ import { printChange } from "../print-change.js";
 
 interface PurgeHomeserverFlags extends ConnectionFlags, HomeserverFlags, OutputFlags {
   readonly yes?: true;
+  readonly newEpoch?: true;
 }
 
 /** `purge-homeserver`: drops everything of a homeserver. */
@@ -26,6 +27,7 @@ export function registerPurgeHomeserver(program: Command, io: CliIo): void {
     .command("purge-homeserver")
     .summary("drop everything of a homeserver")
     .description("Drops all that the cache holds for the homeserver: every next read goes to its database.")
+    .option("--new-epoch", "starts a new epoch: every subscriber is reset")
     .option("--yes", "required: it is meant");
   addOutputOption(addHomeserverOption(addConnectionOptions(command)));
   addExamples(command, ["purge-homeserver -H example.org --yes"]);
@@ -38,7 +40,8 @@ export function registerPurgeHomeserver(program: Command, io: CliIo): void {
           `this drops everything of ${homeserver}: say --yes if it is meant`,
         );
       }
-      printChange(io, flags, await connection.call(Calls.purgeHomeserver, { homeserver }));
+      const request = { homeserver, newEpoch: flags.newEpoch === true };
+      printChange(io, flags, await connection.call(Calls.purgeHomeserver, request));
       return ExitCode.done;
     }),
   );

@@ -43,7 +43,7 @@ export function registerPut(program: Command, io: CliIo): void {
     .summary("store events")
     .description(
       "Stores events from JSON lines, or one event whose JSON text is the file. Events that the cache " +
-        "refuses (changed since --as-of, suspended) are named, and the exit code is 3.",
+        "refuses (changed since --as-of, unverified) are named, and the exit code is 3.",
     )
     .argument(
       "[file]",

@@ -42,7 +42,7 @@ export class ReplayClient {
 
   /** Drops all that the sidecar holds for the homeserver. */
   async purgeHomeserver(): Promise<void> {
-    const request = { homeserver: this.#homeserver };
+    const request = { homeserver: this.#homeserver, newEpoch: false };
     this.#saw(await this.#connection.call(Calls.purgeHomeserver, request));
   }
 

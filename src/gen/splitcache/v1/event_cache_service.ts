@@ -46,7 +46,8 @@ export const protobufFileName = "splitcache/v1/event_cache_service.proto";
  * Errors, for every call: INVALID_ARGUMENT (do not retry), RESOURCE_EXHAUSTED
  * with google.rpc.RetryInfo details (the server is at one of its capacities:
  * retry after the given delay), RESOURCE_EXHAUSTED without (the message is too
- * large: do not retry), UNAVAILABLE (draining, or the store is lost: retry),
+ * large: do not retry), UNAVAILABLE (draining, or the server does not know at
+ * the moment that it is current: retry),
  * DEADLINE_EXCEEDED, CANCELLED, INTERNAL (a defect of the server). A miss, a
  * refused fill and an absent event are outcomes, never errors. Every call may
  * be repeated; at worst a repeated call turns a hit into a miss.
@@ -85,8 +86,8 @@ export const PutOutcome = {
   TOO_OLD: 3,
   /** WRONG_EPOCH - Refused: as_of is of another epoch, or lies ahead of the log. */
   WRONG_EPOCH: 4,
-  /** SUSPENDED - Refused: the homeserver is suspended, for want of a writer's lease. */
-  SUSPENDED: 5,
+  /** UNVERIFIED - Refused: this server does not know at the moment that it is current. */
+  UNVERIFIED: 5,
 } as const;
 
 export type PutOutcome = typeof PutOutcome[keyof typeof PutOutcome];
@@ -97,7 +98,7 @@ export namespace PutOutcome {
   export type FENCED = typeof PutOutcome.FENCED;
   export type TOO_OLD = typeof PutOutcome.TOO_OLD;
   export type WRONG_EPOCH = typeof PutOutcome.WRONG_EPOCH;
-  export type SUSPENDED = typeof PutOutcome.SUSPENDED;
+  export type UNVERIFIED = typeof PutOutcome.UNVERIFIED;
 }
 
 /**
@@ -132,8 +133,6 @@ export const ResetReason = {
   WRONG_EPOCH: 1,
   /** TOO_OLD - Its position is older than the log reaches. */
   TOO_OLD: 2,
-  /** SUSPENDED - The homeserver entered or left suspension. */
-  SUSPENDED: 3,
 } as const;
 
 export type ResetReason = typeof ResetReason[keyof typeof ResetReason];
@@ -142,7 +141,6 @@ export namespace ResetReason {
   export type UNSPECIFIED = typeof ResetReason.UNSPECIFIED;
   export type WRONG_EPOCH = typeof ResetReason.WRONG_EPOCH;
   export type TOO_OLD = typeof ResetReason.TOO_OLD;
-  export type SUSPENDED = typeof ResetReason.SUSPENDED;
 }
 
 /**
@@ -151,9 +149,9 @@ export namespace ResetReason {
  */
 export interface Position {
   /**
-   * Required. The epoch: 16 random bytes, new each time the log starts afresh,
-   * never reused. A client that sees an epoch come back after another one is
-   * talking to two stores and must stop using the cache.
+   * Required. The epoch: 16 random bytes, new each time a log starts anew, never
+   * reused. A client that sees an epoch come back after another one is talking
+   * to two logs and must stop using the cache.
    */
   epoch: Buffer;
   /**
@@ -226,8 +224,8 @@ export interface GetEventsRequest {
   redactionView: RedactionView;
   /**
    * Optional. A position that the reply must reflect, to read one's own writes.
-   * A server that is behind it or in another epoch answers all missing. Left
-   * out: no demand.
+   * A server that is behind it catches up first, for a short time; if it stays
+   * behind, or is in another epoch, everything is missing. Left out: no demand.
    */
   minPosition: Position | undefined;
 }
@@ -251,6 +249,9 @@ export interface GetEventsResponse {
   /**
    * The homeserver's position, taken before the lookup: the as_of for filling
    * what is missing, if the database snapshot is opened after this reply came.
+   * Absent while the server does not know that it is current: everything is
+   * missing then, and nothing can be filled. (A request without event IDs gets
+   * UNAVAILABLE instead.)
    */
   position: Position | undefined;
 }
@@ -313,7 +314,7 @@ export interface PutEventRequest {
 export interface PutEventResponse {
   /** What became of the event. */
   outcome: PutOutcome;
-  /** The homeserver's position. */
+  /** The homeserver's position. Absent if the outcome is unverified. */
   position: Position | undefined;
 }
 
@@ -337,7 +338,7 @@ export interface PutEventsRequest {
 export interface PutEventsResponse {
   /** What became of each event, in request order. */
   outcomes: PutOutcome[];
-  /** The homeserver's position. */
+  /** The homeserver's position. Absent if the outcome is unverified. */
   position: Position | undefined;
 }
 
@@ -440,92 +441,16 @@ export interface PurgeRoomResponse {
 export interface PurgeHomeserverRequest {
   /** Required. The homeserver, 1 to 255 bytes. */
   homeserver: string;
+  /**
+   * Optional. Whether to start a new epoch instead of appending a change. Left
+   * out: false.
+   */
+  newEpoch: boolean;
 }
 
 /** The response of PurgeHomeserver. */
 export interface PurgeHomeserverResponse {
-  /** The homeserver's position, at or after this change. */
-  position: Position | undefined;
-}
-
-/** The request of DeclareWriters. */
-export interface DeclareWritersRequest {
-  /** Required. The homeserver, 1 to 255 bytes. */
-  homeserver: string;
-  /**
-   * Optional. The names of the writers, at most 100 in this call and for this
-   * homeserver in all, each 1 to 255 bytes. Left out: nothing is declared, the
-   * reply tells how things stand.
-   */
-  writers: string[];
-}
-
-/** The response of DeclareWriters. */
-export interface DeclareWritersResponse {
-  /** The homeserver's position, in the epoch that the declaration led to. */
-  position:
-    | Position
-    | undefined;
-  /** How long a lease lasts. */
-  leaseDuration:
-    | Duration
-    | undefined;
-  /** Whether the homeserver is suspended now. */
-  suspended: boolean;
-}
-
-/** The request of RenewWriterLease. */
-export interface RenewWriterLeaseRequest {
-  /** Required. The homeserver, 1 to 255 bytes. */
-  homeserver: string;
-  /** Required. The writer's name, 1 to 255 bytes. */
-  writer: string;
-  /**
-   * Optional. The lease_token of the last reply. Left out, or not a token of the
-   * writer's live lease: the caller is a new process. It gets a lease of its own,
-   * and one that was live under its name ends.
-   */
-  leaseToken: Buffer;
-}
-
-/** The response of RenewWriterLease. */
-export interface RenewWriterLeaseResponse {
-  /** The homeserver's position, in the epoch that the renewal led to. */
-  position:
-    | Position
-    | undefined;
-  /**
-   * How long a lease lasts, counted from the moment its token was issued: a new
-   * lease from the making of this reply, a renewed one from that of the token
-   * that the request carried.
-   */
-  leaseDuration:
-    | Duration
-    | undefined;
-  /** The token for the next renewal or the release. */
-  leaseToken: Buffer;
-  /** Whether the homeserver is suspended now, by this or another writer. */
-  suspended: boolean;
-}
-
-/** The request of ReleaseWriterLease. */
-export interface ReleaseWriterLeaseRequest {
-  /** Required. The homeserver, 1 to 255 bytes. */
-  homeserver: string;
-  /** Required. The writer's name, 1 to 255 bytes. */
-  writer: string;
-  /**
-   * Optional. A token of the lease to release: the last one
-   * that the writer got, or, for a writer known to be dead, the one that the
-   * server logged when the lease lapsed. Left out: releases only a writer to
-   * which no lease was granted since the log started.
-   */
-  leaseToken: Buffer;
-}
-
-/** The response of ReleaseWriterLease. */
-export interface ReleaseWriterLeaseResponse {
-  /** The homeserver's position, in the epoch that the release led to. */
+  /** The homeserver's position, at or after this change, or in the new epoch. */
   position: Position | undefined;
 }
 
@@ -577,15 +502,15 @@ export interface Ready {
    * current position.
    */
   resumed: boolean;
-  /** The longest time between two frames of a stream that is well. */
+  /** The longest time between two frames of a healthy stream. */
   progressInterval:
     | Duration
     | undefined;
   /**
-   * How long a writer lease lasts. A subscriber that has heard nothing for as
-   * long serves nothing that it holds until it has resumed.
+   * A subscriber that has received no frame for this long serves nothing that
+   * it holds until it has resumed.
    */
-  leaseDuration: Duration | undefined;
+  silenceLimit: Duration | undefined;
 }
 
 /**
@@ -600,12 +525,15 @@ export interface Reset {
     | undefined;
   /** Why. */
   reason: ResetReason;
-  /** The longest time between two frames of a stream that is well. */
+  /** The longest time between two frames of a healthy stream. */
   progressInterval:
     | Duration
     | undefined;
-  /** How long a writer lease lasts. */
-  leaseDuration: Duration | undefined;
+  /**
+   * A subscriber that has received no frame for this long serves nothing that
+   * it holds until it has resumed.
+   */
+  silenceLimit: Duration | undefined;
 }
 
 /** Consecutive changes. At most 1,000 notices and 1 MiB. */
@@ -2351,13 +2279,16 @@ export const PurgeRoomResponse: MessageFns<PurgeRoomResponse> = {
 };
 
 function createBasePurgeHomeserverRequest(): PurgeHomeserverRequest {
-  return { homeserver: "" };
+  return { homeserver: "", newEpoch: false };
 }
 
 export const PurgeHomeserverRequest: MessageFns<PurgeHomeserverRequest> = {
   encode(message: PurgeHomeserverRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.homeserver !== "") {
       writer.uint32(10).string(message.homeserver);
+    }
+    if (message.newEpoch !== false) {
+      writer.uint32(16).bool(message.newEpoch);
     }
     return writer;
   },
@@ -2383,6 +2314,14 @@ export const PurgeHomeserverRequest: MessageFns<PurgeHomeserverRequest> = {
             message.homeserver = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.newEpoch = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2401,6 +2340,7 @@ export const PurgeHomeserverRequest: MessageFns<PurgeHomeserverRequest> = {
   fromPartial(object: DeepPartial<PurgeHomeserverRequest>): PurgeHomeserverRequest {
     const message = createBasePurgeHomeserverRequest();
     message.homeserver = object.homeserver ?? "";
+    message.newEpoch = object.newEpoch ?? false;
     return message;
   },
 };
@@ -2455,466 +2395,6 @@ export const PurgeHomeserverResponse: MessageFns<PurgeHomeserverResponse> = {
   },
   fromPartial(object: DeepPartial<PurgeHomeserverResponse>): PurgeHomeserverResponse {
     const message = createBasePurgeHomeserverResponse();
-    message.position = (object.position !== undefined && object.position !== null)
-      ? Position.fromPartial(object.position)
-      : undefined;
-    return message;
-  },
-};
-
-function createBaseDeclareWritersRequest(): DeclareWritersRequest {
-  return { homeserver: "", writers: [] };
-}
-
-export const DeclareWritersRequest: MessageFns<DeclareWritersRequest> = {
-  encode(message: DeclareWritersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.homeserver !== "") {
-      writer.uint32(10).string(message.homeserver);
-    }
-    for (const v of message.writers) {
-      writer.uint32(18).string(v!);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): DeclareWritersRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseDeclareWritersRequest();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.homeserver = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.writers.push(reader.string());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create(base?: DeepPartial<DeclareWritersRequest>): DeclareWritersRequest {
-    return DeclareWritersRequest.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<DeclareWritersRequest>): DeclareWritersRequest {
-    const message = createBaseDeclareWritersRequest();
-    message.homeserver = object.homeserver ?? "";
-    message.writers = object.writers?.map((e) => e) || [];
-    return message;
-  },
-};
-
-function createBaseDeclareWritersResponse(): DeclareWritersResponse {
-  return { position: undefined, leaseDuration: undefined, suspended: false };
-}
-
-export const DeclareWritersResponse: MessageFns<DeclareWritersResponse> = {
-  encode(message: DeclareWritersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.position !== undefined) {
-      Position.encode(message.position, writer.uint32(10).fork()).join();
-    }
-    if (message.leaseDuration !== undefined) {
-      Duration.encode(message.leaseDuration, writer.uint32(18).fork()).join();
-    }
-    if (message.suspended !== false) {
-      writer.uint32(24).bool(message.suspended);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): DeclareWritersResponse {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseDeclareWritersResponse();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.position = Position.decode(reader, reader.uint32());
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.leaseDuration = Duration.decode(reader, reader.uint32());
-            continue;
-          }
-          case 3: {
-            if (tag !== 24) {
-              break;
-            }
-
-            message.suspended = reader.bool();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create(base?: DeepPartial<DeclareWritersResponse>): DeclareWritersResponse {
-    return DeclareWritersResponse.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<DeclareWritersResponse>): DeclareWritersResponse {
-    const message = createBaseDeclareWritersResponse();
-    message.position = (object.position !== undefined && object.position !== null)
-      ? Position.fromPartial(object.position)
-      : undefined;
-    message.leaseDuration = (object.leaseDuration !== undefined && object.leaseDuration !== null)
-      ? Duration.fromPartial(object.leaseDuration)
-      : undefined;
-    message.suspended = object.suspended ?? false;
-    return message;
-  },
-};
-
-function createBaseRenewWriterLeaseRequest(): RenewWriterLeaseRequest {
-  return { homeserver: "", writer: "", leaseToken: Buffer.alloc(0) };
-}
-
-export const RenewWriterLeaseRequest: MessageFns<RenewWriterLeaseRequest> = {
-  encode(message: RenewWriterLeaseRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.homeserver !== "") {
-      writer.uint32(10).string(message.homeserver);
-    }
-    if (message.writer !== "") {
-      writer.uint32(18).string(message.writer);
-    }
-    if (message.leaseToken.length !== 0) {
-      writer.uint32(26).bytes(message.leaseToken);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): RenewWriterLeaseRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseRenewWriterLeaseRequest();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.homeserver = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.writer = reader.string();
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.leaseToken = Buffer.from(reader.bytes());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create(base?: DeepPartial<RenewWriterLeaseRequest>): RenewWriterLeaseRequest {
-    return RenewWriterLeaseRequest.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<RenewWriterLeaseRequest>): RenewWriterLeaseRequest {
-    const message = createBaseRenewWriterLeaseRequest();
-    message.homeserver = object.homeserver ?? "";
-    message.writer = object.writer ?? "";
-    message.leaseToken = object.leaseToken ?? Buffer.alloc(0);
-    return message;
-  },
-};
-
-function createBaseRenewWriterLeaseResponse(): RenewWriterLeaseResponse {
-  return { position: undefined, leaseDuration: undefined, leaseToken: Buffer.alloc(0), suspended: false };
-}
-
-export const RenewWriterLeaseResponse: MessageFns<RenewWriterLeaseResponse> = {
-  encode(message: RenewWriterLeaseResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.position !== undefined) {
-      Position.encode(message.position, writer.uint32(10).fork()).join();
-    }
-    if (message.leaseDuration !== undefined) {
-      Duration.encode(message.leaseDuration, writer.uint32(18).fork()).join();
-    }
-    if (message.leaseToken.length !== 0) {
-      writer.uint32(26).bytes(message.leaseToken);
-    }
-    if (message.suspended !== false) {
-      writer.uint32(32).bool(message.suspended);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): RenewWriterLeaseResponse {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseRenewWriterLeaseResponse();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.position = Position.decode(reader, reader.uint32());
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.leaseDuration = Duration.decode(reader, reader.uint32());
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.leaseToken = Buffer.from(reader.bytes());
-            continue;
-          }
-          case 4: {
-            if (tag !== 32) {
-              break;
-            }
-
-            message.suspended = reader.bool();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create(base?: DeepPartial<RenewWriterLeaseResponse>): RenewWriterLeaseResponse {
-    return RenewWriterLeaseResponse.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<RenewWriterLeaseResponse>): RenewWriterLeaseResponse {
-    const message = createBaseRenewWriterLeaseResponse();
-    message.position = (object.position !== undefined && object.position !== null)
-      ? Position.fromPartial(object.position)
-      : undefined;
-    message.leaseDuration = (object.leaseDuration !== undefined && object.leaseDuration !== null)
-      ? Duration.fromPartial(object.leaseDuration)
-      : undefined;
-    message.leaseToken = object.leaseToken ?? Buffer.alloc(0);
-    message.suspended = object.suspended ?? false;
-    return message;
-  },
-};
-
-function createBaseReleaseWriterLeaseRequest(): ReleaseWriterLeaseRequest {
-  return { homeserver: "", writer: "", leaseToken: Buffer.alloc(0) };
-}
-
-export const ReleaseWriterLeaseRequest: MessageFns<ReleaseWriterLeaseRequest> = {
-  encode(message: ReleaseWriterLeaseRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.homeserver !== "") {
-      writer.uint32(10).string(message.homeserver);
-    }
-    if (message.writer !== "") {
-      writer.uint32(18).string(message.writer);
-    }
-    if (message.leaseToken.length !== 0) {
-      writer.uint32(26).bytes(message.leaseToken);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseWriterLeaseRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseReleaseWriterLeaseRequest();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.homeserver = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.writer = reader.string();
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.leaseToken = Buffer.from(reader.bytes());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create(base?: DeepPartial<ReleaseWriterLeaseRequest>): ReleaseWriterLeaseRequest {
-    return ReleaseWriterLeaseRequest.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<ReleaseWriterLeaseRequest>): ReleaseWriterLeaseRequest {
-    const message = createBaseReleaseWriterLeaseRequest();
-    message.homeserver = object.homeserver ?? "";
-    message.writer = object.writer ?? "";
-    message.leaseToken = object.leaseToken ?? Buffer.alloc(0);
-    return message;
-  },
-};
-
-function createBaseReleaseWriterLeaseResponse(): ReleaseWriterLeaseResponse {
-  return { position: undefined };
-}
-
-export const ReleaseWriterLeaseResponse: MessageFns<ReleaseWriterLeaseResponse> = {
-  encode(message: ReleaseWriterLeaseResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.position !== undefined) {
-      Position.encode(message.position, writer.uint32(10).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseWriterLeaseResponse {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseReleaseWriterLeaseResponse();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.position = Position.decode(reader, reader.uint32());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create(base?: DeepPartial<ReleaseWriterLeaseResponse>): ReleaseWriterLeaseResponse {
-    return ReleaseWriterLeaseResponse.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<ReleaseWriterLeaseResponse>): ReleaseWriterLeaseResponse {
-    const message = createBaseReleaseWriterLeaseResponse();
     message.position = (object.position !== undefined && object.position !== null)
       ? Position.fromPartial(object.position)
       : undefined;
@@ -3136,7 +2616,7 @@ export const SubscribeResponse: MessageFns<SubscribeResponse> = {
 };
 
 function createBaseReady(): Ready {
-  return { position: undefined, resumed: false, progressInterval: undefined, leaseDuration: undefined };
+  return { position: undefined, resumed: false, progressInterval: undefined, silenceLimit: undefined };
 }
 
 export const Ready: MessageFns<Ready> = {
@@ -3150,8 +2630,8 @@ export const Ready: MessageFns<Ready> = {
     if (message.progressInterval !== undefined) {
       Duration.encode(message.progressInterval, writer.uint32(26).fork()).join();
     }
-    if (message.leaseDuration !== undefined) {
-      Duration.encode(message.leaseDuration, writer.uint32(34).fork()).join();
+    if (message.silenceLimit !== undefined) {
+      Duration.encode(message.silenceLimit, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -3198,7 +2678,7 @@ export const Ready: MessageFns<Ready> = {
               break;
             }
 
-            message.leaseDuration = Duration.decode(reader, reader.uint32());
+            message.silenceLimit = Duration.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -3225,15 +2705,15 @@ export const Ready: MessageFns<Ready> = {
     message.progressInterval = (object.progressInterval !== undefined && object.progressInterval !== null)
       ? Duration.fromPartial(object.progressInterval)
       : undefined;
-    message.leaseDuration = (object.leaseDuration !== undefined && object.leaseDuration !== null)
-      ? Duration.fromPartial(object.leaseDuration)
+    message.silenceLimit = (object.silenceLimit !== undefined && object.silenceLimit !== null)
+      ? Duration.fromPartial(object.silenceLimit)
       : undefined;
     return message;
   },
 };
 
 function createBaseReset(): Reset {
-  return { position: undefined, reason: 0, progressInterval: undefined, leaseDuration: undefined };
+  return { position: undefined, reason: 0, progressInterval: undefined, silenceLimit: undefined };
 }
 
 export const Reset: MessageFns<Reset> = {
@@ -3247,8 +2727,8 @@ export const Reset: MessageFns<Reset> = {
     if (message.progressInterval !== undefined) {
       Duration.encode(message.progressInterval, writer.uint32(26).fork()).join();
     }
-    if (message.leaseDuration !== undefined) {
-      Duration.encode(message.leaseDuration, writer.uint32(34).fork()).join();
+    if (message.silenceLimit !== undefined) {
+      Duration.encode(message.silenceLimit, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -3295,7 +2775,7 @@ export const Reset: MessageFns<Reset> = {
               break;
             }
 
-            message.leaseDuration = Duration.decode(reader, reader.uint32());
+            message.silenceLimit = Duration.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -3322,8 +2802,8 @@ export const Reset: MessageFns<Reset> = {
     message.progressInterval = (object.progressInterval !== undefined && object.progressInterval !== null)
       ? Duration.fromPartial(object.progressInterval)
       : undefined;
-    message.leaseDuration = (object.leaseDuration !== undefined && object.leaseDuration !== null)
-      ? Duration.fromPartial(object.leaseDuration)
+    message.silenceLimit = (object.silenceLimit !== undefined && object.silenceLimit !== null)
+      ? Duration.fromPartial(object.silenceLimit)
       : undefined;
     return message;
   },
@@ -4110,8 +3590,8 @@ export const EventCacheServiceService = {
   },
   /**
    * Announces that anything of a homeserver may have changed: appends to the
-   * invalidation log and drops all its entries, in constant time. May be
-   * repeated.
+   * invalidation log and drops all its entries, in constant time; or, with
+   * new_epoch, starts a new epoch, and subscribers get Reset. May be repeated.
    */
   purgeHomeserver: {
     path: "/splitcache.v1.EventCacheService/PurgeHomeserver" as const,
@@ -4123,64 +3603,6 @@ export const EventCacheServiceService = {
     responseSerialize: (value: PurgeHomeserverResponse): Buffer =>
       Buffer.from(PurgeHomeserverResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PurgeHomeserverResponse => PurgeHomeserverResponse.decode(value),
-  },
-  /**
-   * Names processes that change the homeserver's events. Names are added, never
-   * removed. While a named writer neither holds a live lease nor has released
-   * it, the homeserver is suspended: all reads miss and puts answer
-   * PUT_OUTCOME_SUSPENDED. Entering and leaving suspension each start a new
-   * epoch. Every client declares the same full list when it starts and again
-   * whenever it sees a new epoch. May be repeated.
-   */
-  declareWriters: {
-    path: "/splitcache.v1.EventCacheService/DeclareWriters" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: DeclareWritersRequest): Buffer =>
-      Buffer.from(DeclareWritersRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): DeclareWritersRequest => DeclareWritersRequest.decode(value),
-    responseSerialize: (value: DeclareWritersResponse): Buffer =>
-      Buffer.from(DeclareWritersResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): DeclareWritersResponse => DeclareWritersResponse.decode(value),
-  },
-  /**
-   * Grants a writer its lease or renews it; a name that was not declared is
-   * declared by it. A writer renews every second, changes nothing before its
-   * lease is granted, and does not renew while a change that it has not
-   * announced has been pending for half a lease. A writer that gave up announcing
-   * (detached) forgets its token, ignores replies to earlier renewals, and comes
-   * back as a new process, without a token, once every transaction begun while
-   * detached has ended; a transaction begun after that asks for a lease announces
-   * its changes. May be repeated.
-   */
-  renewWriterLease: {
-    path: "/splitcache.v1.EventCacheService/RenewWriterLease" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: RenewWriterLeaseRequest): Buffer =>
-      Buffer.from(RenewWriterLeaseRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): RenewWriterLeaseRequest => RenewWriterLeaseRequest.decode(value),
-    responseSerialize: (value: RenewWriterLeaseResponse): Buffer =>
-      Buffer.from(RenewWriterLeaseResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): RenewWriterLeaseResponse => RenewWriterLeaseResponse.decode(value),
-  },
-  /**
-   * Gives a lease back, when the writer stops in good order and owes no
-   * announcement. A writer that released its lease does not suspend the
-   * homeserver. A release that names another lease than the writer's last one
-   * is ignored. Releasing a dead writer for it is safe only when no COMMIT of it
-   * can still reach the database. May be repeated.
-   */
-  releaseWriterLease: {
-    path: "/splitcache.v1.EventCacheService/ReleaseWriterLease" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: ReleaseWriterLeaseRequest): Buffer =>
-      Buffer.from(ReleaseWriterLeaseRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): ReleaseWriterLeaseRequest => ReleaseWriterLeaseRequest.decode(value),
-    responseSerialize: (value: ReleaseWriterLeaseResponse): Buffer =>
-      Buffer.from(ReleaseWriterLeaseResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): ReleaseWriterLeaseResponse => ReleaseWriterLeaseResponse.decode(value),
   },
   /**
    * Follows the invalidation log of a homeserver. The first frame is Ready or
@@ -4258,38 +3680,10 @@ export interface EventCacheServiceServer extends UntypedServiceImplementation {
   purgeRoom: handleUnaryCall<PurgeRoomRequest, PurgeRoomResponse>;
   /**
    * Announces that anything of a homeserver may have changed: appends to the
-   * invalidation log and drops all its entries, in constant time. May be
-   * repeated.
+   * invalidation log and drops all its entries, in constant time; or, with
+   * new_epoch, starts a new epoch, and subscribers get Reset. May be repeated.
    */
   purgeHomeserver: handleUnaryCall<PurgeHomeserverRequest, PurgeHomeserverResponse>;
-  /**
-   * Names processes that change the homeserver's events. Names are added, never
-   * removed. While a named writer neither holds a live lease nor has released
-   * it, the homeserver is suspended: all reads miss and puts answer
-   * PUT_OUTCOME_SUSPENDED. Entering and leaving suspension each start a new
-   * epoch. Every client declares the same full list when it starts and again
-   * whenever it sees a new epoch. May be repeated.
-   */
-  declareWriters: handleUnaryCall<DeclareWritersRequest, DeclareWritersResponse>;
-  /**
-   * Grants a writer its lease or renews it; a name that was not declared is
-   * declared by it. A writer renews every second, changes nothing before its
-   * lease is granted, and does not renew while a change that it has not
-   * announced has been pending for half a lease. A writer that gave up announcing
-   * (detached) forgets its token, ignores replies to earlier renewals, and comes
-   * back as a new process, without a token, once every transaction begun while
-   * detached has ended; a transaction begun after that asks for a lease announces
-   * its changes. May be repeated.
-   */
-  renewWriterLease: handleUnaryCall<RenewWriterLeaseRequest, RenewWriterLeaseResponse>;
-  /**
-   * Gives a lease back, when the writer stops in good order and owes no
-   * announcement. A writer that released its lease does not suspend the
-   * homeserver. A release that names another lease than the writer's last one
-   * is ignored. Releasing a dead writer for it is safe only when no COMMIT of it
-   * can still reach the database. May be repeated.
-   */
-  releaseWriterLease: handleUnaryCall<ReleaseWriterLeaseRequest, ReleaseWriterLeaseResponse>;
   /**
    * Follows the invalidation log of a homeserver. The first frame is Ready or
    * Reset, never both. Every change is then delivered in a Batch or covered by
@@ -4461,8 +3855,8 @@ export interface EventCacheServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Announces that anything of a homeserver may have changed: appends to the
-   * invalidation log and drops all its entries, in constant time. May be
-   * repeated.
+   * invalidation log and drops all its entries, in constant time; or, with
+   * new_epoch, starts a new epoch, and subscribers get Reset. May be repeated.
    */
   purgeHomeserver(
     request: PurgeHomeserverRequest,
@@ -4478,76 +3872,6 @@ export interface EventCacheServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: PurgeHomeserverResponse) => void,
-  ): ClientUnaryCall;
-  /**
-   * Names processes that change the homeserver's events. Names are added, never
-   * removed. While a named writer neither holds a live lease nor has released
-   * it, the homeserver is suspended: all reads miss and puts answer
-   * PUT_OUTCOME_SUSPENDED. Entering and leaving suspension each start a new
-   * epoch. Every client declares the same full list when it starts and again
-   * whenever it sees a new epoch. May be repeated.
-   */
-  declareWriters(
-    request: DeclareWritersRequest,
-    callback: (error: ServiceError | null, response: DeclareWritersResponse) => void,
-  ): ClientUnaryCall;
-  declareWriters(
-    request: DeclareWritersRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: DeclareWritersResponse) => void,
-  ): ClientUnaryCall;
-  declareWriters(
-    request: DeclareWritersRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: DeclareWritersResponse) => void,
-  ): ClientUnaryCall;
-  /**
-   * Grants a writer its lease or renews it; a name that was not declared is
-   * declared by it. A writer renews every second, changes nothing before its
-   * lease is granted, and does not renew while a change that it has not
-   * announced has been pending for half a lease. A writer that gave up announcing
-   * (detached) forgets its token, ignores replies to earlier renewals, and comes
-   * back as a new process, without a token, once every transaction begun while
-   * detached has ended; a transaction begun after that asks for a lease announces
-   * its changes. May be repeated.
-   */
-  renewWriterLease(
-    request: RenewWriterLeaseRequest,
-    callback: (error: ServiceError | null, response: RenewWriterLeaseResponse) => void,
-  ): ClientUnaryCall;
-  renewWriterLease(
-    request: RenewWriterLeaseRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: RenewWriterLeaseResponse) => void,
-  ): ClientUnaryCall;
-  renewWriterLease(
-    request: RenewWriterLeaseRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: RenewWriterLeaseResponse) => void,
-  ): ClientUnaryCall;
-  /**
-   * Gives a lease back, when the writer stops in good order and owes no
-   * announcement. A writer that released its lease does not suspend the
-   * homeserver. A release that names another lease than the writer's last one
-   * is ignored. Releasing a dead writer for it is safe only when no COMMIT of it
-   * can still reach the database. May be repeated.
-   */
-  releaseWriterLease(
-    request: ReleaseWriterLeaseRequest,
-    callback: (error: ServiceError | null, response: ReleaseWriterLeaseResponse) => void,
-  ): ClientUnaryCall;
-  releaseWriterLease(
-    request: ReleaseWriterLeaseRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ReleaseWriterLeaseResponse) => void,
-  ): ClientUnaryCall;
-  releaseWriterLease(
-    request: ReleaseWriterLeaseRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ReleaseWriterLeaseResponse) => void,
   ): ClientUnaryCall;
   /**
    * Follows the invalidation log of a homeserver. The first frame is Ready or

@@ -1,0 +1,34 @@
+import type { Epoch, Position } from "../../core/types.js";
+import type { HomeserverLog, Log, LogCopy } from "../port.js";
+
+/**
+ * The default log: it lives in this process alone, so the one copy of each
+ * homeserver's log is the log. A restart of the process begins new epochs.
+ */
+export function createMemoryLog(newEpoch: () => Epoch): Log {
+  return {
+    follow: (copy) => followInMemory(copy, newEpoch),
+    status: () => ({ isUp: true, errors: {}, members: [] }),
+    close: async () => {},
+  };
+}
+
+function followInMemory(copy: LogCopy, newEpoch: () => Epoch): HomeserverLog {
+  const start = (): Position => ({ epoch: newEpoch(), sequence: 0 });
+  copy.restart(start(), "started");
+  return {
+    isCurrent: () => true,
+    ready: () => undefined,
+    append: async (_change, apply) => {
+      apply();
+      return copy.position;
+    },
+    startEpoch: async () => {
+      copy.restart(start(), "asked");
+      return copy.position;
+    },
+    // Nobody else appends, so a position that lies ahead is never reached.
+    catchUp: () => undefined,
+    leave: () => {},
+  };
+}

@@ -1,0 +1,305 @@
+import { CacheError } from "../core/errors.js";
+import { SLAB_RESERVE_BYTES } from "../core/frame-slab.js";
+import { Homeservers } from "../core/homeservers.js";
+import {
+  CACHE_ENTRIES_MAX,
+  EVENTS_HEAP_SHARE_SIXTEENTHS,
+  EVENTS_SHARE_EIGHTHS,
+  HOMESERVERS_MAX,
+  LOG_HEAP_SHARE_SIXTEENTHS,
+  LOG_SHARE_EIGHTHS,
+  METADATA_HEAP_SHARE_SIXTEENTHS,
+  METADATA_SHARE_EIGHTHS,
+  METADATA_TTL_MS_DEFAULT,
+  PROGRESS_INTERVAL_MS,
+  SUBSCRIBERS_MAX,
+  SWEEP_INTERVAL_MS,
+  SWEEP_PAUSE_MS,
+  SWEEP_SLICE_MS,
+} from "../core/limits.js";
+import { redactAhead } from "../core/redact-ahead.js";
+import { SplitCache } from "../core/split-cache.js";
+import type {
+  EventStore,
+  PutRequest,
+  PutResult,
+  ReadRequest,
+  SetRedactionRequest,
+  SetRejectedRequest,
+  SetResult,
+  StoreStats,
+  SubscribeRequest,
+} from "../core/store.js";
+import type { StoreLog } from "../core/store-log.js";
+import type {
+  Change,
+  EventId,
+  Homeserver,
+  Position,
+  ReadResult,
+  RoomId,
+  SetOutcome,
+  SubscriptionFrame,
+} from "../core/types.js";
+import type { Log } from "../log/port.js";
+import type { Tier } from "../tier/port.js";
+import { FollowedHomeserver } from "./followed-homeserver.js";
+import { ShardedLru } from "./sharded-lru.js";
+import { SharedTier } from "./shared-tier.js";
+
+export interface EventStoreOptions {
+  /** The invalidation logs. The store closes it. */
+  readonly invalidationLog: Log;
+  /** Entries of other sidecars, and of this one before it started; none unless given. The store closes it. */
+  readonly tier?: Tier;
+  /** The budget of bodies, metadata and logs together, all that they cost included. */
+  readonly memoryBytes: number;
+  /** How much of the budget may lie in the JavaScript heap. */
+  readonly heapBytesMax: number;
+  readonly log: StoreLog;
+  /** A monotonic clock in milliseconds. */
+  readonly clock: () => number;
+  /** Milliseconds since 1970. */
+  readonly wallClock: () => number;
+  readonly metadataTtlMs?: number;
+  readonly progressIntervalMs?: number;
+  readonly homeserversMax?: number;
+  readonly subscribersMax?: number;
+  readonly sweepIntervalMs?: number;
+}
+
+/** Makes the store: split caches in the memory of this process, over a log and perhaps a tier. */
+export function createEventStore(options: EventStoreOptions): EventStore {
+  return new CachedEventStore(options);
+}
+
+class CachedEventStore implements EventStore {
+  readonly readsMayWait: boolean;
+  readonly #cache: SplitCache;
+  readonly #homeservers: Homeservers<FollowedHomeserver>;
+  readonly #invalidationLog: Log;
+  readonly #tier: Tier | undefined;
+  readonly #sharedTier: SharedTier | undefined;
+  readonly #clock: () => number;
+  readonly #metadataTtlMs: number;
+  readonly #subscribersMax: number;
+  readonly #logBytesMax: number;
+  readonly #heapBytesMax: number;
+  readonly #timers: NodeJS.Timeout[];
+  #sliceTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: EventStoreOptions) {
+    const { invalidationLog, tier, clock } = options;
+    const share = (eighths: number): number => Math.floor((options.memoryBytes * eighths) / 8);
+    const heapShare = (sixteenths: number): number => Math.floor((options.heapBytesMax * sixteenths) / 16);
+    this.readsMayWait = tier !== undefined;
+    this.#invalidationLog = invalidationLog;
+    this.#tier = tier;
+    this.#sharedTier = tier && new SharedTier(tier, options);
+    this.#clock = clock;
+    this.#metadataTtlMs = options.metadataTtlMs ?? METADATA_TTL_MS_DEFAULT;
+    this.#subscribersMax = options.subscribersMax ?? SUBSCRIBERS_MAX;
+    this.#heapBytesMax = options.heapBytesMax;
+    // All of a log lies in the heap.
+    this.#logBytesMax = Math.min(share(LOG_SHARE_EIGHTHS), heapShare(LOG_HEAP_SHARE_SIXTEENTHS));
+    this.#cache = new SplitCache({
+      makeCache: (bounds, onEvict) => new ShardedLru(bounds, onEvict),
+      eventBytesMax: withoutReserve(share(EVENTS_SHARE_EIGHTHS)),
+      metadataBytesMax: share(METADATA_SHARE_EIGHTHS),
+      eventHeapBytesMax: heapShare(EVENTS_HEAP_SHARE_SIXTEENTHS),
+      metadataHeapBytesMax: heapShare(METADATA_HEAP_SHARE_SIXTEENTHS),
+      entriesMax: CACHE_ENTRIES_MAX,
+      metadataTtlMs: this.#metadataTtlMs,
+      defer,
+      ...(this.#sharedTier && { writeBack: this.#sharedTier.writeBack }),
+    });
+    const discard = this.#cache.sweep.discard.bind(this.#cache.sweep);
+    this.#homeservers = new Homeservers({
+      homeserversMax: options.homeserversMax ?? HOMESERVERS_MAX,
+      logBytesMax: this.#logBytesMax,
+      create: (name, nowMs, onLogStarts) => {
+        const deps = { clock, defer, discard, onLogStarts, log: options.log };
+        return new FollowedHomeserver(name, nowMs, invalidationLog, this.#cache, deps);
+      },
+      onForget: (homeserver) => {
+        homeserver.leave();
+        options.log.homeserverForgotten(homeserver.name);
+      },
+    });
+    this.#timers = [
+      setInterval(() => this.#tick(), options.progressIntervalMs ?? PROGRESS_INTERVAL_MS),
+      setInterval(() => this.#sweep(), options.sweepIntervalMs ?? SWEEP_INTERVAL_MS),
+    ];
+    // Background work alone keeps no process alive.
+    for (const timer of this.#timers) timer.unref();
+  }
+
+  async getEvents(request: ReadRequest): Promise<ReadResult> {
+    const homeserver = this.#enter(request.homeserver);
+    if (!homeserver.log.isCurrent()) await homeserver.log.ready();
+    if (request.minPosition !== undefined) await homeserver.log.catchUp(request.minPosition);
+    if (this.#sharedTier !== undefined) await this.#load(homeserver, request.eventIds, this.#sharedTier);
+    // From here to the return in one turn: is it current, where is it, what is there.
+    if (homeserver.log.isCurrent()) return this.#cache.getEvents(homeserver.state, request, this.#clock());
+    if (request.eventIds.length === 0) throw unverified();
+    homeserver.state.counters.misses.unverified += request.eventIds.length;
+    return { position: undefined, events: request.eventIds.map(() => undefined) };
+  }
+
+  async putEvents(request: PutRequest): Promise<PutResult> {
+    const events = await redactAhead(request.events, { clock: this.#clock, defer });
+    const homeserver = this.#enter(request.homeserver);
+    if (!homeserver.log.isCurrent()) await homeserver.log.ready();
+    await homeserver.log.catchUp(request.asOf);
+    if (!homeserver.log.isCurrent()) {
+      homeserver.state.counters.puts.unverified += events.length;
+      return { outcomes: events.map(() => "unverified"), position: undefined };
+    }
+    const result = this.#cache.putEvents(homeserver.state, { ...request, events }, this.#clock());
+    const stored = events.filter((_, at) => result.outcomes[at] === "stored");
+    this.#sharedTier?.put(homeserver, stored, request.asOf, this.#metadataTtlMs);
+    return result;
+  }
+
+  async setRedaction(request: SetRedactionRequest): Promise<SetResult> {
+    const homeserver = await this.#enterCurrent(request.homeserver);
+    const change = this.#cache.redactionChange(homeserver.state, request);
+    return this.#set(homeserver, request.eventId, change, () =>
+      this.#cache.applyRedaction(homeserver.state, change, request, this.#clock()),
+    );
+  }
+
+  async setRejected(request: SetRejectedRequest): Promise<SetResult> {
+    const homeserver = await this.#enterCurrent(request.homeserver);
+    const change = this.#cache.rejectionChange(homeserver.state, request);
+    return this.#set(homeserver, request.eventId, change, () =>
+      this.#cache.applyRejection(homeserver.state, change, request, this.#clock()),
+    );
+  }
+
+  async invalidateEvents(
+    name: Homeserver,
+    roomId: RoomId | undefined,
+    eventIds: readonly EventId[],
+  ): Promise<Position> {
+    const homeserver = await this.#enterCurrent(name);
+    const change = this.#cache.invalidationChange(homeserver.state, roomId, eventIds);
+    const position = await this.#append(homeserver, change);
+    this.#sharedTier?.drop(homeserver, eventIds);
+    return position;
+  }
+
+  async purgeRoom(name: Homeserver, roomId: RoomId): Promise<Position> {
+    return this.#append(await this.#enterCurrent(name), { kind: "roomPurged", roomId });
+  }
+
+  async purgeHomeserver(name: Homeserver, newEpoch: boolean): Promise<Position> {
+    const homeserver = await this.#enterCurrent(name);
+    if (newEpoch) return homeserver.log.startEpoch();
+    return this.#append(homeserver, { kind: "homeserverPurged" });
+  }
+
+  async *subscribe(request: SubscribeRequest): AsyncGenerator<SubscriptionFrame, void> {
+    const homeserver = await this.#enterCurrent(request.homeserver);
+    const { resumeAfter, signal } = request;
+    if (resumeAfter !== undefined) await homeserver.log.catchUp(resumeAfter);
+    if (!homeserver.log.isCurrent()) throw unverified();
+    let subscribers = 0;
+    for (const { state } of this.#homeservers.all()) subscribers += state.hub.count;
+    if (subscribers >= this.#subscribersMax) {
+      const message = `the cache has ${this.#subscribersMax} subscribers already`;
+      throw new CacheError("exhausted", message, { retryDelayMs: SUBSCRIBE_RETRY_DELAY_MS });
+    }
+    yield* homeserver.state.hub.open(resumeAfter, signal);
+  }
+
+  stats(): StoreStats {
+    const { events, metadata } = this.#cache.stats();
+    const homeservers = new Map([...this.#homeservers.all()].map(({ name, state }) => [name, state.stats()]));
+    const logBytes = [...homeservers.values()].reduce((sum, stats) => sum + stats.logBytes, 0);
+    return {
+      events,
+      metadata,
+      logBytes,
+      logBytesMax: this.#logBytesMax,
+      heapBytes: events.heapBytes + metadata.heapBytes + logBytes,
+      heapBytesMax: this.#heapBytesMax,
+      swept: this.#cache.sweep.swept,
+      homeservers,
+    };
+  }
+
+  async close(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    if (this.#sliceTimer !== undefined) clearTimeout(this.#sliceTimer);
+    await Promise.all([this.#invalidationLog.close(), this.#tier?.close()]);
+  }
+
+  #enter(name: Homeserver): FollowedHomeserver {
+    return this.#homeservers.enter(name, this.#clock());
+  }
+
+  /** A change may be made while the copy is not current: then the log decides whether it can be confirmed. */
+  async #enterCurrent(name: Homeserver): Promise<FollowedHomeserver> {
+    const homeserver = this.#enter(name);
+    if (!homeserver.log.isCurrent()) await homeserver.log.ready();
+    return homeserver;
+  }
+
+  /** Brings what the caches lack from the tier. A read that hits in memory waits for nothing. */
+  async #load(homeserver: FollowedHomeserver, eventIds: readonly EventId[], tier: SharedTier): Promise<void> {
+    if (!homeserver.log.isCurrent()) return;
+    const absent = this.#cache.absentOf(homeserver.state, eventIds, this.#clock());
+    if (absent.length > 0) await tier.load(homeserver, absent, this.#cache);
+  }
+
+  #append(homeserver: FollowedHomeserver, change: Change): Promise<Position> {
+    return homeserver.log.append(change, () => homeserver.apply(change));
+  }
+
+  async #set(
+    homeserver: FollowedHomeserver,
+    eventId: EventId,
+    change: Change,
+    apply: () => SetOutcome,
+  ): Promise<SetResult> {
+    // What the copy drops as a whole before it applies the change is absent.
+    let outcome = "absent" as SetOutcome;
+    const position = await homeserver.log.append(change, () => {
+      outcome = apply();
+    });
+    if (outcome !== "applied") this.#sharedTier?.drop(homeserver, [eventId]);
+    return { outcome, position };
+  }
+
+  #tick(): void {
+    for (const { state } of this.#homeservers.all()) state.hub.tick();
+    this.#homeservers.forgetEmpty(this.#clock());
+  }
+
+  #sweep(): void {
+    const live = () => [...this.#homeservers.all()].map(({ state }) => state.metadata);
+    this.#cache.sweep.begin(live, this.#clock());
+    // A pass that is still under way has its next slice due already.
+    if (this.#sliceTimer === undefined) this.#slice();
+  }
+
+  #slice(): void {
+    const endMs = this.#clock() + SWEEP_SLICE_MS;
+    const workIsLeft = this.#cache.sweep.slice(() => this.#clock() >= endMs);
+    this.#sliceTimer = workIsLeft ? setTimeout(() => this.#slice(), SWEEP_PAUSE_MS) : undefined;
+  }
+}
+
+const defer = (run: () => void): void => void setImmediate(run);
+
+/** What is left for events; a budget too small for the slab's pages, as in tests, keeps half. */
+function withoutReserve(bytes: number): number {
+  return Math.max(bytes - SLAB_RESERVE_BYTES, Math.floor(bytes / 2));
+}
+
+function unverified(): CacheError {
+  return new CacheError("unavailable", "this sidecar does not know at the moment that it is current");
+}
+
+const SUBSCRIBE_RETRY_DELAY_MS = 5000;

@@ -1,0 +1,72 @@
+import type { HomeserverDeps } from "../core/homeserver-state.js";
+import { HomeserverState } from "../core/homeserver-state.js";
+import type { WithState } from "../core/homeservers.js";
+import type { SplitCache } from "../core/split-cache.js";
+import type { RestartReason } from "../core/store-log.js";
+import type { Change, Homeserver, Position } from "../core/types.js";
+import type { HomeserverLog, Log, LogCopy } from "../log/port.js";
+
+/** A homeserver's caches together with the log that they obey. */
+export class FollowedHomeserver implements WithState, LogCopy {
+  readonly state: HomeserverState;
+  readonly log: HomeserverLog;
+  readonly #cache: SplitCache;
+
+  constructor(name: Homeserver, nowMs: number, log: Log, cache: SplitCache, deps: HomeserverDeps) {
+    this.#cache = cache;
+    this.state = new HomeserverState(name, nowMs, () => this.log.isCurrent(), deps);
+    this.log = log.follow(this);
+  }
+
+  get name(): Homeserver {
+    return this.state.name;
+  }
+
+  get homeserver(): Homeserver {
+    return this.state.name;
+  }
+
+  get lastCallMs(): number {
+    return this.state.lastCallMs;
+  }
+
+  set lastCallMs(nowMs: number) {
+    this.state.lastCallMs = nowMs;
+  }
+
+  get isHeld(): boolean {
+    return this.state.isHeld;
+  }
+
+  get position(): Position {
+    return this.state.log.position;
+  }
+
+  restart(position: Position, reason: RestartReason): void {
+    this.state.restart(position, reason);
+  }
+
+  apply(change: Change): void {
+    this.#cache.apply(this.state, change);
+  }
+
+  applyUnknown(): void {
+    this.#cache.apply(this.state, { kind: "homeserverPurged" });
+  }
+
+  becameCurrent(): void {
+    this.state.hub.wake();
+  }
+
+  /** Drops everything, then stops following: a sidecar that holds nothing owes no acknowledgement. */
+  leave(): void {
+    this.state.dropMetadata();
+    this.log.leave();
+  }
+
+  /** Waits until the copy is current, at most for a short time. */
+  async becomeCurrent(): Promise<boolean> {
+    if (!this.log.isCurrent()) await this.log.ready();
+    return this.log.isCurrent();
+  }
+}

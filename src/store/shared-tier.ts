@@ -1,0 +1,71 @@
+import type { LateFill, SplitCache, WriteBack } from "../core/split-cache.js";
+import type { EventId, NewEvent, Position } from "../core/types.js";
+import type { Tier } from "../tier/port.js";
+import type { FollowedHomeserver } from "./followed-homeserver.js";
+
+/** An entry that is in use is written again at most this often: its age is a small part of its time to live. */
+export const WRITE_BACK_INTERVAL_MS = 10 * 60 * 1000;
+
+/** Times of entries: the tier counts from 1970, the caches by a monotonic clock. */
+export interface TierClocks {
+  /** A monotonic clock in milliseconds. */
+  readonly clock: () => number;
+  /** Milliseconds since 1970. */
+  readonly wallClock: () => number;
+}
+
+/** The shared tier as the caches use it: entries of it are late fills, judged by the fence. */
+export class SharedTier {
+  readonly #tier: Tier;
+  readonly #clocks: TierClocks;
+
+  constructor(tier: Tier, clocks: TierClocks) {
+    this.#tier = tier;
+    this.#clocks = clocks;
+  }
+
+  /** Where the caches write entries that are in use. */
+  readonly writeBack: WriteBack = {
+    intervalMs: WRITE_BACK_INTERVAL_MS,
+    take: ({ name }, { event, asOf, expiresAtMs }) => {
+      this.#tier.put(name, [{ event, asOf, expiresAtMs: expiresAtMs + this.#wallOffsetMs() }]);
+    },
+  };
+
+  /**
+   * Fills the caches with what the tier has of these events; undefined if there is
+   * nothing to wait for. Entries that have outlived their time or that the fence
+   * refuses stay out.
+   */
+  load(
+    { name, state }: FollowedHomeserver,
+    eventIds: readonly EventId[],
+    cache: SplitCache,
+  ): Promise<void> | undefined {
+    return this.#tier.get(name, eventIds)?.then((entries) => {
+      const nowMs = this.#clocks.clock();
+      const offsetMs = this.#wallOffsetMs();
+      for (const { event, asOf, expiresAtMs } of entries) {
+        const fill: LateFill = { event, asOf, expiresAtMs: expiresAtMs - offsetMs };
+        if (fill.expiresAtMs > nowMs) cache.fillLate(state, fill, nowMs);
+      }
+    });
+  }
+
+  put({ name }: FollowedHomeserver, events: readonly NewEvent[], asOf: Position, ttlMs: number): void {
+    const expiresAtMs = this.#clocks.wallClock() + ttlMs;
+    if (events.length > 0)
+      this.#tier.put(
+        name,
+        events.map((event) => ({ event, asOf, expiresAtMs })),
+      );
+  }
+
+  drop({ name }: FollowedHomeserver, eventIds: readonly EventId[]): void {
+    this.#tier.drop(name, eventIds);
+  }
+
+  #wallOffsetMs(): number {
+    return this.#clocks.wallClock() - this.#clocks.clock();
+  }
+}
