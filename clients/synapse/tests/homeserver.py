@@ -80,7 +80,7 @@ class Homeserver:
         self.hs.setup()
         self.store: Any = self.hs.get_datastores().main
         self._direct = BlockingTransport(address, self.reactor)
-        bridge = {"address": address, "read_deadline": "5s", "writer_start_delay": 0}
+        bridge = {"address": address, "read_deadline": "5s"}
         self.module = SplitcacheModule(
             SplitcacheModule.parse_config(bridge), self.hs.get_module_api()
         )
@@ -144,7 +144,7 @@ class Homeserver:
         held: list[pb.CachedEvent] = []
 
         def is_held() -> bool:
-            if self.module._announcer.may_read:
+            if self.module._outbox and self.module._outbox.is_open():
                 self.stored(event_id)
             found = self.held(event_id)
             held.extend([found] if found else [])
