@@ -111,13 +111,8 @@ class Bridge:
         self.subscription.start()
 
     def ready(self) -> Bridge:
-        """Until it reads and fills, and an announcement counts at once."""
-        self.reactor.run_until(
-            lambda: (
-                self.look("$probe").position is not None
-                and self.outbox.write_may_return(self.rules.epoch)
-            )
-        )
+        """Until it reads and fills."""
+        self.reactor.run_until(lambda: self.look("$probe").position is not None)
         return self
 
     def look(self, *event_ids: str) -> Any:

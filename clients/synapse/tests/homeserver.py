@@ -75,6 +75,7 @@ class Homeserver:
     """
 
     def __init__(self, folder: Path, address: str) -> None:
+        self.database = folder / "synapse.db"
         self.reactor: Any = SelectReactor()
         self.hs: Any = _OneProcess(NAME, config=_config(folder), reactor=self.reactor)
         self.hs.setup()

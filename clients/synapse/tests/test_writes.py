@@ -6,6 +6,7 @@ gone once that code has returned; what is read then is the event as it is now.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -248,31 +249,89 @@ def resign(home: Homeserver, room_id: str, event_id: str) -> None:
 
 
 @pytest.mark.parametrize("change", [expire, resign, ban, kick])
-def test_a_change_is_pending_before_its_commit(
+def test_a_change_commits_with_its_row_of_the_outbox(
     home: Homeserver,
     room_id: str,
     change: Callable[[Homeserver, str, str], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Or the writer would renew its lease while a COMMIT is under way that nobody answers."""
+    """O1: or a process that dies after COMMIT would leave nothing behind that says so."""
+    ban_for_a_while(home, room_id)
     event_id = home.send(room_id)
-    lease = home.module._announcer._lease
     commit = LoggingDatabaseConnection.commit
-    seen: list[bool] = []
+    appeared: list[set[str]] = []
 
     def looking(connection: LoggingDatabaseConnection) -> None:
-        seen.extend(one.committing_at is not None for one in list(lease._open))
+        before = outbox(home)
         commit(connection)
+        appeared.append(outbox(home) - before)
 
     monkeypatch.setattr(LoggingDatabaseConnection, "commit", looking)
     change(home, room_id, event_id)
-    assert seen
-    assert all(seen)
-    assert lease.pending_changes() == 0
+    # Signing anew takes several transactions.
+    assert {len(rows) for rows in appeared if rows} == {1}
+    # The write has returned, so it was announced, and that deleted.
+    assert outbox(home) == set()
+
+
+def test_a_transaction_that_cannot_note_what_it_owes_fails(
+    home: Homeserver, room_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    event_id = home.send(room_id)
+    execute = home.store.db_pool.execute
+    rename = "ALTER TABLE {} RENAME TO {}"
+    home.run(lambda: execute("test", rename.format("splitcache_outbox", "elsewhere")))
+    try:
+        with pytest.raises(sqlite3.OperationalError):
+            home.redact(room_id, event_id)
+    finally:
+        home.run(lambda: execute("test", rename.format("elsewhere", "splitcache_outbox")))
+    assert "what it owes cannot be noted" in caplog.text
+    assert "redacted_because" not in home.stored(event_id).unsigned
+    assert home.stored(event_id).internal_metadata.is_redacted() is False
+
+
+def test_an_attempt_whose_outcome_is_not_known_leaves_its_row(
+    home: Homeserver, room_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """O2: Synapse tries again; only what is known to have been committed is deleted. The other
+    row is relayed, and then deleted."""
+    event_id = home.send(room_id)
+    home.fill(event_id)
+    commit = LoggingDatabaseConnection.commit
+    commits: list[set[str]] = []
+
+    def lost(connection: LoggingDatabaseConnection) -> None:
+        before = outbox(home)
+        commit(connection)
+        commits.append(outbox(home) - before)
+        if len(commits) == 1:
+            raise sqlite3.OperationalError("the connection broke; nobody knows")
+
+    def change(txn: Any) -> None:
+        home.store.invalidate_get_event_cache_after_txn(txn, event_id)
+
+    monkeypatch.setattr(LoggingDatabaseConnection, "commit", lost)
+    home.run(lambda: home.store.db_pool.runInteraction("test", change))
+    first, second = commits
+    assert first
+    assert second
+    assert first != second
+    assert outbox(home) == first
+    home.run_until(lambda: outbox(home) == set())
+
+
+def outbox(home: Homeserver) -> set[str]:
+    connection = sqlite3.connect(home.database)
+    rows = {row for (row,) in connection.execute("SELECT id FROM splitcache_outbox")}
+    connection.close()
+    return rows
 
 
 class _Held:
     """Keeps back the calls that tell the sidecar of changes."""
+
+    immediate = False
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
