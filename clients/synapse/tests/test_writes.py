@@ -439,6 +439,83 @@ def test_a_reader_is_answered_though_a_lookup_never_ends(
     assert not home.module._sidecar._rounds
 
 
+def test_what_is_kept_is_not_used_while_the_gate_is_closed_nor_dropped(
+    home: Homeserver, room_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, unasked = home.send(room_id), home.send(room_id)
+    for event_id in (asked, unasked):
+        home.fill(event_id)
+        home.run_until(home.module._sidecar.may_use_kept)
+        # From the sidecar, which is all that is kept.
+        assert home.stored(event_id).event_id == event_id
+    fetched = database_reads(home, monkeypatch)
+
+    def read(event_id: str) -> None:
+        assert home.run(lambda: home.store.get_event(event_id)).event_id == event_id
+
+    home.run_until(home.module._sidecar.may_use_kept)
+    read(unasked)
+    assert fetched == []
+    with monkeypatch.context() as closed:
+        closed.setattr(home.module._outbox._rules, "is_open", lambda now: False)
+        read(unasked)
+        assert fetched == [unasked]
+        # Now it is what Synapse itself has read.
+        read(unasked)
+        assert fetched == [unasked]
+    monkeypatch.setattr(home.module._sidecar._transport, "lookup", None)
+    home.run_until(home.module._sidecar.may_use_kept)
+    home.store._event_ref.pop(unasked, None)
+    read(unasked)
+    assert fetched == [unasked]
+
+
+def test_what_is_kept_is_used_again_once_the_gate_is_open(
+    home: Homeserver, room_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event_id = home.send(room_id)
+    home.fill(event_id)
+    home.run_until(home.module._sidecar.may_use_kept)
+    home.stored(event_id)
+    fetched = database_reads(home, monkeypatch)
+    with monkeypatch.context() as closed:
+        closed.setattr(home.module._outbox._rules, "is_open", lambda now: False)
+        for _ in range(300):
+            home.reactor.iterate(0.005)
+    home.run_until(home.module._sidecar.may_use_kept)
+    # Nor is the sidecar asked again.
+    monkeypatch.setattr(home.module._sidecar._transport, "lookup", None)
+    assert home.run(lambda: home.store.get_event(event_id)).event_id == event_id
+    assert fetched == []
+
+
+def database_reads(home: Homeserver, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The events that are read from the database from now on."""
+    fetched: list[str] = []
+    fetch = home.module._reads._get_events_from_db
+
+    async def watched(event_ids: Any) -> Any:
+        fetched.extend(event_ids)
+        return await fetch(event_ids)
+
+    monkeypatch.setattr(home.module._reads, "_get_events_from_db", watched)
+    return fetched
+
+
+def test_another_process_hears_of_a_change_that_synapse_does_not_tell_it(
+    home: Homeserver, room_id: str
+) -> None:
+    """As of a ban with redaction, or of censoring: what another process announces is dropped from
+    Synapse's own caches, whoever read it there."""
+    event_id = home.send(room_id)
+    home.stored(event_id)
+    held = home.store._get_event_cache._lru_cache
+    assert held.get((event_id,), None) is not None
+    request = pb.PurgeRoomRequest(homeserver=NAME, room_id=room_id)
+    home._direct.unary("PurgeRoom", request, 5.0, lambda reply: None)
+    home.run_until(lambda: held.get((event_id,), None) is None)
+
+
 def lookup_errors(kind: str) -> float:
     labels = {"server_name": NAME, "kind": kind}
     return REGISTRY.get_sample_value("splitcache_bridge_errors_total", labels) or 0.0

@@ -96,7 +96,7 @@ class Outbox:
     def _run(self) -> None:
         while True:
             try:
-                if not self._turn():
+                if not self.turn(max(0.0, self._polls_at - self._monotonic())):
                     break
             except Exception:
                 # Nothing here may end the thread: the gate would stay closed.
@@ -105,17 +105,17 @@ class Outbox:
         self._relay.stop()
         self._table.close()
 
-    def _turn(self) -> bool:
-        """Does what has come, and polls if it is time. False: it was told to stop."""
-        goes_on = self._work()
+    def turn(self, wait_s: float) -> bool:
+        """Does what has come or comes so soon, and polls if it is time. False: it was told to
+        stop."""
+        goes_on = self._work(wait_s)
         self._delete()
         if goes_on and self._monotonic() >= self._polls_at:
             self._polls_at = self._monotonic() + POLL_INTERVAL_S
             self._poll()
         return goes_on
 
-    def _work(self) -> bool:
-        wait_s = max(0.0, self._polls_at - self._monotonic())
+    def _work(self, wait_s: float) -> bool:
         try:
             task = self._tasks.get(timeout=wait_s) if wait_s else self._tasks.get_nowait()
             while task is not None:
@@ -159,7 +159,10 @@ class Outbox:
         now = self._monotonic()
         change = self._rules.change_to_purge()
         if change is not None:
-            logger.warning(
+            # At the first start there was none before.
+            level = logging.WARNING if change.recorded_generation else logging.INFO
+            logger.log(
+                level,
                 "splitcache: the database is another one than before, or was restored; everything "
                 "is purged from the cache (%r, was %r)",
                 change.generation,
