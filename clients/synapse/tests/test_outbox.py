@@ -221,6 +221,25 @@ def test_the_gate_is_judged_when_a_lookup_is_sent(
     assert found.hits == {}
     assert found.position is None
     assert not asked
+    # Synapse adds to what it is given.
+    found.hits["$b"] = event("$b")
+    assert bridge.look("$b").hits == {}
+
+
+def test_the_gate_is_judged_for_each_request_of_a_lookup(
+    address: str, start: Callable[..., Bridge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge = start(address).ready()
+    many = [f"$small{n}" for n in range(300)]
+    bridge.fill(*many)
+    lookup = bridge.transport.lookup
+
+    def closing(*args: Any) -> None:
+        monkeypatch.setattr(bridge.outbox, "is_open", lambda: False)
+        lookup(*args)
+
+    monkeypatch.setattr(bridge.transport, "lookup", closing)
+    assert set(bridge.look(*many).hits) == set(many[:100])
 
 
 def test_what_was_read_is_not_filled_while_the_gate_is_closed(

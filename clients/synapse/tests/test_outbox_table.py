@@ -113,6 +113,37 @@ def test_deletes_only_in_the_registered_epoch(database: OutboxDatabase, table: O
     assert table.delete([row], E1)
 
 
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("epoch", [E1, E2])
+def test_says_that_rows_are_deleted_only_if_they_are_when_the_epoch_is_superseded_meanwhile(
+    database: OutboxDatabase,
+    table: OutboxTable,
+    monkeypatch: pytest.MonkeyPatch,
+    epoch: bytes,
+    at: int,
+) -> None:
+    row = commit(database, "!a")
+    table.register(E1, b"")
+    other = OutboxTable(database, time.monotonic)
+    is_registered = table._is_registered
+    asked: list[bool] = []
+
+    def looking(cursor: Any, epoch: bytes) -> bool:
+        if at == 0 and not asked:
+            other.register(E2, E1)
+        asked.append(is_registered(cursor, epoch))
+        if at == 1 and len(asked) == 1:
+            other.register(E2, E1)
+        return asked[-1]
+
+    monkeypatch.setattr(table, "_is_registered", looking)
+    deleted = table.delete([row], epoch)
+    assert deleted == (row not in other.poll().rows)
+    # At first it was registered, and then not: the row is kept for the other epoch.
+    assert deleted == (epoch == E2 and at == 0)
+    other.close()
+
+
 def test_registers_an_epoch_in_the_place_of_the_one_that_it_names(table: OutboxTable) -> None:
     assert table.poll().epoch == b""
     assert table.register(E1, b"")

@@ -56,12 +56,10 @@ class Reads:
         self, events: Iterable[str], update_metrics: bool = True
     ) -> dict[str, EventCacheEntry]:
         """Synapse's own caches, without what came from the sidecar while that must not be used."""
-        if self._kept and not self._sidecar.may_use_kept():
-            events = [event_id for event_id in events if event_id not in self._kept]
         found: dict[str, EventCacheEntry] = await self._get_events_from_local_cache(
             events, update_metrics=update_metrics
         )
-        # It lets the reactor turn in between, and the process may have been frozen meanwhile.
+        # Asked last: the reactor may have turned in between, and the process have been frozen.
         if self._kept and not self._sidecar.may_use_kept():
             found = {one: entry for one, entry in found.items() if one not in self._kept}
         return found

@@ -23,7 +23,6 @@ logger = logging.getLogger(__name__)
 
 # How often the position is asked for: what is kept is used no longer than two of these.
 POSITION_INTERVAL_S = 0.9
-_NOTHING = Lookup({}, frozenset(), None)
 
 
 class Sidecar:
@@ -93,7 +92,8 @@ class Sidecar:
         if self._closed or not self._freshness.is_open() or not self._breaker.allows():
             self._metrics.looked_up(0, len(event_ids))
             missed: Deferred[Lookup] = Deferred()
-            missed.callback(_NOTHING)
+            # A dict of its own: Synapse adds to it what the database has.
+            missed.callback(Lookup({}, frozenset(), None))
             return missed
         if self._next_round is not None and not self._next_round.has_room_for(event_ids):
             self._send()
