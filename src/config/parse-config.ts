@@ -1,6 +1,6 @@
 import { stringify } from "yaml";
 import { MEMORY_BUDGET_BYTES_DEFAULT, MEMORY_BUDGET_BYTES_MIN } from "../core/limits.js";
-import { type Config, type ConfigKey, configOptions, configSchema, fileKeyOf, flagOf } from "./options.js";
+import { type Config, type ConfigKey, configOptions, configSchema, fileKeyOf } from "./options.js";
 import {
   type ConfigFile,
   defaultSettings,

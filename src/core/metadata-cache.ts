@@ -85,6 +85,12 @@ export class MetadataCache {
     return nowMs >= entry.expiresAtMs ? "expired" : undefined;
   }
 
+  /** A homeserver's entry of an event, if it may be served. */
+  live(owner: HomeserverMetadata, eventId: EventId, nowMs: number): MetadataEntry | undefined {
+    const entry = owner.entries.get(eventId);
+    return entry !== undefined && this.deadBecause(entry, nowMs) === undefined ? entry : undefined;
+  }
+
   /** Makes a live entry and its variant the most recently used. */
   touch(entry: MetadataEntry): void {
     this.#recency.touch(entry);

@@ -1,24 +1,14 @@
 import type { MakeBoundedCache } from "./bounded-cache.js";
+import { ChangeRules } from "./change-rules.js";
 import { EventCache } from "./event-cache.js";
 import { frameBody, frameRoomVersion } from "./event-frame.js";
-import { completeRedaction, isUnredactable, stateOf } from "./event-state.js";
+import { isUnredactable, stateOf } from "./event-state.js";
 import type { HomeserverState } from "./homeserver-state.js";
 import { type HomeserverMetadata, MetadataCache, type MetadataEntry } from "./metadata-cache.js";
 import { isBehind } from "./position.js";
-import type { PutRequest, PutResult, ReadRequest, SetRedactionRequest, SetRejectedRequest } from "./store.js";
+import type { PutRequest, PutResult, ReadRequest } from "./store.js";
 import { Sweep } from "./sweep.js";
-import type {
-  Change,
-  EventId,
-  EventState,
-  NewEvent,
-  Position,
-  PutOutcome,
-  ReadResult,
-  RoomId,
-  SetOutcome,
-  StoredEvent,
-} from "./types.js";
+import type { EventId, NewEvent, Position, PutOutcome, ReadResult, StoredEvent } from "./types.js";
 
 export interface SplitCacheOptions {
   readonly makeCache: MakeBoundedCache;
@@ -55,6 +45,7 @@ export class SplitCache {
   readonly #metadataTtlMs: number;
   readonly #writeBack: WriteBack | undefined;
   readonly sweep: Sweep;
+  readonly changes: ChangeRules;
 
   constructor(options: SplitCacheOptions) {
     const { makeCache, entriesMax } = options;
@@ -72,6 +63,11 @@ export class SplitCache {
       this.#events,
     );
     this.sweep = new Sweep(this.#metadata);
+    this.changes = new ChangeRules({
+      metadata: this.#metadata,
+      sweep: this.sweep,
+      onWritten: (...written) => this.#writeToTier(...written),
+    });
   }
 
   /** Answers once per mention. The position is taken before the lookup: a fill by it may be refused, never wrong. */
@@ -89,8 +85,7 @@ export class SplitCache {
   absentOf(homeserver: HomeserverState, eventIds: readonly EventId[], nowMs: number): EventId[] {
     const absent = new Set<EventId>();
     for (const eventId of eventIds) {
-      const entry = homeserver.metadata.entries.get(eventId);
-      if (entry === undefined || this.#metadata.deadBecause(entry, nowMs) !== undefined) absent.add(eventId);
+      if (this.#metadata.live(homeserver.metadata, eventId, nowMs) === undefined) absent.add(eventId);
     }
     return [...absent];
   }
@@ -118,77 +113,6 @@ export class SplitCache {
   fillLate(homeserver: HomeserverState, { event, asOf, expiresAtMs }: LateFill, nowMs: number): void {
     if (homeserver.log.judge(asOf, event.eventId, event.roomId) !== "stored") return;
     this.#store(homeserver.metadata, event, nowMs, expiresAtMs);
-  }
-
-  /** What SetRedaction announces. The room is the caller's, else the entry's. */
-  redactionChange(homeserver: HomeserverState, request: SetRedactionRequest): Change {
-    const { eventId, redaction, roomId = this.#roomOf(homeserver, [eventId]) } = request;
-    return { kind: "redacted", roomId, eventId, redactedBy: redaction.redactedBy };
-  }
-
-  /** What SetRejected announces. */
-  rejectionChange(homeserver: HomeserverState, request: SetRejectedRequest): Change {
-    const { eventId, rejected, roomId = this.#roomOf(homeserver, [eventId]) } = request;
-    return { kind: "rejected", roomId, eventId, rejected };
-  }
-
-  /** What InvalidateEvents announces. */
-  invalidationChange(
-    homeserver: HomeserverState,
-    givenRoomId: RoomId | undefined,
-    eventIds: readonly EventId[],
-  ): Change {
-    const unique = [...new Set(eventIds)];
-    return { kind: "invalidated", roomId: givenRoomId ?? this.#roomOf(homeserver, unique), eventIds: unique };
-  }
-
-  /** Applies a change: drops what it outdates, fences it and wakes the subscribers. */
-  apply(homeserver: HomeserverState, change: Change): void {
-    switch (change.kind) {
-      case "redacted":
-      case "rejected":
-        this.#drop(homeserver, change.eventId);
-        break;
-      case "invalidated":
-        for (const eventId of change.eventIds) this.#drop(homeserver, eventId);
-        break;
-      case "roomPurged":
-        this.sweep.expectDead(this.#metadata.purgeRoom(homeserver.metadata, change.roomId));
-        break;
-      case "homeserverPurged":
-        homeserver.dropMetadata();
-        break;
-    }
-    homeserver.announce(change);
-  }
-
-  /** Applies the change of a SetRedaction and writes its value, or drops the entry. */
-  applyRedaction(
-    homeserver: HomeserverState,
-    change: Change,
-    request: SetRedactionRequest,
-    nowMs: number,
-  ): SetOutcome {
-    return this.#applySet(homeserver, change, request, nowMs, ({ state, variant }) => ({
-      rejected: state.rejected,
-      rejectedReason: state.rejectedReason,
-      redaction: completeRedaction(request.redaction, variant.frame!),
-    }));
-  }
-
-  /** Applies the change of a SetRejected and writes its value, or drops the entry. */
-  applyRejection(
-    homeserver: HomeserverState,
-    change: Change,
-    request: SetRejectedRequest,
-    nowMs: number,
-  ): SetOutcome {
-    const { rejected, rejectedReason } = request;
-    return this.#applySet(homeserver, change, request, nowMs, ({ state }) => ({
-      rejected,
-      rejectedReason,
-      redaction: state.redaction,
-    }));
   }
 
   stats() {
@@ -247,50 +171,6 @@ export class SplitCache {
       asOf: homeserver.log.position,
       expiresAtMs: entry.expiresAtMs,
     });
-  }
-
-  /** The room of the homeserver's entries of these events, if it is the same for all. */
-  #roomOf(homeserver: HomeserverState, eventIds: readonly EventId[]): RoomId | undefined {
-    const { entries } = homeserver.metadata;
-    const roomId = entries.get(eventIds[0]!)?.room.roomId;
-    return eventIds.every((eventId) => entries.get(eventId)?.room.roomId === roomId) ? roomId : undefined;
-  }
-
-  #drop(homeserver: HomeserverState, eventId: EventId): void {
-    const entry = homeserver.metadata.entries.get(eventId);
-    if (entry !== undefined) this.#metadata.drop(entry);
-  }
-
-  /**
-   * Both Set… calls: the change is always announced; its value is written only if
-   * nothing that names the event was applied since its writer's `as_of`, so that of
-   * two writers that race neither leaves the loser's value behind.
-   */
-  #applySet(
-    homeserver: HomeserverState,
-    change: Change,
-    { eventId, roomId, asOf }: SetRedactionRequest | SetRejectedRequest,
-    nowMs: number,
-    newState: (entry: MetadataEntry) => EventState,
-  ): SetOutcome {
-    const found = homeserver.metadata.entries.get(eventId);
-    const entry =
-      found === undefined || this.#metadata.deadBecause(found, nowMs) !== undefined ? undefined : found;
-    const isUnfenced =
-      entry !== undefined &&
-      asOf !== undefined &&
-      (roomId === undefined || roomId === entry.room.roomId) &&
-      homeserver.log.judge(asOf, eventId, entry.room.roomId) === "stored";
-    if (isUnfenced) {
-      this.#metadata.setState(entry, newState(entry));
-      homeserver.announce(change);
-      this.#writeToTier(homeserver, entry, nowMs);
-    } else {
-      this.apply(homeserver, change);
-    }
-    const outcome = entry === undefined ? "absent" : isUnfenced ? "applied" : "dropped";
-    homeserver.counters.sets[outcome] += 1;
-    return outcome;
   }
 }
 

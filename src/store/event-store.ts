@@ -1,22 +1,6 @@
 import { CacheError } from "../core/errors.js";
-import { SLAB_RESERVE_BYTES } from "../core/frame-slab.js";
 import { Homeservers } from "../core/homeservers.js";
-import {
-  CACHE_ENTRIES_MAX,
-  EVENTS_HEAP_SHARE_SIXTEENTHS,
-  EVENTS_SHARE_EIGHTHS,
-  HOMESERVERS_MAX,
-  LOG_HEAP_SHARE_SIXTEENTHS,
-  LOG_SHARE_EIGHTHS,
-  METADATA_HEAP_SHARE_SIXTEENTHS,
-  METADATA_SHARE_EIGHTHS,
-  METADATA_TTL_MS_DEFAULT,
-  PROGRESS_INTERVAL_MS,
-  SUBSCRIBERS_MAX,
-  SWEEP_INTERVAL_MS,
-  SWEEP_PAUSE_MS,
-  SWEEP_SLICE_MS,
-} from "../core/limits.js";
+import { HOMESERVERS_MAX, METADATA_TTL_MS_DEFAULT, SUBSCRIBERS_MAX } from "../core/limits.js";
 import { redactAhead } from "../core/redact-ahead.js";
 import { SplitCache } from "../core/split-cache.js";
 import type {
@@ -43,6 +27,8 @@ import type {
 } from "../core/types.js";
 import type { Log } from "../log/port.js";
 import type { Tier } from "../tier/port.js";
+import { startBackgroundWork } from "./background-work.js";
+import { splitBudget } from "./budget.js";
 import { FollowedHomeserver } from "./followed-homeserver.js";
 import { ShardedLru } from "./sharded-lru.js";
 import { SharedTier } from "./shared-tier.js";
@@ -85,13 +71,11 @@ class CachedEventStore implements EventStore {
   readonly #subscribersMax: number;
   readonly #logBytesMax: number;
   readonly #heapBytesMax: number;
-  readonly #timers: NodeJS.Timeout[];
-  #sliceTimer: NodeJS.Timeout | undefined;
+  readonly #stopBackgroundWork: () => void;
 
   constructor(options: EventStoreOptions) {
     const { invalidationLog, tier, clock } = options;
-    const share = (eighths: number): number => Math.floor((options.memoryBytes * eighths) / 8);
-    const heapShare = (sixteenths: number): number => Math.floor((options.heapBytesMax * sixteenths) / 16);
+    const budget = splitBudget(options.memoryBytes, options.heapBytesMax);
     this.readsMayWait = tier !== undefined;
     this.#invalidationLog = invalidationLog;
     this.#tier = tier;
@@ -100,15 +84,10 @@ class CachedEventStore implements EventStore {
     this.#metadataTtlMs = options.metadataTtlMs ?? METADATA_TTL_MS_DEFAULT;
     this.#subscribersMax = options.subscribersMax ?? SUBSCRIBERS_MAX;
     this.#heapBytesMax = options.heapBytesMax;
-    // All of a log lies in the heap.
-    this.#logBytesMax = Math.min(share(LOG_SHARE_EIGHTHS), heapShare(LOG_HEAP_SHARE_SIXTEENTHS));
+    this.#logBytesMax = budget.logBytesMax;
     this.#cache = new SplitCache({
       makeCache: (bounds, onEvict) => new ShardedLru(bounds, onEvict),
-      eventBytesMax: withoutReserve(share(EVENTS_SHARE_EIGHTHS)),
-      metadataBytesMax: share(METADATA_SHARE_EIGHTHS),
-      eventHeapBytesMax: heapShare(EVENTS_HEAP_SHARE_SIXTEENTHS),
-      metadataHeapBytesMax: heapShare(METADATA_HEAP_SHARE_SIXTEENTHS),
-      entriesMax: CACHE_ENTRIES_MAX,
+      ...budget.caches,
       metadataTtlMs: this.#metadataTtlMs,
       defer,
       ...(this.#sharedTier && { writeBack: this.#sharedTier.writeBack }),
@@ -126,12 +105,12 @@ class CachedEventStore implements EventStore {
         options.log.homeserverForgotten(homeserver.name);
       },
     });
-    this.#timers = [
-      setInterval(() => this.#tick(), options.progressIntervalMs ?? PROGRESS_INTERVAL_MS),
-      setInterval(() => this.#sweep(), options.sweepIntervalMs ?? SWEEP_INTERVAL_MS),
-    ];
-    // Background work alone keeps no process alive.
-    for (const timer of this.#timers) timer.unref();
+    this.#stopBackgroundWork = startBackgroundWork({
+      ...options,
+      sweep: this.#cache.sweep,
+      live: () => [...this.#homeservers.all()].map(({ state }) => state.metadata),
+      onTick: () => this.#tick(),
+    });
   }
 
   async getEvents(request: ReadRequest): Promise<ReadResult> {
@@ -148,8 +127,7 @@ class CachedEventStore implements EventStore {
 
   async putEvents(request: PutRequest): Promise<PutResult> {
     const events = await redactAhead(request.events, { clock: this.#clock, defer });
-    const homeserver = this.#enter(request.homeserver);
-    if (!homeserver.log.isCurrent()) await homeserver.log.ready();
+    const homeserver = await this.#enterCurrent(request.homeserver);
     await homeserver.log.catchUp(request.asOf);
     if (!homeserver.log.isCurrent()) {
       homeserver.state.counters.puts.unverified += events.length;
@@ -163,17 +141,17 @@ class CachedEventStore implements EventStore {
 
   async setRedaction(request: SetRedactionRequest): Promise<SetResult> {
     const homeserver = await this.#enterCurrent(request.homeserver);
-    const change = this.#cache.redactionChange(homeserver.state, request);
+    const change = this.#cache.changes.redactionChange(homeserver.state, request, this.#clock());
     return this.#set(homeserver, request.eventId, change, () =>
-      this.#cache.applyRedaction(homeserver.state, change, request, this.#clock()),
+      this.#cache.changes.applyRedaction(homeserver.state, change, request, this.#clock()),
     );
   }
 
   async setRejected(request: SetRejectedRequest): Promise<SetResult> {
     const homeserver = await this.#enterCurrent(request.homeserver);
-    const change = this.#cache.rejectionChange(homeserver.state, request);
+    const change = this.#cache.changes.rejectionChange(homeserver.state, request, this.#clock());
     return this.#set(homeserver, request.eventId, change, () =>
-      this.#cache.applyRejection(homeserver.state, change, request, this.#clock()),
+      this.#cache.changes.applyRejection(homeserver.state, change, request, this.#clock()),
     );
   }
 
@@ -183,7 +161,7 @@ class CachedEventStore implements EventStore {
     eventIds: readonly EventId[],
   ): Promise<Position> {
     const homeserver = await this.#enterCurrent(name);
-    const change = this.#cache.invalidationChange(homeserver.state, roomId, eventIds);
+    const change = this.#cache.changes.invalidationChange(homeserver.state, roomId, eventIds, this.#clock());
     const position = await this.#append(homeserver, change);
     this.#sharedTier?.drop(homeserver, eventIds);
     return position;
@@ -230,8 +208,7 @@ class CachedEventStore implements EventStore {
   }
 
   async close(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer);
-    if (this.#sliceTimer !== undefined) clearTimeout(this.#sliceTimer);
+    this.#stopBackgroundWork();
     await Promise.all([this.#invalidationLog.close(), this.#tier?.close()]);
   }
 
@@ -276,27 +253,9 @@ class CachedEventStore implements EventStore {
     for (const { state } of this.#homeservers.all()) state.hub.tick();
     this.#homeservers.forgetEmpty(this.#clock());
   }
-
-  #sweep(): void {
-    const live = () => [...this.#homeservers.all()].map(({ state }) => state.metadata);
-    this.#cache.sweep.begin(live, this.#clock());
-    // A pass that is still under way has its next slice due already.
-    if (this.#sliceTimer === undefined) this.#slice();
-  }
-
-  #slice(): void {
-    const endMs = this.#clock() + SWEEP_SLICE_MS;
-    const workIsLeft = this.#cache.sweep.slice(() => this.#clock() >= endMs);
-    this.#sliceTimer = workIsLeft ? setTimeout(() => this.#slice(), SWEEP_PAUSE_MS) : undefined;
-  }
 }
 
 const defer = (run: () => void): void => void setImmediate(run);
-
-/** What is left for events; a budget too small for the slab's pages, as in tests, keeps half. */
-function withoutReserve(bytes: number): number {
-  return Math.max(bytes - SLAB_RESERVE_BYTES, Math.floor(bytes / 2));
-}
 
 function unverified(): CacheError {
   return new CacheError("unavailable", "this sidecar does not know at the moment that it is current");

@@ -47,11 +47,11 @@ export class FollowedHomeserver implements WithState, LogCopy {
   }
 
   apply(change: Change): void {
-    this.#cache.apply(this.state, change);
+    this.#cache.changes.apply(this.state, change);
   }
 
   applyUnknown(): void {
-    this.#cache.apply(this.state, { kind: "homeserverPurged" });
+    this.#cache.changes.apply(this.state, { kind: "homeserverPurged" });
   }
 
   becameCurrent(): void {
@@ -62,11 +62,5 @@ export class FollowedHomeserver implements WithState, LogCopy {
   leave(): void {
     this.state.dropMetadata();
     this.log.leave();
-  }
-
-  /** Waits until the copy is current, at most for a short time. */
-  async becomeCurrent(): Promise<boolean> {
-    if (!this.log.isCurrent()) await this.log.ready();
-    return this.log.isCurrent();
   }
 }

@@ -3,13 +3,10 @@ import {
   ALPHA,
   asHomeserver,
   BETA,
-  LEASE_MS,
   type MakeStore,
   messageEvent,
   ROOM,
   TTL_MS,
-  token,
-  writer,
 } from "../support/store-harness.js";
 import { useStores } from "../support/use-store.js";
 
@@ -46,17 +43,6 @@ export function describeInProcess(makeStore: MakeStore): void {
         await beta.put([messageEvent("$a", { text })]);
         expect(store.stats().events.entries).toBe(2);
       }
-    });
-
-    it("judges the leases before each frame: none vouches for more than a read would", async () => {
-      const { store, alpha, advance } = newAlpha({ progressIntervalMs: 1_000_000 });
-      await store.renewWriterLease(ALPHA, writer("w"), token(""));
-      const subscriber = alpha.subscribe();
-      await subscriber.frame();
-      await alpha.invalidate(["$a"]);
-      await advance(LEASE_MS);
-      expect(await subscriber.frame()).toMatchObject({ kind: "reset", reason: "suspended" });
-      await subscriber.close();
     });
 
     it("loses the metadata with the body, and the body with the last metadata", async () => {

@@ -47,8 +47,8 @@ export function describeReads(makeStore: MakeStore): void {
       expect(before.events).toEqual([]);
       await alpha.invalidate(["$a"]);
       expect((await alpha.get([])).position).toEqual({
-        ...before.position,
-        sequence: before.position.sequence + 1,
+        ...before.position!,
+        sequence: before.position!.sequence + 1,
       });
     });
 

@@ -1,6 +1,5 @@
 import { describe } from "vitest";
 import type { MakeStore } from "../support/store-harness.js";
-import { describeLeases } from "./leases.js";
 import { describeReads } from "./reads.js";
 import { describeSubscriptions } from "./subscriptions.js";
 import { describeWalks } from "./walks.js";
@@ -13,6 +12,5 @@ export function describeStore(name: string, makeStore: MakeStore): void {
     describeReads(makeStore);
     describeWrites(makeStore);
     describeSubscriptions(makeStore);
-    describeLeases(makeStore);
   });
 }

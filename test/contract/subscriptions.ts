@@ -1,17 +1,14 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Batch, Change, Epoch } from "../../src/core/types.js";
 import {
   ALPHA,
   asHomeserver,
   BETA,
-  LEASE_MS,
   type MakeStore,
   messageEvent,
   OTHER_ROOM,
   ROOM,
   type TestSubscriber,
-  token,
-  writer,
 } from "../support/store-harness.js";
 import { useStores } from "../support/use-store.js";
 
@@ -205,22 +202,18 @@ export function describeSubscriptions(makeStore: MakeStore): void {
       await subscribers[1]!.close();
     });
 
-    it("resets subscribers when suspension begins and when it ends, also when nobody calls", async () => {
-      const { store, alpha, advance } = newAlpha();
-      const granted = await store.renewWriterLease(ALPHA, writer("w"), token(""));
+    it("resets subscribers when a new epoch begins, and nothing of the old one is served", async () => {
+      const { alpha } = newAlpha();
+      const asOf = await alpha.position();
+      await alpha.put([messageEvent("$a")], asOf);
       const subscriber = alpha.subscribe();
-      expect(await subscriber.frame()).toMatchObject({ kind: "ready", position: granted.position });
-      await advance(LEASE_MS);
-      const lapsed = await subscriber.change();
-      expect(lapsed).toMatchObject({ kind: "reset", reason: "suspended" });
-      const renewed = await store.renewWriterLease(ALPHA, writer("w"), granted.token);
-      expect(await subscriber.change()).toEqual({
-        kind: "reset",
-        reason: "suspended",
-        position: renewed.position,
-      });
+      await subscriber.frame();
+      const position = await alpha.purge(true);
+      expect(position.epoch).not.toBe(asOf.epoch);
+      expect(await subscriber.change()).toEqual({ kind: "reset", reason: "wrongEpoch", position });
+      expect(await alpha.hits("$a")).toEqual([]);
+      expect(await alpha.put([messageEvent("$a")], asOf)).toEqual(["wrongEpoch"]);
       await subscriber.close();
-      await vi.waitFor(() => expect(alpha.stats().subscribers).toBe(0));
     });
   });
 }

@@ -82,33 +82,12 @@ describe("every call", () => {
     expect((await get(read(["$a", "$c"]))).missingEventIds).toEqual(["$c"]);
     await call(client, client.purgeRoom, { homeserver: HOMESERVER, roomId: ROOM_ID });
     expect((await get(read(["$a", "$b"]))).missingEventIds).toEqual(["$a", "$b"]);
-    const purged = await call(client, client.purgeHomeserver, { homeserver: HOMESERVER });
+    const purged = await call(client, client.purgeHomeserver, {
+      homeserver: HOMESERVER,
+      newEpoch: false,
+    });
     expect(purged.position?.sequence).toBe(5n);
     await expectIdle(server);
-  });
-
-  it("declares, renews and releases writers", async () => {
-    const { client } = await open();
-    const declared = await call(client, client.declareWriters, {
-      homeserver: HOMESERVER,
-      writers: ["master"],
-    });
-    expect(declared.suspended).toBe(true);
-    expect(declared.leaseDuration).toEqual({ seconds: 5n, nanos: 0 });
-    const granted = await call(client, client.renewWriterLease, {
-      homeserver: HOMESERVER,
-      writer: "master",
-      leaseToken: Buffer.alloc(0),
-    });
-    expect(granted.suspended).toBe(false);
-    expect(granted.leaseToken.byteLength).toBeGreaterThan(0);
-    const { leaseToken } = granted;
-    const released = await call(client, client.releaseWriterLease, {
-      homeserver: HOMESERVER,
-      writer: "master",
-      leaseToken,
-    });
-    expect(released.position).toEqual(granted.position);
   });
 
   it("tells the observer how each call ended, also of those that grpc-js ends itself", async () => {
@@ -122,37 +101,7 @@ describe("every call", () => {
   });
 });
 
-describe("lease tokens", () => {
-  it("of any length are taken: a long one is foreign, even if it begins with the right one", async () => {
-    const { client } = await open();
-    const about = { homeserver: HOMESERVER, writer: "master" };
-    const renew = (leaseToken: Buffer) => call(client, client.renewWriterLease, { ...about, leaseToken });
-    const { leaseToken, position } = await renew(Buffer.alloc(0));
-    const long = Buffer.concat([leaseToken, Buffer.alloc(100_000)]);
-    // A release of a foreign lease is ignored, so the writer's own renewal changes nothing.
-    await call(client, client.releaseWriterLease, { ...about, leaseToken: long });
-    expect((await renew(leaseToken)).position).toEqual(position);
-    // A renewal with it is a new process: the lease that was live ends.
-    expect((await renew(long)).position?.epoch).not.toEqual(position?.epoch);
-  });
-});
-
 describe("bad input", () => {
-  it("names the writer of a renewal that would be the homeserver's 101st", async () => {
-    const { client } = await open();
-    const writers = Array.from({ length: 100 }, (_, index) => `writer-${index}`);
-    await call(client, client.declareWriters, { homeserver: HOMESERVER, writers });
-    const renewal = { homeserver: HOMESERVER, writer: "one more", leaseToken: Buffer.alloc(0) };
-    expect(await failureOf(call(client, client.renewWriterLease, renewal))).toMatchObject({
-      code: status.INVALID_ARGUMENT,
-      fields: ["writer"],
-    });
-    const declaration = { homeserver: HOMESERVER, writers: ["one more"] };
-    expect(await failureOf(call(client, client.declareWriters, declaration))).toMatchObject({
-      fields: ["writers"],
-    });
-  });
-
   it("names every bad field of a read, and refuses 501 IDs", async () => {
     const { get } = await open();
     const ids = Array.from({ length: 501 }, (_, index) => `$${index}`);
@@ -309,7 +258,9 @@ describe("trouble", () => {
       }),
     });
     expect(await failureOf(get(read([])))).toMatchObject({ code: status.UNAVAILABLE });
-    expect(await failureOf(call(client, client.purgeHomeserver, { homeserver: HOMESERVER }))).toMatchObject({
+    expect(
+      await failureOf(call(client, client.purgeHomeserver, { homeserver: HOMESERVER, newEpoch: false })),
+    ).toMatchObject({
       code: status.RESOURCE_EXHAUSTED,
       canRetry: true,
     });
@@ -333,7 +284,9 @@ describe("trouble", () => {
     const grpcStatus = new Promise((resolve) =>
       stream.on("response", (headers) => resolve(headers["grpc-status"])),
     );
-    stream.end(framed(wire.PurgeHomeserverRequest.encode({ homeserver: HOMESERVER }).finish()));
+    stream.end(
+      framed(wire.PurgeHomeserverRequest.encode({ homeserver: HOMESERVER, newEpoch: false }).finish()),
+    );
     expect(await grpcStatus).toBe(`${status.DEADLINE_EXCEEDED}`);
     await expectIdle(server);
     expect(calls).toEqual([]);
@@ -351,7 +304,9 @@ describe("trouble", () => {
     const isEndOfStream = (frame: Buffer) => frame.byteLength === 9 && frame[3] === 0 && frame[4] === 1;
     const { session } = server.tapped((frame) => !isEndOfStream(frame));
     const { stream } = rawCall(session, "PurgeHomeserver");
-    stream.write(framed(wire.PurgeHomeserverRequest.encode({ homeserver: HOMESERVER }).finish()));
+    stream.write(
+      framed(wire.PurgeHomeserverRequest.encode({ homeserver: HOMESERVER, newEpoch: false }).finish()),
+    );
     await eventually(() => expect(server.usage().bytesInFlight).toBeGreaterThan(0));
     stream.close(constants.NGHTTP2_CANCEL);
     await expectIdle(server);
@@ -375,7 +330,9 @@ describe("trouble", () => {
     const inFlight = get(read(["$a"]));
     await eventually(() => expect(server.usage().callsInFlight).toBe(1));
     server.drain();
-    expect(await failureOf(call(client, client.purgeHomeserver, { homeserver: HOMESERVER }))).toMatchObject({
+    expect(
+      await failureOf(call(client, client.purgeHomeserver, { homeserver: HOMESERVER, newEpoch: false })),
+    ).toMatchObject({
       code: status.UNAVAILABLE,
     });
     finish?.();

@@ -204,13 +204,13 @@ function position(epoch: number, sequence: bigint) {
 
 function ready(epoch: number, sequence: bigint): SubscribeResponse {
   const value = { position: position(epoch, sequence), resumed: false };
-  const durations = { progressInterval: undefined, leaseDuration: undefined };
+  const durations = { progressInterval: undefined, silenceLimit: undefined };
   return { frame: { $case: "ready", value: { ...value, ...durations } } };
 }
 
 function reset(epoch: number, sequence: bigint): SubscribeResponse {
   const value = { position: position(epoch, sequence), reason: 1 } as const;
-  const durations = { progressInterval: undefined, leaseDuration: undefined };
+  const durations = { progressInterval: undefined, silenceLimit: undefined };
   return { frame: { $case: "reset", value: { ...value, ...durations } } };
 }
 

@@ -199,23 +199,6 @@ describe("the client commands", () => {
     });
   });
 
-  describe("release-writer", () => {
-    it("ends the suspension that a declared writer causes, where no lease was granted", async () => {
-      const client = server.newClient();
-      await new Promise((resolve) => {
-        client.declareWriters({ homeserver: "example.org", writers: ["w1", "w2"] }, resolve);
-      });
-      const first = await run(["release-writer", "w1", "-o", "json"]);
-      expect(first.code).toBe(1);
-      expect(JSON.parse(first.stdout)).toMatchObject({ outcome: "suspended" });
-      expect(await run(["release-writer", "w2"])).toMatchObject({ code: 0 });
-    });
-
-    it("refuses a token that is none", async () => {
-      expect(await run(["release-writer", "w1", "--token", "xyz"])).toMatchObject({ code: 2 });
-    });
-  });
-
   describe("stats", () => {
     it("shows the product's metrics in a table and every sample as JSON", async () => {
       await run(["get", "$one"]);
@@ -327,16 +310,6 @@ describe("the client commands against a sidecar in trouble", () => {
     const waiting = runCli(["wait", "--address", sidecar.address]);
     sidecar.health.setStatus("", "SERVING");
     expect((await waiting).code).toBe(0);
-  });
-
-  it("is not said to be absent when it answers that its store is away", async () => {
-    const nodes = [{ host: "127.0.0.1", port: 1 }];
-    const redisUrl = { topology: "single", nodes, primaryName: "", database: 0, tls: false } as const;
-    const server = await startTestServer({ store: "redis", redisUrl });
-    const { code, stderr } = await runCli(["invalidate", "-H", "h", "--address", server.address, "$one"]);
-    await server.stop();
-    expect(code).toBe(4);
-    expect(stderr).toMatch(/^splitcache: the sidecar at 127\.0\.0\.1:\d+ is unavailable: the store .*\n$/);
   });
 
   it("health and wait, too, tell one that is unavailable from none", async () => {

@@ -7,7 +7,6 @@ import { credentials, Metadata, status } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { EventCacheServiceClient } from "../../src/gen/splitcache/v1/event_cache_service.js";
 import { buildProgram, type Program, type RunningProgram } from "../support/build-program.js";
-import { hasRedisServer, RedisProcess } from "../support/redis/processes.js";
 
 let program: Program;
 let folder: string;
@@ -32,7 +31,6 @@ const REFLECTION_PATH = "/grpc.reflection.v1.ServerReflection/ServerReflectionIn
 /** `list_services: "*"` in its wire form. */
 const LIST_SERVICES = Buffer.from([0x3a, 1, 0x2a]);
 const asIs = (bytes: Buffer): Buffer => bytes;
-const hasRedis = await hasRedisServer();
 const ANY_PORT = "127.0.0.1:0";
 
 interface StartLine {
@@ -76,58 +74,6 @@ describe("serve", () => {
       client.close();
     },
   );
-
-  const textFile = async (name: string, text: string) => {
-    await writeFile(join(folder, name), text);
-    return join(folder, name);
-  };
-
-  it.skipIf(!hasRedis)("is at Redis and at Sentinels who its files say", async () => {
-    const redis = await RedisProcess.start();
-    const config = () => `sentinel monitor main 127.0.0.1 ${redis.port} 1`;
-    const sentinel = await RedisProcess.start([], { sentinel: true, config });
-    try {
-      await redis.command("ACL", "SETUSER", "cache", "on", ">secret", "~*", "&*", "+@all");
-      await redis.command("ACL", "SETUSER", "default", "off");
-      const url = `redis-sentinel://127.0.0.1:${sentinel.port}/main`;
-      const atRedis = [
-        ...["--listen", ANY_PORT, "--store", "redis", "--redis-url", url],
-        ...["--redis-username-file", await textFile("username", "cache\n")],
-        ...["--redis-password-file", await textFile("password", "secret\n")],
-      ];
-      const { process: nobody, line } = await serve(...atRedis);
-      expect(line).toMatchObject({ redis: url });
-      await nobody.logLine("connected to Redis");
-      await sentinel.command("ACL", "SETUSER", "asker", "on", ">other", "+@all");
-      await sentinel.command("ACL", "SETUSER", "default", "off");
-      const { process: asker } = await serve(
-        ...atRedis,
-        ...["--redis-sentinel-username-file", await textFile("sentinel-username", "asker\n")],
-        ...["--redis-sentinel-password-file", await textFile("sentinel-password", "other\n")],
-      );
-      await asker.logLine("connected to Redis");
-    } finally {
-      await sentinel.stop();
-      await redis.stop();
-    }
-  });
-
-  it("names each file of Redis that is wrong, and exits with 1", async () => {
-    const certificate = await textFile("certificate", "none");
-    const { code, stderr } = await program.run([
-      ...["serve", "--listen", ANY_PORT, "--store", "redis", "--redis-url", "rediss://127.0.0.1:1"],
-      ...["--redis-password-file", join(folder, "gone"), "--redis-ca-file", certificate],
-    ]);
-    expect(code).toBe(1);
-    const lines = stderr.trimEnd().split("\n");
-    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
-      {
-        level: "fatal",
-        msg: expect.stringContaining(`--redis-password-file ${join(folder, "gone")}: cannot`),
-      },
-      { level: "fatal", msg: `--redis-ca-file ${certificate}: holds no certificate in PEM` },
-    ]);
-  });
 
   it("exits with 0 at SIGTERM while a client that speaks nothing is connected", async () => {
     const { process, address } = await serve("--listen", ANY_PORT);

@@ -102,7 +102,7 @@ describe("a subscription", () => {
     await call(client, client.setRejected, { ...about, rejected: true, rejectedReason: "" });
     await invalidate(["$a", "$b"]);
     await call(client, client.purgeRoom, { homeserver: HOMESERVER, roomId: "!room" });
-    await call(client, client.purgeHomeserver, { homeserver: HOMESERVER });
+    await call(client, client.purgeHomeserver, { homeserver: HOMESERVER, newEpoch: false });
     await eventually(() => expect(subscriber.sequences).toEqual([1, 2, 3, 4, 5]));
     const changes = subscriber.frames.flatMap((frame) =>
       frame.$case === "batch" ? frame.value.notices.map(({ change }) => change) : [],

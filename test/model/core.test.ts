@@ -25,8 +25,7 @@ describe("the memory store, its clients' steps interleaved", () => {
           fc.scheduler({ act: toItsEnd }),
           fc.commands(commandArbitraries({ waits: false }), commands),
           fc.constantFrom(...tinyBytes),
-          fc.constantFrom(true, true, false),
-          async (scheduler, acts, tiny, isLeased) => {
+          async (scheduler, acts, tiny) => {
             const epochs = new Set<Epoch>();
             const host = await startMemoryHost({
               tinyBytes: tiny,
@@ -34,7 +33,7 @@ describe("the memory store, its clients' steps interleaved", () => {
               watch: (sidecar, around) => checkedSidecar(sidecar, around, { epochs, comparesFrames: true }),
             });
             const stage = { turn: (label: string) => scheduler.schedule(Promise.resolve(), label) };
-            const world = new World(host, stage, { isLeased });
+            const world = new World(host, stage);
             await fc.scheduledModelRun(scheduler, () => ({ model: {}, real: world }), acts);
             await scheduler.waitFor(world.ended());
             await world.close();

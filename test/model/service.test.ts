@@ -19,21 +19,17 @@ describe("the running service", () => {
     "answers as the reference does, call by call",
     async () => {
       await fc.assert(
-        fc.asyncProperty(
-          fc.commands(commandArbitraries({ waits: true }), commands),
-          fc.constantFrom(true, true, false),
-          async (acts, isLeased) => {
-            const epochs = new Set<Epoch>();
-            const host = await startMemoryHost({
-              tinyBytes: undefined,
-              connect: connectOverSocket,
-              watch: (sidecar, around) => checkedSidecar(sidecar, around, { epochs, comparesFrames: false }),
-            });
-            const world = new World(host, { turn: async () => {} }, { isLeased });
-            await fc.asyncModelRun(() => ({ model: {}, real: world }), acts);
-            await world.close();
-          },
-        ),
+        fc.asyncProperty(fc.commands(commandArbitraries({ waits: true }), commands), async (acts) => {
+          const epochs = new Set<Epoch>();
+          const host = await startMemoryHost({
+            tinyBytes: undefined,
+            connect: connectOverSocket,
+            watch: (sidecar, around) => checkedSidecar(sidecar, around, { epochs, comparesFrames: false }),
+          });
+          const world = new World(host, { turn: async () => {} });
+          await fc.asyncModelRun(() => ({ model: {}, real: world }), acts);
+          await world.close();
+        }),
         runs,
       );
     },
@@ -47,15 +43,14 @@ describe("the running service", () => {
         fc.asyncProperty(
           fc.scheduler({ act: onItsWay }),
           fc.commands(commandArbitraries({ waits: false }), commands),
-          fc.constantFrom(true, true, false),
-          async (scheduler, acts, isLeased) => {
+          async (scheduler, acts) => {
             const host = await startMemoryHost({
               tinyBytes: undefined,
               connect: connectOverSocket,
               watch: (sidecar) => auditedSidecar(sidecar),
             });
             const stage = { turn: (label: string) => scheduler.schedule(Promise.resolve(), label) };
-            const world = new World(host, stage, { isLeased });
+            const world = new World(host, stage);
             await fc.scheduledModelRun(scheduler, () => ({ model: {}, real: world }), acts);
             await scheduler.waitFor(world.ended());
             await world.close();

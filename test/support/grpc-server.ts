@@ -25,7 +25,7 @@ import {
 } from "../../src/gen/splitcache/v1/event_cache_service.js";
 import type { CallLabels } from "../../src/rpc/call-observer.js";
 import { createGrpcServer, type GrpcServer, type GrpcServerOptions } from "../../src/rpc/server.js";
-import { LEASE_MS, makeMemoryStore } from "./store-harness.js";
+import { makeMemoryStore } from "./store-harness.js";
 
 export interface TestServer extends GrpcServer {
   readonly store: EventStore;
@@ -69,7 +69,7 @@ export function useGrpcServers(): (options?: Partial<GrpcServerOptions>) => Prom
       log: { error: (_message, { err }) => errors.push(err), debug: () => {} },
       clock: () => performance.now(),
       allowedHomeservers: undefined,
-      leaseDurationMs: LEASE_MS,
+      silenceLimitMs: 5000,
       progressIntervalMs: 5,
       ...options,
       store,

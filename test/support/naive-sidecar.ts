@@ -106,9 +106,6 @@ function naiveService(faults: NaiveFaults): EventCacheServiceServer {
         null,
         change(() => entries.clear()),
       ),
-    declareWriters: (_call, reply) => reply(unimplemented),
-    renewWriterLease: (_call, reply) => reply(unimplemented),
-    releaseWriterLease: (_call, reply) => reply(unimplemented),
     subscribe: (call) => call.emit("error", unimplemented),
   };
 }

@@ -2,16 +2,16 @@ import { randomBytes } from "node:crypto";
 import type { EventStore } from "../../src/core/store.js";
 import type { StoreLog } from "../../src/core/store-log.js";
 import type {
+  Epoch,
   EventId,
   Homeserver,
-  LeaseToken,
   NewEvent,
   Position,
   RoomId,
   SubscriptionFrame,
-  Writer,
 } from "../../src/core/types.js";
-import { createMemoryStore, type MemoryStoreOptions } from "../../src/store/memory.js";
+import { createMemoryLog } from "../../src/log/memory/memory-log.js";
+import { createEventStore, type EventStoreOptions } from "../../src/store/event-store.js";
 
 /** A store under test, with the clock that it lives by. */
 export interface StoreHarness {
@@ -25,28 +25,30 @@ export interface StoreHarness {
 
 /** What the suite sets of any store. */
 export type StoreOptions = Pick<
-  Partial<MemoryStoreOptions>,
+  Partial<EventStoreOptions>,
   "progressIntervalMs" | "sweepIntervalMs" | "homeserversMax" | "subscribersMax" | "memoryBytes"
 >;
 
 export type MakeStore = (options?: StoreOptions) => StoreHarness;
 
-export const LEASE_MS = 5000;
 export const TTL_MS = 60_000;
 
-/** A memory store of a small size, whose background work is frequent. */
-export const makeMemoryStore = (options: Partial<MemoryStoreOptions> = {}): StoreHarness => {
+/** New epochs, as the product makes them. */
+export const newEpoch = (): Epoch => randomBytes(16).toString("hex") as Epoch;
+
+/** A store of a small size over a memory log, whose background work is frequent. */
+export const makeMemoryStore = (options: Partial<EventStoreOptions> = {}): StoreHarness => {
   let nowMs = 1;
   const logged: string[] = [];
-  const store = createMemoryStore({
+  const store = createEventStore({
+    invalidationLog: createMemoryLog(newEpoch),
     memoryBytes: 32 * 1024 * 1024,
     heapBytesMax: 512 * 1024 * 1024,
-    leaseDurationMs: LEASE_MS,
     metadataTtlMs: TTL_MS,
     progressIntervalMs: 5,
     sweepIntervalMs: 5,
     clock: () => nowMs,
-    randomBytes,
+    wallClock: () => nowMs,
     log: storeLogInto(logged),
     ...options,
   });
@@ -63,9 +65,7 @@ export const makeMemoryStore = (options: Partial<MemoryStoreOptions> = {}): Stor
 /** Writes what a store tells the operator to a list. */
 export function storeLogInto(logged: string[]): StoreLog {
   return {
-    epochStarted: (homeserver, _epoch, reason) => logged.push(`${homeserver} ${reason}`),
-    leaseLapsed: (homeserver, writer, token) => logged.push(`${homeserver} lapsed ${writer} ${token}`),
-    leaseReplaced: (homeserver, writer) => logged.push(`${homeserver} replaced ${writer}`),
+    logRestarted: (homeserver, _epoch, reason) => logged.push(`${homeserver} ${reason}`),
     homeserverForgotten: (homeserver) => logged.push(`${homeserver} forgotten`),
   };
 }
@@ -73,8 +73,6 @@ export function storeLogInto(logged: string[]): StoreLog {
 export const homeserver = (name: string): Homeserver => name as Homeserver;
 export const eventId = (id: string): EventId => id as EventId;
 export const roomId = (id: string): RoomId => id as RoomId;
-export const writer = (name: string): Writer => name as Writer;
-export const token = (text: string): LeaseToken => text as LeaseToken;
 
 export const ALPHA = homeserver("alpha.example");
 export const BETA = homeserver("beta.example");
@@ -106,9 +104,10 @@ export function messageEvent(id: string, changes: Partial<NewEvent> & { text?: s
 
 /** One caller of a store, as one homeserver: calls in few words. */
 export function asHomeserver(store: EventStore, name: Homeserver) {
-  const position = async (): Promise<Position> =>
-    (await store.getEvents({ homeserver: name, eventIds: [], view: "redacted", minPosition: undefined }))
-      .position;
+  const position = async (): Promise<Position> => {
+    const request = { homeserver: name, eventIds: [], view: "redacted", minPosition: undefined } as const;
+    return (await store.getEvents(request)).position!;
+  };
   return {
     position,
     get: (ids: readonly string[], options: { view?: "redacted" | "original"; minPosition?: Position } = {}) =>
@@ -158,7 +157,7 @@ export function asHomeserver(store: EventStore, name: Homeserver) {
     invalidate: (ids: readonly string[], room?: RoomId) =>
       store.invalidateEvents(name, room, ids.map(eventId)),
     purgeRoom: (room: RoomId) => store.purgeRoom(name, room),
-    purge: () => store.purgeHomeserver(name),
+    purge: (newEpoch = false) => store.purgeHomeserver(name, newEpoch),
     subscribe: (resumeAfter?: Position) => new TestSubscriber(store, name, resumeAfter),
     stats: () => store.stats().homeservers.get(name)!,
   };

@@ -5,7 +5,6 @@ import { configTable } from "../../src/config/config-table.js";
 import { addConfigFlags, givenFlags } from "../../src/config/flags.js";
 import { type Config, configOptions, fileKeyOf, variableOf } from "../../src/config/options.js";
 import { ConfigError, type ConfigSources, parseConfig } from "../../src/config/parse-config.js";
-import { formatRedisUrl, parseRedisUrl } from "../../src/config/redis-url.js";
 
 interface Given {
   readonly flags?: readonly string[];
@@ -47,7 +46,6 @@ describe("defaults", () => {
       healthListen: [],
       socketMode: 0o660,
       metadataTtlMs: 3_600_000,
-      leaseDurationMs: 5000,
       homeservers: [],
       shutdownTimeoutMs: 10_000,
       logLevel: "info",
@@ -69,14 +67,14 @@ describe("defaults", () => {
 
 describe("sources", () => {
   const all = {
-    flags: ["--lease-duration", "7s"],
-    environment: { SPLITCACHE_LEASE_DURATION: "8s", SPLITCACHE_MEMORY: "64MiB" },
-    file: "lease_duration: 9s\nmemory: 128MiB\nmetadata_ttl: 2h\n",
+    flags: ["--shutdown-timeout", "7s"],
+    environment: { SPLITCACHE_SHUTDOWN_TIMEOUT: "8s", SPLITCACHE_MEMORY: "64MiB" },
+    file: "shutdown_timeout: 9s\nmemory: 128MiB\nmetadata_ttl: 2h\n",
   };
 
   it("let flags win over the environment, and that over the file", () => {
     expect(configOf(all)).toMatchObject({
-      leaseDurationMs: 7000,
+      shutdownTimeoutMs: 7000,
       memoryBytes: 64 * MIB,
       metadataTtlMs: 7_200_000,
     });
@@ -93,10 +91,9 @@ describe("sources", () => {
   it("read every option from each of them alike", () => {
     for (const option of configOptions) {
       const text = EXAMPLES[option.key];
-      const flags = COMPANIONS[option.key] ?? [];
-      const fromFlag = configOf({ flags: [...flags, `--${option.name}`, text] })[option.key];
-      const fromVariable = configOf({ flags, environment: { [variableOf(option)]: text } })[option.key];
-      const fromFile = configOf({ flags, file: `${fileKeyOf(option)}: ${text}` })[option.key];
+      const fromFlag = configOf({ flags: [`--${option.name}`, text] })[option.key];
+      const fromVariable = configOf({ environment: { [variableOf(option)]: text } })[option.key];
+      const fromFile = configOf({ file: `${fileKeyOf(option)}: ${text}` })[option.key];
       expect(fromFlag, option.name).not.toEqual(configOf({})[option.key]);
       expect(fromVariable, option.name).toEqual(fromFlag);
       expect(fromFile, option.name).toEqual(fromFlag);
@@ -154,7 +151,7 @@ describe("sources", () => {
 describe("mistakes", () => {
   it("are all reported at once, each with its place and what is allowed", () => {
     const mistakes = mistakesOf({
-      flags: ["--colour", "red", "--memory", "3", "--lease-duration=5"],
+      flags: ["--colour", "red", "--memory", "3", "--shutdown-timeout=5"],
       environment: { SPLITCACHE_HTTP: "on", SPLITCACHE_TYPO: "1" },
       file: "listen:\n  - nowhere\nlog_level: loud\nshutdown: 3s\n",
     });
@@ -163,7 +160,7 @@ describe("mistakes", () => {
       expect.arrayContaining([
         "--colour: is not a known flag; see splitcache serve --help",
         '--memory: "3" must be bytes, such as 256MiB or 1GiB, at least 32MiB',
-        '--lease-duration: "5" must be a duration with its unit (ms, s, m, h or d), from 2s to 1h',
+        '--shutdown-timeout: "5" must be a duration with its unit (ms, s, m, h or d), from 0s to 1h',
         'SPLITCACHE_HTTP: "on" must be host:port, [ipv6]:port or off',
         expect.stringMatching(/^SPLITCACHE_TYPO: is not known; known are SPLITCACHE_LISTEN, /),
         expect.stringMatching(/^listen \(test\.yaml, line 1\): "nowhere" must be host:port/),
@@ -211,8 +208,8 @@ describe("mistakes", () => {
     ["--memory", "64MB"],
     ["--socket-mode", "0999"],
     ["--socket-mode", "rw"],
-    ["--lease-duration", "1s"],
-    ["--lease-duration", "2 s"],
+    ["--shutdown-timeout", "61m"],
+    ["--shutdown-timeout", "2 s"],
     ["--metadata-ttl", "31d"],
     ["--homeservers-max", "0"],
     ["--homeservers-max", "1.5"],
@@ -232,129 +229,6 @@ describe("mistakes", () => {
   });
 });
 
-describe("where Redis is", () => {
-  const redis = (url: string) => configOf({ flags: ["--store", "redis", "--redis-url", url] }).redisUrl;
-
-  it.each([
-    ["redis://r", { topology: "single", nodes: [{ host: "r", port: 6379 }], database: 0, tls: false }],
-    ["rediss://[::1]:1/7", { topology: "single", nodes: [{ host: "::1", port: 1 }], database: 7, tls: true }],
-    [
-      "redis-sentinel://a,b:2/main/3",
-      {
-        topology: "sentinel",
-        nodes: [
-          { host: "a", port: 26_379 },
-          { host: "b", port: 2 },
-        ],
-        primaryName: "main",
-        database: 3,
-      },
-    ],
-    ["rediss-cluster://a:1,b:2", { topology: "cluster", primaryName: "", database: 0, tls: true }],
-  ])("is read from %s", (url, expected) => {
-    expect(redis(url)).toMatchObject(expected);
-  });
-
-  it.each([
-    "http://r",
-    "redis://user:secret@r",
-    "redis://a,b",
-    "redis://r/x",
-    "redis://r:0",
-    "redis-sentinel://a",
-    "redis-cluster://a/1",
-    "redis-sentinel://a:1,b,a:1/main",
-    "redis-sentinel://a,A:26379/main",
-    "redis-cluster://a,b,a:6379",
-    "redis://",
-  ])("is not read from %s", (url) => {
-    expect(mistakesOf({ flags: ["--store", "redis", "--redis-url", url] })).toEqual([
-      expect.stringContaining("without user and password"),
-    ]);
-  });
-
-  it.each([
-    "redis://r:1",
-    "rediss://[::1]:1/7",
-    "redis-sentinel://a:1,b:2/main",
-    "rediss-sentinel://a:1,[::1]:2/main/3",
-    "redis-cluster://a:1,b:2",
-    "rediss-cluster://a:1",
-  ])("is written as it was read, %s", (url) => {
-    expect(formatRedisUrl(parseRedisUrl(url)!)).toBe(url);
-  });
-
-  it("is written with the ports that it stands for, and without the first database", () => {
-    expect(formatRedisUrl(parseRedisUrl("redis://r/0")!)).toBe("redis://r:6379");
-    expect(formatRedisUrl(parseRedisUrl("redis-sentinel://s/main/")!)).toBe("redis-sentinel://s:26379/main");
-  });
-
-  it("is asked for with the store, and refused without", () => {
-    expect(mistakesOf({ flags: ["--store", "redis"] })).toEqual(['--store: "redis" needs --redis-url']);
-    expect(mistakesOf({ flags: ["--redis-url", "redis://r"] })).toEqual([
-      "--redis-url: is of no use without --store redis",
-    ]);
-  });
-
-  it.each([
-    [["--redis-ca-file", "/c"], "redis://r", "a --redis-url that begins with rediss"],
-    [
-      ["--redis-cert-file", "/c", "--redis-key-file", "/k"],
-      "redis://r",
-      "a --redis-url that begins with rediss",
-    ],
-    [["--redis-cert-file", "/c"], "rediss://r", "--redis-key-file"],
-    [["--redis-key-file", "/k"], "rediss://r", "--redis-cert-file"],
-    [["--redis-username-file", "/u"], "redis://r", "--redis-password-file"],
-    [["--redis-sentinel-username-file", "/u"], "redis-sentinel://s/main", "--redis-sentinel-password-file"],
-    [
-      ["--redis-sentinel-username-file", "/u", "--redis-sentinel-password-file", "/p"],
-      "redis://r",
-      "a --redis-url of Sentinels",
-    ],
-    [
-      ["--redis-key-file", "/k", "--redis-cert-file", "/c"],
-      "redis://r",
-      "a --redis-url that begins with rediss",
-    ],
-    [["--redis-sentinel-password-file", "/p"], "redis-cluster://r", "a --redis-url of Sentinels"],
-  ])("does not leave %j unused with %s", (flags, url, what) => {
-    const mistakes = mistakesOf({ flags: ["--store", "redis", "--redis-url", url, ...flags] });
-    expect(mistakes.filter((mistake) => mistake.startsWith(`${flags[0]}: `))).toEqual([
-      `${flags[0]}: is of no use without ${what}`,
-    ]);
-  });
-
-  it("takes a password without a user's name, which is that of the default user", () => {
-    const flags = ["--redis-password-file", "/p", "--redis-sentinel-password-file", "/sp"];
-    expect(mistakesOf({ flags: [...OVER_SENTINELS, ...flags] })).toEqual([]);
-  });
-
-  it("does not leave user and password unused without the store", () => {
-    const flags = ["--redis-username-file", "/u", "--redis-password-file", "/p"];
-    expect(mistakesOf({ flags })).toEqual([
-      "--redis-username-file: is of no use without --store redis",
-      "--redis-password-file: is of no use without --store redis",
-    ]);
-  });
-
-  it("is asked for together with whatever else is wrong", () => {
-    const flags = ["--store", "redis", "--redis-cert-file", "/c", "--memory", "3"];
-    expect(mistakesOf({ flags, environment: { SPLITCACHE_REDIS_USERNAME_FILE: "/u" } })).toEqual([
-      '--memory: "3" must be bytes, such as 256MiB or 1GiB, at least 32MiB',
-      '--store: "redis" needs --redis-url',
-      "SPLITCACHE_REDIS_USERNAME_FILE: is of no use without --redis-password-file",
-      "--redis-cert-file: is of no use without a --redis-url that begins with rediss",
-      "--redis-cert-file: is of no use without --redis-key-file",
-    ]);
-  });
-
-  it("is not asked for where it is given and cannot be read", () => {
-    const flags = ["--store", "redis", "--redis-url", "redis", "--redis-ca-file", "/c"];
-    expect(mistakesOf({ flags })).toEqual([expect.stringMatching(/^--redis-url: "redis" must be /)]);
-  });
-});
-
 it("prints a configuration that reads back as the same", () => {
   const given = {
     flags: ["--listen", "127.0.0.1:0", "--listen", "unix:/s", "--socket-mode", "0600", "--homeserver", "h"],
@@ -363,7 +237,7 @@ it("prints a configuration that reads back as the same", () => {
   const { config, yaml } = parse(given);
   expect(configOf({ file: yaml })).toEqual(config);
   expect(yaml).toContain("memory: 64Mi # SPLITCACHE_MEMORY\n");
-  expect(yaml).toContain("lease_duration: 5s # default\n");
+  expect(yaml).toContain("shutdown_timeout: 10s # default\n");
 });
 
 it("shows every option in the help and in the table, with its names and default", () => {
@@ -392,18 +266,6 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   socketMode: "0600",
   memoryBytes: "100MiB",
   metadataTtlMs: "90m",
-  leaseDurationMs: "2500ms",
-  store: "redis",
-  redisUrl: "redis://r:1/2",
-  redisUsernameFile: "/u",
-  redisPasswordFile: "/p",
-  redisSentinelUsernameFile: "/su",
-  redisSentinelPasswordFile: "/sp",
-  redisCaFile: "/c",
-  redisCertFile: "/cert",
-  redisKeyFile: "/key",
-  redisKeyPrefix: "other",
-  redisReplicasMin: "1",
   homeservers: "hs.example",
   homeserversMax: "3",
   subscribersMax: "4",
@@ -412,23 +274,6 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   bytesInFlightMax: "16777216",
   shutdownTimeoutMs: "1.5s",
   logLevel: "debug",
-};
-
-const OVER_ONE = ["--store", "redis", "--redis-url", "redis://r"];
-const OVER_TLS = ["--store", "redis", "--redis-url", "rediss://r"];
-const OVER_SENTINELS = ["--store", "redis", "--redis-url", "redis-sentinel://s/main"];
-
-/** What an option is of no use without. */
-const COMPANIONS: Partial<Record<keyof Config, string[]>> = {
-  store: ["--redis-url", "redis://r"],
-  redisUrl: ["--store", "redis"],
-  redisUsernameFile: [...OVER_ONE, "--redis-password-file", "/p"],
-  redisPasswordFile: OVER_ONE,
-  redisSentinelUsernameFile: [...OVER_SENTINELS, "--redis-sentinel-password-file", "/sp"],
-  redisSentinelPasswordFile: OVER_SENTINELS,
-  redisCaFile: OVER_TLS,
-  redisCertFile: [...OVER_TLS, "--redis-key-file", "/key"],
-  redisKeyFile: [...OVER_TLS, "--redis-cert-file", "/cert"],
 };
 
 function escapeRegExp(text: string): string {

@@ -89,14 +89,11 @@ export function auditedSidecar(sidecar: Sidecar, { epochsMayReturn = false } = {
         ),
       purgeRoom: (homeserver, roomId) =>
         announce(homeserver, { kind: "roomPurged", roomId }, sidecar.purgeRoom(homeserver, roomId)),
-      purgeHomeserver: (homeserver) =>
-        announce(homeserver, { kind: "homeserverPurged" }, sidecar.purgeHomeserver(homeserver)),
-      declareWriters: (homeserver, writers) =>
-        observe(homeserver, sidecar.declareWriters(homeserver, writers), itsPosition),
-      renewWriterLease: (homeserver, writer, token) =>
-        observe(homeserver, sidecar.renewWriterLease(homeserver, writer, token), itsPosition),
-      releaseWriterLease: (homeserver, writer, token) =>
-        observe(homeserver, sidecar.releaseWriterLease(homeserver, writer, token), itself),
+      purgeHomeserver: (homeserver, newEpoch) => {
+        const call = sidecar.purgeHomeserver(homeserver, newEpoch);
+        if (newEpoch) return observe(homeserver, call, itself);
+        return announce(homeserver, { kind: "homeserverPurged" }, call);
+      },
       subscribe: (request) => sidecar.subscribe(request),
     },
     ticked: () => {},

@@ -22,15 +22,14 @@ export type Plan =
   | { readonly kind: "delete"; readonly eventIds: readonly EventId[] }
   | { readonly kind: "move"; readonly eventId: EventId; readonly roomId: RoomId }
   | { readonly kind: "purgeRoom"; readonly roomId: RoomId }
-  | { readonly kind: "purgeHomeserver" };
+  | { readonly kind: "purgeHomeserver"; readonly newEpoch: boolean };
 
 /** The room that a Set… names: none, the event's, or another. */
 export type NamedRoom = "none" | "own" | "other";
 
 /** A change on its way: first into the database, then to the sidecar, as often as it takes. */
 export interface Change {
-  /** Commits. From `dueMs` on, nothing older may be served even if it is never announced. */
-  commit(dueMs?: number): void;
+  commit(): void;
   /** Makes the call that announces it; acknowledged once it returns, lost with the sidecar if it rejects. */
   announce(asOf: Position | undefined): Promise<void>;
 }
@@ -38,9 +37,8 @@ export interface Change {
 export function makeChange(home: Home, plan: Plan): Change {
   let ownCommit = 0;
   return {
-    commit(dueMs) {
+    commit() {
       ownCommit = home.database.commit(changedFacts(home, plan));
-      if (dueMs !== undefined) home.announcements.push({ ...named(plan), commit: ownCommit, dueMs });
     },
     async announce(asOf) {
       // A call that writes no value through also covers what others have committed before it.
@@ -131,7 +129,7 @@ async function call(
     case "purgeRoom":
       return sidecar.purgeRoom(homeserver, plan.roomId);
     case "purgeHomeserver":
-      return sidecar.purgeHomeserver(homeserver);
+      return sidecar.purgeHomeserver(homeserver, plan.newEpoch);
   }
 }
 

@@ -55,8 +55,7 @@ function expectNext(
 ): void {
   const reason = refusal(homeserver, cursor, reach);
   if (reason !== undefined) {
-    // While a subscription lasts, only suspension starts a new epoch.
-    expectReset(reference, homeserver, frame, reason === "wrongEpoch" ? "suspended" : reason);
+    expectReset(reference, homeserver, frame, reason);
   } else if (cursor.sequence < homeserver.sequence) {
     expectBatch(homeserver, frame, cursor);
   } else {

@@ -1,6 +1,5 @@
 import type { SetResult } from "../../../src/core/store.js";
 import type { Change, Epoch, EventId, Homeserver, Position } from "../../../src/core/types.js";
-import { LEASE_MS } from "../store-harness.js";
 import { checkedFrames } from "./checked-frames.js";
 import { isSame } from "./event-facts.js";
 import { expectSame } from "./expect-same.js";
@@ -104,31 +103,13 @@ export function checkedSidecar(
       ),
     purgeRoom: (name, roomId) =>
       announce(name, { kind: "roomPurged", roomId }, () => sidecar.purgeRoom(name, roomId)),
-    purgeHomeserver: (name) =>
-      announce(name, { kind: "homeserverPurged" }, () => sidecar.purgeHomeserver(name)),
-    async declareWriters(name, writers) {
+    async purgeHomeserver(name, newEpoch) {
+      if (!newEpoch) {
+        return announce(name, { kind: "homeserverPurged" }, () => sidecar.purgeHomeserver(name, false));
+      }
       const { homeserver } = reference.enter(name);
-      homeserver.leases.declare(writers);
-      homeserver.settle(reference.nowMs);
-      const status = await reference.reply(name, sidecar.declareWriters(name, writers));
-      reference.expectPosition(homeserver, status.position);
-      expectSame("suspended", status.suspended, homeserver.suspended);
-      return status;
-    },
-    async renewWriterLease(name, writer, token) {
-      const { homeserver } = reference.enter(name);
-      const grant = await reference.reply(name, sidecar.renewWriterLease(name, writer, token));
-      homeserver.renew(writer, token, grant.token, reference.nowMs);
-      reference.expectPosition(homeserver, grant.position);
-      expectSame("suspended", grant.suspended, homeserver.suspended);
-      expectSame("lease duration", grant.leaseDurationMs, LEASE_MS);
-      return grant;
-    },
-    async releaseWriterLease(name, writer, token) {
-      const { homeserver } = reference.enter(name);
-      homeserver.leases.release(writer, token);
-      homeserver.settle(reference.nowMs);
-      const position = await reference.reply(name, sidecar.releaseWriterLease(name, writer, token));
+      homeserver.startEpoch();
+      const position = await reference.reply(name, sidecar.purgeHomeserver(name, true));
       reference.expectPosition(homeserver, position);
       return position;
     },

@@ -1,18 +1,7 @@
 import fc from "fast-check";
 import type { EventId } from "../../../src/core/types.js";
-import { eventId, LEASE_MS } from "../store-harness.js";
-import {
-  fills,
-  hearings,
-  homes,
-  keeps,
-  lateKeeps,
-  leaseActs,
-  persists,
-  races,
-  spansMs,
-  writes,
-} from "./plans.js";
+import { eventId } from "../store-harness.js";
+import { fills, hearings, homes, keeps, lateKeeps, persists, races, spansMs, writes } from "./plans.js";
 import { type FillPlan, persist, putAheadOfLog, readAndFill } from "./reader.js";
 import type { Stage } from "./stage.js";
 import { EVENTS, type World } from "./world.js";
@@ -44,9 +33,6 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
     readAndFill(homes[home]!, plan, stage),
   );
   const warm = make(homes, "fill all at once", ({ homes }, home) => readAndFill(homes[home]!, ALL, AT_ONCE));
-  const renewAll = make(fc.constant("all"), "renew", async ({ leaseWriters }) => {
-    for (const one of leaseWriters) await one.renew(AT_ONCE);
-  });
   const change = make(writes, "write", ({ homes, stage }, { home, ...plan }) =>
     write(homes[home]!, plan, stage),
   );
@@ -87,7 +73,6 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
     for (const one of UNRELATED) await write(homes[home]!, deletion(one), AT_ONCE);
   });
   const ahead = make(homes, "put ahead of the log", ({ homes }, home) => putAheadOfLog(homes[home]!, EVENTS));
-  const lease = make(leaseActs, "lease writer", actOnLease);
   const time = make(spansMs, "pass", async ({ host }, ms) => host.advance(ms));
   const happening = make(fc.constantFrom(...HAPPENINGS), "happens", happen);
   const all: [number, fc.Arbitrary<Command>][] = [
@@ -103,8 +88,6 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
     [2, store],
     [3, hear],
     [3, keep],
-    [5, lease],
-    [2, renewAll],
     [2, time],
     [1, happening],
   ];
@@ -125,49 +108,6 @@ const UNRELATED = [1, 2, 3].map((one) => eventId(`$unrelated-${one}`));
 function deletion(one: EventId): WritePlan {
   return { plan: { kind: "delete", eventIds: [one] }, carriesPosition: false, calls: 1 };
 }
-
-async function actOnLease(
-  world: World,
-  { writer, act, plan, carriesPosition, delayMs }: LeaseAct,
-): Promise<void> {
-  const { host, leaseWriters } = world;
-  const one = leaseWriters[writer];
-  // A homeserver without leases has no such writer.
-  if (one === undefined) return;
-  const stage = delayMs === undefined ? world.stage : { turn: async () => host.advance(delayMs) };
-  switch (act) {
-    case "renew":
-      return one.renew(stage);
-    case "change":
-      return one.change(plan, carriesPosition, stage);
-    case "announce":
-      return one.announce(stage);
-    case "detach":
-      return one.detach();
-    case "release":
-      return one.release(stage);
-    case "succeed":
-      // The release arrives when the next process has its lease already.
-      return one.release({ turn: () => one.renew(AT_ONCE) });
-    case "cutOff":
-      await one.change(plan, carriesPosition, AT_ONCE);
-      return outlastTwoLeases(world);
-    case "die":
-      return one.die();
-  }
-}
-
-/** All writers renew whenever they may, while nobody announces anything; then everything is read. */
-async function outlastTwoLeases({ host, homes, leaseWriters }: World): Promise<void> {
-  const stepMs = LEASE_MS / 5;
-  for (let passedMs = 0; passedMs < 2 * LEASE_MS; passedMs += stepMs) {
-    host.advance(stepMs);
-    for (const one of leaseWriters) await one.renew(AT_ONCE);
-  }
-  await homes[0]!.read(EVENTS);
-}
-
-type LeaseAct = typeof leaseActs extends fc.Arbitrary<infer Act> ? Act : never;
 
 const HAPPENINGS = ["restart", "stranger", "tick", "sweep", "hangUp"] as const;
 

@@ -2,7 +2,6 @@ import { credentials, ServerCredentials } from "@grpc/grpc-js";
 import type { EventStore } from "../../../src/core/store.js";
 import { EventCacheServiceClient } from "../../../src/gen/splitcache/v1/event_cache_service.js";
 import { createGrpcServer } from "../../../src/rpc/server.js";
-import { LEASE_MS } from "../store-harness.js";
 import { grpcSidecar } from "./grpc-sidecar.js";
 import type { Connection } from "./memory-host.js";
 
@@ -14,7 +13,7 @@ export async function connectOverSocket(store: EventStore): Promise<Connection> 
     log: { error: () => {}, debug: () => {} },
     clock: () => performance.now(),
     allowedHomeservers: undefined,
-    leaseDurationMs: LEASE_MS,
+    silenceLimitMs: 5000,
     progressIntervalMs: 1000,
   });
   const port = await new Promise<number>((resolve, reject) => {

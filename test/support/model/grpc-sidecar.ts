@@ -1,6 +1,5 @@
 import { type CallOptions, type ClientUnaryCall, Metadata, type ServiceError, status } from "@grpc/grpc-js";
-import type { LeaseToken, SubscriptionFrame } from "../../../src/core/types.js";
-import type { Duration } from "../../../src/gen/google/protobuf/duration.js";
+import type { SubscriptionFrame } from "../../../src/core/types.js";
 import type {
   EventCacheServiceClient,
   SubscribeResponse,
@@ -80,35 +79,8 @@ export function grpcSidecar(client: EventCacheServiceClient, hasEnded: () => boo
     async purgeRoom(homeserver, roomId) {
       return fromWirePosition((await make(client.purgeRoom, { homeserver, roomId })).position);
     },
-    async purgeHomeserver(homeserver) {
-      return fromWirePosition((await make(client.purgeHomeserver, { homeserver })).position);
-    },
-    async declareWriters(homeserver, writers) {
-      const reply = await make(client.declareWriters, { homeserver, writers: [...writers] });
-      const { position, leaseDuration, suspended } = reply;
-      return {
-        position: fromWirePosition(position),
-        leaseDurationMs: milliseconds(leaseDuration),
-        suspended,
-      };
-    },
-    async renewWriterLease(homeserver, writer, token) {
-      const reply = await make(client.renewWriterLease, {
-        homeserver,
-        writer,
-        leaseToken: Buffer.from(token, "hex"),
-      });
-      const { position, leaseDuration, leaseToken, suspended } = reply;
-      return {
-        position: fromWirePosition(position),
-        leaseDurationMs: milliseconds(leaseDuration),
-        token: leaseToken.toString("hex") as LeaseToken,
-        suspended,
-      };
-    },
-    async releaseWriterLease(homeserver, writer, token) {
-      const request = { homeserver, writer, leaseToken: Buffer.from(token, "hex") };
-      return fromWirePosition((await make(client.releaseWriterLease, request)).position);
+    async purgeHomeserver(homeserver, newEpoch) {
+      return fromWirePosition((await make(client.purgeHomeserver, { homeserver, newEpoch })).position);
     },
     async *subscribe({ homeserver, resumeAfter, signal }): AsyncGenerator<SubscriptionFrame, void> {
       const request = { homeserver, resumeAfter: toWirePosition(resumeAfter), subscriber: "model" };
@@ -142,11 +114,6 @@ type UnaryMethod<Request, Response> = (
 function isRefusal(failure: unknown): boolean {
   const code = failure instanceof Error && "code" in failure ? failure.code : undefined;
   return code === status.UNAVAILABLE || code === status.CANCELLED || code === status.RESOURCE_EXHAUSTED;
-}
-
-function milliseconds(duration: Duration | undefined): number {
-  if (duration === undefined) throw new Error("a reply has no lease duration");
-  return Number(duration.seconds) * 1000 + duration.nanos / 1e6;
 }
 
 /** No call of a test takes so long. */

@@ -1,67 +1,43 @@
-import type {
-  Epoch,
-  EventId,
-  Homeserver,
-  Position,
-  RedactionView,
-  RoomId,
-  Writer,
-} from "../../../src/core/types.js";
+import type { EventId, Homeserver, Position, RedactionView, RoomId } from "../../../src/core/types.js";
 import { Database } from "./database.js";
 import type { Row } from "./event-facts.js";
 import type { SeenReply, Sidecar } from "./sidecar.js";
 import { unlessLost } from "./stage.js";
 import { type Announcement, staleness, tally } from "./truth.js";
 
-/** Where a homeserver's clients find their surroundings. */
-export interface Surroundings {
-  /** The sidecar that runs now. */
-  sidecar(): Sidecar;
-  nowMs(): number;
-  readonly leaseMs: number;
-}
-
 /**
  * A homeserver: its database, what its writers have announced, and its workers'
- * way to read. A worker that names writers declares them whenever it sees an
- * epoch in which it has not, and does not use the reply that showed it.
+ * way to read.
  */
 export class Home {
   readonly database = new Database();
   readonly announcements: Announcement[] = [];
-  readonly #declared = new Set<Epoch>();
-
   readonly name: Homeserver;
-  /** The writers that its clients name; none: it works without leases. */
-  readonly writers: readonly Writer[];
-  readonly surroundings: Surroundings;
+  readonly #sidecar: () => Sidecar;
 
-  constructor(name: Homeserver, writers: readonly Writer[], surroundings: Surroundings) {
+  /** `sidecar` gives the one that runs now. */
+  constructor(name: Homeserver, sidecar: () => Sidecar) {
     this.name = name;
-    this.writers = writers;
-    this.surroundings = surroundings;
+    this.#sidecar = sidecar;
   }
 
   get sidecar(): Sidecar {
-    return this.surroundings.sidecar();
+    return this.#sidecar();
   }
 
   /**
    * Reads, and fails if it is served anything that an announcement which was
-   * acknowledged before has outdated. Undefined if the reply must not be used.
+   * acknowledged before has outdated. Undefined if there was no reply.
    */
   async read(
     eventIds: readonly EventId[],
     view: RedactionView = "redacted",
     minPosition: Position | undefined = undefined,
   ): Promise<SeenReply | undefined> {
-    const nowMs = this.surroundings.nowMs();
-    const binding = this.announcements.filter(
-      ({ position, dueMs }) => position !== undefined || (dueMs !== undefined && nowMs >= dueMs),
-    );
+    const binding = [...this.announcements];
     const request = { homeserver: this.name, eventIds, view, minPosition };
     const reply = await unlessLost(this.sidecar.getEvents(request));
-    if (reply === undefined || !(await this.#hasDeclaredIn(reply.position.epoch))) return undefined;
+    if (reply === undefined) return undefined;
     tally.reads += reply.events.length;
     for (const seen of reply.events) {
       tally.hits += seen === undefined ? 0 : 1;
@@ -71,7 +47,7 @@ export class Home {
     return reply;
   }
 
-  /** The current position, for a write; undefined if it must not be used. */
+  /** The current position, for a write. */
   async position(): Promise<Position | undefined> {
     return (await this.read([]))?.position;
   }
@@ -94,13 +70,6 @@ export class Home {
       ".",
     );
     return { roomId, roomVersion, text, internalMetadata };
-  }
-
-  async #hasDeclaredIn(epoch: Epoch): Promise<boolean> {
-    if (this.writers.length === 0 || this.#declared.has(epoch)) return true;
-    const status = await unlessLost(this.sidecar.declareWriters(this.name, this.writers));
-    if (status !== undefined) this.#declared.add(status.position.epoch);
-    return false;
   }
 }
 

@@ -22,7 +22,7 @@ export interface Connection {
 /** A sidecar that fails when it answers what it must not. */
 export interface Watch {
   readonly sidecar: Sidecar;
-  /** Is told that timers ran, which judge the leases. */
+  /** Is told that timers ran. */
   ticked(): void;
   /** Judges what can only be judged when no call is under way. */
   check(): void;

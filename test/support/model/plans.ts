@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { HOMESERVER_IDLE_MS } from "../../../src/core/limits.js";
-import { LEASE_MS, TTL_MS } from "../store-harness.js";
+import { TTL_MS } from "../store-harness.js";
 import type { Plan } from "./changes.js";
 import { LONG_TEXT, UNKNOWN_VERSION } from "./event-facts.js";
 import { EVENTS, ROOMS } from "./world.js";
@@ -47,7 +47,7 @@ const plans: fc.Arbitrary<Plan> = fc.oneof(
   fc.record({ kind: fc.constant("move"), eventId: eventIds, roomId: roomIds }),
   fc.record({ kind: fc.constant("delete"), eventIds: fc.array(eventIds, { minLength: 1, maxLength: 3 }) }),
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("purgeRoom"), roomId: roomIds }) },
-  fc.record({ kind: fc.constant("purgeHomeserver") }),
+  fc.record({ kind: fc.constant("purgeHomeserver"), newEpoch: fc.boolean() }),
 );
 
 export const writes = fc.record({
@@ -88,39 +88,5 @@ export const lateKeeps = fc.record({
   calls: fc.constant(1),
 });
 
-export const leaseActs = fc.record({
-  writer: fc.constantFrom(0, 1),
-  act: fc.constantFrom(
-    "renew",
-    "renew",
-    "renew",
-    "change",
-    "change",
-    "announce",
-    "detach",
-    "release",
-    "succeed",
-    "cutOff",
-    "die",
-  ),
-  plan: plans,
-  carriesPosition: fc.boolean(),
-  /** How long its messages are on their way; undefined: as the stage decides, in no time. */
-  delayMs: fc.constantFrom(undefined, undefined, 1000, LEASE_MS / 2, LEASE_MS - 1),
-});
-
 /** The spans in which something ends, and what lies just before and after. */
-export const spansMs = fc.constantFrom(
-  1,
-  100,
-  1000,
-  1000,
-  LEASE_MS / 2 - 1,
-  LEASE_MS / 2,
-  LEASE_MS - 1,
-  LEASE_MS,
-  2 * LEASE_MS,
-  TTL_MS / 2,
-  TTL_MS,
-  HOMESERVER_IDLE_MS,
-);
+export const spansMs = fc.constantFrom(1, 100, 1000, 1000, 5000, TTL_MS / 2, TTL_MS, HOMESERVER_IDLE_MS);

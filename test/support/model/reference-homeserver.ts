@@ -8,25 +8,16 @@ import type {
   Change,
   Epoch,
   EventId,
-  LeaseToken,
   Position,
   PutOutcome,
   RoomId,
   SetOutcome,
-  Writer,
 } from "../../../src/core/types.js";
 import { type Facts, factsOf, type SeenEvent, seenAs } from "./event-facts.js";
-import { ReferenceLeases } from "./reference-leases.js";
-
-/** What the reference shares with the sidecar that it is compared to. */
-export interface ReferenceTimes {
-  readonly leaseMs: number;
-  readonly ttlMs: number;
-}
 
 /**
  * What a sidecar is for one homeserver, in the fewest words: a map of entries, a
- * list of changes, a few leases. It holds everything for ever and fences by
+ * list of changes. It holds everything for ever and fences by
  * looking through the whole list, so that it has nothing to get wrong.
  */
 export class ReferenceHomeserver {
@@ -35,27 +26,18 @@ export class ReferenceHomeserver {
   /** The changes of this epoch: number n is at n - 1. */
   changes: Change[] = [];
   entries = new Map<EventId, Entry>();
-  readonly leases: ReferenceLeases;
-  readonly #times: ReferenceTimes;
-  #suspended = false;
+  readonly #ttlMs: number;
 
-  constructor(times: ReferenceTimes) {
-    this.#times = times;
-    this.leases = new ReferenceLeases(times.leaseMs);
+  constructor(ttlMs: number) {
+    this.#ttlMs = ttlMs;
   }
 
   get sequence(): number {
     return this.changes.length;
   }
 
-  get suspended(): boolean {
-    return this.#suspended;
-  }
-
-  /** What every call begins with: entering or leaving suspension starts everything afresh. */
-  settle(nowMs: number): void {
-    if (this.leases.isSuspended(nowMs) === this.#suspended) return;
-    this.#suspended = !this.#suspended;
+  /** Everything begins anew in another epoch. */
+  startEpoch(): void {
     this.epoch = undefined;
     this.changes = [];
     this.entries = new Map();
@@ -65,14 +47,13 @@ export class ReferenceHomeserver {
     const isBehind = minPosition !== undefined && !this.covers(minPosition);
     return eventIds.map((eventId) => {
       const entry = this.live(eventId, nowMs);
-      if (entry === undefined || isBehind || this.#suspended) return undefined;
+      if (entry === undefined || isBehind) return undefined;
       return seenAs(eventId, entry.facts, view);
     });
   }
 
   /** Judges a put; `reach` is the newest change that the log has let go. */
   judge(asOf: Position, eventId: EventId, roomId: RoomId, reach: number): PutOutcome {
-    if (this.#suspended) return "suspended";
     if (!this.covers(asOf)) return "wrongEpoch";
     if (asOf.sequence < reach) return "tooOld";
     return this.changes.slice(asOf.sequence).some((change) => concerns(change, eventId, roomId))
@@ -87,7 +68,7 @@ export class ReferenceHomeserver {
     );
     for (const [eventId, event] of last) {
       if (outcomes.get(eventId) !== "stored") continue;
-      this.entries.set(eventId, { facts: factsOf(event), expiresAtMs: nowMs + this.#times.ttlMs });
+      this.entries.set(eventId, { facts: factsOf(event), expiresAtMs: nowMs + this.#ttlMs });
     }
     return events.map(({ eventId }) => outcomes.get(eventId)!);
   }
@@ -120,15 +101,6 @@ export class ReferenceHomeserver {
     for (const [eventId, { facts }] of [...this.entries]) {
       if (concerns(change, eventId, facts.row?.roomId)) this.entries.delete(eventId);
     }
-  }
-
-  renew(writer: Writer, token: LeaseToken, answered: LeaseToken, nowMs: number): void {
-    this.leases.declare([writer]);
-    this.settle(nowMs);
-    if (!this.leases.continues(writer, token, nowMs)) this.leases.end(writer);
-    this.settle(nowMs);
-    this.leases.renew(writer, token, answered, nowMs);
-    this.settle(nowMs);
   }
 
   live(eventId: EventId, nowMs: number): Entry | undefined {

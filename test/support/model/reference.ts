@@ -1,6 +1,6 @@
 import { HOMESERVER_IDLE_MS } from "../../../src/core/limits.js";
 import type { Epoch, Homeserver, Position } from "../../../src/core/types.js";
-import { LEASE_MS, TTL_MS } from "../store-harness.js";
+import { TTL_MS } from "../store-harness.js";
 import { expectSame } from "./expect-same.js";
 import type { WatchSurroundings } from "./memory-host.js";
 import { ReferenceHomeserver } from "./reference-homeserver.js";
@@ -27,13 +27,11 @@ export class Reference {
     return this.#surroundings.isTiny;
   }
 
-  /** A homeserver with its leases judged, and the newest change that its log has let go. */
+  /** A homeserver, and the newest change that its log has let go. */
   enter(name: Homeserver): { readonly homeserver: ReferenceHomeserver; readonly reach: number } {
     this.#expectForgotten(name);
-    const homeserver =
-      this.#homeservers.get(name) ?? new ReferenceHomeserver({ leaseMs: LEASE_MS, ttlMs: TTL_MS });
+    const homeserver = this.#homeservers.get(name) ?? new ReferenceHomeserver(TTL_MS);
     this.#homeservers.set(name, homeserver);
-    homeserver.settle(this.nowMs);
     this.#lastCallsMs.set(name, this.nowMs);
     return { homeserver, reach: this.reach(name, homeserver) };
   }
@@ -69,12 +67,9 @@ export class Reference {
     expectSame("position", actual, { epoch: homeserver.epoch, sequence });
   }
 
-  /** Timers ran: leases were judged, and who was idle may be forgotten. */
+  /** Timers ran: a homeserver that was idle may be forgotten. */
   ticked(): void {
-    for (const [name, homeserver] of this.#homeservers) {
-      this.#expectForgotten(name);
-      homeserver.settle(this.nowMs);
-    }
+    for (const name of [...this.#homeservers.keys()]) this.#expectForgotten(name);
   }
 
   countSubscriber(name: Homeserver, by: 1 | -1): void {
@@ -88,7 +83,6 @@ export class Reference {
     const idleMs = this.nowMs - this.#lastCallsMs.get(name)!;
     expectSame("idle when forgotten", idleMs >= HOMESERVER_IDLE_MS, true);
     expectSame("subscribers when forgotten", this.#subscribers.get(name) ?? 0, 0);
-    expectSame("writers when forgotten", homeserver.leases.names, 0);
     this.#homeservers.delete(name);
   }
 }

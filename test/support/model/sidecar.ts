@@ -1,13 +1,21 @@
 import { CacheError, type CacheErrorKind } from "../../../src/core/errors.js";
 import { frameBody, frameRoomVersion } from "../../../src/core/event-frame.js";
-import type { EventStore, ReadRequest } from "../../../src/core/store.js";
-import type { Position, RedactionView, StoredEvent } from "../../../src/core/types.js";
+import type { EventStore, PutRequest, ReadRequest } from "../../../src/core/store.js";
+import type { Position, PutOutcome, RedactionView, StoredEvent } from "../../../src/core/types.js";
 import type { SeenEvent } from "./event-facts.js";
 import { SidecarLost } from "./stage.js";
 
 /** What clients call, whether it is in this process or behind a socket. */
-export interface Sidecar extends Omit<EventStore, "getEvents" | "stats" | "close" | "isRemote"> {
+export interface Sidecar
+  extends Omit<EventStore, "getEvents" | "putEvents" | "stats" | "close" | "readsMayWait"> {
   getEvents(request: ReadRequest): Promise<SeenReply>;
+  putEvents(request: PutRequest): Promise<SeenPutResult>;
+}
+
+/** A reply without a position says that the sidecar is unverified: then it is as good as lost. */
+export interface SeenPutResult {
+  readonly outcomes: readonly PutOutcome[];
+  readonly position: Position;
 }
 
 export interface SeenReply {
@@ -22,17 +30,18 @@ export function storeSidecar(store: EventStore): Sidecar {
     getEvents: (request) =>
       orLost(async () => {
         const { position, events } = await store.getEvents(request);
-        return { position, events: events.map((event) => event && seen(event, request)) };
+        return { position: verified(position), events: events.map((event) => event && seen(event, request)) };
       }),
-    putEvents: (request) => orLost(() => store.putEvents(request)),
+    putEvents: (request) =>
+      orLost(async () => {
+        const { outcomes, position } = await store.putEvents(request);
+        return { outcomes, position: verified(position) };
+      }),
     setRedaction: (request) => orLost(() => store.setRedaction(request)),
     setRejected: (request) => orLost(() => store.setRejected(request)),
     invalidateEvents: (...named) => orLost(() => store.invalidateEvents(...named)),
     purgeRoom: (...named) => orLost(() => store.purgeRoom(...named)),
-    purgeHomeserver: (homeserver) => orLost(() => store.purgeHomeserver(homeserver)),
-    declareWriters: (...named) => orLost(() => store.declareWriters(...named)),
-    renewWriterLease: (...lease) => orLost(() => store.renewWriterLease(...lease)),
-    releaseWriterLease: (...lease) => orLost(() => store.releaseWriterLease(...lease)),
+    purgeHomeserver: (...named) => orLost(() => store.purgeHomeserver(...named)),
     async *subscribe(request) {
       const frames = store.subscribe(request)[Symbol.asyncIterator]();
       try {
@@ -48,8 +57,13 @@ export function storeSidecar(store: EventStore): Sidecar {
   };
 }
 
-/** It has no place for the homeserver, or no store. */
+/** It has no place for the homeserver, or no log. */
 const LOST: ReadonlySet<CacheErrorKind> = new Set(["exhausted", "unavailable"]);
+
+function verified(position: Position | undefined): Position {
+  if (position === undefined) throw new SidecarLost("it is unverified");
+  return position;
+}
 
 async function orLost<T>(call: () => Promise<T>): Promise<T> {
   try {

@@ -11,10 +11,8 @@ export interface Announcement {
   readonly fact?: Fact;
   /** The newest commit that it makes known. */
   readonly commit: number;
-  /** Its place in the log, once it was acknowledged. */
-  position?: Position;
-  /** From when on it counts even if it was never made: two leases after the commit of a declared writer. */
-  readonly dueMs?: number;
+  /** Its place in the log. */
+  readonly position: Position;
 }
 
 /** How many events were read in this process, and how many of them were there to be compared. */

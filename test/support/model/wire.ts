@@ -15,6 +15,7 @@ import type {
 } from "../../../src/core/types.js";
 import * as pb from "../../../src/gen/splitcache/v1/event_cache_service.js";
 import type { SeenEvent } from "./event-facts.js";
+import { SidecarLost } from "./stage.js";
 
 /** The words of the contract in those of the tests, and back; written apart from the server's own. */
 
@@ -23,7 +24,7 @@ export function toWirePosition(position: Position | undefined): pb.Position | un
 }
 
 export function fromWirePosition(position: pb.Position | undefined): Position {
-  if (position === undefined) throw new Error("a reply has no position");
+  if (position === undefined) throw new SidecarLost("it is unverified");
   return { epoch: position.epoch.toString("hex") as Epoch, sequence: Number(position.sequence) };
 }
 
@@ -85,7 +86,7 @@ function seenEvent({
 }
 
 export function fromWireOutcome(outcome: pb.PutOutcome): PutOutcome {
-  return named(outcome, { 1: "stored", 2: "fenced", 3: "tooOld", 4: "wrongEpoch", 5: "suspended" });
+  return named(outcome, { 1: "stored", 2: "fenced", 3: "tooOld", 4: "wrongEpoch", 5: "unverified" });
 }
 
 export function fromWireSetOutcome(outcome: pb.SetOutcome): SetOutcome {
@@ -102,7 +103,7 @@ export function fromWireFrame({ frame }: pb.SubscribeResponse): SubscriptionFram
         resumed: frame.value.resumed,
       };
     case "reset": {
-      const reason = named<ResetReason>(frame.value.reason, { 1: "wrongEpoch", 2: "tooOld", 3: "suspended" });
+      const reason = named<ResetReason>(frame.value.reason, { 1: "wrongEpoch", 2: "tooOld" });
       return { kind: "reset", position: fromWirePosition(frame.value.position), reason };
     }
     case "batch":

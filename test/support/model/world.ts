@@ -1,40 +1,29 @@
 import { HOMESERVER_IDLE_MS } from "../../../src/core/limits.js";
-import type { EventId, Homeserver, RoomId, Writer } from "../../../src/core/types.js";
-import { ALPHA, BETA, eventId, homeserver, LEASE_MS, roomId, writer } from "../store-harness.js";
+import type { EventId, Homeserver, RoomId } from "../../../src/core/types.js";
+import { ALPHA, BETA, eventId, homeserver, roomId } from "../store-harness.js";
 import { NO_FACTS, UNKNOWN_VERSION } from "./event-facts.js";
 import { Follower } from "./follower.js";
 import { Home } from "./home.js";
 import type { Host } from "./host.js";
-import { LeaseWriter } from "./lease-writer.js";
 import { type Stage, unlessLost } from "./stage.js";
 
 export const EVENTS: readonly EventId[] = ["$a", "$b", "$c", "$d"].map(eventId);
 export const ROOMS: readonly RoomId[] = ["!one:alpha.example", "!two:alpha.example"].map(roomId);
-const WRITERS: readonly Writer[] = ["persister-1", "persister-2"].map(writer);
-
-export interface WorldOptions {
-  /** Whether the first homeserver names its writers. */
-  readonly isLeased: boolean;
-}
 
 /** Two homeservers that share events, with their workers, on one sidecar. */
 export class World {
   readonly host: Host;
   readonly stage: Stage;
   readonly homes: readonly Home[];
-  readonly leaseWriters: readonly LeaseWriter[];
   readonly followers: readonly Follower[];
   #acts: Promise<void>[] = [];
   #strangers = 0;
   #failure: { readonly cause: unknown } | undefined;
 
-  constructor(host: Host, stage: Stage, { isLeased }: WorldOptions) {
+  constructor(host: Host, stage: Stage) {
     this.host = host;
     this.stage = stage;
-    const surroundings = { sidecar: () => host.sidecar, nowMs: () => host.nowMs(), leaseMs: LEASE_MS };
-    const home = (name: Homeserver, writers: readonly Writer[]) => new Home(name, writers, surroundings);
-    this.homes = [home(ALPHA, isLeased ? WRITERS : []), home(BETA, [])];
-    this.leaseWriters = this.homes[0]!.writers.map((name) => new LeaseWriter(this.homes[0]!, name));
+    this.homes = [ALPHA, BETA].map((name: Homeserver) => new Home(name, () => host.sidecar));
     this.followers = this.homes.flatMap((one) => [new Follower(one), new Follower(one)]);
     for (const one of this.homes) fillDatabase(one);
   }

@@ -10,7 +10,7 @@ export interface WritePlan {
   readonly calls: number;
 }
 
-/** A writer without a lease: it calls after its commit, until its call is OK. */
+/** A writer: it calls after its commit, until its call is OK. */
 export async function write(
   home: Home,
   { plan, carriesPosition, calls }: WritePlan,

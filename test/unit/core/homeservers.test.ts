@@ -1,38 +1,60 @@
 import { describe, expect, it } from "vitest";
+import { HomeserverState } from "../../../src/core/homeserver-state.js";
 import { Homeservers } from "../../../src/core/homeservers.js";
 import { HOMESERVER_IDLE_MS } from "../../../src/core/limits.js";
-import type { HomeserverMetadata, MetadataEntry } from "../../../src/core/metadata-cache.js";
-import type { Epoch } from "../../../src/core/types.js";
-import { ALPHA, BETA, eventId, homeserver, token, writer } from "../../support/store-harness.js";
+import type { MetadataEntry } from "../../../src/core/metadata-cache.js";
+import { ALPHA, BETA, eventId, homeserver, storeLogInto } from "../../support/store-harness.js";
+import { at } from "./parts.js";
 
 const GAMMA = homeserver("gamma.example");
 
 const PURGED = { kind: "homeserverPurged" } as const;
 
+/** A homeserver as its owner keeps it: the table asks the state for all that it needs. */
+class Owned {
+  readonly state: HomeserverState;
+
+  constructor(state: HomeserverState) {
+    this.state = state;
+  }
+
+  get name() {
+    return this.state.name;
+  }
+
+  get lastCallMs() {
+    return this.state.lastCallMs;
+  }
+
+  set lastCallMs(nowMs: number) {
+    this.state.lastCallMs = nowMs;
+  }
+
+  get isHeld() {
+    return this.state.isHeld;
+  }
+}
+
 function newHomeservers(homeserversMax = 2, logBytesMax = 1000, clock = () => 0) {
   const forgotten: string[] = [];
-  const discarded: HomeserverMetadata[] = [];
-  let count = 0;
-  const homeservers = new Homeservers({
+  const homeservers = new Homeservers<Owned>({
     homeserversMax,
     logBytesMax,
-    deps: {
-      clock,
-      newEpoch: () => `e${++count}` as Epoch,
-      newLeaseToken: () => token(`t${++count}`),
-      leaseDurationMs: 5000,
-      defer: (run) => void setImmediate(run),
-      discard: (metadata) => discarded.push(metadata),
-      log: {
-        epochStarted: () => {},
-        leaseLapsed: () => {},
-        leaseReplaced: () => {},
-        homeserverForgotten: (name) => forgotten.push(name),
-      },
+    create: (name, nowMs, onLogStarts) => {
+      const deps = {
+        clock,
+        defer: (run: () => void) => void setImmediate(run),
+        discard: () => {},
+        log: storeLogInto([]),
+      };
+      const state = new HomeserverState(name, nowMs, () => true, { ...deps, onLogStarts });
+      state.restart(at(0), "started");
+      return new Owned(state);
     },
+    onForget: ({ name }) => forgotten.push(name),
   });
-  const shares = () => [...homeservers.all()].map(({ log }) => log.size.bytesMax);
-  return { homeservers, forgotten, discarded, shares };
+  const shares = () => [...homeservers.all()].map(({ state }) => state.log.size.bytesMax);
+  return { homeservers, forgotten, shares };
 }
 
 describe("Homeservers", () => {
@@ -44,27 +66,18 @@ describe("Homeservers", () => {
     expect([...homeservers.all()]).toEqual([state]);
   });
 
-  it("judges the leases before a call does anything", () => {
-    const { homeservers } = newHomeservers();
-    const state = homeservers.enter(ALPHA, 0);
-    state.changeLeases((leases) => leases.declare([writer("w")]));
-    state.changeLeases((leases) => leases.renew(writer("w"), token(""), 0));
-    expect(homeservers.enter(ALPHA, 4999).suspended).toBe(false);
-    expect(homeservers.enter(ALPHA, 5000).suspended).toBe(true);
-  });
-
   it("shares the log budget among the homeservers whose logs hold changes", () => {
     const { homeservers, shares } = newHomeservers(3, 3000);
-    homeservers.enter(ALPHA, 0).announce(PURGED);
+    homeservers.enter(ALPHA, 0).state.announce(PURGED);
     expect(shares()).toEqual([3000]);
-    homeservers.enter(BETA, 0).announce(PURGED);
+    homeservers.enter(BETA, 0).state.announce(PURGED);
     expect(shares()).toEqual([1500, 1500]);
-    homeservers.enter(BETA, 0).announce(PURGED);
+    homeservers.enter(BETA, 0).state.announce(PURGED);
     expect(shares()).toEqual([1500, 1500]);
     // One that only reads takes nothing from the others.
     homeservers.enter(GAMMA, 0);
     expect(shares()).toEqual([1500, 1500, 0]);
-    homeservers.enter(GAMMA, 0).announce(PURGED);
+    homeservers.enter(GAMMA, 0).state.announce(PURGED);
     expect(shares()).toEqual([1000, 1000, 1000]);
   });
 
@@ -72,7 +85,7 @@ describe("Homeservers", () => {
     let nowMs = 0;
     const { homeservers, forgotten } = newHomeservers(2, 1000, () => nowMs);
     const abort = new AbortController();
-    await homeservers.enter(ALPHA, 0).hub.open(undefined, abort.signal).next();
+    await homeservers.enter(ALPHA, 0).state.hub.open(undefined, abort.signal).next();
     nowMs = 2 * HOMESERVER_IDLE_MS;
     abort.abort();
     homeservers.forgetEmpty(nowMs + HOMESERVER_IDLE_MS - 1);
@@ -84,12 +97,13 @@ describe("Homeservers", () => {
   it("keeps thousands of logs together inside their budget", () => {
     const { homeservers } = newHomeservers(1000, 4096);
     for (let n = 0; n < 1000; n++) {
-      const { log } = homeservers.enter(homeserver(`h${n}`), 0);
+      const { log } = homeservers.enter(homeserver(`h${n}`), 0).state;
       log.append({ kind: "invalidated", roomId: undefined, eventIds: [eventId("$a".padEnd(1020))] });
     }
-    const sizes = [...homeservers.all()].map(({ log }) => log.size);
+    const sizes = [...homeservers.all()].map(({ state }) => state.log.size);
     expect(sizes.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(0);
-    for (const { log } of homeservers.all()) {
+    for (const { state } of homeservers.all()) {
+      const { log } = state;
       expect(log.judge({ ...log.position, sequence: 0 }, eventId("$b"), "!" as never)).toBe("tooOld");
     }
   });
@@ -108,27 +122,23 @@ describe("Homeservers", () => {
     expect([...homeservers.all()].map(({ name }) => name)).toEqual([ALPHA, BETA]);
   });
 
-  it("forgets the one that is idle longest to make room, entries and all", () => {
-    const { homeservers, forgotten, discarded } = newHomeservers(3);
+  it("forgets the one that is idle longest to make room", () => {
+    const { homeservers, forgotten } = newHomeservers(3);
     const old = homeservers.enter(ALPHA, 10);
-    const { metadata } = homeservers.enter(BETA, 5);
+    homeservers.enter(BETA, 5);
     homeservers.enter(GAMMA, 20);
     homeservers.enter(homeserver("delta.example"), 20 + HOMESERVER_IDLE_MS);
     expect(forgotten).toEqual([BETA]);
-    expect(discarded).toEqual([metadata]);
     homeservers.enter(BETA, 30 + HOMESERVER_IDLE_MS);
     expect(forgotten).toEqual([BETA, ALPHA]);
     const back = homeservers.enter(ALPHA, 40 + HOMESERVER_IDLE_MS);
     expect(forgotten).toEqual([BETA, ALPHA, GAMMA]);
-    expect(back.log.position.epoch).not.toBe(old.log.position.epoch);
+    expect(back).not.toBe(old);
   });
 
-  it.each<[string, (state: ReturnType<Homeservers["enter"]>) => unknown]>([
-    ["a subscriber", (state) => state.hub.open(undefined, new AbortController().signal)],
-    ["a declared writer", (state) => state.changeLeases((leases) => leases.declare([writer("w")]))],
-  ])("takes no homeserver for idle that has %s", (_, use) => {
+  it("takes no homeserver for idle that has a subscriber", () => {
     const { homeservers, forgotten } = newHomeservers(1);
-    use(homeservers.enter(ALPHA, 0));
+    homeservers.enter(ALPHA, 0).state.hub.open(undefined, new AbortController().signal);
     homeservers.forgetEmpty(9 * HOMESERVER_IDLE_MS);
     expect(() => homeservers.enter(BETA, 9 * HOMESERVER_IDLE_MS)).toThrow();
     expect(forgotten).toEqual([]);
@@ -137,14 +147,14 @@ describe("Homeservers", () => {
   it("forgets of itself only homeservers that are idle and hold nothing", () => {
     const { homeservers, forgotten } = newHomeservers(3);
     const full = homeservers.enter(ALPHA, 0);
-    full.metadata.entries.set(eventId("$a"), {} as MetadataEntry);
+    full.state.metadata.entries.set(eventId("$a"), {} as MetadataEntry);
     homeservers.enter(BETA, 0);
     homeservers.enter(GAMMA, 1);
     homeservers.forgetEmpty(HOMESERVER_IDLE_MS - 1);
     expect(forgotten).toEqual([]);
     homeservers.forgetEmpty(HOMESERVER_IDLE_MS);
     expect(forgotten).toEqual([BETA]);
-    full.metadata.entries.delete(eventId("$a"));
+    full.state.metadata.entries.delete(eventId("$a"));
     homeservers.forgetEmpty(HOMESERVER_IDLE_MS + 1);
     expect(forgotten).toEqual([BETA, ALPHA, GAMMA]);
     expect([...homeservers.all()]).toEqual([]);

@@ -4,7 +4,7 @@ import { InvalidationLog } from "../../../src/core/invalidation-log.js";
 import type { Batch, Change, EventId } from "../../../src/core/types.js";
 import { eventId, roomId } from "../../support/store-harness.js";
 import { homeserverPurged, invalidated, redacted, rejected, roomPurged } from "./changes.js";
-import { at, EPOCH, epoch } from "./parts.js";
+import { at, type EPOCH, epoch } from "./parts.js";
 
 describe("InvalidationLog", () => {
   it("agrees with a log that keeps everything, wherever it does not say that it is too old", () => {
@@ -25,7 +25,7 @@ describe("InvalidationLog", () => {
     const bounds = fc.record({ bytesMax: fc.nat(3000), eventIdsMax: fc.nat(12) });
     fc.assert(
       fc.property(bounds, fc.array(step, { maxLength: 120, size: "max" }), (bound, steps) => {
-        const log = new InvalidationLog(EPOCH, bound);
+        const log = new InvalidationLog(at(0), bound);
         let kept: Change[] = [];
         let bytesMax = bound.bytesMax;
         let epochs = 0;
@@ -40,7 +40,7 @@ describe("InvalidationLog", () => {
           } else {
             kept = [];
             epochs += 1;
-            log.restart(current());
+            log.restart(at(0, current()));
           }
           checkAgainst(log, kept, current());
           const { bytes, eventIds } = log.size;

@@ -3,12 +3,12 @@ import { InvalidationLog } from "../../../src/core/invalidation-log.js";
 import type { Change, EventId } from "../../../src/core/types.js";
 import { eventId, OTHER_ROOM, ROOM, roomId } from "../../support/store-harness.js";
 import { homeserverPurged, invalidated, redacted, rejected, roomPurged, wireBytes } from "./changes.js";
-import { at, collectGarbage, EPOCH, epoch } from "./parts.js";
+import { at, collectGarbage, epoch } from "./parts.js";
 
 const A = eventId("$a");
 
 const newLog = (bounds: { bytesMax?: number; eventIdsMax?: number } = {}) =>
-  new InvalidationLog(EPOCH, { bytesMax: 1e6, eventIdsMax: 65_536, ...bounds });
+  new InvalidationLog(at(0), { bytesMax: 1e6, eventIdsMax: 65_536, ...bounds });
 
 /** The bytes that a change is counted to cost. */
 function costOf(change: Change): number {
@@ -132,7 +132,7 @@ describe("InvalidationLog", () => {
     log.append(roomPurged());
     log.append(homeserverPurged);
     log.readAfter(at(0));
-    log.restart(epoch("b"));
+    log.restart(at(0, epoch("b")));
     const start = at(0, epoch("b"));
     expect(log.position).toEqual(start);
     expect(log.size).toEqual({ changes: 0, eventIds: 0, bytes: 0, bytesMax: 1e6 });
@@ -151,7 +151,7 @@ describe("InvalidationLog", () => {
   it("starts afresh where it had been trimmed, too", () => {
     const log = newLog({ eventIdsMax: 1 });
     for (let n = 0; n < 5; n++) log.append(invalidated(`$${n}`));
-    log.restart(epoch("b"));
+    log.restart(at(0, epoch("b")));
     log.append(invalidated("$a"));
     expect(log.resume(at(0, epoch("b")))).toBeUndefined();
     expect(log.readAfter(at(0, epoch("b")))?.notices).toHaveLength(1);

@@ -59,7 +59,14 @@ export function putBoth(
   const { expiresAtMs = 1000, state = PLAIN, meta = "", ...rest } = changes;
   const event = messageEvent(id, rest);
   const variant = events.acquire(event);
-  metadata.put(owner, { variant, roomId: event.roomId, state, internalMetadata: meta, expiresAtMs });
+  metadata.put(owner, {
+    variant,
+    roomId: event.roomId,
+    state,
+    internalMetadata: meta,
+    expiresAtMs,
+    writeBackAtMs: Infinity,
+  });
 }
 
 export const epoch = (digit: string): Epoch => digit.repeat(32) as Epoch;

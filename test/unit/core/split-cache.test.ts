@@ -2,8 +2,17 @@ import { describe, expect, it } from "vitest";
 import { frameBody } from "../../../src/core/event-frame.js";
 import { HomeserverState } from "../../../src/core/homeserver-state.js";
 import { SplitCache, type SplitCacheOptions } from "../../../src/core/split-cache.js";
+import type { SetRedactionRequest, SetRejectedRequest } from "../../../src/core/store.js";
 import type { Epoch, Homeserver, NewEvent, Position, PutOutcome } from "../../../src/core/types.js";
-import { ALPHA, BETA, eventId, messageEvent, OTHER_ROOM, ROOM, token } from "../../support/store-harness.js";
+import {
+  ALPHA,
+  BETA,
+  eventId,
+  messageEvent,
+  OTHER_ROOM,
+  ROOM,
+  storeLogInto,
+} from "../../support/store-harness.js";
 import { laterTurns, makeCache } from "./parts.js";
 
 const TTL = 1000;
@@ -23,22 +32,17 @@ function newCache(options: Partial<SplitCacheOptions> = {}) {
     ...options,
   });
   let epochs = 0;
-  const newHomeserver = (name: Homeserver) =>
-    new HomeserverState(name, 0, {
+  const newHomeserver = (name: Homeserver) => {
+    const state = new HomeserverState(name, 0, () => true, {
       onLogStarts: (log) => log.setBytesMax(100_000),
       clock: () => 0,
-      newEpoch: () => `${name} ${++epochs}` as Epoch,
-      newLeaseToken: () => token("t"),
-      leaseDurationMs: 5000,
       defer: turns.defer,
       discard: (metadata) => cache.sweep.discard(metadata),
-      log: {
-        epochStarted: () => {},
-        leaseLapsed: () => {},
-        leaseReplaced: () => {},
-        homeserverForgotten: () => {},
-      },
+      log: storeLogInto([]),
     });
+    state.restart({ epoch: `${name} ${++epochs}` as Epoch, sequence: 0 }, "started");
+    return state;
+  };
   const alpha = newHomeserver(ALPHA);
   const put = (events: NewEvent[], asOf: Position = alpha.log.position, nowMs = 0): readonly PutOutcome[] =>
     cache.putEvents(alpha, { homeserver: ALPHA, events, asOf }, nowMs).outcomes;
@@ -56,6 +60,14 @@ function newCache(options: Partial<SplitCacheOptions> = {}) {
   return { cache, alpha, newHomeserver, put, get, sweepAll, counts };
 }
 
+function setRedaction(cache: SplitCache, state: HomeserverState, request: SetRedactionRequest) {
+  return cache.changes.applyRedaction(state, cache.changes.redactionChange(state, request, 0), request, 0);
+}
+
+function setRejected(cache: SplitCache, state: HomeserverState, request: SetRejectedRequest) {
+  return cache.changes.applyRejection(state, cache.changes.rejectionChange(state, request, 0), request, 0);
+}
+
 describe("SplitCache", () => {
   it("keeps two texts of an event apart, and drops the one that was replaced", () => {
     const { cache, newHomeserver, put, get, counts } = newCache();
@@ -69,22 +81,10 @@ describe("SplitCache", () => {
     expect(frameBody(get(["$a"])[0]!.frame)).toEqual(theirs.body);
   });
 
-  it("fills nothing in a homeserver that is suspended, and says so before anything else", () => {
-    const { alpha, put, get, counts } = newCache();
-    const before = alpha.log.position;
-    put([messageEvent("$a")]);
-    alpha.changeLeases((leases) => leases.declare(["w" as never]));
-    expect(put([messageEvent("$a"), messageEvent("$b")], before)).toEqual(["suspended", "suspended"]);
-    expect(get(["$a", "$b"])).toEqual([undefined, undefined]);
-    expect(alpha.counters.misses.suspended).toBe(2);
-    expect(alpha.counters.puts).toMatchObject({ stored: 1, suspended: 2 });
-    expect(counts()).toEqual([0, 0]);
-  });
-
   it("drops an entry that a read finds dead, and its body with it", () => {
     const { cache, alpha, put, get, counts } = newCache();
     put([messageEvent("$a"), messageEvent("$b")]);
-    cache.purgeRoom(alpha, ROOM);
+    cache.changes.apply(alpha, { kind: "roomPurged", roomId: ROOM });
     expect(counts()).toEqual([2, 2]);
     expect(get(["$a"])).toEqual([undefined]);
     expect(counts()).toEqual([1, 1]);
@@ -100,7 +100,7 @@ describe("SplitCache", () => {
   it("has the sweep remove what a purge, an eviction and time left behind", () => {
     const { cache, alpha, put, sweepAll, counts } = newCache({ eventBytesMax: MIB });
     put([messageEvent("$a"), messageEvent("$b", { roomId: OTHER_ROOM })]);
-    cache.purgeRoom(alpha, ROOM);
+    cache.changes.apply(alpha, { kind: "roomPurged", roomId: ROOM });
     sweepAll();
     expect(counts()).toEqual([1, 1]);
     for (let n = 0; n < 20; n++) put([messageEvent(`$${n}`, { body: Buffer.alloc(100_000) })]);
@@ -116,11 +116,11 @@ describe("SplitCache", () => {
     const { cache, alpha, put, counts } = newCache();
     put([messageEvent("$a"), messageEvent("$b")]);
     const asOf = alpha.log.position;
-    cache.purgeRoom(alpha, ROOM);
+    cache.changes.apply(alpha, { kind: "roomPurged", roomId: ROOM });
     const request = { homeserver: ALPHA, rejected: true, rejectedReason: "", asOf };
-    const first = cache.setRejected(alpha, { ...request, roomId: undefined, eventId: eventId("$a") }, 0);
-    const second = cache.setRejected(alpha, { ...request, roomId: ROOM, eventId: eventId("$b") }, 0);
-    expect([first.outcome, second.outcome]).toEqual(["absent", "absent"]);
+    const first = setRejected(cache, alpha, { ...request, roomId: undefined, eventId: eventId("$a") });
+    const second = setRejected(cache, alpha, { ...request, roomId: ROOM, eventId: eventId("$b") });
+    expect([first, second]).toEqual(["absent", "absent"]);
     expect(counts()).toEqual([0, 0]);
     const notices = alpha.log.readAfter(asOf)?.notices.slice(1);
     expect(notices?.map(({ change }) => "roomId" in change && change.roomId)).toEqual([undefined, ROOM]);
@@ -133,9 +133,8 @@ describe("SplitCache", () => {
     const request = { homeserver: ALPHA, eventId: eventId("$a"), rejected: true, rejectedReason: "auth" };
     for (const roomId of [ROOM, undefined]) {
       const asOf = alpha.log.position;
-      const { outcome, position } = cache.setRejected(alpha, { ...request, roomId, asOf }, 0);
-      expect(outcome).toBe("applied");
-      expect(position.sequence).toBe(asOf.sequence + 1);
+      expect(setRejected(cache, alpha, { ...request, roomId, asOf })).toBe("applied");
+      expect(alpha.log.position.sequence).toBe(asOf.sequence + 1);
       expect(get(["$a"])[0]?.state).toMatchObject({ rejected: true, rejectedReason: "auth" });
     }
     const rooms = alpha.log.readAfter({ ...alpha.log.position, sequence: 0 })?.notices;
@@ -149,7 +148,7 @@ describe("SplitCache", () => {
       const redaction = { redactedBy: eventId("$r"), redactedBody: undefined };
       const asOf = alpha.log.position;
       const request = { homeserver: ALPHA, roomId: undefined, eventId: id, redaction, asOf };
-      expect(cache.setRedaction(alpha, request, 0).outcome).toBe("applied");
+      expect(setRedaction(cache, alpha, request)).toBe("applied");
     }
     const [a, b] = get(["$a", "$b"]);
     const text = Buffer.from(a!.state.redaction!.redactedBody!).toString();
@@ -166,7 +165,7 @@ describe("SplitCache", () => {
     const redaction = { redactedBy: eventId("$r"), redactedBody: given.subarray(0) };
     put([messageEvent("$a", { redaction }), messageEvent("$b")]);
     const request = { homeserver: ALPHA, roomId: undefined, eventId: eventId("$b"), redaction };
-    cache.setRedaction(alpha, { ...request, asOf: alpha.log.position }, 0);
+    setRedaction(cache, alpha, { ...request, asOf: alpha.log.position });
     given.fill(0);
     for (const event of get(["$a", "$b"])) {
       const { buffer, byteLength } = event!.state.redaction!.redactedBody!;
@@ -180,9 +179,9 @@ describe("SplitCache", () => {
     put([messageEvent("$a"), messageEvent("$b"), messageEvent("$c", { roomId: OTHER_ROOM })]);
     const start = alpha.log.position;
     const [a, b, c, x] = ["$a", "$b", "$c", "$x"].map(eventId);
-    cache.invalidateEvents(alpha, undefined, [x!]);
-    cache.invalidateEvents(alpha, undefined, [c!, x!]);
-    cache.invalidateEvents(alpha, undefined, [a!, b!]);
+    cache.changes.apply(alpha, cache.changes.invalidationChange(alpha, undefined, [x!], 0));
+    cache.changes.apply(alpha, cache.changes.invalidationChange(alpha, undefined, [c!, x!], 0));
+    cache.changes.apply(alpha, cache.changes.invalidationChange(alpha, undefined, [a!, b!], 0));
     const notices = alpha.log.readAfter(start)?.notices;
     expect(notices?.map(({ change }) => "roomId" in change && change.roomId)).toEqual([
       undefined,
@@ -194,7 +193,7 @@ describe("SplitCache", () => {
   it("forgets a whole homeserver in one step, and is empty again when the sweep has passed", () => {
     const { cache, alpha, put, get, sweepAll, counts } = newCache();
     for (let n = 0; n < 100; n++) put([messageEvent(`$${n}`)]);
-    cache.purgeHomeserver(alpha);
+    cache.changes.apply(alpha, { kind: "homeserverPurged" });
     expect(counts()).toEqual([100, 100]);
     expect(get(["$1"])).toEqual([undefined]);
     expect(alpha.counters.misses.absent).toBe(1);
@@ -202,7 +201,7 @@ describe("SplitCache", () => {
     sweepAll();
     expect(counts()).toEqual([1, 1]);
     expect(get(["$1"])[0]).toBeDefined();
-    cache.invalidateEvents(alpha, undefined, [eventId("$1")]);
+    cache.changes.apply(alpha, cache.changes.invalidationChange(alpha, undefined, [eventId("$1")], 0));
     const { events, metadata } = cache.stats();
     expect([events.bytes, events.heapBytes, metadata.bytes, metadata.heapBytes]).toEqual([0, 0, 0, 0]);
   });

@@ -4,23 +4,22 @@ import { newCounters } from "../../../src/core/counters.js";
 import { InvalidationLog } from "../../../src/core/invalidation-log.js";
 import { SubscriberHub } from "../../../src/core/subscription.js";
 import type { Change, Position } from "../../../src/core/types.js";
-import { at, EPOCH, epoch, laterTurns } from "./parts.js";
+import { at, epoch, laterTurns } from "./parts.js";
 
 const purged: Change = { kind: "homeserverPurged" };
 
 function newHub(bounds: { bytesMax?: number } = {}, settle: (log: InvalidationLog) => void = () => {}) {
   const turns = laterTurns();
   const counters = newCounters();
-  const log = new InvalidationLog(EPOCH, { bytesMax: 1e6, eventIdsMax: 1e6, ...bounds });
+  const log = new InvalidationLog(at(0), { bytesMax: 1e6, eventIdsMax: 1e6, ...bounds });
   const hub = new SubscriberHub({
     log,
     counters,
     defer: turns.defer,
-    settle: () => {
+    mayTell: () => {
       settle(log);
       return true;
     },
-    epochReason: () => "suspended",
     onClose: () => {},
   });
   return {
@@ -83,7 +82,7 @@ describe("SubscriberHub", () => {
       await frames.return();
       open();
     }
-    expect(counters.resets).toEqual({ wrongEpoch: 2, tooOld: 1, suspended: 0 });
+    expect(counters.resets).toEqual({ wrongEpoch: 2, tooOld: 1 });
   });
 
   it("resets a subscriber whose place was trimmed while it lagged, and one whose epoch ended", async () => {
@@ -92,12 +91,12 @@ describe("SubscriberHub", () => {
     await frames.next();
     append(10);
     expect(await frames.next()).toEqual(frame({ kind: "reset", position: at(10), reason: "tooOld" }));
-    log.restart(epoch("b"));
+    log.restart(at(0, epoch("b")));
     log.append(purged);
     hub.wake();
     const position = at(1, epoch("b"));
-    expect(await frames.next()).toEqual(frame({ kind: "reset", position, reason: "suspended" }));
-    expect(counters.resets).toEqual({ wrongEpoch: 0, tooOld: 1, suspended: 1 });
+    expect(await frames.next()).toEqual(frame({ kind: "reset", position, reason: "wrongEpoch" }));
+    expect(counters.resets).toEqual({ wrongEpoch: 1, tooOld: 1 });
     append();
     expect((await frames.next()).value).toMatchObject({ kind: "batch", from: position });
   });
@@ -204,13 +203,13 @@ describe("SubscriberHub", () => {
     const { open, append } = newHub({}, (log) => {
       if (!lapsed) return;
       lapsed = false;
-      log.restart(epoch("b"));
+      log.restart(at(0, epoch("b")));
     });
     const { frames } = open();
     append();
     lapsed = true;
     expect(await frames.next()).toEqual(frame({ kind: "ready", position: at(0) }));
     const position = at(0, epoch("b"));
-    expect(await frames.next()).toEqual(frame({ kind: "reset", position, reason: "suspended" }));
+    expect(await frames.next()).toEqual(frame({ kind: "reset", position, reason: "wrongEpoch" }));
   });
 });

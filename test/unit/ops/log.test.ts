@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Epoch, Homeserver, LeaseToken, Writer } from "../../../src/core/types.js";
-import { createLog, redisLogTo, storeLogTo } from "../../../src/ops/log.js";
+import type { Epoch, Homeserver } from "../../../src/core/types.js";
+import { createLog, storeLogTo } from "../../../src/ops/log.js";
 import { reportStart } from "../../../src/ops/start-report.js";
 import { readVersion } from "../../../src/ops/version.js";
 
@@ -26,60 +26,15 @@ it("writes nothing below its level", () => {
   expect(lines).toMatchObject([{ level: "error", msg: "yes", err: { message: "why" } }]);
 });
 
-it("names the writer whose lease lapsed, and the token that releases it", () => {
+it("reports a log that starts anew, and a homeserver that is forgotten", () => {
   const { log, lines } = logTo("info");
   const storeLog = storeLogTo(log, 10);
-  storeLog.leaseLapsed("hs" as Homeserver, "persister-1" as Writer, "ab12" as LeaseToken);
-  storeLog.leaseReplaced("hs" as Homeserver, "persister-2" as Writer);
-  storeLog.epochStarted("hs" as Homeserver, "00ff" as Epoch, "suspended");
+  storeLog.logRestarted("hs" as Homeserver, "00ff" as Epoch, "database");
   storeLog.homeserverForgotten("hs" as Homeserver);
   expect(lines).toMatchObject([
-    { level: "warn", homeserver: "hs", writer: "persister-1", leaseToken: "ab12" },
-    { level: "warn", homeserver: "hs", writer: "persister-2" },
-    { level: "info", homeserver: "hs", epoch: "00ff", reason: "suspended" },
+    { level: "info", homeserver: "hs", epoch: "00ff", reason: "database" },
     { level: "info", homeserver: "hs" },
   ]);
-});
-
-describe("what is said of Redis", () => {
-  beforeEach(() => vi.useFakeTimers());
-  afterEach(() => vi.useRealTimers());
-
-  it("is said once more after 10 seconds, with how often, if it is said again and again", () => {
-    const { log, lines } = logTo("info");
-    const redisLog = redisLogTo(log);
-    for (let time = 0; time < 100; time++) redisLog.trouble("denied", "no connection to r:1: WRONGPASS");
-    const line = { level: "warn", kind: "denied", reason: "no connection to r:1: WRONGPASS" };
-    expect(lines).toMatchObject([line]);
-    vi.advanceTimersByTime(10_000);
-    expect(lines).toMatchObject([line, { ...line, again: 99 }]);
-    redisLog.trouble("denied", "no connection to r:1: WRONGPASS");
-    expect(lines).toHaveLength(3);
-  });
-
-  it("is 5 lines of a kind in 10 seconds, however many are different, and how many were left out", () => {
-    const { log, lines } = logTo("info");
-    const redisLog = redisLogTo(log);
-    for (let n = 0; n < 5000; n++) {
-      redisLog.trouble("other", `reason ${n}`);
-      redisLog.connected("r:1");
-      redisLog.disconnected("r:1", "no answer");
-      redisLog.wellnessChanged(n % 2 === 1);
-    }
-    expect(lines.map(({ level, reason }) => `${level} ${reason ?? ""}`).slice(0, 4)).toEqual([
-      "warn reason 0",
-      "info ",
-      "warn no answer",
-      "warn ",
-    ]);
-    expect(lines).toHaveLength(15);
-    vi.advanceTimersByTime(10_000);
-    expect(lines.slice(15)).toMatchObject([
-      { kind: "other", leftOut: 4995 },
-      { kind: "connection", leftOut: 9995 },
-      { kind: "wellness", leftOut: 4995 },
-    ]);
-  });
 });
 
 describe("a homeserver that causes lines in a loop", () => {
@@ -92,23 +47,21 @@ describe("a homeserver that causes lines in a loop", () => {
     const { log, lines } = logTo("info");
     const storeLog = storeLogTo(log, 10);
     for (let call = 0; call < 100; call++) {
-      storeLog.leaseReplaced(HS, "w" as Writer);
-      storeLog.epochStarted(HS, "00" as Epoch, "suspended");
-      storeLog.epochStarted(HS, "01" as Epoch, "resumed");
+      storeLog.logRestarted(HS, "00" as Epoch, "asked");
+      storeLog.logRestarted(HS, "01" as Epoch, "asked");
     }
     storeLog.homeserverForgotten(HS);
     expect(lines).toHaveLength(20);
     vi.advanceTimersByTime(10_000);
-    expect(lines.slice(20)).toMatchObject([{ level: "warn", homeserver: "hs", leftOut: 281 }]);
+    expect(lines.slice(20)).toMatchObject([{ level: "warn", homeserver: "hs", leftOut: 181 }]);
   });
 
-  it("hides neither the lines of others nor the token of a lapsed lease", () => {
+  it("hides no lines of others", () => {
     const { log, lines } = logTo("info");
     const storeLog = storeLogTo(log, 10);
-    for (let call = 0; call < 100; call++) storeLog.leaseReplaced(HS, "w" as Writer);
+    for (let call = 0; call < 100; call++) storeLog.logRestarted(HS, "00" as Epoch, "asked");
     storeLog.homeserverForgotten("other" as Homeserver);
-    storeLog.leaseLapsed(HS, "w" as Writer, "ab12" as LeaseToken);
-    expect(lines.slice(20)).toMatchObject([{ homeserver: "other" }, { leaseToken: "ab12" }]);
+    expect(lines.slice(20)).toMatchObject([{ homeserver: "other" }]);
   });
 });
 
@@ -120,7 +73,6 @@ const REPORT = {
   addresses: [{ kind: "unix", path: "/s" }],
   httpAddress: undefined,
   healthAddresses: [{ kind: "tcp", host: "0.0.0.0", port: 8080 }],
-  redis: undefined,
   memoryBytes: 256 * MIB,
   heapLimitBytes: 1000 * MIB,
   heapBytesMax: 600 * MIB,
@@ -137,14 +89,6 @@ it("reports the budget and its split at the start", () => {
       metadataBytes: 64 * MIB,
       logsBytes: 32 * MIB,
     },
-  ]);
-});
-
-it("reports at the start where metadata is, if not here", () => {
-  const { log, lines } = logTo("info");
-  reportStart(log, { ...REPORT, redis: "redis.example:6379" });
-  expect(lines).toMatchObject([
-    { store: "redis", redis: "redis.example:6379", eventsBytes: 224 * MIB, metadataBytes: 0 },
   ]);
 });
 

@@ -11,15 +11,13 @@ const CACHE = { entries: 1, bytes: 2, bytesMax: 3, evictions: 4 };
 function homeserverStats(hits: number): HomeserverStats {
   return {
     hits,
-    misses: { absent: 1, orphaned: 2, expired: 3, suspended: 4, behind: 5, unredactable: 6, doubt: 7 },
-    puts: { stored: 1, fenced: 2, tooOld: 3, wrongEpoch: 4, suspended: 5 },
+    misses: { absent: 1, orphaned: 2, expired: 3, unverified: 4, behind: 5, unredactable: 6 },
+    puts: { stored: 1, fenced: 2, tooOld: 3, wrongEpoch: 4, unverified: 5 },
     sets: { applied: 1, dropped: 2, absent: 3 },
     changes: { redacted: 1, rejected: 2, invalidated: 3, roomPurged: 4, homeserverPurged: 5 },
-    resets: { wrongEpoch: 1, tooOld: 2, suspended: 3 },
+    resets: { wrongEpoch: 1, tooOld: 2 },
     epochs: 1,
     subscribers: 2,
-    writers: 3,
-    suspended: true,
     logChanges: 4,
     logEventIds: 5,
     logBytes: 6,
@@ -90,8 +88,6 @@ it("shows what the store counts, as it is at the scrape", async () => {
   expect(samples.get("splitcache_puts_total a wrong_epoch")).toBe(4);
   expect(samples.get("splitcache_changes_total a room_purged")).toBe(4);
   expect(samples.get("splitcache_resets_total a too_old")).toBe(2);
-  expect(samples.get("splitcache_suspended a")).toBe(1);
-  expect(samples.get("splitcache_suspended_homeservers")).toBe(1);
   expect(samples.get("splitcache_cache_entries events")).toBe(1);
   expect(samples.get("splitcache_cache_entries metadata")).toBe(9);
   expect(samples.get("splitcache_evictions_total events")).toBe(4);

@@ -41,18 +41,12 @@ const putOne = (changes: Partial<wire.CachedEvent>): wire.PutEventsRequest => ({
 const redaction = (redactedBy: string, bytes = 0) => ({ redactedBy, redactedBody: Buffer.alloc(bytes) });
 
 describe("a request", () => {
-  it("becomes the core's, with positions and tokens in hexadecimal", () => {
+  it("becomes the core's, with positions in hexadecimal", () => {
     expect(convertWith(convert.fromGetEvents, read({ eventIds: ["$a"], minPosition: POSITION }))).toEqual({
       homeserver: HOMESERVER,
       eventIds: ["$a"],
       view: "redacted",
       minPosition: { epoch: EPOCH.toString("hex"), sequence: 3 },
-    });
-    const lease = { homeserver: HOMESERVER, writer: "w", leaseToken: Buffer.from([1, 255]) };
-    expect(convertWith(convert.fromWriterLease, lease)).toEqual({
-      homeserver: HOMESERVER,
-      writer: "w",
-      token: "01ff",
     });
   });
 
@@ -112,11 +106,6 @@ describe("the limits", () => {
     expect(refused(convert.fromInvalidateEvents, { ...invalidate, eventIds: ids(501) })).toEqual([
       "event_ids",
     ]);
-    const declare = (writers: string[]) =>
-      refused(convert.fromDeclareWriters, { homeserver: HOMESERVER, writers });
-    expect(declare(ids(100))).toEqual([]);
-    expect(declare(ids(101))).toEqual(["writers"]);
-    expect(declare(["ok", ""])).toEqual(["writers[1]"]);
     const events = Array.from({ length: 501 }, () => cachedEvent("$a"));
     expect(refused(convert.fromPutEvents, { homeserver: HOMESERVER, events, asOf: POSITION })).toEqual([
       "events",
@@ -137,10 +126,7 @@ describe("the limits", () => {
       refused(convert.fromPutEvent, { homeserver: "", event: undefined, asOf: undefined }).sort(),
     ).toEqual(["homeserver", "event", "as_of"].sort());
     expect(refused(convert.fromPurgeRoom, { homeserver: "", roomId: "" })).toEqual(["homeserver", "room_id"]);
-    expect(refused(convert.fromPurgeHomeserver, { homeserver: "" })).toEqual(["homeserver"]);
-    expect(
-      refused(convert.fromWriterLease, { homeserver: "", writer: "", leaseToken: Buffer.alloc(0) }),
-    ).toEqual(["homeserver", "writer"]);
+    expect(refused(convert.fromPurgeHomeserver, { homeserver: "", newEpoch: false })).toEqual(["homeserver"]);
     expect(
       refused(convert.fromSubscribe, {
         homeserver: "",

@@ -192,8 +192,5 @@ const TEXT_FIELDS: Readonly<Record<string, readonly string[]>> = {
   SetRejected: ["homeserver", "room_id", "event_id", "rejected_reason"],
   InvalidateEvents: ["homeserver", "room_id", "event_ids[0]"],
   PurgeRoom: ["homeserver", "room_id"],
-  DeclareWriters: ["homeserver", "writers[0]"],
-  RenewWriterLease: ["homeserver", "writer"],
-  ReleaseWriterLease: ["homeserver", "writer"],
   Subscribe: ["homeserver", "subscriber"],
 };

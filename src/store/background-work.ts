@@ -1,0 +1,43 @@
+import { PROGRESS_INTERVAL_MS, SWEEP_INTERVAL_MS, SWEEP_PAUSE_MS, SWEEP_SLICE_MS } from "../core/limits.js";
+import type { HomeserverMetadata } from "../core/metadata-cache.js";
+import type { Sweep } from "../core/sweep.js";
+
+export interface BackgroundWorkOptions {
+  readonly sweep: Sweep;
+  /** The metadata of all homeservers that are known. */
+  readonly live: () => Iterable<HomeserverMetadata>;
+  /** Called once in each progress interval. */
+  readonly onTick: () => void;
+  readonly clock: () => number;
+  readonly progressIntervalMs?: number;
+  readonly sweepIntervalMs?: number;
+}
+
+/** Starts what a store does without being called: the sweep in small slices, and a tick for subscribers. Returns `stop`. */
+export function startBackgroundWork(options: BackgroundWorkOptions): () => void {
+  const { sweep, live, onTick, clock } = options;
+  let sliceTimer: NodeJS.Timeout | undefined;
+
+  function slice(): void {
+    const endMs = clock() + SWEEP_SLICE_MS;
+    const workIsLeft = sweep.slice(() => clock() >= endMs);
+    sliceTimer = workIsLeft ? setTimeout(slice, SWEEP_PAUSE_MS) : undefined;
+  }
+
+  function beginPass(): void {
+    sweep.begin(live, clock());
+    // A pass that is still under way has its next slice due already.
+    if (sliceTimer === undefined) slice();
+  }
+
+  const timers = [
+    setInterval(onTick, options.progressIntervalMs ?? PROGRESS_INTERVAL_MS),
+    setInterval(beginPass, options.sweepIntervalMs ?? SWEEP_INTERVAL_MS),
+  ];
+  // Background work alone keeps no process alive.
+  for (const timer of timers) timer.unref();
+  return () => {
+    for (const timer of timers) clearInterval(timer);
+    clearTimeout(sliceTimer);
+  };
+}

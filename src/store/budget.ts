@@ -1,0 +1,32 @@
+import { SLAB_RESERVE_BYTES } from "../core/frame-slab.js";
+import {
+  CACHE_ENTRIES_MAX,
+  EVENTS_HEAP_SHARE_SIXTEENTHS,
+  EVENTS_SHARE_EIGHTHS,
+  LOG_HEAP_SHARE_SIXTEENTHS,
+  LOG_SHARE_EIGHTHS,
+  METADATA_HEAP_SHARE_SIXTEENTHS,
+  METADATA_SHARE_EIGHTHS,
+} from "../core/limits.js";
+
+/** How a budget of bytes, and its part that may lie in the heap, is split among caches and logs. */
+export function splitBudget(memoryBytes: number, heapBytesMax: number) {
+  const share = (eighths: number): number => Math.floor((memoryBytes * eighths) / 8);
+  const heapShare = (sixteenths: number): number => Math.floor((heapBytesMax * sixteenths) / 16);
+  return {
+    caches: {
+      eventBytesMax: withoutReserve(share(EVENTS_SHARE_EIGHTHS)),
+      metadataBytesMax: share(METADATA_SHARE_EIGHTHS),
+      eventHeapBytesMax: heapShare(EVENTS_HEAP_SHARE_SIXTEENTHS),
+      metadataHeapBytesMax: heapShare(METADATA_HEAP_SHARE_SIXTEENTHS),
+      entriesMax: CACHE_ENTRIES_MAX,
+    },
+    // All of a log lies in the heap.
+    logBytesMax: Math.min(share(LOG_SHARE_EIGHTHS), heapShare(LOG_HEAP_SHARE_SIXTEENTHS)),
+  };
+}
+
+/** What is left for events; a budget too small for the slab's pages, as in tests, keeps half. */
+function withoutReserve(bytes: number): number {
+  return Math.max(bytes - SLAB_RESERVE_BYTES, Math.floor(bytes / 2));
+}
