@@ -176,7 +176,7 @@ def test_another_generation_of_the_database_empties_the_cache(
     bridge = start(address).ready()
     bridge.fill("$a")
     connection = sqlite3.connect(bridge.path)
-    connection.execute("UPDATE splitcache_state SET generation = 'before'")
+    connection.execute("UPDATE splitcache_outbox_state SET generation = 'before'")
     connection.commit()
     connection.close()
     bridge.reactor.run_until(lambda: not bridge.outbox.is_open())

@@ -52,7 +52,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> OutboxDatabase:
 def drop_tables(database: OutboxDatabase) -> None:
     connection = database.connect()
     connection.cursor().execute(
-        "DROP TABLE IF EXISTS splitcache_outbox, splitcache_state, splitcache_superseded_epochs"
+        "DROP TABLE IF EXISTS splitcache_outbox, splitcache_outbox_state,"
+        " splitcache_outbox_superseded"
     )
     connection.commit()
     connection.close()
@@ -221,7 +222,7 @@ def test_creates_its_tables_beside_others_that_do_so_as_well(server: OutboxDatab
 
 def test_refuses_tables_that_are_newer_than_it_is(database: OutboxDatabase) -> None:
     connection = database.connect()
-    connection.cursor().execute("UPDATE splitcache_state SET version = 2")
+    connection.cursor().execute("UPDATE splitcache_outbox_state SET version = 2")
     connection.commit()
     connection.close()
     with pytest.raises(ConfigError, match="version 2"):
@@ -236,14 +237,14 @@ def test_uses_tables_that_are_there_though_it_may_create_none(server: OutboxData
     cursor.execute("DROP ROLE IF EXISTS guest")
     cursor.execute("CREATE ROLE guest LOGIN")
     cursor.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-    cursor.execute("GRANT SELECT ON splitcache_state TO guest")
+    cursor.execute("GRANT SELECT ON splitcache_outbox_state TO guest")
     connection.commit()
     guest = {**server._arguments, "user": "guest"}
     config = {"name": "psycopg2", "args": guest}
     try:
         OutboxDatabase(create_engine(config), SimpleNamespace(config=config)).create_tables()
     finally:
-        cursor.execute("REVOKE ALL ON splitcache_state FROM guest")
+        cursor.execute("REVOKE ALL ON splitcache_outbox_state FROM guest")
         cursor.execute("DROP ROLE guest")
         connection.commit()
         connection.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from synapse.logging.context import make_deferred_yieldable, run_in_background
 from synapse.module_api import ModuleApi
 
 from splitcache_synapse.announcer import Announcer
+from splitcache_synapse.clock import monotonic
 from splitcache_synapse.config import BridgeConfig, parse_config
 from splitcache_synapse.epoch_rules import EPOCH_SILENCE_MAX_S
 from splitcache_synapse.event_cache import replace_event_cache
@@ -73,7 +73,7 @@ class SplitcacheModule:
         self._sidecar = Sidecar(
             transport=self._transport,
             reactor=self._reactor,
-            monotonic=time.monotonic,
+            monotonic=monotonic,
             homeserver=self._homeserver,
             read_deadline_s=config.read_deadline_ms / 1000,
             metrics=self._metrics,
@@ -85,7 +85,7 @@ class SplitcacheModule:
         self._announcer = Announcer(
             transport=self._transport,
             reactor=self._reactor,
-            monotonic=time.monotonic,
+            monotonic=monotonic,
             homeserver=self._homeserver,
             freshness=freshness,
             metrics=self._metrics,
@@ -115,11 +115,11 @@ class SplitcacheModule:
         # Of several processes that wait for a new epoch, one begins it.
         rules = OutboxRules(epoch_silence_s=EPOCH_SILENCE_MAX_S + random.uniform(0, 10))
         self._outbox = Outbox(
-            table=OutboxTable(database, time.monotonic),
+            table=OutboxTable(database, monotonic),
             relay=Relay(address, self._homeserver, self._metrics),
             rules=rules,
             reactor=self._reactor,
-            monotonic=time.monotonic,
+            monotonic=monotonic,
             metrics=self._metrics,
         )
         self._pool_generation = PoolGeneration(pool, self._reactor, rules, database.generation_sql)
@@ -128,7 +128,7 @@ class SplitcacheModule:
         self._subscription = Subscription(
             open_call=self._transport.subscribe,
             reactor=self._reactor,
-            monotonic=time.monotonic,
+            monotonic=monotonic,
             homeserver=self._homeserver,
             subscriber=instance,
             near=self._near,

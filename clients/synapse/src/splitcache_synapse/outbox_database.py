@@ -22,15 +22,14 @@ STATEMENT_TIMEOUT_MS = 5_000
 _CREATE_ATTEMPTS = 5
 
 _TABLES = (
-    "CREATE TABLE IF NOT EXISTS splitcache_outbox"
-    " (id TEXT PRIMARY KEY, announcement TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS splitcache_state"
-    " (singleton INTEGER PRIMARY KEY CHECK (singleton = 1), version INTEGER NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS splitcache_outbox (id TEXT PRIMARY KEY, payload TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS splitcache_outbox_state"
+    " (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL,"
     " epoch TEXT NOT NULL, generation TEXT NOT NULL,"
-    " counter BIGINT NOT NULL, heard BIGINT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS splitcache_superseded_epochs"
+    " polls BIGINT NOT NULL, heard BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS splitcache_outbox_superseded"
     " (epoch TEXT PRIMARY KEY, superseded_at BIGINT NOT NULL)",
-    "INSERT INTO splitcache_state (singleton, version, epoch, generation, counter, heard)"
+    "INSERT INTO splitcache_outbox_state (one, version, epoch, generation, polls, heard)"
     f" VALUES (1, {SCHEMA_VERSION}, '', '', 0, 0) ON CONFLICT DO NOTHING",
 )
 
@@ -82,7 +81,7 @@ class OutboxDatabase:
         connection = self.connect()
         try:
             cursor = connection.cursor()
-            cursor.execute("UPDATE splitcache_state SET generation = '' WHERE singleton = 1")
+            cursor.execute("UPDATE splitcache_outbox_state SET generation = '' WHERE one = 1")
             connection.commit()
         finally:
             connection.close()
@@ -112,7 +111,7 @@ class OutboxDatabase:
         if not self._exist(cursor):
             for statement in _TABLES:
                 cursor.execute(statement)
-        cursor.execute("SELECT version FROM splitcache_state")
+        cursor.execute("SELECT version FROM splitcache_outbox_state")
         (version,) = cursor.fetchone()
         if version > SCHEMA_VERSION:
             raise ConfigError(
@@ -126,12 +125,12 @@ class OutboxDatabase:
         if not self.is_postgres:
             return False
         cursor.execute(
-            "SELECT to_regclass('splitcache_superseded_epochs') IS NOT NULL"
-            " AND EXISTS (SELECT 1 FROM pg_class WHERE oid = to_regclass('splitcache_state'))"
+            "SELECT to_regclass('splitcache_outbox_superseded') IS NOT NULL"
+            " AND to_regclass('splitcache_outbox_state') IS NOT NULL"
         )
         if not cursor.fetchone()[0]:
             return False
-        cursor.execute("SELECT count(*) FROM splitcache_state")
+        cursor.execute("SELECT count(*) FROM splitcache_outbox_state")
         return bool(cursor.fetchone()[0] == 1)
 
 
@@ -141,7 +140,7 @@ def insert(txn: Any, pending: Pending) -> None:
     pending.row_id = secrets.token_hex(16)
     try:
         txn.execute(
-            "INSERT INTO splitcache_outbox (id, announcement) VALUES (?, ?)",
+            "INSERT INTO splitcache_outbox (id, payload) VALUES (?, ?)",
             (pending.row_id, pending.text()),
         )
     except Exception as error:

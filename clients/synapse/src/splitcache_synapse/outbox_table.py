@@ -42,8 +42,8 @@ class OutboxTable:
             # Not earlier: connecting may have taken long.
             sent_at = self._monotonic()
             cursor.execute(
-                "SELECT epoch, generation, counter, heard, "
-                f"{self._database.generation_sql} FROM splitcache_state"
+                "SELECT epoch, generation, polls, heard, "
+                f"{self._database.generation_sql} FROM splitcache_outbox_state"
             )
             epoch, recorded, counter, heard, generation = cursor.fetchone()
             cursor.execute(f"SELECT id FROM splitcache_outbox LIMIT {ROWS_MAX + 1}")
@@ -67,7 +67,7 @@ class OutboxTable:
             return
         self._run(
             lambda cursor: cursor.execute(
-                f"UPDATE splitcache_state SET counter = counter + {int(counter)},"
+                f"UPDATE splitcache_outbox_state SET polls = polls + {int(counter)},"
                 f" heard = heard + {int(heard)}"
             )
         )
@@ -78,7 +78,7 @@ class OutboxTable:
         def said(cursor: Any) -> dict[str, str]:
             self._execute(
                 cursor,
-                f"SELECT id, announcement FROM splitcache_outbox WHERE id IN ({_marks(rows)})",
+                f"SELECT id, payload FROM splitcache_outbox WHERE id IN ({_marks(rows)})",
                 rows,
             )
             return dict(cursor.fetchall())
@@ -103,7 +103,7 @@ class OutboxTable:
         def registered(cursor: Any) -> bool:
             self._execute(
                 cursor,
-                "SELECT 1 FROM splitcache_superseded_epochs WHERE epoch = ?",
+                "SELECT 1 FROM splitcache_outbox_superseded WHERE epoch = ?",
                 (epoch.hex(),),
             )
             if cursor.fetchone() is not None:
@@ -112,7 +112,7 @@ class OutboxTable:
             # another epoch than it expects.
             self._execute(
                 cursor,
-                "UPDATE splitcache_state SET epoch = ? WHERE epoch = ?",
+                "UPDATE splitcache_outbox_state SET epoch = ? WHERE epoch = ?",
                 (epoch.hex(), replaced.hex()),
             )
             if cursor.rowcount == 1 and replaced:
@@ -126,7 +126,8 @@ class OutboxTable:
         self._run(
             lambda cursor: self._execute(
                 cursor,
-                "UPDATE splitcache_state SET generation = ? WHERE generation = ? AND epoch = ?",
+                "UPDATE splitcache_outbox_state SET generation = ?"
+                " WHERE generation = ? AND epoch = ?",
                 (change.generation, change.recorded_generation, epoch.hex()),
             )
         )
@@ -137,25 +138,25 @@ class OutboxTable:
         self._execute(
             cursor,
             f"DELETE FROM splitcache_outbox WHERE id IN ({_marks(rows)})"
-            " AND EXISTS (SELECT 1 FROM splitcache_state WHERE epoch = ?)",
+            " AND EXISTS (SELECT 1 FROM splitcache_outbox_state WHERE epoch = ?)",
             (*rows, epoch.hex()),
         )
         return self._is_registered(cursor, epoch)
 
     def _is_registered(self, cursor: Any, epoch: bytes) -> bool:
-        cursor.execute("SELECT epoch FROM splitcache_state")
+        cursor.execute("SELECT epoch FROM splitcache_outbox_state")
         return bool(cursor.fetchone()[0] == epoch.hex())
 
     def _supersede(self, cursor: Any, epoch: bytes) -> None:
         self._execute(
             cursor,
-            "INSERT INTO splitcache_superseded_epochs (epoch, superseded_at)"
-            " SELECT ?, coalesce(max(superseded_at), 0) + 1 FROM splitcache_superseded_epochs",
+            "INSERT INTO splitcache_outbox_superseded (epoch, superseded_at)"
+            " SELECT ?, coalesce(max(superseded_at), 0) + 1 FROM splitcache_outbox_superseded",
             (epoch.hex(),),
         )
         cursor.execute(
-            "DELETE FROM splitcache_superseded_epochs WHERE superseded_at <= (SELECT"
-            f" max(superseded_at) - {_SUPERSEDED_MAX} FROM splitcache_superseded_epochs)"
+            "DELETE FROM splitcache_outbox_superseded WHERE superseded_at <= (SELECT"
+            f" max(superseded_at) - {_SUPERSEDED_MAX} FROM splitcache_outbox_superseded)"
         )
 
     def _execute(self, cursor: Any, statement: str, values: Sequence[Any]) -> None:
