@@ -59,8 +59,7 @@ class Cluster:
     def start(self) -> None:
         self._start_postgres()
         self._start_redis()
-        ready = answers_http(self.sidecar_http_port, "/readyz")
-        self._add("sidecar", self._sidecar_command(), ready)
+        self._add_sidecar("sidecar", self.socket, self.sidecar_http_port)
         self.processes["sidecar"].start()
         write_common_files(self.folder)
         self._write_configs()
@@ -78,6 +77,13 @@ class Cluster:
         write(self.folder, "neighbour.yaml", homeserver_config(self.neighbour, own_listeners))
         self._add_synapse(NEIGHBOUR, "homeserver", ["neighbour.yaml"])
         self.processes[NEIGHBOUR].start()
+
+    def start_second_sidecar(self) -> Path:
+        """One that has no log in common with the first; its socket."""
+        socket = self.folder / "sidecar2.sock"
+        self._add_sidecar("sidecar2", socket, free_port())
+        self.processes["sidecar2"].start()
+        return socket
 
     def stop(self) -> None:
         for process in reversed(self.processes.values()):
@@ -107,10 +113,11 @@ class Cluster:
         log = self.folder / f"{name}.log"
         self.processes[name] = Process(name, command, log, ready=ready, **more)
 
-    def _sidecar_command(self) -> list[str]:
+    def _add_sidecar(self, name: str, socket: Path, http_port: int) -> None:
         main = os.environ.get("SPLITCACHE_MAIN", str(REPOSITORY / "dist" / "main.js"))
-        serve = ["node", main, "serve", "--listen", f"unix:{self.socket}"]
-        return [*serve, "--http", f"127.0.0.1:{self.sidecar_http_port}"]
+        serve = ["node", main, "serve", "--listen", f"unix:{socket}"]
+        serve += ["--http", f"127.0.0.1:{http_port}"]
+        self._add(name, serve, answers_http(http_port, "/readyz"))
 
     def _start_redis(self) -> None:
         """By which Synapse's processes talk to each other."""

@@ -36,6 +36,7 @@ class Faults(Scenario):
             self.cuts_a_reader_off,
             self.cuts_the_persister_off,
             self.kills_a_persister_that_owes_an_announcement,
+            self.rolls_the_sidecar_over,
         ]
 
     @property
@@ -185,6 +186,29 @@ class Faults(Scenario):
         self.warm(room_id, said)
         self.compare(room_id, said)
 
+    def rolls_the_sidecar_over(self) -> None:
+        """To a second one with a log of its own, while some processes still have the first: the
+        persister announces to one, and others would read from the other."""
+        ways = self._cluster.proxies.values()
+
+        def fault() -> None:
+            second = self._cluster.start_second_sidecar()
+            for way in ways:
+                way.lead_to(second)
+                time.sleep(BOUND_S)
+            self._cluster.processes["sidecar"].stop()
+            time.sleep(BOUND_S)
+
+        self._redact_during(fault, ("main", *GENERIC), ask_sidecar=False)
+        self._cluster.processes["sidecar"].start()
+        for way in ways:
+            way.lead_to(self._cluster.socket)
+        self._cluster.processes["sidecar2"].stop()
+        room_id, said = self.room("10", messages=6)
+        self.warm(room_id, said)
+        self._alice.redact(self._one, room_id, said[0])
+        self.compare(room_id, said)
+
     def _redact_in_vain(self, room_id: str, event_id: str) -> None:
         with contextlib.suppress(HttpError, OSError):
             self._alice.redact(self._two, room_id, event_id)
@@ -205,7 +229,10 @@ class Faults(Scenario):
             compare(self._alice, room_id, said[-2:], readers, fault_s=BOUND_S)
         broken.join()
         redacting.join()
-        self.compare(room_id, said, fault_s=BOUND_S)
+        if ask_sidecar:
+            self.compare(room_id, said, fault_s=BOUND_S)
+        else:
+            self._comparison.processes(self._alice, room_id, said, fault_s=BOUND_S)
 
     def _redact_all(self, room_id: str, event_ids: list[str]) -> None:
         try:

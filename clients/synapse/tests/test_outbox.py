@@ -4,40 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.outbox_poll import ROWS_MAX
 from splitcache_synapse.outbox_rules import RELAY_AFTER_S, ROW_AGE_MAX_S
 from splitcache_synapse.outbox_table import OutboxUnavailable
-from splitcache_synapse.transport import BlockingTransport
-from tests.bridge import HOME, Bridge, event, sample
+from tests.bridge import Bridge, event, sample
 from tests.conftest import SidecarProcess
 
 Start = Callable[[str], SidecarProcess]
-
-
-@pytest.fixture
-def address(tmp_path: Path, start_sidecar: Start) -> str:
-    return start_sidecar(f"unix:{tmp_path}/s.sock").address
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Bridge]]:
-    """Starts processes of one homeserver."""
-    started: list[Bridge] = []
-
-    def start(address: str, **more: Any) -> Bridge:
-        started.append(Bridge(address, tmp_path, **more))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.stop()
 
 
 def test_what_a_process_left_behind_is_relayed(address: str, start: Callable[..., Bridge]) -> None:
@@ -261,66 +240,3 @@ def test_what_was_read_is_not_filled_while_the_gate_is_closed(
     assert "PutEvents" not in called
     bridge.sidecar.put([event("$a")], bridge.look("$a").position)
     bridge.reactor.run_until(lambda: "PutEvents" in called)
-
-
-def test_a_change_of_the_log_is_dropped_and_what_is_kept_is_proved(
-    address: str, start: Callable[..., Bridge]
-) -> None:
-    bridge = start(address).ready()
-    bridge.fill("$a")
-    bridge.reactor.run_until(bridge.sidecar.may_use_kept)
-    assert bridge.look("$a").keep == {"$a"}
-    direct = BlockingTransport(address, bridge.reactor)
-    dropped = bridge.dropped
-    before = dropped.everything_times
-    for method, request in (
-        ("InvalidateEvents", pb.InvalidateEventsRequest(homeserver=HOME, event_ids=["$a", "$b"])),
-        ("PurgeRoom", pb.PurgeRoomRequest(homeserver=HOME, room_id="!r")),
-        ("PurgeHomeserver", pb.PurgeHomeserverRequest(homeserver=HOME)),
-    ):
-        direct.unary(method, request, 5.0, lambda reply: None)
-    bridge.reactor.run_until(lambda: dropped.everything_times > before)
-    assert dropped.events[-2:] == ["$a", "$b"]
-    assert dropped.rooms == ["!r"]
-    redaction = pb.SetRedactionRequest(homeserver=HOME, event_id="$c")
-    redaction.redaction.redacted_by = "$r"
-    direct.unary("SetRedaction", redaction, 5.0, lambda reply: None)
-    rejection = pb.SetRejectedRequest(homeserver=HOME, event_id="$d", rejected=True)
-    direct.unary("SetRejected", rejection, 5.0, lambda reply: None)
-    bridge.reactor.run_until(lambda: dropped.events[-2:] == ["$c", "$d"])
-    kept_before = dropped.kept_times
-    new_epoch = pb.PurgeHomeserverRequest(homeserver=HOME, new_epoch=True)
-    direct.unary("PurgeHomeserver", new_epoch, 5.0, lambda reply: None)
-    bridge.reactor.run_until(lambda: dropped.kept_times > kept_before)
-    direct.close()
-
-
-def test_changes_are_followed_anew_when_one_could_not_be_applied(
-    address: str, start: Callable[..., Bridge], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bridge = start(address).ready()
-    bridge.reactor.run_until(bridge.sidecar.may_use_kept)
-    event_ids: list[str] = []
-
-    def failing(event_id: str) -> None:
-        event_ids.append(event_id)
-        if len(event_ids) == 1:
-            raise ValueError("not now")
-
-    monkeypatch.setattr(bridge.dropped, "event", failing)
-    bridge.announce("$a")
-    bridge.announce("$b")
-    bridge.reactor.run_until(lambda: "$b" in event_ids)
-    assert event_ids == ["$a", "$a", "$b"]
-
-
-def test_what_is_kept_is_not_used_once_the_stream_has_ended(
-    address: str, start: Callable[..., Bridge]
-) -> None:
-    bridge = start(address).ready()
-    bridge.reactor.run_until(bridge.sidecar.may_use_kept)
-    bridge.subscription.stop()
-    other = start(address).ready()
-    other.announce("$a")
-    bridge.reactor.run_until(lambda: not bridge.sidecar.may_use_kept())
-    assert bridge.outbox.is_open()

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from splitcache_synapse.outbox_rules import POLL_AGE_MAX_S, ROW_AGE_MAX_S
-from tests.model import EVENTS, Log, Process, World
+from tests.model import EVENTS, Log
+from tests.model_process import Process, World
 
 # How long it goes badly, and how long well after that.
 BAD_S, GOOD_S = 120, 60

@@ -20,11 +20,6 @@ Start = Callable[[str], SidecarProcess]
 
 
 @pytest.fixture
-def address(tmp_path: Path, start_sidecar: Start) -> str:
-    return start_sidecar(f"unix:{tmp_path}/s.sock").address
-
-
-@pytest.fixture
 def bridge(address: str, tmp_path: Path) -> Iterator[Bridge]:
     bridge = Bridge(address, tmp_path).ready()
     yield bridge

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from splitcache_synapse.deletions import Deletions
 from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.outbox_poll import Change, Poll
 from splitcache_synapse.outbox_rules import POLL_INTERVAL_S, OutboxRules
@@ -22,8 +23,6 @@ logger = logging.getLogger(__name__)
 
 # Rows that are relayed in one go.
 _RELAYED_MAX = 500
-# Deletions that wait for the database; beyond it the rows are left to the polls.
-_WAITING_MAX = 10_000
 
 
 class Outbox:
@@ -46,7 +45,7 @@ class Outbox:
         self._monotonic = monotonic
         self._metrics = metrics
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._deletions: dict[bytes, list[tuple[str, Callable[[bool], None]]]] = {}
+        self._deletions = Deletions(table, reactor)
         # Proposals of epochs under way, and those that this process was refused.
         self._proposed: set[bytes] = set()
         self._poll_before: Poll | None = None
@@ -86,7 +85,7 @@ class Outbox:
 
     def announced(self, row: str, epoch: bytes, on_done: Callable[[bool], None]) -> None:
         self._rules.announced([row], epoch, self._monotonic())
-        self._tasks.put(lambda: self._delete_soon(row, epoch, on_done))
+        self._tasks.put(lambda: self._deletions.add(row, epoch, on_done))
 
     def write_may_return(self, epoch: bytes) -> bool:
         return self._rules.write_may_return(epoch, self._monotonic())
@@ -109,7 +108,7 @@ class Outbox:
         """Does what has come or comes so soon, and polls if it is time. False: it was told to
         stop."""
         goes_on = self._work(wait_s)
-        self._delete()
+        self._deletions.run()
         if goes_on and self._monotonic() >= self._polls_at:
             self._polls_at = self._monotonic() + POLL_INTERVAL_S
             self._poll()
@@ -153,7 +152,7 @@ class Outbox:
         """Does the most urgent of what the last poll has shown to be owed."""
         deletable = self._rules.rows_to_delete()
         if deletable:
-            self._delete_rows(deletable, self._rules.epoch)
+            self._deletions.delete(deletable, self._rules.epoch)
         if self._relay.is_busy:
             return
         now = self._monotonic()
@@ -220,7 +219,7 @@ class Outbox:
 
     def _relayed(self, rows: tuple[str, ...], epoch: bytes) -> None:
         self._rules.announced(rows, epoch, self._monotonic())
-        self._delete_rows(rows, epoch)
+        self._deletions.delete(rows, epoch)
         # There may be more of them.
         self._polls_at = self._monotonic()
 
@@ -247,27 +246,3 @@ class Outbox:
             return
         # What is registered now is shown by a poll alone.
         self._polls_at = self._monotonic()
-
-    # --- Deletions
-
-    def _delete_soon(self, row: str, epoch: bytes, on_done: Callable[[bool], None]) -> None:
-        waiting = self._deletions.setdefault(epoch, [])
-        if len(waiting) < _WAITING_MAX:
-            waiting.append((row, on_done))
-        else:
-            self._reactor.callFromThread(on_done, False)
-
-    def _delete(self) -> None:
-        """All that waits: one statement for many rows."""
-        deletions, self._deletions = self._deletions, {}
-        for epoch, waiting in deletions.items():
-            deleted = self._delete_rows([row for row, _ in waiting], epoch)
-            for _, on_done in waiting:
-                self._reactor.callFromThread(on_done, deleted)
-
-    def _delete_rows(self, rows: Any, epoch: bytes) -> bool:
-        try:
-            return self._table.delete(rows, epoch)
-        except OutboxUnavailable as error:
-            logger.info("splitcache: the outbox cannot be written: %s", error)
-            return False
