@@ -168,7 +168,7 @@ class _Stream:
         # A thread that waits here reads no further frame.
         self._frames: queue.Queue[pb.SubscribeResponse] = queue.Queue(_FRAMES_MAX)
         self._is_cancelled = threading.Event()
-        self._is_broken = False
+        self._is_broken = self._has_begun = False
         threading.Thread(target=self._read, name="splitcache-changes", daemon=True).start()
 
     def cancel(self) -> None:
@@ -178,10 +178,13 @@ class _Stream:
     def _read(self) -> None:
         try:
             for frame in self._call:
+                self._has_begun = True
                 if not self._hand_over(frame):
                     break
         except grpc.RpcError as error:
-            logger.info("splitcache: the stream of changes has ended: %s", error.code())
+            # Attempts to open one that fail are many while a sidecar is gone.
+            level = logging.INFO if self._has_begun else logging.DEBUG
+            logger.log(level, "splitcache: the stream of changes has ended: %s", error.code())
         finally:
             self._reactor.callFromThread(self._ended, self)
 
