@@ -129,7 +129,7 @@ def test_a_change_ends_once_it_is_announced(
     # Without it a kick ends nothing, and announces nothing.
     ban_for_a_while(home, room_id)
     event_id = home.send(room_id)
-    held = _Held(home.module._announcer._transport)
+    held = _Held(home.module._announcer._means.transport)
     iterate, turns = home.reactor.iterate, 0
 
     def turn(delay: float) -> None:
@@ -140,7 +140,7 @@ def test_a_change_ends_once_it_is_announced(
         while turns > 100 and held.calls:
             held.calls.pop()()
 
-    monkeypatch.setattr(home.module._announcer, "_transport", held)
+    monkeypatch.setattr(home.module._announcer._means, "transport", held)
     monkeypatch.setattr(home.reactor, "iterate", turn)
     change(home, room_id, event_id)
     assert turns > 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -23,6 +24,18 @@ LONGEST_PAUSE_S = 1.0
 _COUNTS_AGAIN_S = 0.1
 
 
+@dataclass
+class _Means:
+    """What announcing takes."""
+
+    transport: Transport
+    reactor: Any
+    monotonic: Callable[[], float]
+    homeserver: str
+    freshness: Freshness
+    metrics: BridgeMetrics
+
+
 class Announcer:
     """Runs on the reactor's thread. Nothing it does raises.
 
@@ -39,11 +52,7 @@ class Announcer:
         freshness: Freshness,
         metrics: BridgeMetrics,
     ) -> None:
-        self._transport = transport
-        self._reactor = reactor
-        self._monotonic = monotonic
-        self._homeserver = homeserver
-        self._freshness = freshness
+        self._means = _Means(transport, reactor, monotonic, homeserver, freshness, metrics)
         self._metrics = metrics
         self._pending = 0
         # Whether writes wait for their announcement (O7): not after one was late, until the next
@@ -58,10 +67,10 @@ class Announcer:
         if pending.committed_at is not None:
             done.callback(None)
             return done
-        pending.committed_at = self._monotonic()
+        pending.committed_at = self._means.monotonic()
         self._pending += 1
         self._metrics.pending(self._pending)
-        _Announcing(self, pending, done).begin()
+        _Announcing(self._means, pending, done, self._ended).begin()
         if not self._waits and not done.called:
             done.callback(None)
         return done
@@ -71,7 +80,7 @@ class Announcer:
         self._on_idle = call
         self._end_if_idle()
 
-    def ended(self, *, in_time: bool) -> None:
+    def _ended(self, in_time: bool) -> None:
         self._pending -= 1
         self._metrics.pending(self._pending)
         if in_time != self._waits:
@@ -92,14 +101,19 @@ class Announcer:
 class _Announcing:
     """One change on its way."""
 
-    def __init__(self, announcer: Announcer, pending: Pending, done: Deferred[None]) -> None:
-        self._announcer = announcer
-        self._transport = announcer._transport
-        self._freshness = announcer._freshness
-        self._metrics = announcer._metrics
+    def __init__(
+        self,
+        means: _Means,
+        pending: Pending,
+        done: Deferred[None],
+        ended: Callable[[bool], None],
+    ) -> None:
+        """`ended` is told whether it was announced in time."""
+        self._means = means
+        self._ended = ended
         self._row = pending.row_id
-        self._calls = pending.announcements(announcer._homeserver)
-        self._gives_up_at = announcer._monotonic() + WRITE_WAIT_S
+        self._calls = pending.announcements(means.homeserver)
+        self._gives_up_at = means.monotonic() + WRITE_WAIT_S
         self._pause_s = FIRST_PAUSE_S
         self._done = done
         self._timer: Any = None
@@ -109,8 +123,8 @@ class _Announcing:
         if not self._calls:
             self._end(in_time=True)
             return
-        if not self._transport.immediate:
-            self._timer = self._announcer._reactor.callLater(WRITE_WAIT_S, self._give_up)
+        if not self._means.transport.immediate:
+            self._timer = self._means.reactor.callLater(WRITE_WAIT_S, self._give_up)
         self._call_next(self._calls, None)
 
     def _call_next(self, calls: list[Announcement], epoch: bytes | None) -> None:
@@ -121,63 +135,63 @@ class _Announcing:
             self._announced(epoch or b"")
             return
         kind, method, request = calls[0]
-        sent_at = self._announcer._monotonic()
+        sent_at = self._means.monotonic()
 
         def on_reply(reply: Any) -> None:
             if isinstance(reply, Exception):
                 self._failed(calls, epoch, reply)
                 return
-            self._metrics.announced(kind, "ok")
+            self._means.metrics.announced(kind, "ok")
             answered = bytes(reply.position.epoch)
-            self._freshness.replied(answered, sent_at)
+            self._means.freshness.replied(answered, sent_at)
             if epoch is not None and answered != epoch:
                 self._again(self._calls)
             else:
                 self._call_next(calls[1:], answered)
 
-        self._transport.unary(method, request, TIMEOUT_S, on_reply)
+        self._means.transport.unary(method, request, TIMEOUT_S, on_reply)
 
     def _failed(self, calls: list[Announcement], epoch: bytes | None, error: Exception) -> None:
-        self._metrics.error("announce")
+        self._means.metrics.error("announce")
         if is_refused(error) and calls[0][0] != "homeserver":
             # It would be refused each time. This says more than is needed, and is never wrong.
             logger.error("splitcache: %s was refused: %s", calls[0][1], error)
-            self._calls = calls = [purge_homeserver(self._announcer._homeserver)]
+            self._calls = calls = [purge_homeserver(self._means.homeserver)]
             epoch = None
         self._again(calls, epoch)
 
     def _again(self, calls: list[Announcement], epoch: bytes | None = None) -> None:
         if self._is_over:
             return
-        if self._announcer._monotonic() >= self._gives_up_at:
+        if self._means.monotonic() >= self._gives_up_at:
             self._give_up()
             return
         pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, LONGEST_PAUSE_S)
-        self._announcer._reactor.callLater(pause_s, self._call_next, calls, epoch)
+        self._means.reactor.callLater(pause_s, self._call_next, calls, epoch)
 
     def _announced(self, epoch: bytes) -> None:
         if self._row is None:
             # It was in no transaction: there is nothing to delete, and nobody relays it.
             self._end(in_time=True)
             return
-        self._freshness.announced(self._row, epoch, lambda done: self._deleted(epoch, done))
+        self._means.freshness.announced(self._row, epoch, lambda done: self._deleted(epoch, done))
 
     def _deleted(self, epoch: bytes, deleted: bool) -> None:
         if self._is_over:
             return
         if not deleted:
             self._again(self._calls)
-        elif self._freshness.write_may_return(epoch):
+        elif self._means.freshness.write_may_return(epoch):
             self._end(in_time=True)
-        elif self._freshness.uses(epoch):
-            self._announcer._reactor.callLater(_COUNTS_AGAIN_S, self._deleted, epoch, True)
+        elif self._means.freshness.uses(epoch):
+            self._means.reactor.callLater(_COUNTS_AGAIN_S, self._deleted, epoch, True)
         # Else the epoch was replaced since, and who still reads in it is not known: the write
         # waits its time.
 
     def _give_up(self) -> None:
         if not self._is_over:
             for kind, _, _ in self._calls:
-                self._metrics.announced(kind, "late")
+                self._means.metrics.announced(kind, "late")
             self._end(in_time=False)
 
     def _end(self, *, in_time: bool) -> None:
@@ -186,4 +200,4 @@ class _Announcing:
             self._timer.cancel()
         if not self._done.called:
             self._done.callback(None)
-        self._announcer.ended(in_time=in_time)
+        self._ended(in_time)
