@@ -59,7 +59,7 @@ class Outbox:
         self._thread.start()
 
     def stop(self) -> None:
-        """What it was told before is still done. Returns at once."""
+        """Does what was asked of it before, then ends. Returns at once."""
         self._tasks.put(None)
 
     # --- Freshness
@@ -105,7 +105,7 @@ class Outbox:
         self._table.close()
 
     def turn(self, wait_s: float) -> bool:
-        """Does what has come or comes so soon, and polls if it is time. False: it was told to
+        """Does the tasks that come within the wait, and polls if a poll is due. False: it is to
         stop."""
         goes_on = self._work(wait_s)
         self._deletions.run()
