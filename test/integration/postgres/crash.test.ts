@@ -1,4 +1,3 @@
-import { performance } from "node:perf_hooks";
 import type { Client } from "pg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { POSTGRES_LIMITS } from "../../../src/log/postgres/postgres-limits.js";
@@ -15,7 +14,7 @@ describe.skipIf(!hasPostgres())("what a crash of the server of the PostgreSQL lo
   let proxy: LinkProxy;
   beforeEach(async () => {
     // Nothing is flushed but by the commits that ask for it.
-    server = await PostgresServer.start({ wal_writer_delay: "10s" });
+    server = await PostgresServer.start({ wal_writer_delay: "10s", fsync: "off" });
     proxy = await LinkProxy.start(server.port);
   });
   closeLogsAfterEach();
@@ -60,8 +59,9 @@ describe.skipIf(!hasPostgres())("what a crash of the server of the PostgreSQL lo
     await eventually(async () => expect(await counterOfOther()).toBe(before));
   };
 
+  /** Stands still but for what a test adds. */
   const newClock = () => {
-    const clock = { addedMs: 0, nowMs: () => performance.now() + clock.addedMs };
+    const clock = { addedMs: 0, nowMs: () => clock.addedMs };
     return clock;
   };
 
