@@ -1,12 +1,13 @@
-import type { Change, Position } from "../../../src/core/types.js";
+import type { Position } from "../../../src/core/types.js";
 import type { Sidecar } from "../model/sidecar.js";
 import { unlessLost } from "../model/stage.js";
-import { ALPHA, BETA, eventId, messageEvent } from "../store-harness.js";
+import { ALPHA, BETA, messageEvent } from "../store-harness.js";
+import { announce, KINDS, touchedBy } from "./announce.js";
 import type { Cluster } from "./cluster.js";
 import { type Below, faultsOf } from "./faults.js";
 import { pause, seededRandom } from "./random.js";
 import { SoakFollower } from "./soak-follower.js";
-import { ALL, EVENTS, nameOf, roomOf, SoakedHome } from "./soaked-home.js";
+import { EVENTS, nameOf, roomOf, SoakedHome } from "./soaked-home.js";
 
 export interface SoakSettings {
   readonly forMs: number;
@@ -130,14 +131,13 @@ export class Soak {
   async #change(): Promise<void> {
     const home = this.#anyHome;
     const n = this.#below(EVENTS);
-    const kind = this.#below(1000);
-    const inRoom = ALL.filter((other) => roomOf(other) === roomOf(n));
-    const touched = kind < 3 ? ALL : kind < 20 ? inRoom : [n];
+    const kind = this.#below(KINDS);
+    const touched = touchedBy(kind, n);
     const asOf = this.#below(2) === 0 ? await this.#positionOf(home) : undefined;
     const version = home.commit(touched);
     while (!this.#isOver) {
       const before = home.epoch;
-      const told = await unlessLost(this.#announce(home, { n, kind, version, asOf }));
+      const told = await unlessLost(announce(this.#anySidecar, home.name, { n, kind, version, asOf }));
       if (told === undefined) {
         await pause(10);
         continue;
@@ -156,36 +156,6 @@ export class Soak {
   async #positionOf({ name }: SoakedHome): Promise<Position | undefined> {
     const request = { homeserver: name, eventIds: [], view: "original", minPosition: undefined } as const;
     return (await unlessLost(this.#anySidecar.getEvents(request)))?.position;
-  }
-
-  /** Makes a change known at any sidecar. Says where in the log it is, and as what. */
-  async #announce({ name }: SoakedHome, { n, kind, version, asOf }: Made): Promise<Told> {
-    const at = this.#anySidecar;
-    const one = { roomId: undefined, eventId: nameOf(n) };
-    if (kind === 0) return { position: await at.purgeHomeserver(name, true), change: undefined };
-    if (kind < 3)
-      return { position: await at.purgeHomeserver(name, false), change: { kind: "homeserverPurged" } };
-    if (kind < 20) {
-      const change = { kind: "roomPurged", roomId: roomOf(n) } as const;
-      return { position: await at.purgeRoom(name, change.roomId), change };
-    }
-    if (kind < 350) {
-      const eventIds = [one.eventId];
-      const position = await at.invalidateEvents(name, undefined, eventIds);
-      return { position, change: { kind: "invalidated", roomId: undefined, eventIds } };
-    }
-    const set = { homeserver: name, ...one, asOf };
-    if (kind < 700) {
-      const rejectedReason = String(version);
-      const { position } = await at.setRejected({ ...set, rejected: true, rejectedReason });
-      return { position, change: { kind: "rejected", ...one, rejected: true } };
-    }
-    const redactedBy = eventId(`$${version}`);
-    const { position } = await at.setRedaction({
-      ...set,
-      redaction: { redactedBy, redactedBody: undefined },
-    });
-    return { position, change: { kind: "redacted", ...one, redactedBy } };
   }
 
   /** The time counts from when there is something to compare: nothing befalls the cluster before. */
@@ -251,20 +221,6 @@ export class Soak {
       this.#fail(error);
     }
   }
-}
-
-interface Made {
-  readonly n: number;
-  /** Decides what becomes of it. */
-  readonly kind: number;
-  readonly version: number;
-  readonly asOf: Position | undefined;
-}
-
-interface Told {
-  readonly position: Position;
-  /** Undefined: a new epoch. */
-  readonly change: Change | undefined;
 }
 
 function belowOf(seed: number): Below {
