@@ -13,7 +13,7 @@ export type Below = (bound: number) => number;
 export type Fault = (cluster: Cluster, below: Below) => Promise<void>;
 
 /** Longer than a lease, and often longer than it takes until a member is expelled. */
-const longMs = (below: Below) => 300 + below(4000);
+const longMs = (below: Below) => 300 + below(6000);
 
 const anySidecar = ({ sidecars }: Cluster, below: Below): SidecarProcess => sidecars[below(sidecars.length)]!;
 

@@ -164,7 +164,7 @@ export class Soak {
     while (!this.#isOver && (this.figures.hits === 0 || this.figures.changes === 0)) await pause(10);
     this.#endMs = performance.now() + forMs;
     const groups = faultsOf(this.#cluster);
-    const pausesMs = [1500, 4000];
+    const pausesMs = [1500, 8000];
     await Promise.all(
       groups.map((faults, at) => this.#befallFrom(faults, pausesMs[at]!, belowOf(seed + at + 1))),
     );
@@ -243,7 +243,7 @@ async function healed<T>(check: () => Promise<T>): Promise<T> {
 
 const BATCH = 100;
 const READERS = 6;
-const WRITERS = 4;
+const WRITERS = 12;
 /** Many times what it takes on a machine of its own. */
 const HEAL_MS = 20_000;
 const NOTES_MAX = 30;
