@@ -1,0 +1,203 @@
+import { status } from "@grpc/grpc-js";
+import { END_HEADERS, END_STREAM, frame, FRAME_BYTES_MAX, HEADERS, headerBlock, PADDED, DATA } from "./http2/frames.js";
+import { type CallEnd, framed, type RawCall, type RawConnection } from "./http2/raw-connection.js";
+import { mutateHeaders, validHeaders } from "./mutate-headers.js";
+import { mutateMessage } from "./mutate-message.js";
+import type { Random } from "./random.js";
+import type { Findings } from "./report.js";
+import type { Method } from "./requests.js";
+import type { Homeserver } from "./world.js";
+
+/** What is known of a call while it is under way; a reply is judged by it. */
+export interface Sent {
+  readonly method: Method;
+  readonly homeserver: Homeserver;
+  /** What was wrong with it, if anything. */
+  readonly kind: string;
+  /** What the contract demands. */
+  readonly expected: "served" | "refused" | "anything";
+  /** The request, for the report of a fault. */
+  readonly request: Buffer;
+}
+
+/** Statuses that a valid call may end with: the server may be at its capacities. */
+const SERVED: ReadonlySet<number> = new Set([status.OK, status.RESOURCE_EXHAUSTED]);
+/** Statuses that are a defect of the server, whatever the client does. */
+const DEFECTS: ReadonlySet<number> = new Set([status.INTERNAL, status.UNKNOWN, status.DATA_LOSS]);
+
+/** Sends valid and invalid calls, and judges how they end. */
+export class Calls {
+  readonly #random: Random;
+  readonly #findings: Findings;
+
+  constructor(random: Random, findings: Findings) {
+    this.#random = random;
+    this.#findings = findings;
+  }
+
+  /** A call of one request as clients send it. */
+  valid(connection: RawConnection, method: Method, homeserver: Homeserver): Promise<CallEnd> {
+    const request = method.make(this.#random, homeserver);
+    const sent: Sent = { method, homeserver, kind: "valid", expected: "served", request };
+    const call = this.#begin(connection, validHeaders(method.path), sent);
+    call.data(framed(request), true);
+    return this.judge(call, sent);
+  }
+
+  /** A call with a fault in its message, its framing, its headers or its end. */
+  invalid(connection: RawConnection, method: Method, homeserver: Homeserver): Promise<CallEnd> {
+    const draw = this.#random.below(100);
+    if (draw < 60) return this.#withMutatedMessage(connection, method, homeserver);
+    if (draw < 80) return this.#withOddFraming(connection, method, homeserver);
+    if (draw < 95) return this.#withMutatedHeaders(connection, method, homeserver);
+    return this.#givenUp(connection, method, homeserver);
+  }
+
+  /** Notes how a call ends, and whether it may. */
+  async judge(call: RawCall, sent: Sent): Promise<CallEnd> {
+    const end = await call.end;
+    this.#findings.ended(sent.kind, describe(end));
+    const fault = faultOf(end, sent);
+    if (fault !== undefined) this.report(fault, sent);
+    return end;
+  }
+
+  report(fault: string, { method, kind, request, homeserver }: Sent): void {
+    const hex = request.subarray(0, 200).toString("hex");
+    this.#findings.fault(`${fault}: ${method.path}, ${kind}, homeserver ${homeserver.name}, request ${request.length} bytes ${hex}`);
+  }
+
+  #begin(connection: RawConnection, block: Buffer, sent: Sent): RawCall {
+    this.#findings.calls += 1;
+    return connection.call(block, { tag: sent });
+  }
+
+  #withMutatedMessage(connection: RawConnection, method: Method, homeserver: Homeserver): Promise<CallEnd> {
+    const { bytes, name, isRefused } = mutateMessage(method.make(this.#random, homeserver), this.#random, method);
+    // Other services' decoders are not ours, and are lenient.
+    const isOurs = method.path.startsWith("/splitcache.");
+    const sent: Sent = { method, homeserver, kind: name, expected: isRefused && isOurs ? "refused" : "anything", request: bytes };
+    const call = this.#begin(connection, validHeaders(method.path), sent);
+    call.data(framed(bytes), true);
+    return this.judge(call, sent);
+  }
+
+  #withMutatedHeaders(connection: RawConnection, method: Method, homeserver: Homeserver): Promise<CallEnd> {
+    const { block, name, isRefused } = mutateHeaders(method.path, this.#random);
+    const request = method.make(this.#random, homeserver);
+    const sent: Sent = { method, homeserver, kind: name, expected: isRefused ? "refused" : "anything", request };
+    const call = this.#begin(connection, block, sent);
+    call.data(framed(request), true);
+    return this.judge(call, sent);
+  }
+
+  #withOddFraming(connection: RawConnection, method: Method, homeserver: Homeserver): Promise<CallEnd> {
+    const request = method.make(this.#random, homeserver);
+    const { name, isRefused = false, send } = this.#random.pick(FRAMINGS);
+    const sent: Sent = { method, homeserver, kind: name, expected: isRefused ? "refused" : "anything", request };
+    const call = this.#begin(connection, validHeaders(method.path), sent);
+    send(call, request, this.#random, connection);
+    return this.judge(call, sent);
+  }
+
+  /** A call that the client resets at some point, or never finishes. */
+  #givenUp(connection: RawConnection, method: Method, homeserver: Homeserver): Promise<CallEnd> {
+    const random = this.#random;
+    const request = framed(method.make(random, homeserver));
+    const code = random.pick([0, 2, 5, 7, 8, 11]);
+    const sent: Sent = { method, homeserver, kind: "given up", expected: "anything", request };
+    const call = this.#begin(connection, validHeaders(method.path), sent);
+    const sentBytes = random.below(request.length + 1);
+    call.data(request.subarray(0, sentBytes), sentBytes === request.length && random.chance(0.8));
+    const draw = random.below(3);
+    if (draw === 0) call.reset(code);
+    else if (draw === 1) setImmediate(() => call.reset(code));
+    else setTimeout(() => call.reset(code), random.below(20));
+    return this.judge(call, sent);
+  }
+}
+
+function describe({ status: code, resetCode, isLost }: CallEnd): string {
+  if (isLost) return "connection lost";
+  if (code !== undefined) return status[code] ?? `status ${code}`;
+  return resetCode === undefined ? "no status" : `reset with ${resetCode}`;
+}
+
+function faultOf({ status: code, isLost }: CallEnd, { expected }: Sent): string | undefined {
+  if (code !== undefined && DEFECTS.has(code)) return `ended with ${status[code]}`;
+  if (expected === "refused" && code === status.OK) return "was served, but the contract refuses it";
+  if (expected !== "served" || isLost) return undefined;
+  if (code === undefined) return "is valid, and ended without a status";
+  return SERVED.has(code) ? undefined : `is valid, and ended with ${status[code]}`;
+}
+
+interface Framing {
+  readonly name: string;
+  readonly isRefused?: boolean;
+  send(call: RawCall, request: Buffer, random: Random, connection: RawConnection): void;
+}
+
+const FRAMINGS: readonly Framing[] = [
+  { name: "flag of compression", isRefused: true, send: (call, request) => call.data(framed(request, 1), true) },
+  { name: "flag of nothing", isRefused: true, send: (call, request, random) => call.data(framed(request, random.between(2, 255)), true) },
+  {
+    name: "announced longer than it is",
+    isRefused: true,
+    send: (call, request, random) => call.data(framed(request, 0, request.length + random.between(1, 100_000)), true),
+  },
+  {
+    name: "announced shorter than it is",
+    isRefused: true,
+    // What is left over is never the head and the whole of another message but by accident.
+    send: (call, request) => call.data(framed(request, 0, Math.max(0, request.length - 1)), request.length > 0),
+  },
+  {
+    name: "announced beyond all limits",
+    isRefused: true,
+    send: (call, request, random) => call.data(framed(request, 0, random.pick([2 ** 22 + 1, 2 ** 31, 2 ** 32 - 1])), random.chance(0.5)),
+  },
+  { name: "half a head", isRefused: true, send: (call, request, random) => call.data(framed(request).subarray(0, random.between(1, 4)), true) },
+  { name: "no message", send: (call) => call.data(Buffer.alloc(0), true) },
+  { name: "two messages", send: (call, request) => call.data(Buffer.concat([framed(request), framed(request)]), true) },
+  { name: "many messages", send: (call, _, random) => call.data(Buffer.concat(Array(random.between(3, 2000)).fill(framed(Buffer.alloc(0)))), true) },
+  {
+    name: "in pieces",
+    send: (call, request, random) => {
+      const bytes = framed(request);
+      const size = Math.max(1, random.below(40), Math.ceil(bytes.length / 60));
+      for (let at = 0; at < bytes.length; at += size) call.data(bytes.subarray(at, at + size));
+      call.data(Buffer.alloc(0), true);
+    },
+  },
+  {
+    name: "with padding",
+    send: (call, request, random, connection) => {
+      const bytes = framed(request);
+      const padding = random.below(256);
+      if (bytes.length + padding + 1 > FRAME_BYTES_MAX) call.data(bytes, true);
+      else {
+        const payload = Buffer.concat([Buffer.from([padding]), bytes, Buffer.alloc(padding)]);
+        // It may go beyond the window, which is one more thing to get wrong.
+        connection.write(frame(DATA, PADDED | END_STREAM, call.id, payload));
+      }
+    },
+  },
+  {
+    name: "ended by trailers",
+    send: (call, request, _, connection) => {
+      call.data(framed(request));
+      connection.write(frame(HEADERS, END_HEADERS | END_STREAM, call.id, headerBlock([["x-trailer", "x"]])));
+    },
+  },
+  {
+    name: "never finished",
+    send: (call, request, random) => {
+      const bytes = framed(request);
+      call.data(bytes.subarray(0, random.below(bytes.length)));
+    },
+  },
+  {
+    name: "complete, but never ended",
+    send: (call, request) => call.data(framed(request)),
+  },
+];

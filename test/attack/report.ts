@@ -1,0 +1,48 @@
+/** What an attack has found and done. */
+export interface Report {
+  readonly seed: string;
+  /** Calls and messages of read streams that were sent. */
+  readonly calls: number;
+  readonly seconds: number;
+  /** How often each kind of call ended with each status. */
+  readonly ends: ReadonlyMap<string, ReadonlyMap<string, number>>;
+  readonly faults: readonly string[];
+  readonly faultsMore: number;
+}
+
+/** Faults beyond it are counted alone. */
+const FAULTS_MAX = 50;
+
+/** Collects what all parts of an attack see. */
+export class Findings {
+  calls = 0;
+  readonly #ends = new Map<string, Map<string, number>>();
+  readonly #faults: string[] = [];
+  #faultsMore = 0;
+
+  get faults(): readonly string[] {
+    return this.#faults;
+  }
+
+  get faultsMore(): number {
+    return this.#faultsMore;
+  }
+
+  get ends(): ReadonlyMap<string, ReadonlyMap<string, number>> {
+    return this.#ends;
+  }
+
+  ended(kind: string, how: string): void {
+    let counts = this.#ends.get(kind);
+    if (counts === undefined) {
+      counts = new Map();
+      this.#ends.set(kind, counts);
+    }
+    counts.set(how, (counts.get(how) ?? 0) + 1);
+  }
+
+  fault(text: string): void {
+    if (this.#faults.length < FAULTS_MAX) this.#faults.push(text);
+    else this.#faultsMore += 1;
+  }
+}
