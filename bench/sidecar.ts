@@ -20,7 +20,7 @@ export async function startSidecar(
   { node = process.execPath, prefix = [] as readonly string[] } = {},
 ): Promise<Sidecar> {
   const main = new URL("../../dist/main.js", import.meta.url).pathname;
-  const nodeFlags = process.env["BENCH_NODE_FLAGS"]?.split(" ") ?? [];
+  const nodeFlags = (process.env["BENCH_NODE_FLAGS"] ?? "--max-semi-space-size=2").split(" ");
   const command = [
     ...prefix,
     node,
@@ -33,7 +33,9 @@ export async function startSidecar(
     "off",
     ...flags,
   ];
-  const child = spawn(command[0]!, command.slice(1), { stdio: ["ignore", "ignore", "pipe"] });
+  // As npm start and the image run it.
+  const env = { MALLOC_MMAP_THRESHOLD_: "131072", ...process.env };
+  const child = spawn(command[0]!, command.slice(1), { env, stdio: ["ignore", "ignore", "pipe"] });
   const address = await listeningAddress(child);
   const clients: EventCacheServiceClient[] = [];
   return {

@@ -49,13 +49,13 @@ export function putEvents(
   });
 }
 
-/** Puts events [0, count) with bodies of these sizes in turn, as many a call as fit, one call after another. */
+/** Puts events with bodies of these sizes in turn, as many a call as fit, one call after another. */
 export async function fill(
   client: EventCacheServiceClient,
   homeserver: string,
   count: number,
   bodyBytes: number | readonly number[],
-  afterCall: () => void = () => {},
+  { firstEvent = 0, afterCall = () => {} }: { firstEvent?: number; afterCall?: () => void } = {},
 ): Promise<void> {
   const asOf = await positionOf(client, homeserver);
   const sizes = [bodyBytes].flat();
@@ -63,7 +63,7 @@ export async function fill(
   const batch = Math.max(1, Math.min(500, Math.floor(3_500_000 / (mean + 300))));
   for (let from = 0; from < count; from += batch) {
     const events = Array.from({ length: Math.min(batch, count - from) }, (_, at) =>
-      syntheticEvent(from + at, sizes[(from + at) % sizes.length]!),
+      syntheticEvent(firstEvent + from + at, sizes[(from + at) % sizes.length]!),
     );
     await putEvents(client, homeserver, events, asOf);
     afterCall();

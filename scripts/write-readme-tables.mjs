@@ -6,7 +6,7 @@ import { Registry } from "prom-client";
 import { configTable } from "../dist/config/config-table.js";
 import { observeCalls } from "../dist/ops/call-metrics.js";
 import { registerConnectionMetrics } from "../dist/ops/connection-metrics.js";
-import { registerMetrics } from "../dist/ops/metrics.js";
+import { createMetrics } from "../dist/ops/metrics.js";
 
 const path = new URL("../README.md", import.meta.url);
 const before = readFileSync(path, "utf8");
@@ -30,9 +30,10 @@ function metricsTable() {
   const registry = new Registry();
   observeCalls(registry);
   // Nothing is collected: the sources are never asked.
-  registerMetrics(registry, {});
-  registerConnectionMetrics(registry, {});
-  const rows = registry.getMetricsAsArray().map(({ name, type, labelNames, help }) => {
+  const { families } = createMetrics({ configuredHomeservers: [] });
+  registerConnectionMetrics(families, {});
+  const all = [...registry.getMetricsAsArray(), ...families.all];
+  const rows = all.map(({ name, type, labelNames, help }) => {
     const labels = labelNames.map((label) => `\`${label}\``).join(", ");
     return `| \`${name}\` | ${type} | ${labels} | ${help} |`;
   });

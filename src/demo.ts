@@ -16,8 +16,10 @@ import { readTrace } from "./cli/replay/trace-line.js";
 import { formatPairs } from "./cli/table.js";
 import { formatListenAddress } from "./config/address.js";
 import { parseConfig } from "./config/parse-config.js";
+import { LineOutput } from "./ops/line-output.js";
 import { createLog } from "./ops/log.js";
 import { readVersion } from "./ops/version.js";
+import { standardErrorWriter } from "./process/standard-error.js";
 import { startServer } from "./server.js";
 
 export interface DemoOptions {
@@ -68,7 +70,7 @@ function startSidecar() {
   ]);
   const sources = { flags: { texts: flags, unknown: [] }, environment: {}, file: undefined };
   return startServer(parseConfig({ ...sources, memoryLimitBytes: undefined }).config, {
-    log: createLog({ level: "warn" }),
+    log: createLog({ level: "warn", to: new LineOutput(standardErrorWriter()) }),
     version: readVersion(),
     nodeVersion: process.version,
     pid: process.pid,

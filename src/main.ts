@@ -1,12 +1,15 @@
-#!/usr/bin/env -S node --max-semi-space-size=2
+#!/usr/bin/env -S MALLOC_MMAP_THRESHOLD_=131072 node --max-semi-space-size=2
 import { constants, totalmem } from "node:os";
 import process from "node:process";
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { Command, CommanderError } from "commander";
 import type { CliIo } from "./cli/cli-io.js";
 import { ExitCode } from "./cli/exit-code.js";
+import { withoutSecrets } from "./config/without-secrets.js";
 import { boundGarbage } from "./ops/heap-garbage.js";
+import { LineOutput } from "./ops/line-output.js";
 import { readVersion } from "./ops/version.js";
+import { standardErrorWriter } from "./process/standard-error.js";
 import type { ServeIo } from "./serve.js";
 
 /**
@@ -23,9 +26,12 @@ const stopRequested = abortOnSignal();
 const program = new Command("splitcache")
   .description("Caches Matrix events for homeservers and streams what changed.")
   .version(readVersion())
+  .configureOutput({ writeErr: (text) => process.stderr.write(withoutSecrets(text)) })
   .exitOverride();
 const serve = program.command("serve").description("Runs the cache until SIGTERM or SIGINT.");
 process.stdout.on("error", exitWithoutOutput);
+// A message that cannot be written must not end a process that works.
+process.stderr.on("error", () => {});
 try {
   const isServe = process.argv.slice(2).find((word) => word !== "help") === "serve";
   if (isServe) {
@@ -42,6 +48,8 @@ try {
 }
 
 function serveIo(): ServeIo {
+  const logOutput = new LineOutput(standardErrorWriter());
+  process.on("exit", () => logOutput.flush());
   return {
     env: process.env,
     version: readVersion(),
@@ -60,6 +68,7 @@ function serveIo(): ServeIo {
       ),
     stdout: process.stdout,
     stderr: process.stderr,
+    logOutput,
     stopRequested,
     onReloadRequested: (reload) => void process.on("SIGHUP", reload),
     onUnexpectedFailure: (report) => {

@@ -1,6 +1,5 @@
 import { createServer } from "node:net";
 import type { Server as GrpcServer } from "@grpc/grpc-js";
-import type { Registry } from "prom-client";
 import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
 import { connectionBounds, openFilesMin, PROBE_CONNECTIONS_MAX } from "./net/connection-bounds.js";
@@ -8,20 +7,24 @@ import { ConnectionTable } from "./net/connection-table.js";
 import { DescriptorReserve } from "./net/descriptor-reserve.js";
 import { GrpcConnections } from "./net/grpc-connections.js";
 import { sessionsOf } from "./net/grpc-sessions.js";
-import { createAdminHttp } from "./ops/admin-http.js";
+import { createAdminHttp, type MetricsSource } from "./ops/admin-http.js";
 import { listenerLogTo } from "./ops/connection-log.js";
 import { registerConnectionMetrics } from "./ops/connection-metrics.js";
 import type { Health } from "./ops/health.js";
 import { ListenerGroups, type Purpose } from "./ops/listener-groups.js";
 import { ListenError } from "./ops/listeners.js";
 import type { Log } from "./ops/log.js";
+import type { MetricFamilies } from "./ops/metric-families.js";
 import { createProbeServers } from "./ops/probe-server.js";
 
 /** What the ports serve. */
 export interface PortSources {
   readonly grpc: GrpcServer;
   readonly health: Health;
-  readonly registry: Registry;
+  /** Takes the metrics of connections. */
+  readonly families: MetricFamilies;
+  /** What /metrics answers. */
+  readonly scrape: MetricsSource;
   readonly log: Log;
   /** How many file descriptors the process may have; without a limit unless given. */
   readonly openFilesMax?: number | undefined;
@@ -45,7 +48,7 @@ export interface Ports {
 
 /** Opens all ports of the configuration; rejects with a ListenError if one cannot be opened. */
 export async function openPorts(config: Config, sources: PortSources): Promise<Ports> {
-  const { grpc, health, registry, log } = sources;
+  const { grpc, health, families, scrape, log } = sources;
   const listenerLog = listenerLogTo(log);
   const bounds = boundsOf(config, sources);
   const descriptors = new DescriptorReserve();
@@ -58,14 +61,14 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
     health: table("health", PROBE_CONNECTIONS_MAX),
     http: table("http", PROBE_CONNECTIONS_MAX),
   };
-  registerConnectionMetrics(registry, tables);
+  registerConnectionMetrics(families, tables);
   const connections = new GrpcConnections(tables.grpc, sessionsOf(grpc), {
     idleTimeoutMs: config.connectionIdleTimeoutMs,
   });
   const probes = createProbeServers(health, tables.health);
   const http = createAdminHttp({
     isReady: () => health.ready,
-    metrics: registry,
+    metrics: scrape,
     ...(config.http === "off" ? {} : { configuredHost: config.http.host }),
   });
   http.on("connection", (socket) => void tables.http.accept(socket));

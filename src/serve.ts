@@ -5,7 +5,9 @@ import { Registry } from "prom-client";
 import { addConfigFlags, givenFlags } from "./config/flags.js";
 import { ConfigError, type ParsedConfig, parseConfig } from "./config/parse-config.js";
 import type { ConfigFile } from "./config/settings.js";
+import { withoutSecrets } from "./config/without-secrets.js";
 import { MEMORY_BUDGET_BYTES_MIN } from "./core/limits.js";
+import type { LineOutput } from "./ops/line-output.js";
 import { ListenError } from "./ops/listeners.js";
 import { createLog } from "./ops/log.js";
 import { registerProcessMetrics } from "./ops/metrics.js";
@@ -26,6 +28,8 @@ export interface ServeIo {
   boundHeapGarbage(bytesMax: number): void;
   readonly stdout: { write(text: string): unknown };
   readonly stderr: { write(text: string): unknown };
+  /** Where log lines go. */
+  readonly logOutput: LineOutput;
   /** Aborts at the first signal to stop, which is its reason; a second one ends the process at once. */
   readonly stopRequested: AbortSignal;
   /** Calls back at each SIGHUP, which ends the process no more from then on. */
@@ -72,12 +76,17 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
   try {
     return { path, text: await readFile(path, "utf8") };
   } catch (error) {
-    return { path, problem: `cannot be read: ${error instanceof Error ? error.message : error}` };
+    const message = error instanceof Error ? error.message : String(error);
+    return { path, problem: `cannot be read: ${withoutSecrets(message)}` };
   }
 }
 
 async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void> {
-  const log = createLog({ level: config.logLevel });
+  const { logOutput } = io;
+  const log = createLog({ level: config.logLevel, to: logOutput });
+  logOutput.onRecovered((dropped) =>
+    log.warn("log lines were dropped: they could not be written", { dropped }),
+  );
   const fail = (message: string, fields: Readonly<Record<string, unknown>> = {}): never => {
     log.fatal(message, fields);
     return io.exit(SERVE_EXIT.failed);
@@ -90,7 +99,9 @@ async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void>
   });
   const registry = new Registry();
   registerProcessMetrics(registry);
-  const server = await startServer(config, { ...io, log, registry }).catch((error: unknown) => {
+  const droppedLogLines = () => logOutput.dropped;
+  const deps = { ...io, log, registry, droppedLogLines };
+  const server = await startServer(config, deps).catch((error: unknown) => {
     if (!(error instanceof ListenError)) throw error;
     return fail(error.message);
   });

@@ -4,16 +4,20 @@ import { Registry } from "prom-client";
 import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
 import { EPOCH_BYTES, HEAP_SHARE, PROGRESS_INTERVAL_MS, SILENCE_LIMIT_MS } from "./core/limits.js";
+import type { EventStore } from "./core/store.js";
 import type { Epoch } from "./core/types.js";
 import { createMemoryLog } from "./log/memory/memory-log.js";
+import type { MetricsSource } from "./ops/admin-http.js";
 import { observeCalls } from "./ops/call-metrics.js";
 import { createHealth } from "./ops/health.js";
 import { type Log, storeLogTo } from "./ops/log.js";
-import { registerMetrics } from "./ops/metrics.js";
+import type { MetricFamilies } from "./ops/metric-families.js";
+import { createMetrics } from "./ops/metrics.js";
+import { createScrape } from "./ops/scrape.js";
 import { reportStart } from "./ops/start-report.js";
 import { openPorts } from "./ports.js";
 import { addReflection } from "./rpc/reflection.js";
-import { createGrpcServer } from "./rpc/server.js";
+import { createGrpcServer, type GrpcServer } from "./rpc/server.js";
 import { createEventStore } from "./store/event-store.js";
 
 export interface ServerDeps {
@@ -25,7 +29,9 @@ export interface ServerDeps {
   readonly heapLimitBytes: number;
   /** How many file descriptors the process may have; without a limit unless given. */
   readonly openFilesMax?: number;
-  /** Where metrics are registered; a new one unless given. */
+  /** How many log lines could not be written; none unless given. */
+  readonly droppedLogLines?: () => number;
+  /** Where metrics of the process are registered; a new one unless given. */
   readonly registry?: Registry;
 }
 
@@ -39,6 +45,26 @@ export interface RunningServer {
    * finish until the deadline of the configuration, then cuts what is left.
    */
   stop(): Promise<void>;
+}
+
+/** What is counted, and what /metrics answers. */
+function metricsOf(
+  registry: Registry,
+  store: EventStore,
+  rpc: GrpcServer,
+  limits: Config,
+  { droppedLogLines = () => 0, version, nodeVersion }: ServerDeps,
+): { readonly families: MetricFamilies; readonly scrape: MetricsSource } {
+  const { families, prepare } = createMetrics({
+    stats: () => store.stats(),
+    usage: () => rpc.usage(),
+    limits,
+    configuredHomeservers: limits.homeservers,
+    droppedLogLines,
+    version,
+    nodeVersion,
+  });
+  return { families, scrape: createScrape({ registry, families: families.all, prepare }) };
 }
 
 /** Puts the parts together and opens the listeners; rejects with a ListenError if one cannot be opened. */
@@ -70,18 +96,13 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   const health = createHealth(() => invalidationLog.status().isUp);
   health.addTo(rpc.server);
   addReflection(rpc.server);
-  registerMetrics(registry, {
-    ...deps,
-    stats: () => store.stats(),
-    usage: () => rpc.usage(),
-    limits: config,
-  });
+  const { families, scrape } = metricsOf(registry, store, rpc, config, deps);
 
   async function closeAll(): Promise<void> {
     rpc.server.forceShutdown();
     await store.close();
   }
-  const ports = await openPorts(config, { ...deps, registry, health, grpc: rpc.server }).catch(
+  const ports = await openPorts(config, { ...deps, families, scrape, health, grpc: rpc.server }).catch(
     async (failure: unknown) => {
       await closeAll();
       throw failure;

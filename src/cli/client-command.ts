@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { withoutSecrets } from "../config/without-secrets.js";
 import { NAME_BYTES_MAX } from "../core/limits.js";
 import { isFaithful, NOT_UTF8 } from "./check-arguments.js";
 import { CliError } from "./cli-error.js";
@@ -107,7 +108,7 @@ export async function runCommand(io: CliIo, address: string, run: () => Promise<
     const error = io.signal.aborted
       ? new CliError(ExitCode.interrupted, "interrupted", failure)
       : describeFailure(failure, address);
-    io.stderr.write(`splitcache: ${terminalText(error.message)}\n`);
+    io.stderr.write(`splitcache: ${terminalText(withoutSecrets(error.message))}\n`);
     io.setExitCode(error.exitCode);
   }
 }

@@ -4,6 +4,7 @@ import type { CliIo } from "./cli-io.js";
 import { registerGet } from "./commands/get.js";
 import { registerHealth } from "./commands/health.js";
 import { registerInvalidate } from "./commands/invalidate.js";
+import { registerLogSchema } from "./commands/log-schema.js";
 import { registerPurgeHomeserver } from "./commands/purge-homeserver.js";
 import { registerPurgeRoom } from "./commands/purge-room.js";
 import { registerPut } from "./commands/put.js";
@@ -37,5 +38,6 @@ const COMMANDS = [
   registerStats,
   registerHealth,
   registerWait,
+  registerLogSchema,
   registerReplay,
 ];

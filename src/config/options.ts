@@ -95,7 +95,7 @@ export const configSchema = z.strictObject({
   homeserversMax: integer(1, 10_000).register(optionTexts, {
     name: "homeservers-max",
     placeholder: "<count>",
-    description: "Homeservers at once; each is a label value of some thirty metric series",
+    description: "Homeservers at once",
     defaults: [String(HOMESERVERS_MAX)],
   }),
   subscribersMax: integer(1, 100_000).register(optionTexts, {

@@ -11,6 +11,7 @@ import {
   type Mistake,
   type Setting,
 } from "./settings.js";
+import { unreadable, withoutSecrets } from "./without-secrets.js";
 
 /** Where a configuration comes from; flags win over the environment, and that over the file. */
 export interface ConfigSources {
@@ -23,7 +24,7 @@ export interface ConfigSources {
 
 export interface ParsedConfig {
   readonly config: Config;
-  /** The configuration as a file that can be read again, each line with the place that it comes from. */
+  /** The configuration as a file that can be read again, without secrets, each line with the place that it comes from. */
   readonly yaml: string;
 }
 
@@ -32,9 +33,13 @@ export class ConfigError extends Error {
   readonly mistakes: readonly Mistake[];
 
   constructor(mistakes: readonly Mistake[]) {
-    super(mistakes.map(({ place, problem }) => `${place}: ${problem}`).join("\n"));
+    const shown = mistakes.map(({ place, problem }) => ({
+      place: withoutSecrets(place.replace(/\s+/g, " ")),
+      problem,
+    }));
+    super(shown.map(({ place, problem }) => `${place}: ${problem}`).join("\n"));
     this.name = "ConfigError";
-    this.mistakes = mistakes;
+    this.mistakes = shown;
   }
 }
 
@@ -99,7 +104,10 @@ function mistakesIn(setting: Setting): Mistake[] {
   const result = configSchema.shape[option.key].safeParse(inputOf(setting));
   return (result.error?.issues ?? []).map(({ message, path }) => {
     const text = texts[Number(path[0] ?? 0)];
-    return { place, problem: text === undefined ? message : `${JSON.stringify(text)} ${message}` };
+    return {
+      place,
+      problem: text === undefined ? message : `${JSON.stringify(unreadable(text))} ${message}`,
+    };
   });
 }
 
@@ -113,8 +121,10 @@ function toYaml(effective: ReadonlyMap<ConfigKey, Setting>): string {
     .flatMap(({ key }) => effective.get(key) ?? [])
     .filter((setting) => inputOf(setting) !== undefined)
     .map((setting) => {
-      const value = stringify(inputOf(setting), { collectionStyle: "flow", lineWidth: 0 }).trimEnd();
-      return `${fileKeyOf(setting.option)}: ${value} # ${setting.place}\n`;
+      const input = inputOf(setting);
+      const shown = typeof input === "string" ? withoutSecrets(input) : input?.map(withoutSecrets);
+      const value = stringify(shown, { collectionStyle: "flow", lineWidth: 0 }).trimEnd();
+      return `${fileKeyOf(setting.option)}: ${value} # ${withoutSecrets(setting.place)}\n`;
     })
     .join("");
 }

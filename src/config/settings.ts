@@ -104,9 +104,10 @@ export function fileSettings(file: ConfigFile): Settings {
   const document = parseDocument(file.text, { lineCounter: lines, prettyErrors: false });
   const placeAt = (offset: number) => `${path}, line ${lines.linePos(offset).line}`;
   if (document.errors.length > 0) {
-    const mistakes = document.errors.map(({ pos, message }) => ({
+    // The library's messages may quote the file, and so a secret.
+    const mistakes = document.errors.map(({ pos, code }) => ({
       place: placeAt(pos[0]),
-      problem: message,
+      problem: `is not valid YAML (${code.toLowerCase().replaceAll("_", " ")})`,
     }));
     return { settings: [], mistakes };
   }

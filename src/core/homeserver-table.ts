@@ -40,7 +40,16 @@ export class HomeserverTable<T extends KnownHomeserver> {
     return known;
   }
 
-  all(): Iterable<T> {
+  get size(): number {
+    return this.#known.size;
+  }
+
+  /** A homeserver if it is known, without calling it. */
+  find(name: Homeserver): T | undefined {
+    return this.#known.get(name);
+  }
+
+  all(): IterableIterator<T> {
     return this.#known.values();
   }
 

@@ -1,6 +1,7 @@
 import type { HomeserverState } from "./homeserver-state.js";
 import { HomeserverTable, type KnownHomeserver } from "./homeserver-table.js";
 import type { InvalidationLog } from "./invalidation-log.js";
+import type { HomeserverStatsTable } from "./store.js";
 import type { Homeserver } from "./types.js";
 
 /** A homeserver in the table: its state, and what else its owner keeps with it. */
@@ -38,6 +39,20 @@ export class Homeservers<T extends WithState> {
 
   all(): Iterable<T> {
     return this.#table.all();
+  }
+
+  stats(): HomeserverStatsTable {
+    const table = this.#table;
+    return {
+      size: table.size,
+      get: (name) => table.find(name)?.state.stats(),
+      *keys() {
+        for (const { name } of table.all()) yield name;
+      },
+      *[Symbol.iterator]() {
+        for (const { name, state } of table.all()) yield [name, state.stats()];
+      },
+    };
   }
 
   /** Forgets homeservers that are idle and hold nothing. */

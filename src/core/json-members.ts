@@ -27,11 +27,13 @@ export interface JsonMember {
  * The members of a text that is one JSON object and nothing else but whitespace
  * around it; undefined if it is not, by RFC 8259, or if any object in it has a
  * key twice (escaped or not): two parsers may then see two different values.
+ * Undefined as well if it nests deeper than 1,000 objects and arrays, or has more
+ * than 20,000 values: members of objects and items of arrays, at all depths.
  *
  * Takes time and memory linear in the text, however deep or wide it is.
  */
 export function membersOfDocument(text: string): readonly JsonMember[] | undefined {
-  const object = readObject(text, skipWhitespace(text, 0));
+  const object = readObject(text, skipWhitespace(text, 0), new ValueBudget());
   return object !== undefined && skipWhitespace(text, object.end) === text.length
     ? object.members
     : undefined;
@@ -39,7 +41,7 @@ export function membersOfDocument(text: string): readonly JsonMember[] | undefin
 
 /** As above, for the object that starts at `start`, whatever follows it. */
 export function membersOfObject(text: string, start: number): readonly JsonMember[] | undefined {
-  return readObject(text, start)?.members;
+  return readObject(text, start, new ValueBudget())?.members;
 }
 
 /** What the well-formed string from `start` to `end`, quotes included, says. */
@@ -53,7 +55,18 @@ interface ObjectText {
   readonly end: number;
 }
 
-function readObject(text: string, start: number): ObjectText | undefined {
+/** How many values of a document may still be read. */
+class ValueBudget {
+  #left = VALUES_MAX;
+
+  /** Takes one; false if none is left. */
+  take(): boolean {
+    this.#left -= 1;
+    return this.#left >= 0;
+  }
+}
+
+function readObject(text: string, start: number, budget: ValueBudget): ObjectText | undefined {
   const members: JsonMember[] = [];
   const keys = new ObjectKeys();
   let at = skipWhitespace(text, endOfCharacter(text, start, OPEN_BRACE));
@@ -63,7 +76,7 @@ function readObject(text: string, start: number): ObjectText | undefined {
     if (keyEnd === INVALID) return undefined;
     const key = unescapeString(text, at, keyEnd);
     const valueStart = startOfValue(text, keyEnd);
-    const end = endOfValue(text, valueStart);
+    const end = endOfValue(text, valueStart, budget);
     if (end === INVALID || !keys.add(key)) return undefined;
     members.push({ key, start: at, valueStart, end });
     at = skipWhitespace(text, end);
@@ -76,12 +89,15 @@ function readObject(text: string, start: number): ObjectText | undefined {
  * The end of a value of any kind, or INVALID. What is open around a place is
  * kept in a list, not on the call stack: a text may nest as deep as it is long.
  */
-function endOfValue(text: string, start: number): number {
+function endOfValue(text: string, start: number, budget: ValueBudget): number {
   const open: Container[] = [];
   let at = start;
   for (;;) {
+    if (!budget.take()) return INVALID;
     const code = text.charCodeAt(at);
     if (code === OPEN_BRACE || code === OPEN_BRACKET) {
+      // The document's object is the first level.
+      if (open.length + 1 === NESTING_MAX) return INVALID;
       const container = code === OPEN_BRACE ? new ObjectKeys() : ARRAY;
       open.push(container);
       at = skipWhitespace(text, at + 1);
@@ -99,6 +115,10 @@ function endOfValue(text: string, start: number): number {
     at = startOfItem(text, skipWhitespace(text, endOfCharacter(text, at, COMMA)), container);
   }
 }
+
+/** Far beyond any event of a client, and read in a few milliseconds. */
+const NESTING_MAX = 1000;
+const VALUES_MAX = 20_000;
 
 /** An open object's keys, or that it is an array that is open. */
 type Container = ObjectKeys | typeof ARRAY;

@@ -57,7 +57,7 @@ export const HEAP_SHARE = 0.6;
 export const CACHE_ENTRIES_MAX = 8_000_000;
 /** Event IDs in one homeserver's log: a few minutes of the busiest homeserver. */
 export const LOG_EVENT_IDS_MAX = 65_536;
-/** Homeservers at once; their names are label values of metrics. */
+/** Homeservers at once. */
 export const HOMESERVERS_MAX = 1000;
 /** How long a homeserver must be unused before it may be forgotten. */
 export const HOMESERVER_IDLE_MS = 10 * 60 * 1000;

@@ -123,6 +123,16 @@ export interface HomeserverStats {
   readonly logBytesMax: number;
 }
 
+/**
+ * The counts of each homeserver, made one by one as they are asked for: there may be ten thousand.
+ * May be iterated over several turns of the event loop.
+ */
+export interface HomeserverStatsTable extends Iterable<readonly [Homeserver, HomeserverStats]> {
+  readonly size: number;
+  get(homeserver: Homeserver): HomeserverStats | undefined;
+  keys(): Iterable<Homeserver>;
+}
+
 /** One of the two caches. */
 export interface CacheStats {
   readonly entries: number;
@@ -143,5 +153,5 @@ export interface StoreStats {
   readonly heapBytesMax: number;
   /** Entries that the background sweep removed. */
   readonly swept: number;
-  readonly homeservers: ReadonlyMap<Homeserver, HomeserverStats>;
+  readonly homeservers: HomeserverStatsTable;
 }

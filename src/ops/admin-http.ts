@@ -16,12 +16,12 @@ export interface AdminSources {
 /** Metrics in the text format of Prometheus. */
 export interface MetricsSource {
   readonly contentType: string;
-  metrics(): Promise<string>;
+  metrics(): Promise<Buffer>;
 }
 
 interface Answer {
   readonly code: number;
-  readonly text: string;
+  readonly body: Buffer;
   readonly contentType: string;
 }
 
@@ -71,7 +71,7 @@ function routesOf({ isReady, metrics }: AdminSources): Routes {
   if (metrics !== undefined) {
     routes.set("/metrics", async () => ({
       code: 200,
-      text: await metrics.metrics(),
+      body: await metrics.metrics(),
       contentType: metrics.contentType,
     }));
   }
@@ -89,14 +89,14 @@ function handlerFor(routes: Routes, allowsHost: HostCheck): RequestListener {
         : Promise.resolve(plain(405, "only GET and HEAD"));
     void answer
       .catch(() => plain(500, "internal error"))
-      .then(({ code, text, contentType }) => {
+      .then(({ code, body, contentType }) => {
         response.writeHead(code, {
           "content-type": contentType,
-          "content-length": Buffer.byteLength(text),
+          "content-length": body.byteLength,
           "cache-control": "no-store",
           ...(isRead ? {} : { allow: "GET, HEAD" }),
         });
-        response.end(method === "HEAD" ? undefined : text);
+        response.end(method === "HEAD" ? undefined : body);
       });
   };
 }
@@ -104,5 +104,5 @@ function handlerFor(routes: Routes, allowsHost: HostCheck): RequestListener {
 const WRONG_HOST = "Host must be localhost, a loopback address or the host of --http";
 
 function plain(code: number, line: string): Answer {
-  return { code, text: `${line}\n`, contentType: "text/plain; charset=utf-8" };
+  return { code, body: Buffer.from(`${line}\n`), contentType: "text/plain; charset=utf-8" };
 }

@@ -1,32 +1,28 @@
-import type { Registry } from "prom-client";
 import type { ConnectionUsage } from "../net/connection-table.js";
-import { makerOf } from "./metric-maker.js";
+import type { MetricFamilies } from "./metric-families.js";
 
 /** The connections of each kind of listener; asked for when scraped. */
 export type ConnectionSources = Readonly<Record<string, { usage(): ConnectionUsage }>>;
 
 /** Registers how many connections there are, their bounds, and why connections ended. */
-export function registerConnectionMetrics(registry: Registry, sources: ConnectionSources): void {
-  const { gauge, counter } = makerOf(registry);
+export function registerConnectionMetrics(families: MetricFamilies, sources: ConnectionSources): void {
   const listeners = Object.entries(sources);
-  gauge("splitcache_connections", "Open connections, by kind of listener", ["listener"], (set) => {
-    for (const [listener, table] of listeners) set([listener], table.usage().open);
-  });
-  gauge(
+  families.gauge("splitcache_connections", "Open connections, by kind of listener", ["listener"], () =>
+    listeners.map(([listener, table]) => [[listener], table.usage().open]),
+  );
+  families.gauge(
     "splitcache_connections_max",
     "Bound of open connections; for gRPC derived from the bounds of calls and the limit of open files",
     ["listener"],
-    (set) => {
-      for (const [listener, table] of listeners) set([listener], table.usage().max);
-    },
+    () => listeners.map(([listener, table]) => [[listener], table.usage().max]),
   );
-  counter(
+  families.counter(
     "splitcache_connections_closed_total",
     "Connections that ended, by reason: peer (the peer closed it or it broke), idle (no call for --connection-idle-timeout), silent (no HTTP/2 preface within 5 s), displaced (idle, closed at the bound to make room), refused (no room, all carry calls), drained (at shutdown)",
     ["listener", "reason"],
-    (set) => {
+    function* () {
       for (const [listener, table] of listeners) {
-        for (const [reason, count] of Object.entries(table.usage().closed)) set([listener, reason], count);
+        for (const [reason, count] of Object.entries(table.usage().closed)) yield [[listener, reason], count];
       }
     },
   );

@@ -1,38 +1,57 @@
-import type { HomeserverStats, StoreStats } from "../core/store.js";
-import type { MetricMaker } from "./metric-maker.js";
+import { newCounters } from "../core/counters.js";
+import type { HomeserverStats, HomeserverStatsTable } from "../core/store.js";
+import { type Column, HomeserverSeries } from "./homeserver-series.js";
+import { type MetricFamilies, only, type Series } from "./metric-families.js";
+import type { Pace } from "./pace.js";
 
 /**
- * Registers what is counted by homeserver. The label `server_name` is bounded by
- * the limit of homeservers; one that the store forgets loses its series.
+ * Registers what is counted by homeserver. The label `server_name` is bounded: the homeservers of the
+ * configuration, else the busiest hundred, and `_other` for the sum of all others. A homeserver that the
+ * store forgets loses its series. Returns what reads all homeservers before a scrape.
  */
-export function registerHomeserverMetrics({ counter, gauge }: MetricMaker, stats: () => StoreStats): void {
-  for (const [name, help, count] of HOMESERVER_COUNTERS) {
-    counter(name, help, ["server_name"], (set) => {
-      for (const [homeserver, own] of stats().homeservers) set([homeserver], count(own));
-    });
+export function registerHomeserverMetrics(
+  families: MetricFamilies,
+  homeservers: () => HomeserverStatsTable,
+  configured: ReadonlySet<string>,
+): (pace: Pace) => Promise<void> {
+  const columns: Column[] = [];
+  const seriesOf = function* (from: number, labelValues: readonly string[][]): Generator<Series> {
+    for (const { serverName, values } of series.rows) {
+      for (const [at, own] of labelValues.entries()) yield [[serverName, ...own], values[from + at]!];
+    }
+  };
+  for (const [name, help, read] of HOMESERVER_COUNTERS) {
+    const from = columns.push({ isCounter: true, isActivity: read === hitsOf, read }) - 1;
+    families.counter(name, help, ["server_name"], () => seriesOf(from, [[]]));
   }
-  for (const [name, help, label, counts] of HOMESERVER_RECORDS) {
-    counter(name, help, ["server_name", label], (set) => {
-      for (const [homeserver, own] of stats().homeservers) {
-        for (const [key, count] of Object.entries(counts(own))) set([homeserver, snakeCase(key)], count);
-      }
-    });
+  for (const [name, help, label, read] of HOMESERVER_RECORDS) {
+    const from = columns.length;
+    const keys = Object.keys(read(newCounters()));
+    for (const key of keys) {
+      columns.push({ isCounter: true, isActivity: true, read: (stats) => read(stats)[key] ?? 0 });
+    }
+    const labelValues = keys.map((key) => [snakeCase(key)]);
+    families.counter(name, help, ["server_name", label], () => seriesOf(from, labelValues));
   }
-  for (const [name, help, count] of HOMESERVER_GAUGES) {
-    gauge(name, help, ["server_name"], (set) => {
-      for (const [homeserver, own] of stats().homeservers) set([homeserver], count(own));
-    });
+  for (const [name, help, read] of HOMESERVER_GAUGES) {
+    const from = columns.push({ isCounter: false, isActivity: false, read }) - 1;
+    families.gauge(name, help, ["server_name"], () => seriesOf(from, [[]]));
   }
-  gauge("splitcache_homeservers", "Homeservers that the store knows", [], (set) =>
-    set([], stats().homeservers.size),
+  const series = new HomeserverSeries({ columns, configured });
+  families.gauge("splitcache_homeservers", "Homeservers that the store knows", [], () =>
+    only(series.homeservers),
   );
+  return (pace) => series.read(homeservers(), pace);
 }
 
+type CounterStats = ReturnType<typeof newCounters>;
+const hitsOf = (stats: HomeserverStats) => stats.hits;
+
 type CountKind = (stats: HomeserverStats) => number;
-type RecordKind = (stats: HomeserverStats) => Readonly<Record<string, number>>;
+type RecordKind = (stats: CounterStats) => Readonly<Record<string, number>>;
 
 const HOMESERVER_COUNTERS: readonly (readonly [name: string, help: string, count: CountKind])[] = [
-  ["splitcache_hits_total", "Lookups answered with the event", (stats) => stats.hits],
+  ["splitcache_hits_total", "Lookups answered with the event", hitsOf],
   [
     "splitcache_epochs_total",
     "New epochs of the homeserver's log; each empties its cache",

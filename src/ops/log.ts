@@ -1,4 +1,5 @@
-import { type DestinationStream, destination, pino, stdTimeFunctions } from "pino";
+import { pino, stdTimeFunctions } from "pino";
+import { withoutSecrets } from "../config/without-secrets.js";
 import type { StoreLog } from "../core/store-log.js";
 import type { RpcLog } from "../rpc/rpc-log.js";
 import { LineLimit } from "./line-limit.js";
@@ -6,7 +7,7 @@ import { LineLimit } from "./line-limit.js";
 /** Named values of a log line; never the content of an event. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** Where the process writes what operators read. */
+/** Where the process writes what operators read. Never waits and never throws. */
 export interface Log extends RpcLog {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
@@ -18,25 +19,69 @@ export interface Log extends RpcLog {
 export interface LogOptions {
   /** The least severe level that is written; `silent` writes nothing. */
   readonly level: string;
-  /** Where lines go; standard error, written before the call returns, unless given. */
-  readonly to?: DestinationStream;
+  /** Takes lines; must neither wait nor throw. */
+  readonly to: { write(line: string): void };
 }
 
-/** Makes a log of one JSON object a line, each with its level and an ISO 8601 time. */
+/**
+ * Makes a log of one JSON object a line, each with its level and an ISO 8601 time. Of each message, which
+ * is a constant of the code, at most 100 lines are written in 10 seconds, then how many were left out:
+ * whatever a client can cause, it can cause in a loop. Fatal lines are always written.
+ */
 export function createLog({ level, to }: LogOptions): Log {
-  const options = {
-    level,
-    base: null,
-    timestamp: stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
+  const logger = pino(
+    {
+      level,
+      base: null,
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label: string) => ({ level: label }), log: shownFields },
+      serializers: { err: (error: unknown) => shownError(error) },
+    },
+    to,
+  );
+  const limit = new LineLimit({
+    linesMax: LINES_MAX,
+    windowMs: LINES_WINDOW_MS,
+    keysMax: MESSAGES_MAX,
+    onLeftOut: (message, leftOut) => {
+      logger.warn({ message, leftOut }, "log lines were left out: too many in a short time");
+    },
+  });
+  const write = (severity: "debug" | "info" | "warn" | "error") => {
+    return (message: string, fields: LogFields = {}) => {
+      if (logger.isLevelEnabled(severity) && limit.admits(message)) logger[severity](fields, message);
+    };
   };
-  const logger = pino(options, to ?? destination({ fd: STDERR, sync: true }));
   return {
-    debug: (message, fields = {}) => logger.debug(fields, message),
-    info: (message, fields = {}) => logger.info(fields, message),
-    warn: (message, fields = {}) => logger.warn(fields, message),
-    error: (message, fields = {}) => logger.error(fields, message),
-    fatal: (message, fields = {}) => logger.fatal(fields, message),
+    debug: write("debug"),
+    info: write("info"),
+    warn: write("warn"),
+    error: write("error"),
+    fatal: (message, fields = {}) => logger.fatal(fields, withoutSecrets(message)),
+  };
+}
+
+/** Fields as they may be printed. */
+function shownFields(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, shown(value)]));
+}
+
+function shown(value: unknown): unknown {
+  if (typeof value === "string") return withoutSecrets(value);
+  return Array.isArray(value) ? value.map(shown) : value;
+}
+
+/** Of an error only what is known to be text: its own fields may hold anything. */
+function shownError(error: unknown, depth = 0): unknown {
+  if (!(error instanceof Error)) return shown(String(error));
+  const { name, message, stack, cause } = error;
+  const code = "code" in error ? { code: shown(error.code) } : {};
+  return {
+    type: name,
+    message: shown(message),
+    stack: shown(stack),
+    ...code,
+    ...(cause === undefined || depth === CAUSES_MAX ? {} : { cause: shownError(cause, depth + 1) }),
   };
 }
 
@@ -48,7 +93,7 @@ export function createLog({ level, to }: LogOptions): Log {
 export function storeLogTo(log: Log, keysMax: number): StoreLog {
   const limit = new LineLimit({
     linesMax: STORE_LINES_MAX,
-    windowMs: STORE_LINES_WINDOW_MS,
+    windowMs: LINES_WINDOW_MS,
     keysMax,
     onLeftOut: (homeserver, leftOut) => {
       log.warn("a homeserver's log lines were left out: too many in a short time", { homeserver, leftOut });
@@ -67,6 +112,9 @@ export function storeLogTo(log: Log, keysMax: number): StoreLog {
   };
 }
 
-const STDERR = 2;
+const CAUSES_MAX = 4;
+const LINES_MAX = 100;
+/** More than there are messages in the code. */
+const MESSAGES_MAX = 64;
 const STORE_LINES_MAX = 20;
-const STORE_LINES_WINDOW_MS = 10_000;
+const LINES_WINDOW_MS = 10_000;

@@ -2,7 +2,8 @@ import { collectDefaultMetrics, type Registry } from "prom-client";
 import type { CacheStats, StoreStats } from "../core/store.js";
 import type { TransportUsage } from "../rpc/server.js";
 import { registerHomeserverMetrics } from "./homeserver-metrics.js";
-import { type Collect, type MetricMaker, makerOf, sharedInTurn } from "./metric-maker.js";
+import { type Collect, MetricFamilies, only } from "./metric-families.js";
+import type { Pace } from "./pace.js";
 
 /** Bounds that are shown beside what is used of them. */
 export interface CapacityLimits {
@@ -19,23 +20,43 @@ export interface MetricsSources {
   readonly stats: () => StoreStats;
   readonly usage: () => TransportUsage;
   readonly limits: CapacityLimits;
+  /** Those that always have series of their own; none: the busiest have. */
+  readonly configuredHomeservers: readonly string[];
+  readonly droppedLogLines: () => number;
   readonly version: string;
   readonly nodeVersion: string;
 }
 
+export interface Metrics {
+  /** Others may be added to them. */
+  readonly families: MetricFamilies;
+  /** Reads all homeservers, which comes before the families are asked. */
+  readonly prepare: (pace: Pace) => Promise<void>;
+}
+
 /**
- * Registers the metrics of the store and the transport. No label ever holds a
- * room, an event or a user.
+ * Makes the metrics of the store, the transport and the log. No label ever holds a room, an event or a
+ * user.
  */
-export function registerMetrics(registry: Registry, sources: MetricsSources): void {
-  const make = makerOf(registry);
-  const stats = sharedInTurn(sources.stats);
-  registerHomeserverMetrics(make, stats);
-  registerCaches(make, stats);
-  registerTransport(make, sources);
-  make.gauge("splitcache_build_info", "Always 1; the labels say what runs", ["version", "node"], (set) =>
-    set([sources.version, sources.nodeVersion], 1),
+export function createMetrics(sources: MetricsSources): Metrics {
+  const families = new MetricFamilies();
+  const prepare = registerHomeserverMetrics(
+    families,
+    () => sources.stats().homeservers,
+    new Set(sources.configuredHomeservers),
   );
+  registerCaches(families, sources.stats);
+  registerTransport(families, sources);
+  families.counter(
+    "splitcache_log_lines_dropped_total",
+    "Log lines that were dropped, because standard error was full, closed or not read",
+    [],
+    () => only(sources.droppedLogLines()),
+  );
+  families.gauge("splitcache_build_info", "Always 1; the labels say what runs", ["version", "node"], () => [
+    [[sources.version, sources.nodeVersion], 1],
+  ]);
+  return { families, prepare };
 }
 
 /** Registers prom-client's metrics of the process: CPU, memory, event loop lag, garbage collection. */
@@ -50,33 +71,36 @@ const CACHE_GAUGES: readonly (readonly [name: string, help: string, count: (stat
     ["splitcache_cache_bytes_max", "Bound of what the entries may cost", (cache) => cache.bytesMax],
   ];
 
-function registerCaches({ counter, gauge }: MetricMaker, stats: () => StoreStats): void {
+function registerCaches(families: MetricFamilies, stats: () => StoreStats): void {
   const forEachCache = (count: (cache: CacheStats) => number): Collect => {
-    return (set) => {
+    return () => {
       const { events, metadata } = stats();
-      set(["events"], count(events));
-      set(["metadata"], count(metadata));
+      return [
+        [["events"], count(events)],
+        [["metadata"], count(metadata)],
+      ];
     };
   };
-  for (const [name, help, count] of CACHE_GAUGES) gauge(name, help, ["cache"], forEachCache(count));
-  counter(
+  for (const [name, help, count] of CACHE_GAUGES) families.gauge(name, help, ["cache"], forEachCache(count));
+  families.counter(
     "splitcache_evictions_total",
     "Entries dropped to stay within the bounds",
     ["cache"],
     forEachCache((cache) => cache.evictions),
   );
-  counter("splitcache_swept_total", "Entries that the background sweep removed", [], (set) =>
-    set([], stats().swept),
+  families.counter("splitcache_swept_total", "Entries that the background sweep removed", [], () =>
+    only(stats().swept),
   );
-  gauge("splitcache_logs_bytes", "What all invalidation logs cost", [], (set) => set([], stats().logBytes));
-  gauge("splitcache_logs_bytes_max", "Bound of all logs together", [], (set) => set([], stats().logBytesMax));
-  gauge("splitcache_heap_bytes", "JavaScript heap that entries are counted to use", [], (set) => {
-    set([], stats().heapBytes);
-  });
-  gauge("splitcache_heap_bytes_max", "Bound of the heap that entries may use", [], (set) => {
-    set([], stats().heapBytesMax);
-  });
+  for (const [name, help, read] of STORE_GAUGES) families.gauge(name, help, [], () => only(read(stats())));
 }
+
+const STORE_GAUGES: readonly (readonly [name: string, help: string, read: (stats: StoreStats) => number])[] =
+  [
+    ["splitcache_logs_bytes", "What all invalidation logs cost", (stats) => stats.logBytes],
+    ["splitcache_logs_bytes_max", "Bound of all logs together", (stats) => stats.logBytesMax],
+    ["splitcache_heap_bytes", "JavaScript heap that entries are counted to use", (stats) => stats.heapBytes],
+    ["splitcache_heap_bytes_max", "Bound of the heap that entries may use", (stats) => stats.heapBytesMax],
+  ];
 
 const USAGE_GAUGES: readonly (readonly [name: string, help: string, used: keyof TransportUsage])[] = [
   [
@@ -99,7 +123,7 @@ const LIMIT_GAUGES: readonly (readonly [name: string, help: string, limit: keyof
   ["splitcache_homeservers_max", "Bound of homeservers", "homeserversMax"],
 ];
 
-function registerTransport({ gauge }: MetricMaker, { usage, limits }: MetricsSources): void {
-  for (const [name, help, used] of USAGE_GAUGES) gauge(name, help, [], (set) => set([], usage()[used]));
-  for (const [name, help, limit] of LIMIT_GAUGES) gauge(name, help, [], (set) => set([], limits[limit]));
+function registerTransport(families: MetricFamilies, { usage, limits }: MetricsSources): void {
+  for (const [name, help, used] of USAGE_GAUGES) families.gauge(name, help, [], () => only(usage()[used]));
+  for (const [name, help, limit] of LIMIT_GAUGES) families.gauge(name, help, [], () => only(limits[limit]));
 }

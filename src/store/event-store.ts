@@ -193,8 +193,8 @@ class CachedEventStore implements EventStore {
 
   stats(): StoreStats {
     const { events, metadata } = this.#cache.stats();
-    const homeservers = new Map([...this.#homeservers.all()].map(({ name, state }) => [name, state.stats()]));
-    const logBytes = [...homeservers.values()].reduce((sum, stats) => sum + stats.logBytes, 0);
+    let logBytes = 0;
+    for (const { state } of this.#homeservers.all()) logBytes += state.log.size.bytes;
     return {
       events,
       metadata,
@@ -203,7 +203,7 @@ class CachedEventStore implements EventStore {
       heapBytes: events.heapBytes + metadata.heapBytes + logBytes,
       heapBytesMax: this.#heapBytesMax,
       swept: this.#cache.sweep.swept,
-      homeservers,
+      homeservers: this.#homeservers.stats(),
     };
   }
 

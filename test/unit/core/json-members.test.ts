@@ -3,7 +3,9 @@ import { describe, expect, it } from "vitest";
 import { membersOfDocument, membersOfObject } from "../../../src/core/json-members.js";
 import { parseJson } from "../../support/canonical-json.js";
 
-const LEVELS = 1_000_000;
+/** The document's object is one of them. */
+const LEVELS = 1000;
+const VALUES = 20_000;
 
 describe("the members of a JSON object", () => {
   it("are found in their order, each with its key and its place", () => {
@@ -186,12 +188,25 @@ describe("the work for a document", () => {
     ["objects", '{"a":', "1", "}"],
     ["objects and arrays", '[ {"a":1,"b":', "{}", "} ] "],
     ["empty arrays", "[", "", "]"],
-  ])("needs no call stack: a million levels of %s are read", (_kind, opening, inmost, closing) => {
-    const levels = LEVELS / (opening.match(/[[{]/g) ?? []).length;
-    const value = opening.repeat(levels) + inmost + closing.repeat(levels);
-    expect(membersOfDocument(`{"x":${value}}`)).toHaveLength(1);
-    expect(membersOfDocument(`{"x":${value.slice(0, -1).trimEnd()}`)).toBeUndefined();
-    expect(membersOfDocument(`{"x":${opening.repeat(levels)}`)).toBeUndefined();
+  ])("is bounded: %s are read a thousand levels deep and no deeper", (_kind, opening, inmost, closing) => {
+    const innermost = /[[{]/.test(inmost) ? 1 : 0;
+    const repeats = Math.floor((LEVELS - 1 - innermost) / (opening.match(/[[{]/g) ?? []).length);
+    const read = (count: number) =>
+      membersOfDocument(`{"x":${opening.repeat(count)}${inmost}${closing.repeat(count)}}`);
+    expect(read(repeats)).toHaveLength(1);
+    expect(read(repeats + 1)).toBeUndefined();
+    expect(membersOfDocument(`{"x":${opening.repeat(repeats)}`)).toBeUndefined();
+  });
+
+  it.each<[string, (values: number) => string]>([
+    ["members", (values) => `{${numbered(values, (at) => `"k${at}":1`)}}`],
+    ["members of an object inside", (values) => `{"x":{${numbered(values - 1, (at) => `"k${at}":1`)}}}`],
+    ["members of many objects", (values) => `{"x":[${numbered((values - 2) / 2, () => '{"a":1}')},0]}`],
+    ["items", (values) => `{"x":[${numbered(values - 1, () => "1")}]}`],
+    ["empty arrays", (values) => `{"x":[${numbered(values - 1, () => "[]")}]}`],
+  ])("is bounded: 20,000 values are read and no more, of %s", (_kind, textOf) => {
+    expect(membersOfDocument(textOf(VALUES))).toBeDefined();
+    expect(membersOfDocument(textOf(VALUES + 2))).toBeUndefined();
   });
 
   it.each<[string, (size: number) => string]>([
@@ -207,12 +222,16 @@ describe("the work for a document", () => {
     ["a long number", (size) => `{"x":${"1".repeat(size)}.${"1".repeat(size)}e${"1".repeat(size)}}`],
     ["much whitespace", (size) => `{${" ".repeat(size)}"x"${" ".repeat(size)}:[1${"\n".repeat(size)},2]}`],
   ])("is linear in its length: %s", (_kind, textOfSize) => {
-    const text = textOfSize(1000);
-    const longer = textOfSize(8000);
+    const text = textOfSize(100);
+    const longer = textOfSize(800);
     expect(charactersRead(text) / text.length).toBeLessThan(4);
     expect(charactersRead(longer) / longer.length).toBeCloseTo(charactersRead(text) / text.length, 0);
   });
 });
+
+function numbered(count: number, textAt: (at: number) => string): string {
+  return Array.from({ length: count }, (_, at) => textAt(at)).join();
+}
 
 function isObjectWithUniqueKeys(text: string): boolean {
   try {

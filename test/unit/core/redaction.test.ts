@@ -228,12 +228,12 @@ describe("what is kept", () => {
     expect(message.toString()).toBe(`before${text}after`);
   });
 
-  it("may be as deep as the text is long", () => {
+  it("may be deep", () => {
     for (const [opening, inmost, closing] of [
       ["[", "", "]"],
       ['{"a":', "1", "}"],
     ] as const) {
-      const deep = opening.repeat(1_000_000) + inmost + closing.repeat(1_000_000);
+      const deep = opening.repeat(998) + inmost + closing.repeat(998);
       const event = `{"type":"m.room.create","content":{"deep":${deep}},"other":${deep}}`;
       expect(redact(event, "11") === `{"type":"m.room.create","content":{"deep":${deep}}}`).toBe(true);
       expect(redact(event, "10")).toBe('{"type":"m.room.create","content":{}}');
@@ -268,6 +268,8 @@ describe("an event cannot be redacted", () => {
     ["an object with its type twice", '{"type":"a","type":"a"}'],
     ["an object with its content twice, once escaped", '{"type":"a","content":{},"c\\u006fntent":{}}'],
     ["an object with a key twice in what is dropped", '{"type":"a","content":{"b":{"c":1,"c":2}}}'],
+    ["an object that nests too deeply", `{"type":"a","content":{"b":${"[".repeat(999)}${"]".repeat(999)}}}`],
+    ["an object with too many values", `{"type":"a","content":{"b":[${"1,".repeat(20_000)}1]}}`],
     ["an object with a key twice in what is kept", '{"type":"a","hashes":[{"c":1,"d":3,"c":2}]}'],
   ])("if its body is %s", (_what, text) => {
     expect(redact(text, "10")).toBeUndefined();

@@ -19,7 +19,7 @@ async function serve(sources: AdminSources): Promise<(path: string, method?: str
   return (path, method = "GET") => fetch(`http://127.0.0.1:${port}${path}`, { method });
 }
 
-const metrics = { contentType: "text/x", metrics: async () => "up 1\n" };
+const metrics = { contentType: "text/x", metrics: async () => Buffer.from("up 1\n") };
 
 it("answers /readyz by readiness, and /livez whatever else", async () => {
   let isReady = true;

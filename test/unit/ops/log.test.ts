@@ -26,6 +26,54 @@ it("writes nothing below its level", () => {
   expect(lines).toMatchObject([{ level: "error", msg: "yes", err: { message: "why" } }]);
 });
 
+it("writes no secret of a URL, in a field, in an error or in a fatal message", () => {
+  const { log, lines } = logTo("info");
+  const cause = Object.assign(new Error("connect postgres://u:hunter2@db"), { url: "redis://:hunter2@r" });
+  log.warn("lost", { url: "redis://u:hunter2@r", urls: ["redis://u:hunter2@r"], count: 1 });
+  log.error("a call failed", { err: new Error("no redis://u:hunter2@r", { cause }) });
+  log.fatal("cannot use redis://u:hunter2@r");
+  expect(JSON.stringify(lines)).not.toContain("hunter2");
+  expect(lines).toMatchObject([
+    { url: "redis://…@r", urls: ["redis://…@r"], count: 1 },
+    { err: { type: "Error", message: "no redis://…@r", cause: { message: "connect postgres://…@db" } } },
+    { msg: "cannot use redis://…@r" },
+  ]);
+});
+
+describe("a line that a client causes in a loop", () => {
+  beforeEach(() => vi.useFakeTimers());
+  afterEach(() => vi.useRealTimers());
+
+  it("is written 100 times in 10 seconds, then how many were left out, and hides no other", () => {
+    const { log, lines } = logTo("debug");
+    for (let call = 0; call < 1000; call++) {
+      log.debug("a subscriber came", { call });
+      log.error("a call failed", { call });
+    }
+    log.info("stopping");
+    expect(lines).toHaveLength(201);
+    vi.advanceTimersByTime(10_000);
+    expect(lines.slice(201)).toMatchObject([
+      { level: "warn", message: "a subscriber came", leftOut: 900 },
+      { level: "warn", message: "a call failed", leftOut: 900 },
+    ]);
+    log.debug("a subscriber came", { call: 1000 });
+    expect(lines.at(-1)).toMatchObject({ call: 1000 });
+  });
+
+  it("counts for nothing below the level", () => {
+    const { log } = logTo("info");
+    for (let call = 0; call < 1000; call++) log.debug("a subscriber came");
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("does not keep a fatal line from being written", () => {
+    const { log, lines } = logTo("info");
+    for (let call = 0; call < 150; call++) log.fatal("unexpected failure");
+    expect(lines).toHaveLength(150);
+  });
+});
+
 it("reports a log that starts anew, and a homeserver that is forgotten", () => {
   const { log, lines } = logTo("info");
   const storeLog = storeLogTo(log, 10);

@@ -1,10 +1,11 @@
 import { Registry } from "prom-client";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { parseMetrics } from "../../../src/cli/metrics-text.js";
 import type { HomeserverStats, StoreStats } from "../../../src/core/store.js";
 import type { Homeserver } from "../../../src/core/types.js";
 import { observeCalls } from "../../../src/ops/call-metrics.js";
-import { registerMetrics } from "../../../src/ops/metrics.js";
+import { createMetrics } from "../../../src/ops/metrics.js";
+import { createScrape } from "../../../src/ops/scrape.js";
 
 const CACHE = { entries: 1, bytes: 2, bytesMax: 3, evictions: 4 };
 
@@ -26,11 +27,9 @@ function homeserverStats(hits: number): HomeserverStats {
 }
 
 /** Metrics of a store that knows these homeservers, by their hits. */
-function metricsOf(homeservers: Map<string, number>) {
+function metricsOf(homeservers: Map<string, number>, configuredHomeservers: readonly string[] = []) {
   const registry = new Registry();
-  let asked = 0;
   const stats = (): StoreStats => {
-    asked += 1;
     return {
       events: CACHE,
       metadata: { ...CACHE, entries: 9 },
@@ -44,7 +43,9 @@ function metricsOf(homeservers: Map<string, number>) {
       ),
     };
   };
-  registerMetrics(registry, {
+  const metrics = createMetrics({
+    configuredHomeservers,
+    droppedLogLines: () => 6,
     stats,
     usage: () => ({
       callsInFlight: 1,
@@ -64,12 +65,14 @@ function metricsOf(homeservers: Map<string, number>) {
     version: "1.2.3",
     nodeVersion: "v20",
   });
+  const source = createScrape({ registry, ...metrics, families: metrics.families.all });
   return {
     registry,
-    timesAsked: () => asked,
+    families: metrics.families.all,
+    source,
     scrape: async () =>
       new Map(
-        parseMetrics(await registry.metrics()).map(({ name, labels, value }) => [
+        parseMetrics(String(await source.metrics())).map(({ name, labels, value }) => [
           [name, ...labels.values()].join(" "),
           value,
         ]),
@@ -93,6 +96,7 @@ it("shows what the store counts, as it is at the scrape", async () => {
   expect(samples.get("splitcache_evictions_total events")).toBe(4);
   expect(samples.get("splitcache_read_streams")).toBe(3);
   expect(samples.get("splitcache_calls_in_flight_max")).toBe(11);
+  expect(samples.get("splitcache_log_lines_dropped_total")).toBe(6);
   expect(samples.get("splitcache_build_info 1.2.3 v20")).toBe(1);
 });
 
@@ -109,20 +113,81 @@ it("drops the series of a homeserver that the store has forgotten", async () => 
   expect(keys).toContain("splitcache_hits_total a");
 });
 
-it("asks the store once a scrape", async () => {
-  const { scrape, timesAsked } = metricsOf(new Map([["a", 1]]));
-  await scrape();
-  expect(timesAsked()).toBe(1);
-  await scrape();
-  expect(timesAsked()).toBe(2);
+it("has no series for the store outside of this process where there is none", async () => {
+  const { scrape } = metricsOf(new Map());
+  expect([...(await scrape()).keys()].filter((key) => key.startsWith("splitcache_store_"))).toEqual([]);
+});
+
+/** Homeservers `h0`, `h1`, …; each has as many hits as its number. */
+const manyHomeservers = (count: number) =>
+  new Map(Array.from({ length: count }, (_, hits): [string, number] => [`h${hits}`, hits]));
+
+describe("of more homeservers than a hundred", () => {
+  it("shows the busiest hundred, and the sum of the others", async () => {
+    const { scrape } = metricsOf(manyHomeservers(1000));
+    const samples = await scrape();
+    const shown = [...samples.keys()].filter((key) => key.startsWith("splitcache_hits_total "));
+    expect(shown).toHaveLength(101);
+    expect(samples.get("splitcache_hits_total h999")).toBe(999);
+    expect(samples.get("splitcache_hits_total h899")).toBeUndefined();
+    expect(samples.get("splitcache_hits_total _other")).toBe((899 * 900) / 2);
+    expect(samples.get("splitcache_subscribers _other")).toBe(900 * 2);
+    expect(samples.get("splitcache_suspended_homeservers")).toBe(1000);
+    expect(samples.get("splitcache_homeservers")).toBe(1000);
+  });
+
+  it("never lets the counters of the others go back", async () => {
+    const homeservers = manyHomeservers(200);
+    const { scrape } = metricsOf(homeservers);
+    let before = (await scrape()).get("splitcache_hits_total _other")!;
+    expect(before).toBe((99 * 100) / 2);
+    const expectOther = async (added: number) => {
+      const now = (await scrape()).get("splitcache_hits_total _other")!;
+      expect(now).toBe(before + added);
+      before = now;
+    };
+    // Of the others one starts at zero again, one is forgotten, and one gets busy: it has series of its own.
+    homeservers.set("h30", 7);
+    await expectOther(7);
+    homeservers.delete("h50");
+    await expectOther(0);
+    homeservers.set("h40", 10_000);
+    await expectOther(0);
+    expect((await scrape()).get("splitcache_hits_total h40")).toBe(10_000);
+  });
+
+  it("shows those that the configuration names", async () => {
+    const { scrape } = metricsOf(manyHomeservers(200), ["h0", "h1"]);
+    const samples = await scrape();
+    expect(samples.get("splitcache_hits_total h1")).toBe(1);
+    expect([...samples.keys()].filter((key) => key.startsWith("splitcache_hits_total "))).toHaveLength(3);
+  });
+});
+
+it("never shows a homeserver under the name of the others", async () => {
+  const { scrape } = metricsOf(
+    new Map([
+      ["_other", 5],
+      ["a", 1],
+    ]),
+  );
+  const samples = await scrape();
+  expect(samples.get("splitcache_hits_total _other")).toBe(5);
+  expect(samples.get("splitcache_hits_total a")).toBe(1);
+});
+
+it("escapes what a homeserver's name must not do to the page", async () => {
+  const { source, scrape } = metricsOf(new Map([['a"b\\c\nd', 4]]));
+  expect(String(await source.metrics())).toContain('splitcache_hits_total{server_name="a\\"b\\\\c\\nd"} 4\n');
+  expect((await scrape()).get('splitcache_hits_total a"b\\c\nd')).toBe(4);
 });
 
 it("has no label but those that configuration bounds", () => {
-  const { registry } = metricsOf(new Map());
+  const { registry, families } = metricsOf(new Map());
   observeCalls(registry);
-  const names = registry
-    .getMetricsAsArray()
-    .flatMap((metric) => ("labelNames" in metric ? metric.labelNames : []));
+  const names = [...registry.getMetricsAsArray(), ...families].flatMap((metric) =>
+    "labelNames" in metric ? metric.labelNames : [],
+  );
   const bounded = ["server_name", "reason", "outcome", "kind", "cache", "version", "node"];
   expect(new Set(names)).toEqual(
     new Set([...bounded, "grpc_type", "grpc_service", "grpc_method", "grpc_code"]),

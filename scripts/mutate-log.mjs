@@ -1,0 +1,160 @@
+/**
+ * Puts each rule of the PostgreSQL log out of force in the code, and expects the test that is named to
+ * fail. Changes the files of the working tree, one after the other, and puts them back; needs PostgreSQL.
+ * Arguments select rules, such as M2.
+ */
+import { spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import process from "node:process";
+
+const SOURCE = "src/log/postgres/";
+const APPEND = "test/integration/postgres/append-and-follow.test.ts";
+const MEMBERS = "test/integration/postgres/members.test.ts";
+const RESTARTS = "test/integration/postgres/restarts.test.ts";
+const FAILURES = "test/integration/postgres/failures.test.ts";
+const CLOCK = "test/unit/log/postgres/clock.test.ts";
+
+/** `change`: what stands in the file, and what is put in its place, in pairs. */
+const MUTANTS = [
+  {
+    rule: "M1",
+    what: "joins again without dropping the cache",
+    file: "postgres-log.ts",
+    change: ["for (const followed of this.#all) followed.drop(reason);", "void reason;"],
+    test: [MEMBERS, "is cut off in both directions"],
+  },
+  {
+    rule: "M1",
+    what: "is current before it has applied what it enrolled at",
+    file: "follower.ts",
+    change: [
+      "  wake(followed: FollowedHomeserver): void {\n",
+      "  wake(followed: FollowedHomeserver): void {\n    followed.loaded();\n",
+    ],
+    test: [APPEND, "loads the retained changes"],
+  },
+  {
+    rule: "M2",
+    what: "a lease that does not end",
+    file: "membership.ts",
+    change: [
+      "return this.#options.clock.nowMs() < this.#leaseEndMs;",
+      "return this.#leaseEndMs > Number.NEGATIVE_INFINITY;",
+    ],
+    test: [MEMBERS, "is cut off in both directions"],
+  },
+  {
+    rule: "M2",
+    what: "a renewal that ignores that the member was expelled",
+    file: "membership.ts",
+    change: ['if (!row.renewed) return this.#lose("expelled");', ""],
+    test: [MEMBERS, "is cut off in both directions"],
+  },
+  {
+    rule: "M2",
+    what: "a clock that stands still while the machine is suspended",
+    file: "clock.ts",
+    change: ["this.#sources.monotonicMs() + this.#suspendedMs", "this.#sources.monotonicMs()"],
+    test: [CLOCK, "suspended"],
+  },
+  {
+    rule: "M2",
+    what: "a sidecar that renews although it cannot read",
+    file: "postgres-log.ts",
+    change: ["mayRenew: () => !this.#follower.isFailing,", "mayRenew: () => true,"],
+    test: [FAILURES, "cannot read the log"],
+  },
+  {
+    rule: "M3",
+    what: "confirms without waiting for the members",
+    file: "acknowledgements.ts",
+    change: ["mayConfirm && !lagging.has(wait)", "mayConfirm"],
+    test: [MEMBERS, "is cut off in both directions"],
+  },
+  {
+    rule: "M3",
+    what: "expels a member at once",
+    file: "acknowledgements.ts",
+    change: ["receivedMs - seen.sinceMs >= this.#options.limits.expelAfterMs", "receivedMs >= seen.sinceMs"],
+    test: [MEMBERS, "is cut off in both directions"],
+  },
+  {
+    rule: "M4",
+    what: "reports without applying",
+    file: "follower.ts",
+    change: [
+      "    applyTo(followed, change.bytes);",
+      '    followed.restart({ epoch, sequence: change.sequence }, "asked");',
+    ],
+    test: [APPEND, "loads the retained changes"],
+  },
+  {
+    rule: "M4",
+    what: "writes through at a later time",
+    file: "followed-homeserver.ts",
+    change: ["    this.#applies.delete(token);\n  }\n\n  /** The copy has", "  }\n\n  /** The copy has"],
+    test: [MEMBERS, "applied by the copy itself"],
+  },
+  {
+    rule: "M8",
+    what: "goes on over a gap",
+    file: "follower.ts",
+    change: ["if (change.sequence !== position.sequence + 1) {", "if (change.sequence < 0) {"],
+    test: [MEMBERS, "removed meanwhile"],
+  },
+  {
+    rule: "M9",
+    what: "keeps its epochs when the server starts again",
+    file: "schema-sql.ts",
+    change: ["(extract(epoch from pg_catalog.pg_postmaster_start_time()) * 1000000)::bigint::text", "''"],
+    test: [RESTARTS, "begins new epochs after a restart"],
+  },
+  {
+    rule: "M9",
+    what: "confirms at once after a start",
+    file: "incarnation.ts",
+    change: [
+      "return this.#isSettled || (this.#seen !== undefined && this.#waitedMs >= this.#waitMs);",
+      "return true;",
+    ],
+    test: [RESTARTS, "confirms nothing after a restart"],
+  },
+  {
+    rule: "M9",
+    what: "goes on with a log that went back",
+    file: "follower.ts",
+    change: ["      this.#options.onBackwards(followed);\n", ""],
+    test: [MEMBERS, "has gone back"],
+  },
+  {
+    rule: "M10",
+    what: "leaves its row behind when it stops following",
+    file: "postgres-log.ts",
+    change: ["void this.#background.call(() => this.#enrolments.leave(followed));", ""],
+    test: [APPEND, "has left or stopped"],
+  },
+];
+
+const wanted = process.argv.slice(2);
+const selected = MUTANTS.filter(({ rule }) => wanted.length === 0 || wanted.includes(rule));
+let caught = 0;
+for (const { rule, what, file, change, test } of selected) {
+  const path = SOURCE + file;
+  const text = readFileSync(path, "utf8");
+  let mutant = text;
+  for (let at = 0; at < change.length; at += 2) {
+    if (mutant.split(change[at]).length !== 2) throw new Error(`${path} does not have once: ${change[at]}`);
+    mutant = mutant.replace(change[at], () => change[at + 1]);
+  }
+  const restore = () => writeFileSync(path, text);
+  process.once("exit", restore);
+  writeFileSync(path, mutant);
+  const [testFile, name] = test;
+  const { status } = spawnSync("npx", ["vitest", "run", testFile, "-t", name], { stdio: "ignore" });
+  restore();
+  process.off("exit", restore);
+  if (status !== 0) caught += 1;
+  console.log(`${status === 0 ? "SURVIVED" : "caught"}: ${rule}, ${what} (${name})`);
+}
+console.log(`${caught} caught, ${selected.length - caught} survived`);
+process.exitCode = caught === selected.length ? 0 : 1;

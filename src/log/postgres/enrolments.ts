@@ -1,0 +1,115 @@
+import { epochOf } from "./epoch-bytes.js";
+import type { Enrolment, FollowedHomeserver } from "./followed-homeserver.js";
+import type { Link } from "./link.js";
+import type { Statement } from "./session.js";
+
+export interface EnrolmentsOptions {
+  readonly link: Link;
+  readonly schema: string;
+  newEpoch(): Buffer;
+  memberId(): string | undefined;
+  onEnrolled(followed: FollowedHomeserver): void;
+  /** The member has been expelled, or the server's incarnation is not recorded yet. */
+  onRefused(): void;
+  onFailure(error: unknown): void;
+}
+
+/**
+ * Puts this sidecar's rows into `applied`, and takes them out. From the transaction that
+ * inserts a row on, changes of that homeserver wait for this sidecar.
+ */
+export class Enrolments {
+  readonly #options: EnrolmentsOptions;
+  readonly #link: Link;
+  readonly #statements: ReturnType<typeof statements>;
+  readonly #pending = new Set<FollowedHomeserver>();
+
+  constructor(options: EnrolmentsOptions) {
+    this.#options = options;
+    this.#link = options.link;
+    this.#statements = statements(options.schema);
+  }
+
+  /** Enrols at the head of the log, if this sidecar is a member. What fails is tried again by the next poll. */
+  async enrol(followed: FollowedHomeserver): Promise<void> {
+    const { memberId, newEpoch, onEnrolled, onRefused, onFailure } = this.#options;
+    const member = memberId();
+    if (member === undefined || !this.#link.isUp || this.#pending.has(followed)) return;
+    this.#pending.add(followed);
+    try {
+      const values = [followed.key, newEpoch(), member];
+      const [row] = await this.#link.run<EnrolRow>(this.#statements.enrol, values);
+      if (row === undefined) onRefused();
+      else if (memberId() === member && !followed.hasLeft) {
+        followed.enrolment = enrolmentOf(member, row);
+        onEnrolled(followed);
+      }
+    } catch (error) {
+      if (this.#link.isUp) onFailure(error);
+    } finally {
+      this.#pending.delete(followed);
+    }
+  }
+
+  /** Removes the row. The copy is empty already. */
+  async leave(followed: FollowedHomeserver): Promise<void> {
+    if (followed.enrolment === undefined) return;
+    await this.#link.run(this.#statements.leave, [followed.key, followed.enrolment.memberId]);
+  }
+
+  /** Makes the head of a log that has none. */
+  async createHead(followed: FollowedHomeserver): Promise<void> {
+    await this.#link.run(this.#statements.create, [followed.key, this.#options.newEpoch()]);
+  }
+
+  /** Removes rows that a late statement has left behind: changes would wait for them. */
+  async sweep(followed: readonly FollowedHomeserver[]): Promise<void> {
+    const member = this.#options.memberId();
+    if (member === undefined) return;
+    await this.#link.run(this.#statements.sweep, [member, followed.map(({ key }) => key)]);
+  }
+}
+
+interface EnrolRow {
+  readonly epoch: Buffer;
+  readonly sequence: string;
+}
+
+function enrolmentOf(memberId: string, { epoch, sequence }: EnrolRow): Enrolment {
+  const rowEpoch = epochOf(epoch);
+  return { memberId, rowEpoch, reported: { epoch: rowEpoch, sequence: Number(sequence) } };
+}
+
+function statements(schema: string): Readonly<Record<"enrol" | "leave" | "create" | "sweep", Statement>> {
+  const newHead = `insert into ${schema}.head (homeserver, epoch, sequence, weight, reason)
+      select $1, $2, 0, 0, 'asked' from ${schema}.cluster where incarnation = ${schema}.incarnation()
+      on conflict (homeserver)`;
+  return {
+    // The update that changes nothing locks the row until commit. A row that is there already
+    // stays as it is: this statement may be executed late, after a later one of this sidecar.
+    enrol: {
+      name: "enrol",
+      text: `with here as (
+          ${newHead} do update set sequence = head.sequence returning epoch, sequence
+        ), mine as (
+          insert into ${schema}.applied (homeserver, member, epoch, sequence)
+          select $1, m.id, here.epoch, here.sequence from here, ${schema}.member m where m.id = $3
+          on conflict (homeserver, member) do nothing
+          returning epoch, sequence
+        )
+        select epoch, sequence from mine
+        union all
+        select a.epoch, a.sequence from ${schema}.applied a, here where a.homeserver = $1 and a.member = $3
+        limit 1`,
+    },
+    leave: {
+      name: "leave",
+      text: `delete from ${schema}.applied where homeserver = $1 and member = $2`,
+    },
+    create: { name: "create-head", text: `${newHead} do nothing` },
+    sweep: {
+      name: "sweep-applied",
+      text: `delete from ${schema}.applied where member = $1 and homeserver <> all ($2::bytea[])`,
+    },
+  };
+}

@@ -1,0 +1,198 @@
+import type { Position } from "../../core/types.js";
+import { decodeChange } from "./change-codec.js";
+import type { Enrolment, FollowedHomeserver } from "./followed-homeserver.js";
+import type { Link } from "./link.js";
+import type { LogReads, ReadRow } from "./log-reads.js";
+import type { NotifiedChanges } from "./notification.js";
+import { APPLY_SLICE_MS, READ_HOMESERVERS_MAX } from "./postgres-limits.js";
+import type { Reports } from "./reports.js";
+
+export interface FollowerOptions {
+  readonly link: Link;
+  readonly reads: LogReads;
+  readonly reports: Reports;
+  /** The copy has reached the head but this sidecar is not enrolled yet. */
+  onReachedHead(followed: FollowedHomeserver): void;
+  /** The log ends before what was applied, in the same epoch: the database was replaced by an older state. */
+  onBackwards(followed: FollowedHomeserver): void;
+  nowMs(): number;
+}
+
+/**
+ * Reads what comes after each copy's position, applies it in order, and reports it. The
+ * head and the changes are read in one statement, so a change that is missing and an
+ * epoch that began show.
+ */
+export class Follower {
+  readonly #options: FollowerOptions;
+  /** To be read and reported. */
+  readonly #dirty = new Set<FollowedHomeserver>();
+  /** To be reported. */
+  readonly #due = new Set<FollowedHomeserver>();
+  #isRunning = false;
+  #isFailing = false;
+
+  constructor(options: FollowerOptions) {
+    this.#options = options;
+  }
+
+  /** Whether the last read failed. A sidecar that cannot read must not keep its lease: changes would wait for it. */
+  get isFailing(): boolean {
+    return this.#isFailing;
+  }
+
+  /** A new session: what is not known to be read or reported is read and reported again. */
+  restart(all: readonly FollowedHomeserver[]): void {
+    if (all.length === 0) this.#isFailing = false;
+    for (const followed of all) {
+      // A crash of the server may have lost the last reports.
+      if (followed.enrolment !== undefined) followed.enrolment.reported = undefined;
+      this.wake(followed);
+    }
+  }
+
+  wake(followed: FollowedHomeserver): void {
+    this.#dirty.add(followed);
+    this.#start();
+  }
+
+  /**
+   * Something was appended. Changes that come with the notification are applied at once if
+   * they follow on what the copy has; they were committed, and in this order. All else is read.
+   */
+  notified(followed: FollowedHomeserver, news: NotifiedChanges | undefined): void {
+    const { epoch, sequence } = followed.copy.position;
+    if (news === undefined || news.epoch !== epoch || news.first > sequence + 1) {
+      this.wake(followed);
+      return;
+    }
+    try {
+      for (const bytes of news.changes.slice(sequence + 1 - news.first)) applyTo(followed, bytes);
+      this.#due.add(followed);
+      this.#start();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  forget(followed: FollowedHomeserver): void {
+    this.#dirty.delete(followed);
+    this.#due.delete(followed);
+  }
+
+  /** Wakes those whose head is not where their copy is, and counts them: a notification may have been lost. */
+  async poll(all: readonly FollowedHomeserver[]): Promise<number> {
+    const moved = await this.#options.reads.moved(all);
+    for (const followed of moved) if (!followed.hasLeft) this.wake(followed);
+    return moved.length;
+  }
+
+  #start(): void {
+    if (!this.#isRunning && this.#options.link.isUp) void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    try {
+      while (this.#dirty.size + this.#due.size > 0) {
+        await this.#options.reports.send(take(this.#due, READ_HOMESERVERS_MAX));
+        await this.#read(take(this.#dirty, READ_HOMESERVERS_MAX));
+        this.#isFailing = false;
+      }
+    } catch (error) {
+      this.#failed(error);
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  /** What was read and applied is not known to be all: a new session reads everything again. */
+  #failed(error: unknown): void {
+    this.#isFailing = true;
+    this.#options.link.replace(error);
+  }
+
+  async #read(batch: readonly FollowedHomeserver[]): Promise<void> {
+    const { reads, reports, nowMs } = this.#options;
+    if (batch.length === 0) return;
+    const sent = new Map<FollowedHomeserver, Sent>();
+    for (const followed of batch) {
+      sent.set(followed, { enrolment: followed.enrolment, position: followed.copy.position });
+    }
+    const heads = new Map<FollowedHomeserver, ReadRow>();
+    const rows = await reads.read(batch);
+    let sliceMs = nowMs();
+    for (const row of rows) {
+      const { followed } = row;
+      if (followed.hasLeft) continue;
+      if (!heads.has(followed)) this.#enter(row, sent.get(followed)!.position);
+      heads.set(followed, row);
+      this.#apply(row);
+      if (nowMs() - sliceMs <= APPLY_SLICE_MS) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      sliceMs = nowMs();
+    }
+    await reports.send(batch);
+    for (const followed of batch) this.#goOn(followed, heads.get(followed), sent.get(followed)!);
+  }
+
+  /**
+   * Takes a new epoch, or finds that the log has gone back. It is compared with the position
+   * of when the read was sent: notifications may have brought more meanwhile.
+   */
+  #enter({ followed, epoch, head, reason, change }: ReadRow, sent: Position): void {
+    const { position } = followed.copy;
+    if (epoch !== position.epoch) {
+      const sequence = change === undefined ? head : change.sequence - 1;
+      followed.restart({ epoch, sequence }, reason === "database" ? "database" : "asked");
+    } else if (epoch === sent.epoch && head < sent.sequence) {
+      followed.distrust();
+      this.#options.onBackwards(followed);
+    } else if (change === undefined && head > position.sequence) {
+      followed.restart({ epoch, sequence: head }, "gap");
+    }
+  }
+
+  #apply({ followed, epoch, change }: ReadRow): void {
+    const { position } = followed.copy;
+    // A notification may have brought it meanwhile.
+    if (change === undefined || position.epoch !== epoch || change.sequence <= position.sequence) return;
+    if (change.sequence !== position.sequence + 1) {
+      followed.restart({ epoch, sequence: change.sequence - 1 }, "gap");
+    }
+    applyTo(followed, change.bytes);
+  }
+
+  /** What was enrolled before the read was sent is loaded once the read has reached the head. */
+  #goOn(followed: FollowedHomeserver, row: ReadRow | undefined, sent: Sent): void {
+    if (followed.hasLeft) return;
+    if (row !== undefined) {
+      const { epoch, sequence } = followed.copy.position;
+      if (epoch !== row.epoch || sequence < row.head) {
+        this.#dirty.add(followed);
+        return;
+      }
+      // A log that went back is followed again in its next epoch.
+      if (sent.position.epoch === epoch && sent.position.sequence > row.head) return;
+      if (sent.enrolment !== undefined && followed.enrolment === sent.enrolment) followed.loaded();
+    }
+    if (followed.enrolment === undefined) this.#options.onReachedHead(followed);
+  }
+}
+
+/** Where a copy was when a read was sent. */
+interface Sent {
+  readonly enrolment: Enrolment | undefined;
+  readonly position: Position;
+}
+
+function applyTo(followed: FollowedHomeserver, bytes: Buffer): void {
+  const { token, change } = decodeChange(bytes);
+  followed.applyNext(token, change);
+}
+
+function take<T>(set: Set<T>, countMax: number): T[] {
+  const taken = [...set].slice(0, countMax);
+  for (const item of taken) set.delete(item);
+  return taken;
+}

@@ -1,0 +1,158 @@
+import type { LeaseClock } from "./clock.js";
+import type { ClusterRow, Incarnation } from "./incarnation.js";
+import type { Link } from "./link.js";
+import type { PostgresLimits } from "./postgres-limits.js";
+import type { Statement } from "./session.js";
+
+/** Why a membership ended. */
+export type LossReason = "expelled" | "database";
+
+export interface MembershipOptions {
+  readonly clock: LeaseClock;
+  readonly limits: PostgresLimits;
+  readonly schema: string;
+  readonly incarnation: Incarnation;
+  /** Renewals. */
+  readonly followLink: Link;
+  /** Joins: these must be on disk before they count. */
+  readonly callLink: Link;
+  randomBytes(length: number): Buffer;
+  /** Whether this sidecar reads the log. While it does not, it lets its lease end. */
+  mayRenew(): boolean;
+  /** The lease was given up: drops every copy. Called before the next join is sent. */
+  onLost(reason: LossReason): void;
+  onJoined(memberId: string): void;
+  /** The lease is live again, and nobody has expelled this member meanwhile. */
+  onRevived(): void;
+  onFailure(error: unknown): void;
+}
+
+/**
+ * This sidecar's membership and its lease. While the lease is live, every change that is
+ * confirmed anywhere has been applied here, or was confirmed before this sidecar enrolled.
+ */
+export class Membership {
+  readonly #options: MembershipOptions;
+  readonly #statements: ReturnType<typeof statements>;
+  #memberId: string | undefined;
+  #formerId: string | undefined;
+  #leaseEndMs = Number.NEGATIVE_INFINITY;
+  #isBusy = false;
+  #isClosed = false;
+
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+    this.#statements = statements(options.schema);
+  }
+
+  get memberId(): string | undefined {
+    return this.#memberId;
+  }
+
+  /** Reads the clock at each call: a timer that sets a flag comes too late after a freeze. */
+  isLive(): boolean {
+    return this.#options.clock.nowMs() < this.#leaseEndMs;
+  }
+
+  /** Renews the lease, or joins. To be called often; one call at a time does something. */
+  async renewOrJoin(): Promise<void> {
+    if (this.#isBusy || this.#isClosed) return;
+    this.#isBusy = true;
+    const { followLink, callLink, onFailure } = this.#options;
+    const isRenewal = this.#memberId !== undefined;
+    const link = isRenewal ? followLink : callLink;
+    try {
+      if (!link.isUp) return;
+      if (isRenewal && this.#options.mayRenew()) await this.#renew();
+      if (this.#memberId === undefined && callLink.isUp && followLink.isUp) await this.#join();
+    } catch (error) {
+      if (link.isUp) onFailure(error);
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  /** Gives the lease up for good and tells the others, so that no change waits for this sidecar. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const id = this.#memberId;
+    this.#giveUp();
+    if (id !== undefined && this.#options.callLink.isUp) {
+      await this.#options.callLink.run(this.#statements.leave, [id]).catch(() => {});
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const { clock, limits, incarnation, followLink } = this.#options;
+    const memberId = this.#memberId;
+    const sentMs = clock.nowMs();
+    const [row] = await followLink.run<RenewRow>(this.#statements.renew, [memberId]);
+    if (row === undefined || this.#isClosed || this.#memberId !== memberId) return;
+    incarnation.saw(row);
+    if (!row.same) return this.#lose("database");
+    if (!row.renewed) return this.#lose("expelled");
+    const wasLive = this.isLive();
+    this.#leaseEndMs = Math.max(this.#leaseEndMs, sentMs + limits.leaseMs);
+    if (!wasLive && this.isLive()) this.#options.onRevived();
+  }
+
+  async #join(): Promise<void> {
+    const { clock, limits, incarnation, callLink, randomBytes } = this.#options;
+    const memberId = randomBytes(16).toString("hex");
+    const sentMs = clock.nowMs();
+    const values = [memberId, this.#formerId ?? ""];
+    let [row] = await callLink.run<RenewRow>(this.#statements.join, values);
+    if (row?.same === false) {
+      await incarnation.renew(callLink, randomBytes(32));
+      [row] = await callLink.run<RenewRow>(this.#statements.join, values);
+    }
+    if (row === undefined || this.#isClosed) return;
+    incarnation.saw(row);
+    if (!row.renewed) return;
+    this.#formerId = undefined;
+    this.#memberId = memberId;
+    this.#leaseEndMs = sentMs + limits.leaseMs;
+    this.#options.onJoined(memberId);
+  }
+
+  #lose(reason: LossReason): void {
+    this.#giveUp();
+    this.#options.onLost(reason);
+  }
+
+  #giveUp(): void {
+    this.#formerId = this.#memberId;
+    this.#memberId = undefined;
+    this.#leaseEndMs = Number.NEGATIVE_INFINITY;
+  }
+}
+
+interface RenewRow extends ClusterRow {
+  /** Whether the member's row was there to be renewed, or was inserted. */
+  readonly renewed: boolean;
+}
+
+function statements(schema: string): Readonly<Record<"renew" | "join" | "leave", Statement>> {
+  const server = `server as materialized (select ${schema}.incarnation() as incarnation)`;
+  const same = `exists (select from ${schema}.cluster c join server s on s.incarnation = c.incarnation)`;
+  const result = `select c.incarnation, c.incarnation = s.incarnation as same, c.settled,
+      exists (select from me) as renewed
+    from ${schema}.cluster c, server s`;
+  return {
+    renew: {
+      name: "renew",
+      text: `with ${server}, me as (
+          update ${schema}.member set counter = counter + 1 where id = $1 and ${same} returning id
+        ) ${result}`,
+    },
+    join: {
+      name: "join",
+      text: `with ${server}, former as (
+          delete from ${schema}.member where id = $2 and ${same}
+        ), me as (
+          insert into ${schema}.member (id, counter) select $1, 0 where ${same} returning id
+        ) ${result}`,
+    },
+    leave: { name: "leave-all", text: `delete from ${schema}.member where id = $1` },
+  };
+}

@@ -1,0 +1,39 @@
+import { LogFailure } from "./failures.js";
+import { SCHEMA_LOCK_KEY, SCHEMA_VERSION, schemaSql } from "./schema-sql.js";
+import type { Session, Statement } from "./session.js";
+
+/** Checks the tables' version, and makes them where there are none. Rejects where that cannot be. */
+export async function ensureSchema(session: Session, schema: string): Promise<void> {
+  const version = (await readVersion(session, schema)) ?? (await create(session, schema));
+  if (version === SCHEMA_VERSION) return;
+  const remedy =
+    version > SCHEMA_VERSION ? "upgrade this sidecar" : "upgrade the schema with `splitcache log-schema`";
+  throw new LogFailure(
+    "schema",
+    `schema "${schema}" has version ${version}, this sidecar needs version ${SCHEMA_VERSION}: ${remedy}`,
+  );
+}
+
+/** One at a time: fifty sidecars may start at once on an empty database. */
+async function create(session: Session, schema: string): Promise<number> {
+  await session.execute(`select pg_catalog.pg_advisory_lock(${SCHEMA_LOCK_KEY})`);
+  try {
+    if ((await readVersion(session, schema)) === undefined) await session.execute(schemaSql(schema));
+  } finally {
+    if (session.isOpen) await session.execute(`select pg_catalog.pg_advisory_unlock(${SCHEMA_LOCK_KEY})`);
+  }
+  return (await readVersion(session, schema)) ?? 0;
+}
+
+/** Undefined where the table is not there; a table that may not be read is an error. */
+async function readVersion(session: Session, schema: string): Promise<number | undefined> {
+  const [found] = await session.run<{ exists: boolean }>(EXISTS, [`${schema}.cluster`]);
+  if (found?.exists !== true) return undefined;
+  const [row] = await session.run<{ version: number }>(
+    { name: "version", text: `select version from ${schema}.cluster` },
+    [],
+  );
+  return row?.version;
+}
+
+const EXISTS: Statement = { name: "exists", text: "select pg_catalog.to_regclass($1) is not null as exists" };

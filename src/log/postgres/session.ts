@@ -1,0 +1,132 @@
+import { Socket } from "node:net";
+import { Client, type QueryResultRow } from "pg";
+import { LogFailure } from "./failures.js";
+import type { PostgresLimits } from "./postgres-limits.js";
+import type { PostgresTarget } from "./target.js";
+
+/** A statement that is prepared once a connection, under its name. */
+export interface Statement {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** One connection to PostgreSQL. It ends for good at the first failure of the connection itself. */
+export interface Session {
+  /** Runs a prepared statement; statements are answered in order. Rejects when it fails or takes too long. */
+  run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<readonly Row[]>;
+  /** Runs SQL text that may take long; several statements are one transaction. */
+  execute(text: string): Promise<void>;
+  readonly isOpen: boolean;
+  /** Ends at once, without a word to the server. What is outstanding rejects. */
+  destroy(): void;
+}
+
+export interface SessionOptions {
+  readonly target: PostgresTarget;
+  readonly limits: PostgresLimits;
+  readonly applicationName: string;
+  onNotification(payload: string): void;
+  /** The connection ended, other than by `destroy`. */
+  onEnd(error: Error): void;
+}
+
+/** Connects and authenticates; rejects when that fails or takes too long. */
+export async function openSession(options: SessionOptions): Promise<Session> {
+  const { target, limits, onNotification } = options;
+  const socket = new Socket();
+  const client = new Client({
+    host: target.socketDirectory ?? target.host,
+    port: target.port,
+    user: target.user,
+    database: target.database,
+    // A function, since the library would look for a missing password in places of its own.
+    password: (() => target.password) as () => string,
+    ssl: target.tls ?? false,
+    stream: () => socket,
+    pipeline: true,
+    keepAlive: true,
+    application_name: options.applicationName,
+    connectionTimeoutMillis: limits.connectMs,
+    statement_timeout: limits.statementMs,
+    lock_timeout: limits.lockMs,
+    idle_in_transaction_session_timeout: limits.longAnswerMs,
+  });
+  const session = new PgSession(client, socket, options);
+  client.on("error", (error) => session.end(error));
+  client.on("end", () => session.end(new LogFailure("unreachable", "the connection was closed")));
+  client.on("notification", ({ payload }) => onNotification(payload ?? ""));
+  try {
+    await client.connect();
+  } catch (error) {
+    session.destroy();
+    throw error;
+  }
+  return session;
+}
+
+class PgSession implements Session {
+  readonly #client: Client;
+  readonly #socket: Socket;
+  readonly #options: SessionOptions;
+  #isOpen = true;
+
+  constructor(client: Client, socket: Socket, options: SessionOptions) {
+    this.#client = client;
+    this.#socket = socket;
+    this.#options = options;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  async run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]) {
+    const query = { ...statement, values: values as unknown[] };
+    const result = await this.#within(this.#options.limits.answerMs, () => this.#client.query<Row>(query));
+    return result.rows;
+  }
+
+  async execute(text: string): Promise<void> {
+    const { longAnswerMs, statementMs, lockMs } = this.#options.limits;
+    await this.#simple(`set statement_timeout = ${longAnswerMs}; set lock_timeout = ${longAnswerMs}`);
+    try {
+      await this.#simple(text);
+    } finally {
+      if (this.#isOpen)
+        await this.#simple(`set statement_timeout = ${statementMs}; set lock_timeout = ${lockMs}`);
+    }
+  }
+
+  async #simple(text: string): Promise<void> {
+    await this.#within(this.#options.limits.longAnswerMs, () => this.#client.query(text) as Promise<unknown>);
+  }
+
+  destroy(): void {
+    this.#isOpen = false;
+    this.#socket.destroy();
+  }
+
+  end(error: Error): void {
+    if (!this.#isOpen) return;
+    this.destroy();
+    this.#options.onEnd(error);
+  }
+
+  /** A connection that does not answer in time is half open or stuck: nothing more is to be had of it. */
+  async #within<T>(limitMs: number, query: () => Promise<T>): Promise<T> {
+    if (!this.#isOpen) throw new LogFailure("unreachable", "the connection is closed");
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        const failure = new LogFailure("noAnswer", `no answer within ${limitMs} ms`);
+        reject(failure);
+        this.end(failure);
+      }, limitMs);
+    });
+    try {
+      return await Promise.race([query(), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}

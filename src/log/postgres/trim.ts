@@ -1,0 +1,107 @@
+import type { LeaseClock } from "./clock.js";
+import type { FollowedHomeserver } from "./followed-homeserver.js";
+import type { Link } from "./link.js";
+import { type PostgresLimits, TRIM_HOMESERVERS_MAX, TRIM_ROWS_MAX } from "./postgres-limits.js";
+import type { Statement } from "./session.js";
+
+/**
+ * Removes changes beyond the bounds of age and count, and members that died while nobody
+ * appended. Every sidecar does it for the homeservers that it follows; a lock lets one at
+ * a time do it.
+ */
+export class Trimmer {
+  readonly #link: Link;
+  readonly #clock: LeaseClock;
+  readonly #limits: PostgresLimits;
+  readonly #statements: ReturnType<typeof statements>;
+  /** The members' counters as an earlier run has seen them. */
+  #seen: { readonly counters: ReadonlyMap<string, string>; readonly atMs: number } | undefined;
+
+  constructor(link: Link, clock: LeaseClock, limits: PostgresLimits, schema: string) {
+    this.#link = link;
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#statements = statements(schema);
+  }
+
+  /** The connection was lost: what was seen of counters before may not hold any more. */
+  reset(): void {
+    this.#seen = undefined;
+  }
+
+  async run(followed: readonly FollowedHomeserver[]): Promise<void> {
+    await this.#expelDead();
+    const { retainMs, retainEventIds } = this.#limits;
+    for (let start = 0; start < followed.length; start += TRIM_HOMESERVERS_MAX) {
+      const keys = followed.slice(start, start + TRIM_HOMESERVERS_MAX).map(({ key }) => key);
+      const due = await this.#link.run<{ homeserver: Buffer }>(this.#statements.due, [
+        keys,
+        retainMs / 1000,
+        retainEventIds,
+      ]);
+      for (const { homeserver } of due) await this.#trim(homeserver);
+    }
+  }
+
+  async #trim(homeserver: Buffer): Promise<void> {
+    const { retainMs, retainEventIds } = this.#limits;
+    const values = [homeserver, retainMs / 1000, retainEventIds];
+    let removed = TRIM_ROWS_MAX;
+    while (removed >= TRIM_ROWS_MAX) {
+      const [row] = await this.#link.run<{ removed: string }>(this.#statements.trim, values);
+      removed = Number(row?.removed ?? 0);
+    }
+  }
+
+  async #expelDead(): Promise<void> {
+    const before = this.#seen;
+    const rows = await this.#link.run<{ id: string; counter: string }>(this.#statements.members, []);
+    const atMs = this.#clock.nowMs();
+    if (before !== undefined && atMs - before.atMs < this.#limits.expelAfterMs) return;
+    this.#seen = { counters: new Map(rows.map(({ id, counter }) => [id, counter])), atMs };
+    const dead = rows.filter(({ id, counter }) => before?.counters.get(id) === counter);
+    if (dead.length === 0) return;
+    await this.#link.run(this.#statements.expel, [
+      dead.map(({ id }) => id),
+      dead.map(({ counter }) => counter),
+    ]);
+  }
+}
+
+function statements(schema: string): Readonly<Record<"members" | "expel" | "due" | "trim", Statement>> {
+  const isBeyond =
+    "(c.at < pg_catalog.now() - pg_catalog.make_interval(secs => $2) or c.weight <= h.weight - $3)";
+  const oldest = (limit: number) => `(
+          select c.ctid, c.at, c.weight from ${schema}.change c
+          where c.homeserver = h.homeserver and c.epoch = h.epoch order by c.sequence limit ${limit}
+        )`;
+  const ofOtherEpochs = (limit: number) => `(
+          select c.ctid from ${schema}.change c
+          where c.homeserver = h.homeserver and (c.epoch < h.epoch or c.epoch > h.epoch) limit ${limit}
+        )`;
+  return {
+    members: { name: "members", text: `select id, counter from ${schema}.member` },
+    expel: {
+      name: "expel-many",
+      text: `delete from ${schema}.member m using unnest($1::text[], $2::bigint[]) as d(id, counter)
+        where m.id = d.id and m.counter = d.counter`,
+    },
+    // Looks at one or two rows of each homeserver.
+    due: {
+      name: "trim-due",
+      text: `select h.homeserver from ${schema}.head h where h.homeserver = any ($1::bytea[])
+        and (exists (select from ${oldest(1)} c where ${isBeyond}) or exists ${ofOtherEpochs(1)})`,
+    },
+    trim: {
+      name: "trim",
+      text: `with gone as (
+          delete from ${schema}.change where ctid = any (array(
+            select c.ctid from ${schema}.head h, lateral ${oldest(TRIM_ROWS_MAX)} c
+            where h.homeserver = $1 and ${isBeyond}
+            union all
+            select c.ctid from ${schema}.head h, lateral ${ofOtherEpochs(TRIM_ROWS_MAX)} c where h.homeserver = $1
+          )) returning 1
+        ) select count(*) as removed from gone`,
+    },
+  };
+}

@@ -1,0 +1,33 @@
+import type { LeaseClock } from "./clock.js";
+import type { FailureReport } from "./failure-report.js";
+
+/** Whether the log answers and this sidecar holds a live lease, and since when it does not. */
+export class UpState {
+  readonly #clock: LeaseClock;
+  readonly #report: FailureReport;
+  readonly #check: () => boolean;
+  #lastUpMs: number;
+
+  constructor(clock: LeaseClock, report: FailureReport, check: () => boolean) {
+    this.#clock = clock;
+    this.#report = report;
+    this.#check = check;
+    this.#lastUpMs = clock.nowMs();
+  }
+
+  get isUp(): boolean {
+    return this.#check();
+  }
+
+  /** Whether it has been down for longer than a limit: then waiting for it is pointless. */
+  isDownFor(limitMs: number): boolean {
+    return !this.isUp && this.#clock.nowMs() - this.#lastUpMs > limitMs;
+  }
+
+  /** To be called when anything that matters has changed, and at intervals. */
+  update(): void {
+    const { isUp } = this;
+    if (isUp) this.#lastUpMs = this.#clock.nowMs();
+    this.#report.setUp(isUp);
+  }
+}
