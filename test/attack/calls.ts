@@ -1,5 +1,14 @@
 import { status } from "@grpc/grpc-js";
-import { END_HEADERS, END_STREAM, frame, FRAME_BYTES_MAX, HEADERS, headerBlock, PADDED, DATA } from "./http2/frames.js";
+import {
+  DATA,
+  END_HEADERS,
+  END_STREAM,
+  FRAME_BYTES_MAX,
+  frame,
+  HEADERS,
+  headerBlock,
+  PADDED,
+} from "./http2/frames.js";
 import { type CallEnd, framed, type RawCall, type RawConnection } from "./http2/raw-connection.js";
 import { mutateHeaders, validHeaders } from "./mutate-headers.js";
 import { mutateMessage } from "./mutate-message.js";
@@ -64,7 +73,9 @@ export class Calls {
 
   report(fault: string, { method, kind, request, homeserver }: Sent): void {
     const hex = request.subarray(0, 200).toString("hex");
-    this.#findings.fault(`${fault}: ${method.path}, ${kind}, homeserver ${homeserver.name}, request ${request.length} bytes ${hex}`);
+    this.#findings.fault(
+      `${fault}: ${method.path}, ${kind}, homeserver ${homeserver.name}, request ${request.length} bytes ${hex}`,
+    );
   }
 
   #begin(connection: RawConnection, block: Buffer, sent: Sent): RawCall {
@@ -73,10 +84,20 @@ export class Calls {
   }
 
   #withMutatedMessage(connection: RawConnection, method: Method, homeserver: Homeserver): Promise<CallEnd> {
-    const { bytes, name, isRefused } = mutateMessage(method.make(this.#random, homeserver), this.#random, method);
+    const { bytes, name, isRefused } = mutateMessage(
+      method.make(this.#random, homeserver),
+      this.#random,
+      method,
+    );
     // Other services' decoders are not ours, and are lenient.
     const isOurs = method.path.startsWith("/splitcache.");
-    const sent: Sent = { method, homeserver, kind: name, expected: isRefused && isOurs ? "refused" : "anything", request: bytes };
+    const sent: Sent = {
+      method,
+      homeserver,
+      kind: name,
+      expected: isRefused && isOurs ? "refused" : "anything",
+      request: bytes,
+    };
     const call = this.#begin(connection, validHeaders(method.path), sent);
     call.data(framed(bytes), true);
     return this.judge(call, sent);
@@ -85,7 +106,13 @@ export class Calls {
   #withMutatedHeaders(connection: RawConnection, method: Method, homeserver: Homeserver): Promise<CallEnd> {
     const { block, name, isRefused } = mutateHeaders(method.path, this.#random);
     const request = method.make(this.#random, homeserver);
-    const sent: Sent = { method, homeserver, kind: name, expected: isRefused ? "refused" : "anything", request };
+    const sent: Sent = {
+      method,
+      homeserver,
+      kind: name,
+      expected: isRefused ? "refused" : "anything",
+      request,
+    };
     const call = this.#begin(connection, block, sent);
     call.data(framed(request), true);
     return this.judge(call, sent);
@@ -93,10 +120,20 @@ export class Calls {
 
   #withOddFraming(connection: RawConnection, method: Method, homeserver: Homeserver): Promise<CallEnd> {
     const request = method.make(this.#random, homeserver);
-    const { name, isRefused = false, send } = this.#random.pick(FRAMINGS);
-    const sent: Sent = { method, homeserver, kind: name, expected: isRefused ? "refused" : "anything", request };
+    const random = this.#random;
+    // What is never finished stays in flight: a few at a time are enough.
+    const framings = random.chance(0.02) ? NEVER_ENDED : FRAMINGS;
+    const { name, isRefused = false, send } = random.pick(framings);
+    const sent: Sent = {
+      method,
+      homeserver,
+      kind: name,
+      expected: isRefused ? "refused" : "anything",
+      request,
+    };
     const call = this.#begin(connection, validHeaders(method.path), sent);
-    send(call, request, this.#random, connection);
+    send(call, request, random, connection);
+    if (framings === NEVER_ENDED) setTimeout(() => call.reset(8), random.below(8000)).unref();
     return this.judge(call, sent);
   }
 
@@ -138,28 +175,50 @@ interface Framing {
 }
 
 const FRAMINGS: readonly Framing[] = [
-  { name: "flag of compression", isRefused: true, send: (call, request) => call.data(framed(request, 1), true) },
-  { name: "flag of nothing", isRefused: true, send: (call, request, random) => call.data(framed(request, random.between(2, 255)), true) },
+  {
+    name: "flag of compression",
+    isRefused: true,
+    send: (call, request) => call.data(framed(request, 1), true),
+  },
+  {
+    name: "flag of nothing",
+    isRefused: true,
+    send: (call, request, random) => call.data(framed(request, random.between(2, 255)), true),
+  },
   {
     name: "announced longer than it is",
     isRefused: true,
-    send: (call, request, random) => call.data(framed(request, 0, request.length + random.between(1, 100_000)), true),
+    send: (call, request, random) =>
+      call.data(framed(request, 0, request.length + random.between(1, 100_000)), true),
   },
   {
     name: "announced shorter than it is",
     isRefused: true,
     // What is left over is never the head and the whole of another message but by accident.
-    send: (call, request) => call.data(framed(request, 0, Math.max(0, request.length - 1)), request.length > 0),
+    send: (call, request) =>
+      call.data(framed(request, 0, Math.max(0, request.length - 1)), request.length > 0),
   },
   {
     name: "announced beyond all limits",
     isRefused: true,
-    send: (call, request, random) => call.data(framed(request, 0, random.pick([2 ** 22 + 1, 2 ** 31, 2 ** 32 - 1])), random.chance(0.5)),
+    send: (call, request, random) =>
+      call.data(framed(request, 0, random.pick([2 ** 22 + 1, 2 ** 31, 2 ** 32 - 1])), random.chance(0.5)),
   },
-  { name: "half a head", isRefused: true, send: (call, request, random) => call.data(framed(request).subarray(0, random.between(1, 4)), true) },
+  {
+    name: "half a head",
+    isRefused: true,
+    send: (call, request, random) => call.data(framed(request).subarray(0, random.between(1, 4)), true),
+  },
   { name: "no message", send: (call) => call.data(Buffer.alloc(0), true) },
-  { name: "two messages", send: (call, request) => call.data(Buffer.concat([framed(request), framed(request)]), true) },
-  { name: "many messages", send: (call, _, random) => call.data(Buffer.concat(Array(random.between(3, 2000)).fill(framed(Buffer.alloc(0)))), true) },
+  {
+    name: "two messages",
+    send: (call, request) => call.data(Buffer.concat([framed(request), framed(request)]), true),
+  },
+  {
+    name: "many messages",
+    send: (call, _, random) =>
+      call.data(Buffer.concat(Array(random.between(3, 2000)).fill(framed(Buffer.alloc(0)))), true),
+  },
   {
     name: "in pieces",
     send: (call, request, random) => {
@@ -189,6 +248,10 @@ const FRAMINGS: readonly Framing[] = [
       connection.write(frame(HEADERS, END_HEADERS | END_STREAM, call.id, headerBlock([["x-trailer", "x"]])));
     },
   },
+];
+
+/** The server must end these itself, unless the client does so before. */
+const NEVER_ENDED: readonly Framing[] = [
   {
     name: "never finished",
     send: (call, request, random) => {

@@ -45,7 +45,10 @@ const MUTATIONS: readonly Mutation[] = [
     },
   },
   { name: "cut short", apply: (bytes, random) => bytes.subarray(0, random.below(bytes.length + 1)) },
-  { name: "garbage behind it", apply: (bytes, random) => Buffer.concat([bytes, random.bytes(random.between(1, 64))]) },
+  {
+    name: "garbage behind it",
+    apply: (bytes, random) => Buffer.concat([bytes, random.bytes(random.between(1, 64))]),
+  },
   { name: "nothing but garbage", apply: (_, random) => random.bytes(random.below(300)) },
   { name: "empty", apply: () => Buffer.alloc(0) },
   {
@@ -55,7 +58,14 @@ const MUTATIONS: readonly Mutation[] = [
       const index = indexOf(parsed, random, ({ type }) => type === fields.LENGTH_DELIMITED);
       if (index === undefined) return undefined;
       const { number, value } = parsed[index]!;
-      const length = random.pick([0, value.length + 1, value.length - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32 + value.length]);
+      const length = random.pick([
+        0,
+        value.length + 1,
+        value.length - 1,
+        2 ** 31,
+        2 ** 32 - 1,
+        2 ** 32 + value.length,
+      ]);
       const lying = Buffer.concat([fields.varint(number * 8 + 2), fields.varint(Math.max(0, length)), value]);
       return around(parsed, index, lying);
     },
@@ -81,7 +91,11 @@ const MUTATIONS: readonly Mutation[] = [
       const index = indexOf(parsed, random, ({ number }) => singularMessages.includes(number));
       if (index === undefined) return undefined;
       const twice = [...parsed];
-      twice.splice(random.below(parsed.length + 1), 0, random.chance(0.5) ? parsed[index]! : { ...parsed[index]!, value: Buffer.alloc(0) });
+      twice.splice(
+        random.below(parsed.length + 1),
+        0,
+        random.chance(0.5) ? parsed[index]! : { ...parsed[index]!, value: Buffer.alloc(0) },
+      );
       return fields.joinFields(twice);
     },
   },
@@ -109,7 +123,14 @@ const MUTATIONS: readonly Mutation[] = [
     apply: (bytes, random) => {
       const number = random.pick([9, 15, 16, 31, 32, 33, 1000, 19_000, 2 ** 29 - 1]);
       const type = random.pick([fields.VARINT, fields.FIXED_64, fields.LENGTH_DELIMITED, fields.FIXED_32]);
-      const value = [fields.varint(random.u32()), random.bytes(8), random.bytes(random.below(200)), undefined, undefined, random.bytes(4)][type]!;
+      const value = [
+        fields.varint(random.u32()),
+        random.bytes(8),
+        random.bytes(random.below(200)),
+        undefined,
+        undefined,
+        random.bytes(4),
+      ][type]!;
       return insert(bytes, random, fields.fieldBytes({ number, type, value }));
     },
   },
@@ -118,7 +139,10 @@ const MUTATIONS: readonly Mutation[] = [
     isRefused: true,
     apply: (bytes, random) => {
       const number = random.pick([1, 2, 15, 100]);
-      const group = [fields.varint(number * 8 + fields.START_GROUP), fields.varint(number * 8 + fields.END_GROUP)];
+      const group = [
+        fields.varint(number * 8 + fields.START_GROUP),
+        fields.varint(number * 8 + fields.END_GROUP),
+      ];
       return insert(bytes, random, Buffer.concat(random.chance(0.7) ? group : [random.pick(group)]));
     },
   },
@@ -136,9 +160,17 @@ const MUTATIONS: readonly Mutation[] = [
       let nested: Buffer = Buffer.alloc(0);
       const number = random.pick([...singularMessages, 2, 7, 1000]);
       for (let depth = random.between(10, 400); depth > 0; depth--) {
-        nested = fields.fieldBytes({ number: random.chance(0.5) ? 7 : number, type: fields.LENGTH_DELIMITED, value: nested });
+        nested = fields.fieldBytes({
+          number: random.chance(0.5) ? 7 : number,
+          type: fields.LENGTH_DELIMITED,
+          value: nested,
+        });
       }
-      return insert(bytes, random, fields.fieldBytes({ number, type: fields.LENGTH_DELIMITED, value: nested }));
+      return insert(
+        bytes,
+        random,
+        fields.fieldBytes({ number, type: fields.LENGTH_DELIMITED, value: nested }),
+      );
     },
   },
   {
@@ -146,12 +178,20 @@ const MUTATIONS: readonly Mutation[] = [
     isRefused: true,
     apply: (bytes, random, { texts }) => {
       const parsed = parsed1(bytes);
-      const index = indexOf(parsed, random, ({ number, value }) => texts.includes(number) && value.length > 0);
+      const index = indexOf(
+        parsed,
+        random,
+        ({ number, value }) => texts.includes(number) && value.length > 0,
+      );
       if (index === undefined) return undefined;
       const { number, value } = parsed[index]!;
       const at = random.below(2) * value.length;
       const wrong = Buffer.concat([value.subarray(0, at), random.pick(INVALID_UTF8), value.subarray(at)]);
-      return around(parsed, index, fields.fieldBytes({ number, type: fields.LENGTH_DELIMITED, value: wrong }));
+      return around(
+        parsed,
+        index,
+        fields.fieldBytes({ number, type: fields.LENGTH_DELIMITED, value: wrong }),
+      );
     },
   },
   {
@@ -183,7 +223,11 @@ const MUTATIONS: readonly Mutation[] = [
     name: "field number zero",
     isRefused: true,
     apply: (bytes, random) =>
-      insert(bytes, random, fields.fieldBytes({ number: 0, type: random.pick([0, 2]), value: Buffer.alloc(1) })),
+      insert(
+        bytes,
+        random,
+        fields.fieldBytes({ number: 0, type: random.pick([0, 2]), value: Buffer.alloc(1) }),
+      ),
   },
   {
     name: "a batch that is too large",
@@ -214,7 +258,8 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "another epoch",
-    apply: (bytes, random, { positionField }) => withPosition(bytes, positionField, random.bytes(16), random.u32()),
+    apply: (bytes, random, { positionField }) =>
+      withPosition(bytes, positionField, random.bytes(16), random.u32()),
   },
   {
     name: "a position far ahead",
@@ -232,7 +277,8 @@ const MUTATIONS: readonly Mutation[] = [
     isRefused: true,
     apply: (bytes, random, { singularMessages, texts }) => {
       // GetEventsStream has its name inside; other services have none.
-      if (!texts.includes(1) || (singularMessages.length === 0 && parsed1(bytes).length < 2)) return undefined;
+      if (!texts.includes(1) || (singularMessages.length === 0 && parsed1(bytes).length < 2))
+        return undefined;
       const value = Buffer.alloc(random.pick([0, 256, 5000, 60_000]), "a");
       return fields.joinFields([...parsed1(bytes), { number: 1, type: fields.LENGTH_DELIMITED, value }]);
     },
@@ -242,11 +288,19 @@ const MUTATIONS: readonly Mutation[] = [
     name: "a nested message changed",
     apply: (bytes, random, method) => {
       const parsed = parsed1(bytes);
-      const index = indexOf(parsed, random, ({ type, value }) => type === 2 && (fields.parseFields(value)?.length ?? 0) > 0);
+      const index = indexOf(
+        parsed,
+        random,
+        ({ type, value }) => type === 2 && (fields.parseFields(value)?.length ?? 0) > 0,
+      );
       if (index === undefined) return undefined;
       const { number, value } = parsed[index]!;
       const inner = mutateMessage(value, random, { ...method, singularMessages: [], texts: [1, 2, 3] }).bytes;
-      return around(parsed, index, fields.fieldBytes({ number, type: fields.LENGTH_DELIMITED, value: inner }));
+      return around(
+        parsed,
+        index,
+        fields.fieldBytes({ number, type: fields.LENGTH_DELIMITED, value: inner }),
+      );
     },
   },
 ];
@@ -266,14 +320,22 @@ function indexOf(
 
 /** The fields with other bytes in place of one of them. */
 function around(parsed: readonly fields.Field[], index: number, bytes: Buffer): Buffer {
-  return Buffer.concat([fields.joinFields(parsed.slice(0, index)), bytes, fields.joinFields(parsed.slice(index + 1))]);
+  return Buffer.concat([
+    fields.joinFields(parsed.slice(0, index)),
+    bytes,
+    fields.joinFields(parsed.slice(index + 1)),
+  ]);
 }
 
 /** Puts bytes between two fields. */
 function insert(bytes: Buffer, random: Random, inserted: Buffer): Buffer {
   const parsed = parsed1(bytes);
   const before = random.below(parsed.length + 1);
-  return Buffer.concat([fields.joinFields(parsed.slice(0, before)), inserted, fields.joinFields(parsed.slice(before))]);
+  return Buffer.concat([
+    fields.joinFields(parsed.slice(0, before)),
+    inserted,
+    fields.joinFields(parsed.slice(before)),
+  ]);
 }
 
 function withPosition(

@@ -1,15 +1,3 @@
-/** What an attack has found and done. */
-export interface Report {
-  readonly seed: string;
-  /** Calls and messages of read streams that were sent. */
-  readonly calls: number;
-  readonly seconds: number;
-  /** How often each kind of call ended with each status. */
-  readonly ends: ReadonlyMap<string, ReadonlyMap<string, number>>;
-  readonly faults: readonly string[];
-  readonly faultsMore: number;
-}
-
 /** Faults beyond it are counted alone. */
 const FAULTS_MAX = 50;
 

@@ -1,4 +1,4 @@
-import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
+import type * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
 import type { Random } from "./random.js";
 
 /** The name of a homeserver stands in whatever it puts, between these. */

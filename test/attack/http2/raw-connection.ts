@@ -44,7 +44,10 @@ export class RawConnection {
   #goawayCode: number | undefined;
   #isGone = false;
 
-  private constructor(socket: Socket, { initialWindowBytes = WINDOW_BYTES_MAX, onMessage = () => {} }: RawConnectionOptions) {
+  private constructor(
+    socket: Socket,
+    { initialWindowBytes = WINDOW_BYTES_MAX, onMessage = () => {} }: RawConnectionOptions,
+  ) {
     this.socket = socket;
     this.#onMessage = onMessage;
     socket.on("error", () => {});
@@ -54,14 +57,16 @@ export class RawConnection {
     this.closed = new Promise((resolve) => {
       socket.once("close", () => {
         this.#isGone = true;
-        for (const call of this.#calls.values()) call.ended({ status: undefined, resetCode: undefined, isLost: true });
+        for (const call of this.#calls.values())
+          call.ended({ status: undefined, resetCode: undefined, isLost: true });
         this.#calls.clear();
         this.#blocked.clear();
         resolve();
       });
     });
     this.write(frames.hello(initialWindowBytes));
-    if (initialWindowBytes === WINDOW_BYTES_MAX) this.write(frames.windowUpdate(0, WINDOW_BYTES_MAX - WINDOW_BYTES_DEFAULT));
+    if (initialWindowBytes === WINDOW_BYTES_MAX)
+      this.write(frames.windowUpdate(0, WINDOW_BYTES_MAX - WINDOW_BYTES_DEFAULT));
   }
 
   static open(port: number, options: RawConnectionOptions = {}): Promise<RawConnection> {
