@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import { HonestClient } from "./honest-client.js";
 import { Random } from "./random.js";
@@ -20,6 +21,7 @@ export interface AttackOptions {
 /** What an attack has done and found. */
 export interface AttackResult {
   readonly calls: number;
+  readonly replies: number;
   readonly seconds: number;
   readonly faults: readonly string[];
   /** Faults beyond those that are listed. */
@@ -29,6 +31,8 @@ export interface AttackResult {
   readonly residentBytesPeak: number;
   readonly residentBytesMax: number;
   readonly readySlowestMs: number;
+  /** How long the attackers' own event loop stood still, which no reply can be faster than. */
+  readonly attackersSlowestMs: number;
   readonly honestRounds: number;
   readonly honestSlowestMs: number;
   readonly callsServed: number;
@@ -61,6 +65,7 @@ class Attack {
   readonly #startedAt = performance.now();
   #residentBytesPeak = 0;
   #readySlowestMs = 0;
+  readonly #loopDelay = monitorEventLoopDelay({ resolution: 5 });
   #isOver = false;
 
   constructor(options: AttackOptions, sidecar: Sidecar) {
@@ -70,6 +75,7 @@ class Attack {
   }
 
   async run(): Promise<AttackResult> {
+    this.#loopDelay.enable();
     await this.#honest.round();
     const beside = [this.#beHonest(), this.#watch(), this.#tellProgress()];
     await Promise.all(this.#workers().map((worker) => worker.run(() => this.#isDone())));
@@ -82,9 +88,10 @@ class Attack {
     this.#checkEnd(metrics);
     const wrongEnd = await this.#sidecar.stop();
     if (wrongEnd !== undefined) this.#findings.fault(`the sidecar did not stop well: ${wrongEnd}`);
-    const { calls, faults, faultsMore, ends } = this.#findings;
+    const { calls, replies, faults, faultsMore, ends } = this.#findings;
     return {
       calls,
+      replies,
       seconds,
       faults,
       faultsMore,
@@ -92,6 +99,7 @@ class Attack {
       residentBytesPeak: this.#residentBytesPeak,
       residentBytesMax: this.#sidecar.residentBytesMax,
       readySlowestMs: this.#readySlowestMs,
+      attackersSlowestMs: this.#loopDelay.max / 1e6,
       honestRounds: this.#honest.rounds,
       honestSlowestMs: this.#honest.slowestMs,
       callsServed: total(metrics, "grpc_server_handled_total", 'grpc_code="OK"'),

@@ -31,6 +31,8 @@ export interface Sent {
 
 /** Statuses that a valid call may end with: the server may be at its capacities. */
 const SERVED: ReadonlySet<number> = new Set([status.OK, status.RESOURCE_EXHAUSTED]);
+/** Of services whose requests may name what is not there. */
+const SERVED_BY_OTHERS: ReadonlySet<number> = new Set([...SERVED, status.NOT_FOUND]);
 /** Statuses that are a defect of the server, whatever the client does. */
 const DEFECTS: ReadonlySet<number> = new Set([status.INTERNAL, status.UNKNOWN, status.DATA_LOSS]);
 
@@ -90,12 +92,11 @@ export class Calls {
       method,
     );
     // Other services' decoders are not ours, and are lenient.
-    const isOurs = method.path.startsWith("/splitcache.");
     const sent: Sent = {
       method,
       homeserver,
       kind: name,
-      expected: isRefused && isOurs ? "refused" : "anything",
+      expected: isRefused && isOurs(method) ? "refused" : "anything",
       request: bytes,
     };
     const call = this.#begin(connection, validHeaders(method.path), sent);
@@ -154,18 +155,23 @@ export class Calls {
   }
 }
 
+function isOurs({ path }: Method): boolean {
+  return path.startsWith("/splitcache.");
+}
+
 function describe({ status: code, resetCode, isLost }: CallEnd): string {
   if (isLost) return "connection lost";
   if (code !== undefined) return status[code] ?? `status ${code}`;
   return resetCode === undefined ? "no status" : `reset with ${resetCode}`;
 }
 
-function faultOf({ status: code, isLost }: CallEnd, { expected }: Sent): string | undefined {
+function faultOf({ status: code, isLost }: CallEnd, { expected, method }: Sent): string | undefined {
   if (code !== undefined && DEFECTS.has(code)) return `ended with ${status[code]}`;
   if (expected === "refused" && code === status.OK) return "was served, but the contract refuses it";
   if (expected !== "served" || isLost) return undefined;
   if (code === undefined) return "is valid, and ended without a status";
-  return SERVED.has(code) ? undefined : `is valid, and ended with ${status[code]}`;
+  const served = isOurs(method) ? SERVED : SERVED_BY_OTHERS;
+  return served.has(code) ? undefined : `is valid, and ended with ${status[code]}`;
 }
 
 interface Framing {

@@ -82,11 +82,7 @@ const MUTATIONS: readonly Mutation[] = [
     name: "content-type",
     isRefused: true,
     apply: (headers, random) =>
-      changed(
-        headers,
-        "content-type",
-        random.pick(["application/json", "", "text/plain", "application/grpc-web", "application/x"]),
-      ),
+      changed(headers, "content-type", random.pick(["application/json", "", "text/plain", "application/x"])),
   },
   { name: "no content-type", isRefused: true, apply: (headers) => without(headers, "content-type") },
   {
@@ -95,7 +91,12 @@ const MUTATIONS: readonly Mutation[] = [
       changed(
         headers,
         "content-type",
-        random.pick(["application/grpc+json", "application/grpc;x", "application/grpc+proto"]),
+        random.pick([
+          "application/grpc+json",
+          "application/grpc;x",
+          "application/grpc-web",
+          "application/grpc+proto",
+        ]),
       ),
   },
   {

@@ -3,7 +3,10 @@ const FAULTS_MAX = 50;
 
 /** Collects what all parts of an attack see. */
 export class Findings {
+  /** Calls and messages of read streams that were sent. */
   calls = 0;
+  /** Messages that came back. */
+  replies = 0;
   readonly #ends = new Map<string, Map<string, number>>();
   readonly #faults: string[] = [];
   #faultsMore = 0;

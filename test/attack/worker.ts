@@ -71,7 +71,8 @@ export class Worker {
   #step(connection: RawConnection): Promise<unknown>[] {
     const random = this.#random;
     const draw = random.below(100);
-    if (this.#homeserver.position === undefined || draw < 40) return this.#unaryCalls(connection);
+    if (this.#homeserver.position === undefined) return [this.#first(connection)];
+    if (draw < 40) return this.#unaryCalls(connection);
     if (draw < 88) return [this.#tracked(this.#readStream(connection))];
     if (draw < 92) return [this.#tracked(this.#subscription(connection))];
     if (draw < 96) return this.#foreignCalls(connection);
@@ -79,8 +80,13 @@ export class Worker {
     return [this.#connectionAttack()];
   }
 
+  /** Asks for the position that puts need. */
+  #first(connection: RawConnection): Promise<unknown> {
+    return this.#tracked(this.#calls.valid(connection, requests.GET_EVENTS, this.#homeserver));
+  }
+
   #unaryCalls(connection: RawConnection): Promise<unknown>[] {
-    return Array.from({ length: this.#random.between(1, 40) }, () => {
+    return Array.from({ length: this.#random.between(1, 15) }, () => {
       const method = weighted(this.#random);
       return this.#call(connection, method);
     });
@@ -205,6 +211,7 @@ export class Worker {
   #received(call: RawCall, message: Buffer): void {
     const sent = call.tag as Sent;
     const other = this.#homeserver.markOfAnother(message);
+    this.#findings.replies += 1;
     if (other !== undefined) this.#calls.report(`served what homeserver ${other} had put`, sent);
     if (sent.kind !== "valid") {
       if (sent.kind === "valid read stream" && (call.messages & 15) === 0) this.#checkStreamed(message, sent);
