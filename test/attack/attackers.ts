@@ -20,6 +20,11 @@ export interface Attacker {
 /** One attack on a whole connection, which it opens and closes. */
 export interface ConnectionAttack {
   readonly name: string;
+  /**
+   * After some faults Node.js reads nothing more from a connection, not even its end,
+   * until the server's keepalive finds it dead. That is too long for the short form.
+   */
+  readonly leavesConnections?: boolean;
   run(attacker: Attacker): Promise<void>;
 }
 
@@ -98,6 +103,7 @@ export const CONNECTION_ATTACKS: readonly ConnectionAttack[] = [
   },
   {
     name: "frames of garbage",
+    leavesConnections: true,
     run: async ({ port, random }) => {
       const socket = await openSocket(port);
       socket.write(frames.hello(65_535));
@@ -113,6 +119,7 @@ export const CONNECTION_ATTACKS: readonly ConnectionAttack[] = [
   },
   {
     name: "a frame that is too large, or beyond the window",
+    leavesConnections: true,
     run: async (attacker) => {
       const { random } = attacker;
       const connection = await RawConnection.open(attacker.port);

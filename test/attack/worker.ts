@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
-import { CONNECTION_ATTACKS } from "./attackers.js";
+import type { ConnectionAttack } from "./attackers.js";
 import { Calls, type Sent } from "./calls.js";
 import { framed, type RawCall, RawConnection } from "./http2/raw-connection.js";
 import { validHeaders } from "./mutate-headers.js";
@@ -16,6 +16,8 @@ export interface WorkerOptions {
   readonly findings: Findings;
   /** A tidy worker makes valid calls alone: its connection must last and each call be served. */
   readonly isTidy: boolean;
+  /** Whole connections are attacked in these ways. */
+  readonly attacks: readonly ConnectionAttack[];
 }
 
 /** A call that has not ended after this time never will: the server's own limit is 30 s. */
@@ -51,7 +53,7 @@ export class Worker {
       this.#findOverdue();
     }
     this.#connection?.destroy();
-    await this.#connection?.closed;
+    await Promise.all(this.#pending.keys());
   }
 
   async #connected(): Promise<RawConnection> {
@@ -77,7 +79,7 @@ export class Worker {
     if (draw < 92) return [this.#tracked(this.#subscription(connection))];
     if (draw < 96) return this.#foreignCalls(connection);
     if (this.#options.isTidy) return [];
-    return [this.#connectionAttack()];
+    return [this.#tracked(this.#connectionAttack())];
   }
 
   /** Asks for the position that puts need. */
@@ -114,7 +116,7 @@ export class Worker {
   /** A stream with many reads, which ends in good order, with a fault, or by being given up. */
   async #readStream(connection: RawConnection): Promise<void> {
     const random = this.#random;
-    const count = random.between(1, 400);
+    const count = random.between(1, 1000);
     const isValid = this.#options.isTidy || random.chance(0.5);
     const sent: Sent = {
       method: requests.GET_EVENTS_STREAM,
@@ -202,8 +204,8 @@ export class Worker {
   }
 
   async #connectionAttack(): Promise<void> {
-    const attack = this.#random.pick(CONNECTION_ATTACKS);
-    const { port, findings, random } = this.#options;
+    const { port, findings, random, attacks } = this.#options;
+    const attack = random.pick(attacks);
     this.#findings.ended("connection attacks", attack.name);
     await attack.run({ port, random, findings, homeserver: this.#homeserver });
   }
