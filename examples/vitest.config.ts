@@ -9,5 +9,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     testTimeout: EXAMPLES_TIMEOUT_MS,
     hookTimeout: EXAMPLES_TIMEOUT_MS,
+    // Writes wait for their announcements: a machine that is too busy lets that time pass.
+    fileParallelism: false,
   },
 });

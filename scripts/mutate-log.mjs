@@ -1,7 +1,7 @@
 /**
  * Puts each rule of the PostgreSQL log out of force in the code, and expects the test that is named to
  * fail. Changes the files of the working tree, one after the other, and puts them back; needs PostgreSQL.
- * Arguments select rules, such as M2.
+ * Arguments select rules, such as M2, or words of what is broken.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -96,6 +96,16 @@ const MUTANTS = [
     test: [MEMBERS, "applied by the copy itself"],
   },
   {
+    rule: "M4",
+    what: "applies changes from notifications that anybody may have sent",
+    file: "notification.ts",
+    change: [
+      "if (changes.length === 0 || sign(payload.slice(0, end), key) !== payload) {",
+      "if (key.length === 0) {",
+    ],
+    test: [APPEND, "another role of the database"],
+  },
+  {
     rule: "M8",
     what: "goes on over a gap",
     file: "follower.ts",
@@ -136,7 +146,9 @@ const MUTANTS = [
 ];
 
 const wanted = process.argv.slice(2);
-const selected = MUTANTS.filter(({ rule }) => wanted.length === 0 || wanted.includes(rule));
+const selected = MUTANTS.filter(
+  ({ rule, what }) => wanted.length === 0 || wanted.some((word) => rule === word || what.includes(word)),
+);
 let caught = 0;
 for (const { rule, what, file, change, test } of selected) {
   const path = SOURCE + file;

@@ -6,6 +6,7 @@ import { Registry } from "prom-client";
 import { configTable } from "../dist/config/config-table.js";
 import { observeCalls } from "../dist/ops/call-metrics.js";
 import { registerConnectionMetrics } from "../dist/ops/connection-metrics.js";
+import { observeFloods } from "../dist/ops/floods.js";
 import { createMetrics } from "../dist/ops/metrics.js";
 
 const path = new URL("../README.md", import.meta.url);
@@ -30,7 +31,8 @@ function metricsTable() {
   const registry = new Registry();
   observeCalls(registry);
   // Nothing is collected: the sources are never asked.
-  const { families } = createMetrics({ configuredHomeservers: [] });
+  observeFloods(registry, undefined);
+  const { families } = createMetrics({ configuredHomeservers: [], backends: {} });
   registerConnectionMetrics(families, {});
   const all = [...registry.getMetricsAsArray(), ...families.all];
   const rows = all.map(({ name, type, labelNames, help }) => {

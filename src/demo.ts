@@ -74,6 +74,7 @@ function startSidecar() {
     version: readVersion(),
     nodeVersion: process.version,
     pid: process.pid,
+    env: {},
     heapLimitBytes: HEAP_LIMIT_BYTES,
   });
 }

@@ -16,6 +16,8 @@ import { ListenError } from "./ops/listeners.js";
 import type { Log } from "./ops/log.js";
 import type { MetricFamilies } from "./ops/metric-families.js";
 import { createProbeServers } from "./ops/probe-server.js";
+import type { FloodObserver } from "./rpc/admission/connection.js";
+import { Gate } from "./rpc/admission/gate.js";
 
 /** What the ports serve. */
 export interface PortSources {
@@ -26,6 +28,8 @@ export interface PortSources {
   /** What /metrics answers. */
   readonly scrape: MetricsSource;
   readonly log: Log;
+  /** Is told of connections that are ended because of a flood. */
+  readonly onFlood: FloodObserver;
   /** How many file descriptors the process may have; without a limit unless given. */
   readonly openFilesMax?: number | undefined;
 }
@@ -48,7 +52,7 @@ export interface Ports {
 
 /** Opens all ports of the configuration; rejects with a ListenError if one cannot be opened. */
 export async function openPorts(config: Config, sources: PortSources): Promise<Ports> {
-  const { grpc, health, families, scrape, log } = sources;
+  const { grpc, health, families, scrape, log, onFlood } = sources;
   const listenerLog = listenerLogTo(log);
   const bounds = boundsOf(config, sources);
   const descriptors = new DescriptorReserve();
@@ -65,7 +69,7 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
   const connections = new GrpcConnections(tables.grpc, sessionsOf(grpc), {
     idleTimeoutMs: config.connectionIdleTimeoutMs,
   });
-  const probes = createProbeServers(health, tables.health);
+  const probes = createProbeServers(health, tables.health, new Gate(() => performance.now(), onFlood));
   const http = createAdminHttp({
     isReady: () => health.ready,
     metrics: scrape,

@@ -102,8 +102,10 @@ async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void>
   const droppedLogLines = () => logOutput.dropped;
   const deps = { ...io, log, registry, droppedLogLines };
   const server = await startServer(config, deps).catch((error: unknown) => {
-    if (!(error instanceof ListenError)) throw error;
-    return fail(error.message);
+    if (!(error instanceof ListenError || error instanceof ConfigError)) throw error;
+    const lines = error.message.split("\n");
+    for (const line of lines.slice(1)) log.fatal(line);
+    return fail(lines[0]!);
   });
   const { stopRequested } = io;
   if (!stopRequested.aborted) await once(stopRequested, "abort");

@@ -1,14 +1,14 @@
-import { randomBytes } from "node:crypto";
 import { performance } from "node:perf_hooks";
 import { Registry } from "prom-client";
+import { type Backends, openBackends } from "./backends.js";
 import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
-import { EPOCH_BYTES, HEAP_SHARE, PROGRESS_INTERVAL_MS, SILENCE_LIMIT_MS } from "./core/limits.js";
+import { HEAP_SHARE, PROGRESS_INTERVAL_MS, SILENCE_LIMIT_MS } from "./core/limits.js";
 import type { EventStore } from "./core/store.js";
-import type { Epoch } from "./core/types.js";
-import { createMemoryLog } from "./log/memory/memory-log.js";
 import type { MetricsSource } from "./ops/admin-http.js";
 import { observeCalls } from "./ops/call-metrics.js";
+import { observeFloods } from "./ops/floods.js";
+import { sendGrpcLogTo } from "./ops/grpc-log.js";
 import { createHealth } from "./ops/health.js";
 import { type Log, storeLogTo } from "./ops/log.js";
 import type { MetricFamilies } from "./ops/metric-families.js";
@@ -22,6 +22,8 @@ import { createEventStore } from "./store/event-store.js";
 
 export interface ServerDeps {
   readonly log: Log;
+  /** Variables of PostgreSQL clients stand for what the URL of the log leaves out. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
   readonly nodeVersion: string;
   readonly pid: number;
@@ -50,14 +52,14 @@ export interface RunningServer {
 /** What is counted, and what /metrics answers. */
 function metricsOf(
   registry: Registry,
-  store: EventStore,
-  rpc: GrpcServer,
+  { store, rpc, backends }: { store: EventStore; rpc: GrpcServer; backends: Backends },
   limits: Config,
   { droppedLogLines = () => 0, version, nodeVersion }: ServerDeps,
 ): { readonly families: MetricFamilies; readonly scrape: MetricsSource } {
   const { families, prepare } = createMetrics({
     stats: () => store.stats(),
     usage: () => rpc.usage(),
+    backends,
     limits,
     configuredHomeservers: limits.homeservers,
     droppedLogLines,
@@ -67,48 +69,50 @@ function metricsOf(
   return { families, scrape: createScrape({ registry, families: families.all, prepare }) };
 }
 
-/** Puts the parts together and opens the listeners; rejects with a ListenError if one cannot be opened. */
+/** Puts the parts together and opens the listeners; rejects with a ListenError or a ConfigError if one cannot be opened. */
 export async function startServer(config: Config, deps: ServerDeps): Promise<RunningServer> {
   const { log } = deps;
   const clock = () => performance.now();
   const registry = deps.registry ?? new Registry();
+  const onFlood = observeFloods(registry, log);
+  sendGrpcLogTo(log);
   const heapBytesMax = Math.floor(HEAP_SHARE * deps.heapLimitBytes);
   const storeLog = storeLogTo(log, config.homeserversMax);
-  const invalidationLog = createMemoryLog(() => randomBytes(EPOCH_BYTES).toString("hex") as Epoch);
-  const store = createEventStore({
-    ...config,
-    invalidationLog,
-    heapBytesMax,
-    clock,
-    wallClock: Date.now,
-    log: storeLog,
-  });
+  const clocks = { clock, wallClock: Date.now };
+  const backends = await openBackends(config, { ...deps, ...clocks });
+  const store = createEventStore({ ...config, ...backends, ...clocks, heapBytesMax, log: storeLog });
   const rpc = createGrpcServer({
     store,
     log,
     clock,
     observer: observeCalls(registry),
+    onFlood,
     allowedHomeservers: config.homeservers.length === 0 ? undefined : new Set(config.homeservers),
     limits: config,
     silenceLimitMs: SILENCE_LIMIT_MS,
     progressIntervalMs: PROGRESS_INTERVAL_MS,
   });
-  const health = createHealth(() => invalidationLog.status().isUp);
+  const health = createHealth(backends);
   health.addTo(rpc.server);
   addReflection(rpc.server);
-  const { families, scrape } = metricsOf(registry, store, rpc, config, deps);
+  const { families, scrape } = metricsOf(registry, { store, rpc, backends }, config, deps);
 
   async function closeAll(): Promise<void> {
     rpc.server.forceShutdown();
     await store.close();
   }
-  const ports = await openPorts(config, { ...deps, families, scrape, health, grpc: rpc.server }).catch(
-    async (failure: unknown) => {
-      await closeAll();
-      throw failure;
-    },
-  );
-  reportStart(log, { ...deps, ...ports, memoryBytes: config.memoryBytes, heapBytesMax });
+  const ports = await openPorts(config, {
+    ...deps,
+    families,
+    scrape,
+    health,
+    grpc: rpc.server,
+    onFlood,
+  }).catch(async (failure: unknown) => {
+    await closeAll();
+    throw failure;
+  });
+  reportStart(log, { ...deps, ...ports, ...backends, memoryBytes: config.memoryBytes, heapBytesMax });
 
   let stopped: Promise<void> | undefined;
   async function stop(): Promise<void> {

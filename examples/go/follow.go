@@ -7,22 +7,33 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
 	pb "example.org/splitcache-example/splitcachev1"
 )
 
 const (
 	firstPause   = 100 * time.Millisecond
 	longestPause = time.Second
+	// Until the stream names it.
+	defaultSilenceLimit = 5 * time.Second
 )
 
-// follow follows what changed, as a worker does, for ever, and misses nothing.
-func follow(ctx context.Context, c *cache) error {
+// A listener does something about the frames. Its methods are called in one goroutine.
+type listener interface {
+	// began takes Ready or Reset. Unless it resumed, drop everything that is kept.
+	began(frame *pb.SubscribeResponse, position *pb.Position) error
+	// changed drops what the notice names.
+	changed(notice *pb.Notice)
+	// applied: all notices up to here were handed over.
+	applied(position *pb.Position) error
+	goingAway()
+	disconnected(err error)
+}
+
+// follow follows what changes until ctx ends, and misses nothing.
+func follow(ctx context.Context, c *cache, to listener) error {
 	var applied *pb.Position
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, longestPause) {
-		heard, err := subscription(ctx, c, &applied)
+		received, err := subscription(ctx, c, to, &applied)
 		var two twoSidecars
 		if errors.As(err, &two) {
 			return err
@@ -30,8 +41,8 @@ func follow(ctx context.Context, c *cache) error {
 		if ctx.Err() != nil {
 			break
 		}
-		fmt.Println("disconnected", code(err))
-		if heard {
+		to.disconnected(err)
+		if received {
 			pause = firstPause
 		}
 		select {
@@ -42,11 +53,8 @@ func follow(ctx context.Context, c *cache) error {
 	return nil
 }
 
-// subscription follows one stream to its end, and says whether anything came.
-func subscription(ctx context.Context, c *cache, applied **pb.Position) (heard bool, err error) {
-	if err := c.declare(ctx); err != nil {
-		return false, err
-	}
+// subscription follows one stream to its end, and says whether any frame came.
+func subscription(ctx context.Context, c *cache, to listener, applied **pb.Position) (received bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	request := &pb.SubscribeRequest{Homeserver: c.homeserver, ResumeAfter: *applied, Subscriber: "example"}
@@ -54,57 +62,93 @@ func subscription(ctx context.Context, c *cache, applied **pb.Position) (heard b
 	if err != nil {
 		return false, err
 	}
-	// Who has heard nothing for a lease may have missed a change, and serves nothing that it
-	// holds until it has resumed.
-	lease := 5 * time.Second
-	silence := time.AfterFunc(lease, cancel)
+	// A stream on which no frame has come for the silence limit may be cut off. It ends, and the
+	// subscriber resumes on a new one.
+	limit := defaultSilenceLimit
+	silence := time.AfterFunc(limit, cancel)
 	defer silence.Stop()
 	for {
 		frame, err := stream.Recv()
 		if err != nil {
-			return heard, err
+			return received, err
 		}
-		heard = true
-		position := apply(frame)
+		received = true
+		if named := silenceLimit(frame); named > 0 {
+			limit = named
+		}
+		silence.Reset(limit)
+		position, err := handOver(frame, to)
+		if err != nil {
+			return received, err
+		}
 		if position != nil {
-			if err := c.see(position); err != nil {
-				return heard, err
-			}
 			*applied = position
-		}
-		if told := leaseOf(frame); told > 0 {
-			lease = told
-		}
-		silence.Reset(lease)
-		if err := c.declare(ctx); err != nil {
-			return heard, err
 		}
 	}
 }
 
-// apply applies one frame, and returns where the subscriber stands after it.
-func apply(frame *pb.SubscribeResponse) *pb.Position {
+// handOver hands over one frame, and returns where the subscriber stands after it.
+func handOver(frame *pb.SubscribeResponse, to listener) (*pb.Position, error) {
+	var position *pb.Position
 	switch is := frame.GetFrame().(type) {
 	case *pb.SubscribeResponse_Ready:
-		fmt.Printf("ready %s resumed=%t\n", show(is.Ready.GetPosition()), is.Ready.GetResumed())
-		return is.Ready.GetPosition()
-	case *pb.SubscribeResponse_Reset_:
-		// Here a client drops everything that it holds for the homeserver.
-		fmt.Println("reset", show(is.Reset_.GetPosition()), word(is.Reset_.GetReason(), "RESET_REASON_"))
-		return is.Reset_.GetPosition()
-	case *pb.SubscribeResponse_Batch:
-		for _, notice := range is.Batch.GetNotices() {
-			fmt.Println("notice", notice.GetSequence(), describe(notice))
+		position = is.Ready.GetPosition()
+		if err := to.began(frame, position); err != nil {
+			return nil, err
 		}
-		return is.Batch.GetToInclusive()
+	case *pb.SubscribeResponse_Reset_:
+		position = is.Reset_.GetPosition()
+		if err := to.began(frame, position); err != nil {
+			return nil, err
+		}
+	case *pb.SubscribeResponse_Batch:
+		position = is.Batch.GetToInclusive()
+		for _, notice := range is.Batch.GetNotices() {
+			to.changed(notice)
+		}
 	case *pb.SubscribeResponse_Progress:
-		return is.Progress.GetPosition()
+		position = is.Progress.GetPosition()
 	case *pb.SubscribeResponse_GoingAway:
-		fmt.Println("going away")
+		to.goingAway()
+		return nil, nil
+	default:
+		// A client skips a frame that it does not know.
+		return nil, nil
 	}
-	// A frame that this client does not know is skipped.
+	return position, to.applied(position)
+}
+
+func silenceLimit(frame *pb.SubscribeResponse) time.Duration {
+	if ready := frame.GetReady(); ready != nil {
+		return ready.GetSilenceLimit().AsDuration()
+	}
+	return frame.GetReset_().GetSilenceLimit().AsDuration()
+}
+
+// printer is the listener of a client that keeps nothing and has no database, such as a bot.
+type printer struct{ epochs epochs }
+
+func (p *printer) began(frame *pb.SubscribeResponse, position *pb.Position) error {
+	if err := p.epochs.see(position); err != nil {
+		return err
+	}
+	if ready := frame.GetReady(); ready != nil {
+		fmt.Printf("ready %s resumed=%t\n", show(position), ready.GetResumed())
+	} else {
+		fmt.Println("reset", show(position), word(frame.GetReset_().GetReason(), "RESET_REASON_"))
+	}
 	return nil
 }
+
+func (p *printer) changed(notice *pb.Notice) {
+	fmt.Println("notice", notice.GetSequence(), describe(notice))
+}
+
+func (p *printer) applied(position *pb.Position) error { return p.epochs.see(position) }
+
+func (p *printer) goingAway() { fmt.Println("going away") }
+
+func (p *printer) disconnected(err error) { fmt.Println("disconnected", code(err)) }
 
 func describe(notice *pb.Notice) string {
 	var words []string
@@ -121,17 +165,10 @@ func describe(notice *pb.Notice) string {
 	case *pb.Notice_RoomPurged:
 		words = []string{"room_purged", is.RoomPurged.GetRoomId()}
 	default:
-		// A change that this client does not know may be anything.
+		// A change that this client does not know may be of everything.
 		words = []string{"homeserver_purged"}
 	}
 	return strings.Join(words, " ")
-}
-
-func leaseOf(frame *pb.SubscribeResponse) time.Duration {
-	if ready := frame.GetReady(); ready != nil {
-		return ready.GetLeaseDuration().AsDuration()
-	}
-	return frame.GetReset_().GetLeaseDuration().AsDuration()
 }
 
 func orDash(roomID string) string {
@@ -139,11 +176,4 @@ func orDash(roomID string) string {
 		return "-"
 	}
 	return roomID
-}
-
-func code(err error) string {
-	if status.Code(err) == codes.Unavailable {
-		return "UNAVAILABLE"
-	}
-	return strings.ToUpper(status.Code(err).String())
 }

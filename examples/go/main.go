@@ -1,62 +1,68 @@
-// How a program uses splitcache: tour makes each call once, follow follows the changes.
+// How a program uses splitcache.
 //
 //	splitcache-example tour ADDRESS
-//	splitcache-example follow ADDRESS [--writers a,b]
+//	splitcache-example follow ADDRESS
+//	splitcache-example worker ADDRESS DATABASE
+//	splitcache-example commit-and-die DATABASE EVENT_ID TEXT
 //
-// ADDRESS is host:port or unix:/path.
+// ADDRESS is host:port or unix:/path, DATABASE the path of a SQLite file.
 package main
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 )
+
+const usage = `usage: splitcache-example tour ADDRESS | follow ADDRESS | worker ADDRESS DATABASE |
+       commit-and-die DATABASE EVENT_ID TEXT`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	code, err := run(ctx, os.Args[1:])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	}
-	os.Exit(code)
+	os.Exit(run(ctx, os.Args[1:]))
 }
 
-func run(ctx context.Context, args []string) (int, error) {
-	commands := map[string]func(context.Context, *cache) error{"tour": tour, "follow": follow}
-	if len(args) < 2 || commands[args[0]] == nil {
-		return 2, errors.New("usage: splitcache-example tour|follow ADDRESS [--homeserver NAME] [--writers a,b]")
+func run(ctx context.Context, args []string) int {
+	if len(args) == 4 && args[0] == "commit-and-die" {
+		return exitCode(ctx, commitAndDie(args[1], args[2], args[3]))
 	}
-	flags := flag.NewFlagSet("splitcache-example", flag.ContinueOnError)
-	homeserver := flags.String("homeserver", "example.org", "the homeserver to act for")
-	writers := flags.String("writers", "", "the processes that change its events")
-	if err := flags.Parse(args[2:]); err != nil {
-		return 2, nil
+	if len(args) < 2 {
+		fmt.Fprintln(os.Stderr, usage)
+		return 2
 	}
-	var names []string
-	if *writers != "" {
-		names = strings.Split(*writers, ",")
-	}
-	c, err := connect(args[1], *homeserver, names)
+	c, err := connect(args[1], "example.org")
 	if err != nil {
-		return 1, err
+		return exitCode(ctx, err)
 	}
 	defer c.close()
-	err = commands[args[0]](ctx, c)
+	switch {
+	case args[0] == "tour" && len(args) == 2:
+		err = tour(ctx, c)
+	case args[0] == "follow" && len(args) == 2:
+		err = follow(ctx, c, &printer{epochs{past: map[string]bool{}}})
+	case args[0] == "worker" && len(args) == 3:
+		err = work(ctx, c, args[2], os.Stdin)
+	default:
+		fmt.Fprintln(os.Stderr, usage)
+		return 2
+	}
+	return exitCode(ctx, err)
+}
+
+func exitCode(ctx context.Context, err error) int {
 	var two twoSidecars
 	switch {
 	case errors.As(err, &two):
 		fmt.Println(two)
-		return 3, nil
-	case ctx.Err() != nil:
-		return 0, nil
-	case err != nil:
-		return 1, err
+		return 3
+	case err == nil || ctx.Err() != nil:
+		return 0
+	default:
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
-	return 0, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -49,6 +50,9 @@ func tour(ctx context.Context, c *cache) error {
 	if err := fail(ctx, c); err != nil {
 		return err
 	}
+	if err := beginEpoch(ctx, c); err != nil {
+		return err
+	}
 	fmt.Println("done")
 	return nil
 }
@@ -66,7 +70,7 @@ func fill(ctx context.Context, c *cache) (*pb.Position, error) {
 	for _, eventID := range missed.missing {
 		fmt.Println("missing", eventID)
 	}
-	// Here, and not before, the database is read; what it shows is put with that position.
+	// Read the database here, not before; put what it shows with that position.
 	outcomes, err := c.put(ctx, missed.position, message(one, "one"), message(two, "two"))
 	if err != nil {
 		return nil, err
@@ -86,7 +90,7 @@ func change(ctx context.Context, c *cache) error {
 	if err != nil {
 		return err
 	}
-	set, err := call(ctx, c, c.SetRedaction, &pb.SetRedactionRequest{
+	set, err := call(ctx, c.SetRedaction, &pb.SetRedactionRequest{
 		Homeserver: c.homeserver, RoomId: room, EventId: one, AsOf: now.position,
 		Redaction: &pb.Redaction{RedactedBy: redaction},
 	})
@@ -107,7 +111,7 @@ func change(ctx context.Context, c *cache) error {
 			}
 		}
 	}
-	rejected, err := call(ctx, c, c.SetRejected, &pb.SetRejectedRequest{
+	rejected, err := call(ctx, c.SetRejected, &pb.SetRejectedRequest{
 		Homeserver: c.homeserver, RoomId: room, EventId: two, Rejected: true, AsOf: set.GetPosition(),
 	})
 	if err != nil {
@@ -119,7 +123,7 @@ func change(ctx context.Context, c *cache) error {
 
 func purge(ctx context.Context, c *cache) error {
 	request := &pb.PurgeRoomRequest{Homeserver: c.homeserver, RoomId: room}
-	if _, err := call(ctx, c, c.PurgeRoom, request); err != nil {
+	if _, err := call(ctx, c.PurgeRoom, request); err != nil {
 		return err
 	}
 	fmt.Println("purged", room)
@@ -167,5 +171,22 @@ func fail(ctx context.Context, c *cache) error {
 		return fmt.Errorf("the deadline had passed: %w", err)
 	}
 	fmt.Println("deadline DEADLINE_EXCEEDED")
+	return nil
+}
+
+func beginEpoch(ctx context.Context, c *cache) error {
+	before, err := c.get(ctx, redacted)
+	if err != nil {
+		return err
+	}
+	request := &pb.PurgeHomeserverRequest{Homeserver: c.homeserver, NewEpoch: true}
+	after, err := call(ctx, c.PurgeHomeserver, request)
+	if err != nil {
+		return err
+	}
+	if epochOf(after.GetPosition()) == epochOf(before.position) {
+		return errors.New("the epoch is the same")
+	}
+	fmt.Println("new epoch")
 	return nil
 }

@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 
 const FOLDER = join(import.meta.dirname, "..");
@@ -26,17 +25,28 @@ export function isBuilt({ command }: Language): boolean {
   return process.env["CI"] !== undefined || existsSync(command.at(-1) ?? "");
 }
 
+/** Another one that is built, if there is any. */
+export function another(language: Language): Language {
+  const index = LANGUAGES.indexOf(language);
+  const others = [...LANGUAGES.slice(index + 1), ...LANGUAGES.slice(0, index)];
+  return others.find(isBuilt) ?? language;
+}
+
 /** A running example whose lines can be waited for, in order. */
 export interface Example {
   /** The next line that matches; rejects if the program ends first. */
   line(pattern: RegExp): Promise<RegExpMatchArray>;
+  /** Writes a line to its standard input; resolves to the next line that matches. */
+  ask(command: string, pattern: RegExp): Promise<RegExpMatchArray>;
   /** Ends with SIGTERM; resolves to the exit code. */
   stop(): Promise<number | null>;
   readonly end: Promise<{ readonly code: number | null; readonly lines: readonly string[] }>;
 }
 
 export function runExample({ command: [file, ...first] }: Language, args: readonly string[]): Example {
-  const child = spawn(file, [...first, ...args], { env: behindProxy(), stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(file, [...first, ...args], { env: behindProxy(), stdio: "pipe" });
+  // A program that ends without reading it is not an error.
+  child.stdin.on("error", () => {});
   let output = "";
   let errors = "";
   let read = 0;
@@ -65,11 +75,15 @@ export function runExample({ command: [file, ...first] }: Language, args: readon
       }
     }
   }
+  const ask = (command: string, pattern: RegExp) => {
+    child.stdin.write(`${command}\n`);
+    return line(pattern);
+  };
   const stop = () => {
     child.kill("SIGTERM");
     return end.then(({ code }) => code);
   };
-  return { line, stop, end };
+  return { line, ask, stop, end };
 }
 
 /** As on a machine behind a proxy. Nobody listens there: an example that sends a call to it fails. */
@@ -78,47 +92,4 @@ function behindProxy(): NodeJS.ProcessEnv {
   const proxy = "http://127.0.0.1:9";
   // The last one is what gRPC for Java reads.
   return { ...env, grpc_proxy: proxy, http_proxy: proxy, https_proxy: proxy, GRPC_PROXY_EXP: "127.0.0.1:9" };
-}
-
-/** A TCP address that leads each new connection to the next of some addresses, in turn. */
-export interface Proxy {
-  readonly address: string;
-  /** Breaks all connections. */
-  cut(): void;
-  close(): Promise<void>;
-}
-
-export async function startProxy(ports: readonly number[]): Promise<Proxy> {
-  const open = new Set<Socket>();
-  let connections = 0;
-  const server = createServer((inbound) => {
-    const port = ports[connections % ports.length];
-    connections += 1;
-    const outbound = connect(port ?? 0, "127.0.0.1");
-    for (const [from, to] of [
-      [inbound, outbound],
-      [outbound, inbound],
-    ] as const) {
-      open.add(from);
-      from.pipe(to);
-      from.on("error", () => to.destroy());
-      from.on("close", () => {
-        open.delete(from);
-        to.destroy();
-      });
-    }
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const bound = server.address();
-  if (bound === null || typeof bound === "string") throw new Error("the proxy has no port");
-  const cut = () => {
-    for (const socket of open) socket.destroy();
-  };
-  const close = async () => {
-    server.close();
-    cut();
-    await once(server, "close");
-  };
-  return { address: `127.0.0.1:${bound.port}`, cut, close };
 }

@@ -1,6 +1,7 @@
 import { stringify } from "yaml";
 import { MEMORY_BUDGET_BYTES_DEFAULT, MEMORY_BUDGET_BYTES_MIN } from "../core/limits.js";
-import { type Config, type ConfigKey, configOptions, configSchema, fileKeyOf } from "./options.js";
+import { type Config, type ConfigKey, configOptions, configSchema, fileKeyOf, flagOf } from "./options.js";
+import { parsePostgresUrl } from "./postgres-url.js";
 import {
   type ConfigFile,
   defaultSettings,
@@ -56,7 +57,7 @@ export function parseConfig(sources: ConfigSources): ParsedConfig {
   const mistakes = [
     ...read.flatMap((source) => source.mistakes),
     ...settings.flatMap(mistakesIn),
-    ...contradictionsIn(effective),
+    ...contradictionsIn(effective, sources.environment),
   ];
   if (mistakes.length > 0) throw new ConfigError(mistakes);
   const texts = Object.fromEntries([...effective].map(([key, setting]) => [key, inputOf(setting)]));
@@ -64,12 +65,18 @@ export function parseConfig(sources: ConfigSources): ParsedConfig {
 }
 
 /** What each setting allows and both together do not. */
-function contradictionsIn(effective: ReadonlyMap<ConfigKey, Setting>): Mistake[] {
+function contradictionsIn(
+  effective: ReadonlyMap<ConfigKey, Setting>,
+  environment: ConfigSources["environment"],
+): Mistake[] {
   const config = readableOf(effective);
   const placeOf = (key: ConfigKey) => effective.get(key)!.place;
-  return NEEDS.filter(
-    ({ key, other, isMet }) => config[key] !== undefined && other in config && !isMet(config),
+  const mistakes = NEEDS.filter(
+    ({ key, other, isGiven = given, isMet }) => isGiven(config[key]) && other in config && !isMet(config),
   ).map(({ key, what }) => ({ place: placeOf(key), problem: `requires ${what}` }));
+  if (config.log === undefined || config.log === "memory") return mistakes;
+  const { problem } = parsePostgresUrl(config.log, environment);
+  return problem === undefined ? mistakes : [...mistakes, { place: placeOf("log"), problem }];
 }
 
 /** What can be read of a configuration; what a mistaken setting contradicts cannot be told. */
@@ -86,11 +93,59 @@ interface Need {
   readonly what: string;
   /** The option that would meet it. */
   readonly other: ConfigKey;
+  /** Whether the option is given at all; that it has a value unless said otherwise. */
+  readonly isGiven?: (value: unknown) => boolean;
   readonly isMet: (config: Partial<Config>) => boolean;
 }
 
-/** What an option that has no default requires. */
-const NEEDS: readonly Need[] = [];
+const overPostgres = {
+  what: "a --log of postgres://…",
+  other: "log",
+  isMet: ({ log }: Partial<Config>) => log !== "memory",
+} as const;
+const withTier = {
+  what: "a --tier",
+  other: "tier",
+  isMet: ({ tier }: Partial<Config>) => tier !== "none",
+} as const;
+const overTls = {
+  what: "a --tier that begins with rediss",
+  other: "tier",
+  isMet: ({ tier }: Partial<Config>) => tier !== "none" && tier?.tls === true,
+} as const;
+const withSentinels = {
+  what: "a --tier of Sentinels",
+  other: "tier",
+  isMet: ({ tier }: Partial<Config>) => tier !== "none" && tier?.topology === "sentinel",
+} as const;
+
+/** What an option is of no use without: whoever gives it believes that it counts. */
+const NEEDS: readonly Need[] = [
+  { key: "logPasswordFile", ...overPostgres },
+  { key: "tier", isGiven: (tier) => given(tier) && tier !== "none", ...overPostgres },
+  { key: "tier", isGiven: (tier) => given(tier) && tier !== "none", ...needs("tierKeyFile") },
+  { key: "tierKeyFile", ...withTier },
+  { key: "tierUsernameFile", ...withTier },
+  // The client library sends no user's name without a password: it would be the default user.
+  { key: "tierUsernameFile", ...needs("tierPasswordFile") },
+  { key: "tierPasswordFile", ...withTier },
+  { key: "tierSentinelUsernameFile", ...withSentinels },
+  { key: "tierSentinelUsernameFile", ...needs("tierSentinelPasswordFile") },
+  { key: "tierSentinelPasswordFile", ...withSentinels },
+  { key: "tierTlsCaFile", ...overTls },
+  { key: "tierTlsCertFile", ...overTls },
+  { key: "tierTlsCertFile", ...needs("tierTlsKeyFile") },
+  { key: "tierTlsKeyFile", ...overTls },
+  { key: "tierTlsKeyFile", ...needs("tierTlsCertFile") },
+];
+
+function given(value: unknown): boolean {
+  return value !== undefined;
+}
+
+function needs(other: ConfigKey): Omit<Need, "key"> {
+  return { what: flagOf(other), other, isMet: (config) => config[other] !== undefined };
+}
 
 /** A quarter of the limit, or the fixed default without one; never below the least budget. */
 function defaultMemoryBytes(limitBytes: number | undefined): number {

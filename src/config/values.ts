@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { NAME_BYTES_MAX } from "../core/limits.js";
 import { parseListenAddress, parseTcpAddress, type TcpAddress } from "./address.js";
+import { parseRedisUrl, type RedisAddress } from "./redis-url.js";
 
 /**
  * The kinds of values that options have. Each reads the text of a flag, a
@@ -77,6 +78,40 @@ export function tcpAddressOrOff() {
   return readText<TcpAddress | "off">("host:port, [ipv6]:port or off", (text) =>
     text === "off" ? "off" : parseTcpAddress(text),
   );
+}
+
+/** Where the logs are: `memory`, or a URL of PostgreSQL, which is read together with the environment. */
+export function logUrl() {
+  return readText("memory or postgres://user@host:port/database", (text) =>
+    text === "memory" || /^postgres(ql)?:\/\//.test(text) ? text : undefined,
+  );
+}
+
+/** The name of a schema. */
+export function schemaName() {
+  return readText("1 to 63 lower-case letters, digits and underscores, no digit first", (text) =>
+    /^[a-z_][a-z0-9_]{0,62}$/.test(text) ? text : undefined,
+  );
+}
+
+/** Where a shared tier is, or `none`. */
+export function tierUrl() {
+  return readText<RedisAddress | "none">(
+    "none, redis://host:port/database, redis-sentinel://host:port,…/primary/database or redis-cluster://host:port,… (rediss… for TLS), no host:port twice, without user and password",
+    (text) => (text === "none" ? "none" : parseRedisUrl(text)),
+  );
+}
+
+/** What the keys of a tier begin with. */
+export function keyPrefix() {
+  return readText("1 to 64 letters, digits, dots, dashes and underscores", (text) =>
+    /^[A-Za-z0-9._-]{1,64}$/.test(text) ? text : undefined,
+  );
+}
+
+/** The path of a file. */
+export function filePath() {
+  return readText("a path", (text) => (text === "" || text.includes("\0") ? undefined : text));
 }
 
 /** Bytes in the largest unit that divides them. */

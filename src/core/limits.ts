@@ -78,6 +78,8 @@ export const CALL_TIME_LIMIT_MS = 30_000;
 
 /** How long a metadata entry lives after its put: the last backstop for changes that nobody announces. */
 export const METADATA_TTL_MS_DEFAULT = 60 * 60 * 1000;
+/** The same over a log that outlives a sidecar, where a long life is what a warm cache is for. */
+export const METADATA_TTL_MS_WITH_SHARED_LOG = 24 * 60 * 60 * 1000;
 /** The longest silence on a healthy subscription. */
 export const PROGRESS_INTERVAL_MS = 1000;
 /** How long a subscriber may hear nothing before it stops serving what it holds: five progress frames are missing then. */

@@ -17,13 +17,25 @@ export interface Health {
   drain(): void;
 }
 
+/** The state of what the store stands on. */
+export interface BackendState {
+  readonly invalidationLog: { status(): { readonly isUp: boolean } };
+  readonly tier: { status(): { readonly isUp: boolean } } | undefined;
+}
+
 /**
- * Whether the invalidation log answers. No other name depends on it: a cache without
- * its log misses, and nothing must be restarted for that.
+ * Each name, and whether what it stands for works. The empty name is the whole server;
+ * it does not depend on log or tier: a cache without them misses, and nothing must be
+ * restarted for that.
  */
-const LOG_NAME = "splitcache.log";
-/** The empty name stands for the whole server. */
-const SERVICE_NAMES: ReadonlySet<string> = new Set(["", "splitcache.v1.EventCacheService", LOG_NAME]);
+function servicesOf({ invalidationLog, tier }: BackendState): ReadonlyMap<string, () => boolean> {
+  return new Map([
+    ["", () => true],
+    ["splitcache.v1.EventCacheService", () => true],
+    ["splitcache.log", () => invalidationLog.status().isUp],
+    ...(tier === undefined ? [] : [["splitcache.tier", () => tier.status().isUp] as const]),
+  ]);
+}
 
 interface HealthRequest {
   readonly service: string;
@@ -38,44 +50,48 @@ interface HealthReply {
 type Watch = ServerWritableStream<HealthRequest, HealthReply>;
 
 /** The health of this process, ready from the start. */
-export function createHealth(isLogUp: () => boolean): Health {
-  const watches = new Set<Watch>();
+export function createHealth(backends: BackendState): Health {
+  const services = servicesOf(backends);
+  /** What each watch was last sent. */
+  const watches = new Map<Watch, ServingStatus>();
   let ready = true;
-  let wasLogUp = true;
-  const logTimer = setInterval(tellOfLog, LOG_CHECK_INTERVAL_MS).unref();
+  const timer = setInterval(updateWatches, CHECK_INTERVAL_MS).unref();
 
   function check(
     { request }: ServerUnaryCall<HealthRequest, HealthReply>,
     callback: sendUnaryData<HealthReply>,
   ): void {
-    if (SERVICE_NAMES.has(request.service)) callback(null, replyFor(request.service));
+    if (services.has(request.service)) callback(null, replyFor(request.service));
     else callback({ code: status.NOT_FOUND, details: "there is no such service here" });
   }
 
   function watch(call: Watch): void {
-    call.write(replyFor(call.request.service));
-    watches.add(call);
+    send(call);
     for (const event of ["cancelled", "close", "error"]) call.once(event, () => watches.delete(call));
     if (!ready) end(call);
   }
 
   function list(_call: unknown, callback: sendUnaryData<{ statuses: Record<string, HealthReply> }>): void {
     callback(null, {
-      statuses: Object.fromEntries([...SERVICE_NAMES].map((name) => [name, replyFor(name)])),
+      statuses: Object.fromEntries([...services.keys()].map((name) => [name, replyFor(name)])),
     });
   }
 
   function replyFor(name: string): HealthReply {
-    if (!SERVICE_NAMES.has(name)) return { status: "SERVICE_UNKNOWN" };
-    const serves = ready && (name !== LOG_NAME || isLogUp());
-    return { status: serves ? "SERVING" : "NOT_SERVING" };
+    const works = services.get(name);
+    if (works === undefined) return { status: "SERVICE_UNKNOWN" };
+    return { status: ready && works() ? "SERVING" : "NOT_SERVING" };
   }
 
-  function tellOfLog(): void {
-    if (isLogUp() === wasLogUp) return;
-    wasLogUp = !wasLogUp;
-    for (const call of watches) {
-      if (call.request.service === LOG_NAME) call.write(replyFor(LOG_NAME));
+  function send(watch: Watch): void {
+    const reply = replyFor(watch.request.service);
+    watches.set(watch, reply.status);
+    watch.write(reply);
+  }
+
+  function updateWatches(): void {
+    for (const [watch, sent] of [...watches]) {
+      if (replyFor(watch.request.service).status !== sent) send(watch);
     }
   }
 
@@ -86,16 +102,16 @@ export function createHealth(isLogUp: () => boolean): Health {
     addTo: (server) => server.addService(service, { check, watch, list }),
     drain: () => {
       ready = false;
-      clearInterval(logTimer);
-      for (const call of watches) {
-        call.write(replyFor(call.request.service));
-        end(call);
+      clearInterval(timer);
+      for (const watch of [...watches.keys()]) {
+        send(watch);
+        end(watch);
       }
     },
   };
 }
 
-const LOG_CHECK_INTERVAL_MS = 1000;
+const CHECK_INTERVAL_MS = 1000;
 
 function end(watch: Watch): void {
   watch.emit("error", { code: status.UNAVAILABLE, details: "the server is shutting down" });

@@ -1,8 +1,10 @@
 import { collectDefaultMetrics, type Registry } from "prom-client";
 import type { CacheStats, StoreStats } from "../core/store.js";
+import type { Log as InvalidationLog } from "../log/port.js";
 import type { TransportUsage } from "../rpc/server.js";
+import type { Tier } from "../tier/port.js";
 import { registerHomeserverMetrics } from "./homeserver-metrics.js";
-import { type Collect, MetricFamilies, only } from "./metric-families.js";
+import { type Collect, MetricFamilies, only, type Series } from "./metric-families.js";
 import type { Pace } from "./pace.js";
 
 /** Bounds that are shown beside what is used of them. */
@@ -19,6 +21,7 @@ export interface MetricsSources {
   /** The store's counts; asked for when scraped, so that no call pays for metrics. */
   readonly stats: () => StoreStats;
   readonly usage: () => TransportUsage;
+  readonly backends: BackendStatus;
   readonly limits: CapacityLimits;
   /** Those that always have series of their own; none: the busiest have. */
   readonly configuredHomeservers: readonly string[];
@@ -46,6 +49,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
     new Set(sources.configuredHomeservers),
   );
   registerCaches(families, sources.stats);
+  registerBackends(families, sources.backends);
   registerTransport(families, sources);
   families.counter(
     "splitcache_log_lines_dropped_total",
@@ -101,6 +105,54 @@ const STORE_GAUGES: readonly (readonly [name: string, help: string, read: (stats
     ["splitcache_heap_bytes", "JavaScript heap that entries are counted to use", (stats) => stats.heapBytes],
     ["splitcache_heap_bytes_max", "Bound of the heap that entries may use", (stats) => stats.heapBytesMax],
   ];
+
+/** The state of what the store stands on, for health and metrics. */
+export interface BackendStatus {
+  readonly invalidationLog: Pick<InvalidationLog, "status">;
+  readonly tier: Pick<Tier, "status"> | undefined;
+}
+
+/** Of the tier there are no series without one. */
+function registerBackends(families: MetricFamilies, { invalidationLog, tier }: BackendStatus): void {
+  families.gauge(
+    "splitcache_log_up",
+    "1 while the invalidation log answers and this sidecar holds a live lease on it; else 0: reads miss and changes are refused",
+    [],
+    () => only(Number(invalidationLog.status().isUp)),
+  );
+  families.counter(
+    "splitcache_log_errors_total",
+    "Failed operations of the invalidation log",
+    ["cause"],
+    () => byKey(invalidationLog.status().errors),
+  );
+  families.gauge("splitcache_log_members", "Sidecars that follow the log, this one included", [], () => {
+    const { members } = invalidationLog.status();
+    return members.length === 0 ? [] : only(members.length);
+  });
+  families.gauge(
+    "splitcache_tier_up",
+    "1 while the tier answers, else 0; no series without a tier",
+    [],
+    () => (tier === undefined ? [] : only(Number(tier.status().isUp))),
+  );
+  families.counter(
+    "splitcache_tier_errors_total",
+    "Failed operations and refused entries of the tier",
+    ["cause"],
+    () => byKey(tier?.status().errors ?? {}),
+  );
+  families.counter(
+    "splitcache_tier_entries_total",
+    "Entries of the tier: asked for and found by reads, written, and dropped because writes did not keep up",
+    ["kind"],
+    () => byKey(tier?.status().entries ?? {}),
+  );
+}
+
+function byKey(counts: Readonly<Record<string, number>>): Series[] {
+  return Object.entries(counts).map(([key, count]) => [[key], count]);
+}
 
 const USAGE_GAUGES: readonly (readonly [name: string, help: string, used: keyof TransportUsage])[] = [
   [

@@ -1,6 +1,9 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { Server as GrpcServer, ServerCredentials } from "@grpc/grpc-js";
 import type { ConnectionTable } from "../net/connection-table.js";
+import type { Gate } from "../rpc/admission/gate.js";
+import { catchMalformedRequests } from "../rpc/foreign-request.js";
+import { refuseBadCalls } from "../rpc/refusing-call.js";
 import { createAdminHttp } from "./admin-http.js";
 import type { Health } from "./health.js";
 import { switchProtocol } from "./protocol-switch.js";
@@ -27,8 +30,11 @@ export interface ProbeServers {
   stop(): void;
 }
 
-export function createProbeServers(health: Health, connections: ConnectionTable): ProbeServers {
-  const grpc = new GrpcServer(GRPC_OPTIONS);
+/** The gate is for these servers alone: it ends their connections that flood. */
+export function createProbeServers(health: Health, connections: ConnectionTable, gate: Gate): ProbeServers {
+  const grpc = new GrpcServer({ ...GRPC_OPTIONS, interceptors: [refuseBadCalls(gate)] });
+  gate.guard(grpc);
+  catchMalformedRequests(grpc);
   health.addTo(grpc);
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
   const http = createAdminHttp({ isReady: () => health.ready });

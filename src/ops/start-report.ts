@@ -11,6 +11,9 @@ export interface StartReport {
   readonly addresses: readonly ListenAddress[];
   readonly httpAddress: ListenAddress | undefined;
   readonly healthAddresses: readonly ListenAddress[];
+  /** Where the invalidation logs are, and the tier. */
+  readonly logUrl: string;
+  readonly tierUrl: string;
   readonly memoryBytes: number;
   readonly heapLimitBytes: number;
   readonly heapBytesMax: number;
@@ -29,6 +32,8 @@ export function reportStart(log: Log, report: StartReport): void {
     listen: report.addresses.map(formatListenAddress),
     http: httpAddress === undefined ? "off" : formatListenAddress(httpAddress),
     healthListen: report.healthAddresses.map(formatListenAddress),
+    log: report.logUrl,
+    tier: report.tierUrl,
     memoryBytes,
     eventsBytes: share(EVENTS_SHARE_EIGHTHS),
     metadataBytes: share(METADATA_SHARE_EIGHTHS),

@@ -9,49 +9,66 @@ import {
   varintEnd,
 } from "./wire-shape.js";
 
-/**
- * The path of the first field of a refused request that is malformed or a text
- * that is not UTF-8, such as `events[3].room_id`; where the message ends before
- * its fields can be told, the path of the message; of the request: `request`.
- */
-export function faultyField(bytes: Uint8Array, shape: MessageShape): string {
-  return findFault(bytes, 0, bytes.length, shape, "") || "request";
+/** Where a refused request is at fault. */
+export interface Fault {
+  /**
+   * The path of the first field that is malformed, such as `events[3].room_id`.
+   * Where the message ends before its fields can be told apart, the path of the
+   * message; of the request: `request`.
+   */
+  readonly field: string;
+  /** What is wrong with it; undefined: its bytes are malformed. */
+  readonly problem: string | undefined;
 }
 
-function findFault(
+/** Finds the fault of a request that `isWellFormed` or the generated decoder refused. */
+export function findFault(bytes: Uint8Array, shape: MessageShape): Fault {
+  const fault = faultOf(bytes, 0, bytes.length, shape, "");
+  return { field: fault?.field || "request", problem: fault?.problem };
+}
+
+const malformed = (field: string): Fault => ({ field, problem: undefined });
+
+function faultOf(
   bytes: Uint8Array,
   start: number,
   end: number,
   shape: MessageShape,
   path: string,
-): string | undefined {
+): Fault | undefined {
   const counts = new Map<string, number>();
   let at = start;
   while (at < end) {
     const tag = readVarint32(bytes, at, end);
-    if (tag < 8) return path;
+    if (tag < 8) return malformed(path);
     at = varintEnd(bytes, at, end);
     const field = shape[tag >>> 3];
     let name = path;
+    const isDelimited = (tag & 7) === LENGTH_DELIMITED;
     if (field !== undefined) {
       const index = counts.get(field.name) ?? 0;
-      counts.set(field.name, index + 1);
+      if (isDelimited) counts.set(field.name, index + 1);
       const own = field.isRepeated ? `${field.name}[${index}]` : field.name;
       name = path === "" ? own : `${path}.${own}`;
+      const isMessage = isDelimited && field.message !== undefined;
+      if (isMessage && !field.isRepeated && index > 0) return { field: name, problem: GIVEN_TWICE };
     }
-    const contentStart = (tag & 7) === LENGTH_DELIMITED ? varintEnd(bytes, at, end) : at;
+    const contentStart = isDelimited ? varintEnd(bytes, at, end) : at;
     at = fieldEnd(bytes, at, end, tag & 7);
-    if (at > end) return name;
-    if (field === undefined || (tag & 7) !== LENGTH_DELIMITED) continue;
+    if (at > end) return malformed(name);
+    if (field === undefined || !isDelimited) continue;
     if (field.message !== undefined) {
-      const nested = findFault(bytes, contentStart, at, field.message, name);
+      const nested = faultOf(bytes, contentStart, at, field.message, name);
       if (nested !== undefined) return nested;
     } else if (!isUtf8(bytes.subarray(contentStart, at))) {
-      return name;
+      return { field: name, problem: NOT_UTF8 };
     }
   }
   return undefined;
 }
+
+const GIVEN_TWICE = "is a message that is given more than once";
+const NOT_UTF8 = "is not valid UTF-8";
 
 /** Where the field whose value begins at `at` ends; beyond `end` if it is malformed. */
 function fieldEnd(bytes: Uint8Array, at: number, end: number, wireType: number): number {

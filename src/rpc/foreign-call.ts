@@ -1,7 +1,9 @@
 import type { CacheError } from "../core/errors.js";
-import type { Capacity } from "./capacity.js";
-import { exhausted } from "./refusals.js";
-import { FOREIGN_REQUEST_BYTES_MAX } from "./rpc-limits.js";
+import type { Capacity } from "./admission/capacity.js";
+import type { Arrival } from "./admission/message-heads.js";
+import { MalformedRequest } from "./foreign-request.js";
+import { exhausted, full, malformed } from "./refusals.js";
+import { FOREIGN_READ_AHEAD_MAX, FOREIGN_REQUEST_BYTES_MAX } from "./rpc-limits.js";
 import { TimeLimit } from "./time-limit.js";
 import { TrackedCall } from "./tracked-call.js";
 
@@ -11,32 +13,41 @@ import { TrackedCall } from "./tracked-call.js";
  * their own, unary calls apart from streams, and a client that does not read their replies is not read either.
  */
 export class ForeignCall extends TrackedCall {
+  protected override readonly requestBytesMax = FOREIGN_REQUEST_BYTES_MAX;
   #capacity: Capacity | undefined;
-  /** Of requests that are not complete yet. */
-  #incomingBytes = 0;
+  /** Requests that have arrived and were not read. */
+  #unread = 0;
   #unsentMessages = 0;
   #isReadDue = false;
-  /** Runs until the first request is complete, and while a reply is on its way. */
+  /** Runs while a reply is on its way. */
   readonly #timeLimit = new TimeLimit(this.context.callTimeLimitMs, () => this.reset());
 
   protected override admit(): CacheError | undefined {
     const { foreignCalls, foreignStreams } = this.context;
     const capacity = this.labels.type === "unary" ? foreignCalls : foreignStreams;
-    if (!capacity.take()) return exhausted("too many calls of this service");
+    const bound = capacity.take(this.holder);
+    if (bound !== undefined) return full(bound, "calls of health and reflection");
     this.#capacity = capacity;
-    this.#timeLimit.arm();
+    this.requestTimeLimit.arm();
     return undefined;
   }
 
-  protected override receivedBytes(bytes: number): void {
-    this.#incomingBytes += bytes;
-    if (this.#incomingBytes > FOREIGN_REQUEST_BYTES_MAX) this.reset();
+  protected override receivedBytes({ messages, isInside }: Arrival): void {
+    this.#unread += messages;
+    if (this.#unread > FOREIGN_READ_AHEAD_MAX)
+      this.refuse(exhausted("too many requests before their replies"));
+    else if (isInside) this.requestTimeLimit.arm();
+    // Handlers of single requests wait for the half-close.
+    else if (this.labels.type === "bidi_stream") this.requestTimeLimit.disarm();
   }
 
-  protected override receivedMessage(): CacheError | undefined {
-    this.#incomingBytes = 0;
-    this.#timeLimit.disarm();
-    return undefined;
+  protected override receivedMessage(message: unknown): CacheError | undefined {
+    this.#unread -= 1;
+    return message instanceof MalformedRequest ? malformed("request", "is not valid protobuf") : undefined;
+  }
+
+  protected override receivedHalfClose(): void {
+    this.requestTimeLimit.disarm();
   }
 
   override startRead(): void {
@@ -47,7 +58,7 @@ export class ForeignCall extends TrackedCall {
   override sendMessage(message: unknown, callback: () => void): void {
     this.#unsentMessages += 1;
     this.#timeLimit.arm();
-    this.call.sendMessage(message, () => {
+    this.send(message, () => {
       this.#unsentMessages -= 1;
       callback();
       if (this.#unsentMessages > 0) return;
@@ -60,6 +71,6 @@ export class ForeignCall extends TrackedCall {
 
   protected override release(): void {
     this.#timeLimit.disarm();
-    this.#capacity?.give();
+    this.#capacity?.give(this.holder);
   }
 }

@@ -1,5 +1,7 @@
 import type { handleServerStreamingCall, handleUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 import { CacheError } from "../core/errors.js";
+import type { Connection } from "./admission/connection.js";
+import { connectionOf } from "./call-connection.js";
 import type { RpcLog } from "./rpc-log.js";
 import { toCacheError, toStatus } from "./status.js";
 import { StreamWriter } from "./stream-writer.js";
@@ -21,22 +23,30 @@ export function unaryHandler<Request, Response>(
 
 /**
  * A server stream from an async iterable. The next message is asked for when the
- * one before has left; the signal aborts when the client has gone.
+ * one before has left.
  */
 export function serverStreamHandler<Request, Response>(
-  serve: (request: Request, gone: AbortSignal) => AsyncIterable<Response>,
+  serve: (request: Request, caller: Caller) => AsyncIterable<Response>,
   log: RpcLog,
 ): handleServerStreamingCall<Decoded<Request>, Response> {
   return (call: ServerWritableStream<Decoded<Request>, Response>) => {
     const writer = new StreamWriter<Response>(call, log);
+    const caller = { connection: connectionOf(call.metadata), gone: writer.gone };
     const writeAll = async () => {
-      for await (const message of serve(requestOf(call), writer.gone)) {
+      for await (const message of serve(requestOf(call), caller)) {
         await writer.write(message);
         if (writer.gone.aborted) return;
       }
     };
     void writer.finish(writeAll());
   };
+}
+
+/** Who reads a stream. */
+export interface Caller {
+  readonly connection: Connection | undefined;
+  /** Aborts when the client has gone. */
+  readonly gone: AbortSignal;
 }
 
 interface PendingCall<Request> {

@@ -1,16 +1,20 @@
 import type { CacheError } from "../core/errors.js";
+import { REQUEST_BYTES_MAX } from "../core/limits.js";
+import type { Arrival } from "./admission/message-heads.js";
 import { outgoingBytes } from "./outgoing.js";
-import { draining, exhausted } from "./refusals.js";
+import { draining, full } from "./refusals.js";
 import { READ_AHEAD_MAX, READ_STREAM_UNSENT_BYTES_MAX } from "./rpc-limits.js";
 import { StreamCall } from "./stream-call.js";
 import { TimeLimit } from "./time-limit.js";
 
 /**
- * A read stream. A reply counts as written once few enough bytes are on their
+ * A read stream. A request that has begun to arrive must end within a short limit,
+ * whether or not those before it are read. A reply counts as written once few enough bytes are on their
  * way, so that small replies need not wait for one another; one that has not
  * left within the time limit ends the stream.
  */
 export class ReadStreamCall extends StreamCall {
+  protected override readonly requestBytesMax = REQUEST_BYTES_MAX;
   #isCounted = false;
   #unsentBytes = 0;
   #unsentMessages = 0;
@@ -22,7 +26,8 @@ export class ReadStreamCall extends StreamCall {
   protected override admit(): CacheError | undefined {
     const { drain, readStreams } = this.context;
     if (drain.started) return draining();
-    if (!readStreams.take()) return exhausted("too many read streams");
+    const bound = readStreams.take(this.holder);
+    if (bound !== undefined) return full(bound, "read streams");
     this.#isCounted = true;
     return undefined;
   }
@@ -30,6 +35,13 @@ export class ReadStreamCall extends StreamCall {
   override startRead(): void {
     this.#isReadDue = true;
     this.#readIfDue();
+  }
+
+  protected override receivedBytes(arrival: Arrival): void {
+    if (!arrival.isInside) this.requestTimeLimit.disarm();
+    else if (arrival.messages > 0) this.requestTimeLimit.rearm();
+    else this.requestTimeLimit.arm();
+    super.receivedBytes(arrival);
   }
 
   protected override receivedMessage(message: unknown): CacheError | undefined {
@@ -43,7 +55,7 @@ export class ReadStreamCall extends StreamCall {
     this.#unsentMessages += 1;
     this.#replyTimeLimit.arm();
     const isWritten = this.#unsentBytes <= READ_STREAM_UNSENT_BYTES_MAX;
-    this.call.sendMessage(message, () => {
+    this.send(message, () => {
       this.#sent(bytes);
       if (!isWritten) callback();
     });
@@ -55,7 +67,7 @@ export class ReadStreamCall extends StreamCall {
   protected override release(): void {
     super.release();
     this.#replyTimeLimit.disarm();
-    if (this.#isCounted) this.context.readStreams.give();
+    if (this.#isCounted) this.context.readStreams.give(this.holder);
   }
 
   /** Each request has one reply, so that counting both bounds what the handler holds. */

@@ -2,11 +2,13 @@ import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js"
 import { CacheError } from "../core/errors.js";
 import type { EventStore } from "../core/store.js";
 import * as wire from "../gen/splitcache/v1/event_cache_service.js";
+import type { Holder } from "./admission/capacity.js";
+import type { InFlight, InFlightTicket } from "./admission/in-flight.js";
+import { connectionOf } from "./call-connection.js";
 import { fromGetEvents } from "./convert-request.js";
 import type { Drain } from "./drain.js";
-import type { InFlight, InFlightTicket } from "./in-flight.js";
 import type { Outgoing } from "./outgoing.js";
-import { draining, exhausted } from "./refusals.js";
+import { draining } from "./refusals.js";
 import { streamedReply } from "./reply-encoder.js";
 import { type AllowedHomeservers, checked, homeserverProblem } from "./request-check.js";
 import { STREAM_LOOKUP_IDS_MAX } from "./rpc-limits.js";
@@ -57,6 +59,7 @@ function eventIdsOf({ request }: Accepted): number {
 class ReadStream {
   readonly #context: ReadStreamContext;
   readonly #writer: StreamWriter<Message>;
+  readonly #holder: Holder;
   readonly #accepted: Accepted[] = [];
   readonly #requestIds = new Set<bigint>();
   #isHalfClosed = false;
@@ -70,6 +73,7 @@ class ReadStream {
   constructor(context: ReadStreamContext, call: Call, writer: StreamWriter<Message>) {
     this.#context = context;
     this.#writer = writer;
+    this.#holder = { connection: connectionOf(call.metadata) };
     call.on("data", (decoded: Decoded<wire.GetEventsStreamRequest>) => this.#accept(decoded));
     call.once("end", () => {
       this.#isHalfClosed = true;
@@ -116,21 +120,18 @@ class ReadStream {
       this.#writer.fail(new CacheError("invalidArgument", "request_id is still in flight", { violations }));
     } else {
       const request = decoded.message;
-      const ticket = this.#context.inFlight.admitMessage();
+      const ticket = this.#context.inFlight.admitMessage(this.#holder);
       const homeserver = request.request?.homeserver ?? "";
       // A bad name is refused when it is its turn; here it would only count as one more homeserver.
       const isNamed = homeserverProblem(homeserver, this.#context.allowedHomeservers) === undefined;
-      const isAdmitted = ticket.addBytes(decoded.byteLength) && (!isNamed || ticket.assign(homeserver));
+      const refusal =
+        ticket.addBytes(decoded.byteLength) ?? (isNamed ? ticket.assign(homeserver) : undefined);
       this.#requestIds.add(request.requestId);
       this.#accepted.push(
-        isAdmitted
-          ? { request, ticket, refusal: undefined }
+        refusal === undefined
+          ? { request, ticket, refusal }
           : // What is not counted is not kept either.
-            {
-              request: { requestId: request.requestId, request: undefined },
-              ticket,
-              refusal: tooManyBytes(),
-            },
+            { request: { requestId: request.requestId, request: undefined }, ticket, refusal },
       );
     }
     this.#wake();
@@ -156,7 +157,8 @@ class ReadStream {
     try {
       if (refusal !== undefined) throw refusal;
       const reply = await this.#read(request);
-      if (!ticket.addBytes(reply.byteLength)) throw tooManyBytes();
+      const tooMany = ticket.addBytes(reply.byteLength);
+      if (tooMany !== undefined) throw tooMany;
       // What a lookup returned may be read in this turn alone.
       await this.#write(requestId, this.#writing === 0 ? reply : Buffer.from(reply.encode()));
     } catch (error) {
@@ -204,8 +206,4 @@ class ReadStream {
 function failureReply(requestId: bigint, error: CacheError): Buffer {
   const result = { $case: "failure", value: toRequestFailure(error) } as const;
   return Buffer.from(wire.GetEventsStreamResponse.encode({ requestId, result }).finish());
-}
-
-function tooManyBytes(): CacheError {
-  return exhausted("too many bytes in flight");
 }

@@ -8,11 +8,14 @@ import {
   SUBSCRIBERS_MAX,
 } from "../core/limits.js";
 import type { EventStore } from "../core/store.js";
-import { BatchCapacity } from "./batch-capacity.js";
+import { BatchCapacity } from "./admission/batch-capacity.js";
+import { Capacity } from "./admission/capacity.js";
+import type { FloodObserver } from "./admission/connection.js";
+import { Gate } from "./admission/gate.js";
+import { InFlight } from "./admission/in-flight.js";
 import type { CallObserver } from "./call-observer.js";
-import { Capacity } from "./capacity.js";
 import { Drain } from "./drain.js";
-import { InFlight } from "./in-flight.js";
+import { catchMalformedRequests } from "./foreign-request.js";
 import { createInterceptor } from "./interceptor.js";
 import type { AllowedHomeservers } from "./request-check.js";
 import {
@@ -21,6 +24,7 @@ import {
   FOREIGN_STREAMS_MAX,
   KEEPALIVE_INTERVAL_MS,
   KEEPALIVE_TIMEOUT_MS,
+  REQUEST_TIME_LIMIT_MS,
   SUBSCRIPTION_BYTES_MAX,
 } from "./rpc-limits.js";
 import type { RpcLog } from "./rpc-log.js";
@@ -37,6 +41,8 @@ export interface ServerLimits {
   readonly subscribersMax?: number;
   /** How long the server gives a call, or one reply of a read stream, until it has left. */
   readonly callTimeLimitMs?: number;
+  /** How long it gives a request to arrive. */
+  readonly requestTimeLimitMs?: number;
   /** Bytes of batches on their way to all subscribers. */
   readonly subscriptionBytesMax?: number;
 }
@@ -50,6 +56,8 @@ export interface GrpcServerOptions {
   /** The homeservers that requests may name; undefined: any. */
   readonly allowedHomeservers: AllowedHomeservers;
   readonly limits?: ServerLimits;
+  /** Is told of each connection that is ended because of a flood; nobody is, unless given. */
+  readonly onFlood?: FloodObserver;
   /** As the store has it: told to subscribers. */
   readonly silenceLimitMs: number;
   readonly progressIntervalMs: number;
@@ -81,7 +89,8 @@ export interface GrpcServer {
 
 /** Makes the gRPC server of a store. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const { store, observer, log, clock, allowedHomeservers, limits = {} } = options;
+  const { store, observer, log, clock, allowedHomeservers, limits = {}, onFlood = () => {} } = options;
+  const gate = new Gate(clock, onFlood);
   const inFlight = new InFlight(
     {
       callsInFlightMax: limits.callsInFlightMax ?? CALLS_IN_FLIGHT_MAX,
@@ -99,6 +108,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const server = new Server({
     interceptors: [
       createInterceptor({
+        gate,
         inFlight,
         drain,
         readStreams,
@@ -108,6 +118,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
         allowedHomeservers,
         observer,
         callTimeLimitMs,
+        requestTimeLimitMs: limits.requestTimeLimitMs ?? REQUEST_TIME_LIMIT_MS,
         clock,
       }),
     ],
@@ -119,11 +130,13 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
     "grpc.enable_channelz": 0,
   });
+  gate.guard(server);
   const encoder = new FrameEncoder(options);
   server.addService(
     serviceDefinition,
     createService({ store, log, drain, inFlight, allowedHomeservers, encoder, batches }),
   );
+  catchMalformedRequests(server);
   return {
     server,
     drain: () => drain.start(),

@@ -42,11 +42,11 @@ export function createService(context: ReadStreamContext & SubscribeContext) {
       toPositionResponse(await store.purgeHomeserver(homeserver, newEpoch)),
     ),
     subscribe: serverStreamHandler(
-      (request: wire.SubscribeRequest, gone) =>
+      (request: wire.SubscribeRequest, caller) =>
         subscriptionFrames(
           context,
           checked(allowedHomeservers, (check) => from.fromSubscribe(check, request)),
-          gone,
+          caller,
         ),
       log,
     ),

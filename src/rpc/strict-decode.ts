@@ -1,6 +1,6 @@
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { CacheError } from "../core/errors.js";
-import { faultyField } from "./faulty-field.js";
+import { findFault } from "./faulty-field.js";
 import { isWellFormed, type MessageShape } from "./wire-shape.js";
 
 /** A request as it arrived: the message, or why it is none. */
@@ -25,19 +25,20 @@ export function strictDecoder<Message>(
   return (bytes) => {
     const byteLength = bytes.byteLength;
     if (!isWellFormed(bytes, shape)) {
-      return { ok: false, byteLength, error: refusal(faultyField(bytes, shape), "is not valid protobuf") };
+      return { ok: false, byteLength, error: refusal(bytes, shape, "is not valid protobuf") };
     }
     try {
       return { ok: true, byteLength, message: type.decode(new StrictReader(bytes)) };
     } catch (cause) {
       const problem = "holds a string that is not UTF-8 or a number out of range";
-      const error = refusal(faultyField(bytes, shape), problem, cause);
-      return { ok: false, byteLength, error };
+      return { ok: false, byteLength, error: refusal(bytes, shape, problem, cause) };
     }
   };
 }
 
-function refusal(field: string, description: string, cause?: unknown): CacheError {
+/** `otherwise` describes a fault that can only be named by its field. */
+function refusal(bytes: Buffer, shape: MessageShape, otherwise: string, cause?: unknown): CacheError {
+  const { field, problem: description = otherwise } = findFault(bytes, shape);
   const violations = [{ field, description }];
   return new CacheError("invalidArgument", `${field} ${description}`, { violations, cause });
 }

@@ -1,8 +1,10 @@
 import type { EventStore } from "../core/store.js";
-import type { BatchCapacity, BatchRoom } from "./batch-capacity.js";
+import type { BatchCapacity, BatchRoom } from "./admission/batch-capacity.js";
+import type { Holder } from "./admission/capacity.js";
 import { BatchMessage } from "./batch-message.js";
 import type { Subscribe } from "./convert-request.js";
 import type { Drain } from "./drain.js";
+import type { Caller } from "./handler.js";
 import { draining } from "./refusals.js";
 import type { RpcLog } from "./rpc-log.js";
 import type { FrameEncoder } from "./subscription-frames.js";
@@ -25,7 +27,7 @@ export interface SubscribeContext {
 export async function* subscriptionFrames(
   context: SubscribeContext,
   request: Subscribe,
-  gone: AbortSignal,
+  { connection, gone }: Caller,
 ): AsyncIterable<Buffer | BatchMessage> {
   const { log, drain, encoder } = context;
   const stop = new AbortController();
@@ -36,7 +38,7 @@ export async function* subscriptionFrames(
   const fields = { homeserver: printable(request.homeserver), subscriber: printable(request.subscriber) };
   log.debug("a subscriber came", fields);
   try {
-    yield* framesOfStore(context, request, stop.signal);
+    yield* framesOfStore(context, request, { connection, homeserver: request.homeserver }, stop.signal);
     if (gone.aborted) return;
     yield encoder.goingAway();
     throw draining();
@@ -54,6 +56,7 @@ export async function* subscriptionFrames(
 async function* framesOfStore(
   { store, encoder, batches }: SubscribeContext,
   { homeserver, resumeAfter }: Subscribe,
+  holder: Holder,
   signal: AbortSignal,
 ): AsyncIterable<Buffer | BatchMessage> {
   let position = resumeAfter;
@@ -64,7 +67,7 @@ async function* framesOfStore(
       for await (const frame of store.subscribe({ homeserver, resumeAfter: position, signal })) {
         const bytes = encoder.encode(frame);
         if (frame.kind === "batch") {
-          room ??= batches.take(homeserver, bytes.byteLength);
+          room ??= batches.take(holder, bytes.byteLength);
           if (room === undefined) break;
           room.resize(bytes.byteLength);
           yield new BatchMessage(bytes);
@@ -81,7 +84,7 @@ async function* framesOfStore(
         room?.resize(0);
         room = undefined;
       }
-      room = await batches.wait(homeserver, signal);
+      room = await batches.wait(holder, signal);
     } while (room !== undefined);
   } finally {
     room?.resize(0);

@@ -1,20 +1,27 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
-import { ServerInterceptingCall, type ServerInterceptingCallInterface } from "@grpc/grpc-js";
+import { Metadata, ServerInterceptingCall, type ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import type { CacheError } from "../core/errors.js";
+import type { Capacity, Holder } from "./admission/capacity.js";
+import type { Gate, IncomingCall } from "./admission/gate.js";
+import { IDENTITY } from "./admission/header-check.js";
+import type { InFlight } from "./admission/in-flight.js";
+import type { Arrival } from "./admission/message-heads.js";
+import { setConnection } from "./call-connection.js";
 import type { CallLabels, CallObserver } from "./call-observer.js";
-import type { Capacity } from "./capacity.js";
 import type { Drain } from "./drain.js";
 import { http2StreamOf } from "./http2-stream.js";
-import type { InFlight } from "./in-flight.js";
+import { arrivedTooSlowly, malformed, tooLarge } from "./refusals.js";
 import type { AllowedHomeservers } from "./request-check.js";
 import { CLOSE_TIME_LIMIT_MS } from "./rpc-limits.js";
 import { CANCELLED, toStatus } from "./status.js";
+import { TimeLimit } from "./time-limit.js";
 
 type Listener = Parameters<ServerInterceptingCallInterface["start"]>[0];
 type Status = Parameters<ServerInterceptingCallInterface["sendStatus"]>[0];
 
 /** What all calls of a server share. */
 export interface CallContext {
+  readonly gate: Gate;
   readonly inFlight: InFlight;
   readonly drain: Drain;
   readonly readStreams: Capacity;
@@ -25,6 +32,7 @@ export interface CallContext {
   readonly allowedHomeservers: AllowedHomeservers;
   readonly observer: CallObserver;
   readonly callTimeLimitMs: number;
+  readonly requestTimeLimitMs: number;
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
 }
@@ -32,15 +40,24 @@ export interface CallContext {
 /**
  * A call from its headers until its HTTP/2 stream is closed, which is when its
  * memory is free: the layer between grpc-js and the handlers. Tells the observer
- * of it; what it is allowed to take is for the kinds of calls to say.
+ * of it and refuses what no call may send; what it is allowed to take is for the
+ * kinds of calls to say. Once it is closed, nothing that is still reported of it
+ * counts: grpc-js may deliver messages after their call has ended.
  */
 export abstract class TrackedCall extends ServerInterceptingCall {
   protected readonly call: ServerInterceptingCallInterface;
   protected readonly context: CallContext;
   protected readonly stream: ServerHttp2Stream | undefined;
   protected readonly labels: CallLabels;
+  /** Who takes what the call takes. It has no connection if grpc-js keeps the stream elsewhere. */
+  protected readonly holder: Holder;
+  /** Runs while a request is due; the kinds of calls say when that is. */
+  protected readonly requestTimeLimit: TimeLimit;
+  readonly #incoming: IncomingCall | undefined;
   readonly #startedAt: number;
   #statusCode: number | undefined;
+  #hasSentMetadata = false;
+  #isReset = false;
   #closeTimer: NodeJS.Timeout | undefined;
   #ended = false;
 
@@ -50,27 +67,41 @@ export abstract class TrackedCall extends ServerInterceptingCall {
     this.context = context;
     this.stream = http2StreamOf(call);
     this.labels = labels;
+    this.#incoming = this.stream && context.gate.callOf(this.stream);
+    this.holder = { connection: this.#incoming?.connection };
+    const { requestTimeLimitMs } = context;
+    this.requestTimeLimit = new TimeLimit(requestTimeLimitMs, () =>
+      this.refuse(arrivedTooSlowly(requestTimeLimitMs)),
+    );
     this.#startedAt = context.clock();
   }
 
   override start(listener: Listener): void {
     this.context.observer.started(this.labels);
     this.stream?.once("close", () => this.#end());
+    if (this.#incoming?.refusal !== undefined) {
+      this.#endWith(this.#incoming.refusal);
+      return;
+    }
     const refusal = this.admit();
     if (refusal !== undefined) {
       this.refuse(refusal);
       return;
     }
-    // grpc-js has paused the stream, so a second listener does not set it flowing.
-    this.stream?.on("data", (bytes: Buffer) => {
-      if (this.#statusCode === undefined) this.receivedBytes(bytes.byteLength);
-    });
+    if (this.#incoming !== undefined) this.#incoming.onArrival = (arrival) => this.#arrived(arrival);
     this.call.start({
-      onReceiveMetadata: (metadata) => listener.onReceiveMetadata(metadata),
+      onReceiveMetadata: (metadata) => {
+        setConnection(metadata, this.holder.connection);
+        listener.onReceiveMetadata(metadata);
+      },
       onReceiveMessage: (message) => this.#receiveMessage(message, listener),
       onReceiveHalfClose: () => {
         // A reset ends the request as well, without the client having meant it.
-        if (this.#statusCode !== undefined || this.stream?.closed === true) return;
+        if (this.#isOver || this.stream?.closed === true) return;
+        if (this.#incoming?.isInsideMessage === true) {
+          this.refuse(malformed("request", "ends in the middle of a message"));
+          return;
+        }
         this.receivedHalfClose();
         listener.onReceiveHalfClose();
       },
@@ -95,8 +126,10 @@ export abstract class TrackedCall extends ServerInterceptingCall {
 
   /** Takes what the call needs from the start; returns why it cannot be served, or undefined. */
   protected abstract admit(): CacheError | undefined;
-  /** A part of a request has arrived. */
-  protected abstract receivedBytes(bytes: number): void;
+  /** The largest message that the call may send. */
+  protected abstract readonly requestBytesMax: number;
+  /** A part of a request has arrived; it may not be read for a while. */
+  protected abstract receivedBytes(arrival: Arrival): void;
   /** A request is complete; returns why it cannot be served, or undefined. */
   protected abstract receivedMessage(message: unknown): CacheError | undefined;
   /** The client sends no more; handlers of single requests start only now. */
@@ -104,14 +137,23 @@ export abstract class TrackedCall extends ServerInterceptingCall {
   /** The call is over: gives back what it took. Comes once. */
   protected abstract release(): void;
 
+  /** Sends a message of the reply. */
+  protected send(message: unknown, callback: () => void): void {
+    if (!this.#hasSentMetadata) {
+      this.#hasSentMetadata = true;
+      this.call.sendMetadata(REPLY_METADATA);
+    }
+    this.call.sendMessage(message, callback);
+  }
+
   /** Ends the call with a failure. */
   protected refuse(error: CacheError): void {
-    this.sendStatus(toStatus(error));
-    this.#expectClose();
+    this.#endWith(toStatus(error));
   }
 
   /** Ends the call and drops what the client has not read. */
   protected reset(): void {
+    this.#isReset = true;
     this.stream?.close(constants.NGHTTP2_CANCEL);
     this.#expectClose();
   }
@@ -123,8 +165,27 @@ export abstract class TrackedCall extends ServerInterceptingCall {
     else this.#closeTimer ??= setTimeout(() => stream.session?.destroy(), CLOSE_TIME_LIMIT_MS);
   }
 
+  /** It has been answered, or its stream is closed. */
+  get #isOver(): boolean {
+    return this.#ended || this.#statusCode !== undefined;
+  }
+
+  #endWith(status: Status): void {
+    if (this.#ended) return;
+    this.requestTimeLimit.disarm();
+    this.sendStatus(status);
+    this.#expectClose();
+  }
+
+  #arrived(arrival: Arrival): void {
+    if (this.#isOver) return;
+    if (arrival.isCompressed) this.refuse(malformed("request", "is marked as compressed"));
+    else if (arrival.largestBytes > this.requestBytesMax) this.refuse(tooLarge(this.requestBytesMax));
+    else this.receivedBytes(arrival);
+  }
+
   #receiveMessage(message: unknown, listener: Listener): void {
-    if (this.#statusCode !== undefined) return;
+    if (this.#isOver) return;
     const refusal = this.receivedMessage(message);
     if (refusal === undefined) listener.onReceiveMessage(message);
     else this.refuse(refusal);
@@ -134,7 +195,10 @@ export abstract class TrackedCall extends ServerInterceptingCall {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#closeTimer);
+    this.requestTimeLimit.disarm();
     this.release();
+    const isResetByClient = !this.#isReset && this.stream?.rstCode !== constants.NGHTTP2_NO_ERROR;
+    if (isResetByClient) this.holder.connection?.note("reset_call");
     const seconds = (this.context.clock() - this.#startedAt) / 1000;
     this.context.observer.handled(this.labels, this.#sentStatusCode(), seconds);
   }
@@ -147,3 +211,7 @@ export abstract class TrackedCall extends ServerInterceptingCall {
     return sent === undefined ? CANCELLED : Number(sent);
   }
 }
+
+/** grpc-js would offer to take compressed requests. Shared by all calls: nobody changes it. */
+const REPLY_METADATA = new Metadata();
+REPLY_METADATA.set("grpc-accept-encoding", IDENTITY);

@@ -1,6 +1,6 @@
 /**
- * The fields of a message that are texts or messages themselves, by field number:
- * all that must be known of it to walk its wire form.
+ * The fields of a message that are texts or messages themselves, by field number
+ * (those of messages below 32): all that must be known of it to walk its wire form.
  */
 export interface MessageShape {
   readonly [fieldNumber: number]: FieldShape;
@@ -16,9 +16,11 @@ export interface FieldShape {
 
 /**
  * Whether `bytes` are the wire form of a message: each field has a valid tag and
- * ends inside the message that it is part of, nested ones included. Generated
- * decoders take less: they stop early at an invalid tag and let a nested message
- * read on beyond its end, so that one text has two meanings.
+ * ends inside the message that it is part of, nested ones included, and no
+ * message that is not repeated is given twice. Generated decoders check less:
+ * they stop early at an invalid tag, let a nested message read on beyond its end,
+ * and of a message in two parts keep the last where other languages merge them,
+ * so that the same bytes have two meanings.
  */
 export function isWellFormed(bytes: Uint8Array, shape: MessageShape): boolean {
   return isMessage(bytes, 0, bytes.length, shape);
@@ -32,6 +34,8 @@ export const FIXED_32 = 5;
 
 function isMessage(bytes: Uint8Array, start: number, end: number, shape: MessageShape): boolean {
   let at = start;
+  /** One bit for each message field that was seen. */
+  let seen = 0;
   while (at < end) {
     const tag = readVarint32(bytes, at, end);
     if (tag < 8) return false;
@@ -49,8 +53,14 @@ function isMessage(bytes: Uint8Array, start: number, end: number, shape: Message
         const contentStart = varintEnd(bytes, at, end);
         at = contentStart + length;
         if (at > end) return false;
-        const nested = shape[tag >>> 3]?.message;
-        if (nested !== undefined && !isMessage(bytes, contentStart, at, nested)) return false;
+        const field = shape[tag >>> 3];
+        if (field?.message === undefined) break;
+        if (!field.isRepeated) {
+          const bit = 1 << (tag >>> 3);
+          if ((seen & bit) !== 0) return false;
+          seen |= bit;
+        }
+        if (!isMessage(bytes, contentStart, at, field.message)) return false;
         break;
       }
       case FIXED_32:

@@ -37,7 +37,7 @@ export interface EventStoreOptions {
   /** The invalidation logs. The store closes it. */
   readonly invalidationLog: Log;
   /** Entries of other sidecars, and of this one before it started; none unless given. The store closes it. */
-  readonly tier?: Tier;
+  readonly tier?: Tier | undefined;
   /** The budget of bodies, metadata and logs together, all that they cost included. */
   readonly memoryBytes: number;
   /** How much of the budget may lie in the JavaScript heap. */

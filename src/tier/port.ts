@@ -44,3 +44,11 @@ export interface TierStatus {
   /** Entries asked for and found, and entries written and dropped under pressure. */
   readonly entries: Readonly<Record<"asked" | "found" | "written" | "dropped", number>>;
 }
+
+/** What a tier reports to the operator, as it happens; never events, rooms, users or secrets. */
+export interface TierLog {
+  /** The tier can be used, for the first time or again after a failure that was reported. */
+  connected(target: string): void;
+  /** The first failure of its cause after a minute without one, and what to do about it. */
+  failed(cause: string, message: string, remedy: string): void;
+}

@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { type ClientHttp2Session, constants } from "node:http2";
-import { gzipSync } from "node:zlib";
 import { status } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { describe, expect, it } from "vitest";
@@ -90,7 +89,7 @@ describe("a client that never opens its window", () => {
 
 describe("a peer that takes nothing from its socket any more", () => {
   it("loses its connection soon after the time limit, and what it held is free", async () => {
-    const { server, client } = await startWithLargeEvent({ limits: { callTimeLimitMs: 200 } });
+    const { server, client } = await startWithLargeEvent({ limits: { callTimeLimitMs: 1000 } });
     const { session, stop } = server.tapped();
     await once(session, "remoteSettings");
     stop();
@@ -127,7 +126,7 @@ describe("requests that are sent halfway", () => {
   it.each(["PutEvents", "Subscribe", "GetEventsStream"])(
     "are refused by %s when they never end",
     async (method) => {
-      const { server } = await startWithLargeEvent({ limits: { callTimeLimitMs: 50 } });
+      const { server } = await startWithLargeEvent({ limits: { requestTimeLimitMs: 50 } });
       const { stream, end } = rawCall(server.raw(), method);
       stream.write(framed(Buffer.alloc(1000)).subarray(0, 500));
       stream.resume();
@@ -140,10 +139,9 @@ describe("requests that are sent halfway", () => {
 
 describe("calls in flight", () => {
   it("are refused with RetryInfo from their headers on, when there are too many", async () => {
-    const { server, client } = await startWithLargeEvent({});
-    const session = server.raw();
-    const calls = Array.from({ length: 256 }, () => rawCall(session, "GetEvents"));
-    await eventually(() => expect(server.usage().callsInFlight).toBe(256));
+    const { server, client } = await startWithLargeEvent({ limits: { callsInFlightMax: 8 } });
+    const calls = Array.from({ length: 8 }, () => rawCall(server.raw(), "GetEvents"));
+    await eventually(() => expect(server.usage().callsInFlight).toBe(8));
     expect(await failureOf(call(client, client.getEvents, read([])))).toMatchObject({
       code: status.RESOURCE_EXHAUSTED,
       canRetry: true,
@@ -199,29 +197,6 @@ describe("a homeserver's name that is refused", () => {
   });
 });
 
-describe("a compressed request", () => {
-  it("counts as what it inflates to", async () => {
-    const { server, client } = await startWithLargeEvent({ limits: { bytesInFlightMax: MIB } });
-    const asOf = (await call(client, client.getEvents, read([]))).position;
-    const events = Array.from({ length: 6 }, (_, index) =>
-      cachedEvent(`$${index}`, { body: Buffer.alloc(200_000, 120) }),
-    );
-    const send = (count: number) => {
-      const message = framed(
-        gzipSync(wire.PutEventsRequest.encode(put(events.slice(0, count), asOf)).finish()),
-      );
-      message[0] = 1;
-      const started = rawCall(server.raw(), "PutEvents", { "grpc-encoding": "gzip" });
-      started.stream.end(message);
-      started.stream.resume();
-      return started.end;
-    };
-    expect(await send(4)).toBe(`${status.OK}`);
-    expect(await send(6)).toBe(`${status.RESOURCE_EXHAUSTED}`);
-    await expectIdle(server);
-  });
-});
-
 describe("calls of other services", () => {
   async function startWithHealth() {
     const server = await startServer();
@@ -235,9 +210,9 @@ describe("calls of other services", () => {
 
   it("leave probes alone, however many streams are open", async () => {
     const { server, start } = await startWithHealth();
-    const watches = Array.from({ length: 256 }, () => start("Watch"));
+    const watches = Array.from({ length: 128 }, () => start("Watch"));
     for (const { stream } of watches) stream.end(emptyRequest);
-    await eventually(() => expect(server.usage().foreignCalls).toBe(256));
+    await eventually(() => expect(server.usage().foreignCalls).toBe(128));
     const oneMore = start("Watch");
     oneMore.stream.end(emptyRequest);
     oneMore.stream.resume();
@@ -250,12 +225,12 @@ describe("calls of other services", () => {
     await eventually(() => expect(server.usage().foreignCalls).toBe(0));
   });
 
-  it.each(["Check", "Watch"])("are reset when they send more than 64 KiB: %s", async (method) => {
+  it.each(["Check", "Watch"])("are refused when they announce more than 64 KiB: %s", async (method) => {
     const { server, start } = await startWithHealth();
     const { stream, end } = start(method);
-    stream.write(framed(Buffer.alloc(100_000)).subarray(0, 70_000));
+    stream.write(framed(Buffer.alloc(100_000)).subarray(0, 5));
     stream.resume();
-    expect(await end).toBe(`reset ${constants.NGHTTP2_CANCEL}`);
+    expect(await end).toBe(`${status.RESOURCE_EXHAUSTED}`);
     await eventually(() => expect(server.usage().foreignCalls).toBe(0));
   });
 });

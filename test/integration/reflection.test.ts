@@ -130,10 +130,10 @@ describe("reflection", () => {
     ]);
   });
 
-  it("resets a stream whose request is too large, before it is read", async () => {
+  it("refuses a stream whose request is too large, before it is read", async () => {
     const name = "x".repeat(4 * FOREIGN_REQUEST_BYTES_MAX);
     stream.write({ host: "", messageRequest: { $case: "fileContainingSymbol", value: name } });
-    expect(await once(stream, "error")).toMatchObject([{ code: status.CANCELLED }]);
+    expect(await once(stream, "error")).toMatchObject([{ code: status.RESOURCE_EXHAUSTED }]);
   });
 });
 

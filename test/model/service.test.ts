@@ -37,16 +37,18 @@ describe("the running service", () => {
   );
 
   it(
-    "serves nothing outdated to clients whose calls overlap",
+    "serves nothing outdated to clients whose calls overlap and are given up now and then",
     async () => {
       await fc.assert(
         fc.asyncProperty(
           fc.scheduler({ act: onItsWay }),
           fc.commands(commandArbitraries({ waits: false }), commands),
-          async (scheduler, acts) => {
+          // One call in four is given up at some point of its way, and made again.
+          fc.infiniteStream(fc.option(fc.nat({ max: 12 }), { nil: undefined, freq: 4 })),
+          async (scheduler, acts, turns) => {
             const host = await startMemoryHost({
               tinyBytes: undefined,
-              connect: connectOverSocket,
+              connect: (store) => connectOverSocket(store, () => turns.next().value),
               watch: (sidecar) => auditedSidecar(sidecar),
             });
             const stage = { turn: (label: string) => scheduler.schedule(Promise.resolve(), label) };

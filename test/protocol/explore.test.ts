@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { explore, formatCounterexample, type Model } from "./explore.js";
+import { Fingerprints } from "./fingerprints.js";
 
 /** A counter that grows by one or by three, up to `max`. */
 function counter(max: number, forbidden?: number): Model<number> {
@@ -51,5 +52,17 @@ describe("the explorer", () => {
     expect(formatCounterexample(counterexample)).toBe(
       "I0 is broken: 7 is forbidden\n  1. add 3 (2 times)\n  2. add 1",
     );
+  });
+});
+
+describe("fingerprints", () => {
+  it("tell many short texts apart, and know each of them again", () => {
+    const seen = new Fingerprints();
+    const texts = Array.from({ length: 100_000 }, (_, number) =>
+      String.fromCharCode(number % 17, number % 331, number >> 3),
+    );
+    expect(texts.every((text) => seen.add(text))).toBe(true);
+    expect(seen.size).toBe(texts.length);
+    expect(texts.some((text) => seen.add(text))).toBe(false);
   });
 });

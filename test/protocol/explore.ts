@@ -1,3 +1,5 @@
+import { Fingerprints } from "./fingerprints.js";
+
 /** A protocol as states and the steps between them; states are values and never change. */
 export interface Model<State> {
   readonly initial: State;
@@ -36,50 +38,51 @@ export interface Counterexample {
 /**
  * Visits every state of a model, breadth first, until an invariant breaks, no
  * state is left, or `statesMax` are reached. `invariants` restricts the check to
- * some of the model's invariants, by name.
+ * some of the model's invariants, by name. Of a state that was visited only a
+ * fingerprint is kept, and the step that led to it: a trace is walked again.
  */
 export function explore<State>(
   model: Model<State>,
   statesMax: number,
   invariants: readonly string[] = Object.keys(model.invariants),
 ): Exploration {
-  const seen = new Set([model.key(model.initial)]);
+  const seen = new Fingerprints();
   const labels = new Set<string>();
   const cameFrom: number[] = [-1];
-  const cameBy: string[] = [""];
+  const cameBy: number[] = [-1];
   const checks = invariants.map((name) => [name, checkOf(model, name)] as const);
   const found = (at: number, state: State): Counterexample | undefined => {
     for (const [invariant, check] of checks) {
       const problem = check(state);
-      if (problem !== undefined) return { invariant, problem, trace: traceTo(at, cameFrom, cameBy) };
+      if (problem !== undefined) return { invariant, problem, trace: traceTo(model, at, cameFrom, cameBy) };
     }
     return undefined;
   };
   const end = (exhaustive: boolean, counterexample?: Counterexample): Exploration => ({
-    states: seen.size,
+    states: cameFrom.length,
     exhaustive,
     labels,
     counterexample,
   });
 
+  seen.add(model.key(model.initial));
   const broken = found(0, model.initial);
   if (broken !== undefined) return end(false, broken);
-  let layer: readonly (readonly [number, State])[] = [[0, model.initial]];
+  let layer: State[] = [model.initial];
   while (layer.length > 0) {
-    const nextLayer: (readonly [number, State])[] = [];
-    for (const [from, state] of layer) {
-      for (const step of model.next(state)) {
-        const key = model.key(step.state);
-        if (seen.has(key)) continue;
-        const at = seen.size;
+    const first = seen.size - layer.length;
+    const nextLayer: State[] = [];
+    for (const [from, state] of layer.entries()) {
+      for (const [by, step] of model.next(state).entries()) {
+        if (!seen.add(model.key(step.state))) continue;
+        const at = seen.size - 1;
         if (at >= statesMax) return end(false);
-        seen.add(key);
         labels.add(step.label);
-        cameFrom.push(from);
-        cameBy.push(step.label);
+        cameFrom.push(first + from);
+        cameBy.push(by);
         const counterexample = found(at, step.state);
         if (counterexample !== undefined) return end(false, counterexample);
-        nextLayer.push([at, step.state]);
+        nextLayer.push(step.state);
       }
     }
     layer = nextLayer;
@@ -107,8 +110,18 @@ function checkOf<State>(model: Model<State>, name: string): (state: State) => st
   return check;
 }
 
-function traceTo(at: number, cameFrom: readonly number[], cameBy: readonly string[]): string[] {
-  const trace: string[] = [];
-  for (let index = at; index > 0; index = cameFrom[index]!) trace.push(cameBy[index]!);
-  return trace.reverse();
+function traceTo<State>(
+  model: Model<State>,
+  at: number,
+  cameFrom: readonly number[],
+  cameBy: readonly number[],
+): string[] {
+  const path: number[] = [];
+  for (let index = at; index > 0; index = cameFrom[index]!) path.push(cameBy[index]!);
+  let state = model.initial;
+  return path.reverse().map((by) => {
+    const step = model.next(state)[by]!;
+    state = step.state;
+    return step.label;
+  });
 }

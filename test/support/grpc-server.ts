@@ -39,10 +39,14 @@ export interface TestServer extends GrpcServer {
    * nothing more is taken from its socket.
    */
   tapped(isSent?: (frame: Buffer) => boolean): TappedSession;
+  /** The methods of the calls whose headers have come. */
+  readonly started: readonly string[];
   /** What the observer was told: `method code`, in the order of the ends. */
   readonly handled: readonly string[];
   /** What was logged as an error. */
   readonly errors: readonly unknown[];
+  /** Why connections were ended. */
+  readonly floods: readonly string[];
 }
 
 export interface TappedSession {
@@ -59,16 +63,19 @@ export function useGrpcServers(): (options?: Partial<GrpcServerOptions>) => Prom
   return async (options = {}) => {
     const store = options.store ?? makeMemoryStore().store;
     cleanups.push(() => store.close());
+    const started: string[] = [];
     const handled: string[] = [];
     const errors: unknown[] = [];
+    const floods: string[] = [];
     const grpc = createGrpcServer({
       observer: {
-        started: () => {},
+        started: ({ method }) => started.push(method),
         handled: ({ method }: CallLabels, code) => handled.push(`${method} ${code}`),
       },
       log: { error: (_message, { err }) => errors.push(err), debug: () => {} },
       clock: () => performance.now(),
       allowedHomeservers: undefined,
+      onFlood: ({ kind }) => floods.push(kind),
       silenceLimitMs: 5000,
       progressIntervalMs: 5,
       ...options,
@@ -84,8 +91,10 @@ export function useGrpcServers(): (options?: Partial<GrpcServerOptions>) => Prom
       ...grpc,
       store,
       port,
+      started,
       handled,
       errors,
+      floods,
       client: () => {
         const client = new EventCacheServiceClient(`127.0.0.1:${port}`, credentials.createInsecure(), {
           "grpc.use_local_subchannel_pool": 1,

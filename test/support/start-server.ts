@@ -55,6 +55,7 @@ export async function startTestServer(given: Partial<Config> = {}): Promise<Test
     { ...config, listen: [ANY_PORT], http: ANY_PORT, healthListen: [ANY_PORT], ...given },
     {
       log: createLog({ level: "debug", to: { write: (line) => void logLines.push(JSON.parse(line)) } }),
+      env: {},
       version: "0.0.0-test",
       nodeVersion: process.version,
       pid: process.pid,

@@ -92,9 +92,11 @@ describe("sources", () => {
   it("read every option from each of them alike", () => {
     for (const option of configOptions) {
       const text = EXAMPLES[option.key];
-      const fromFlag = configOf({ flags: [`--${option.name}`, text] })[option.key];
-      const fromVariable = configOf({ environment: { [variableOf(option)]: text } })[option.key];
-      const fromFile = configOf({ file: `${fileKeyOf(option)}: ${text}` })[option.key];
+      const flags = COMPANIONS[option.key] ?? [];
+      // The option's own flag may be among its companions' requirements: the last one counts.
+      const fromFlag = configOf({ flags: [...flags, `--${option.name}`, text] })[option.key];
+      const fromVariable = configOf({ flags, environment: { [variableOf(option)]: text } })[option.key];
+      const fromFile = configOf({ flags, file: `${fileKeyOf(option)}: ${text}` })[option.key];
       expect(fromFlag, option.name).not.toEqual(configOf({})[option.key]);
       expect(fromVariable, option.name).toEqual(fromFlag);
       expect(fromFile, option.name).toEqual(fromFlag);
@@ -232,6 +234,42 @@ describe("mistakes", () => {
   });
 });
 
+describe("log and tier", () => {
+  it("must fit each other, and each option what it is for", () => {
+    expect(mistakesOf({ flags: ["--tier", "redis://r"] })).toEqual([
+      "--tier: requires a --log of postgres://…",
+      "--tier: requires --tier-key-file",
+    ]);
+    expect(mistakesOf({ flags: ["--log-password-file", "/p", "--tier-key-file", "/k"] })).toEqual([
+      "--log-password-file: requires a --log of postgres://…",
+      "--tier-key-file: requires a --tier",
+    ]);
+    expect(mistakesOf({ flags: [...withTier("redis://r"), "--tier-tls-cert-file", "/c"] })).toEqual([
+      "--tier-tls-cert-file: requires a --tier that begins with rediss",
+      "--tier-tls-cert-file: requires --tier-tls-key-file",
+    ]);
+    expect(mistakesOf({ flags: [...withTier("redis://r"), "--tier-sentinel-password-file", "/c"] })).toEqual([
+      "--tier-sentinel-password-file: requires a --tier of Sentinels",
+    ]);
+    expect(mistakesOf({ flags: withTier("redis://r") })).toEqual([]);
+  });
+
+  it("takes what a URL of PostgreSQL leaves out from the variables of PostgreSQL clients", () => {
+    const flags = ["--log", "postgres://db/synapse"];
+    expect(mistakesOf({ flags })).toEqual([expect.stringMatching(/^--log: .*user/)]);
+    expect(mistakesOf({ flags, environment: { PGUSER: "splitcache" } })).toEqual([]);
+  });
+
+  it.each(["postgres://u:hunter2@db/x", "postgres://u@db/x?password=hunter2"])(
+    "refuses the password in %s, and does not print it",
+    (url) => {
+      const [mistake] = mistakesOf({ flags: ["--log", url] });
+      expect(mistake).toMatch(/^--log: .*password/);
+      expect(mistake).not.toContain("hunter2");
+    },
+  );
+});
+
 it("prints a configuration that reads back as the same", () => {
   const given = {
     flags: ["--listen", "127.0.0.1:0", "--listen", "unix:/s", "--socket-mode", "0600", "--homeserver", "h"],
@@ -269,6 +307,20 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   socketMode: "0600",
   memoryBytes: "100MiB",
   metadataTtlMs: "90m",
+  log: "postgres://u@db/synapse",
+  logPasswordFile: "/p",
+  logSchema: "other",
+  tier: "redis://r:1/2",
+  tierKeyFile: "/k",
+  tierTtlMs: "2h",
+  tierKeyPrefix: "other",
+  tierUsernameFile: "/u",
+  tierPasswordFile: "/p",
+  tierSentinelUsernameFile: "/su",
+  tierSentinelPasswordFile: "/sp",
+  tierTlsCaFile: "/c",
+  tierTlsCertFile: "/cert",
+  tierTlsKeyFile: "/key",
   homeservers: "hs.example",
   homeserversMax: "3",
   subscribersMax: "4",
@@ -278,6 +330,23 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   connectionIdleTimeoutMs: "10m",
   shutdownTimeoutMs: "1.5s",
   logLevel: "debug",
+};
+
+const OVER_POSTGRES = ["--log", "postgres://u@db/synapse"];
+const withTier = (url: string) => [...OVER_POSTGRES, "--tier", url, "--tier-key-file", "/k"];
+
+/** What an option requires. */
+const COMPANIONS: Partial<Record<keyof Config, readonly string[]>> = {
+  logPasswordFile: OVER_POSTGRES,
+  tier: [...OVER_POSTGRES, "--tier-key-file", "/k"],
+  tierKeyFile: [...OVER_POSTGRES, "--tier", "redis://r"],
+  tierUsernameFile: [...withTier("redis://r"), "--tier-password-file", "/p"],
+  tierPasswordFile: withTier("redis://r"),
+  tierSentinelUsernameFile: [...withTier("redis-sentinel://s/main"), "--tier-sentinel-password-file", "/sp"],
+  tierSentinelPasswordFile: withTier("redis-sentinel://s/main"),
+  tierTlsCaFile: withTier("rediss://r"),
+  tierTlsCertFile: [...withTier("rediss://r"), "--tier-tls-key-file", "/key"],
+  tierTlsKeyFile: [...withTier("rediss://r"), "--tier-tls-cert-file", "/cert"],
 };
 
 function escapeRegExp(text: string): string {

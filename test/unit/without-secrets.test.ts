@@ -35,9 +35,9 @@ describe("a text without its secrets", () => {
 });
 
 it("shows of a value that could not be read no more than what is safe", () => {
-  const flags = { texts: new Map([["store", ["redis//u:hunter2@r"]]]), unknown: [] };
+  const flags = { texts: new Map([["log-level", ["redis//u:hunter2@r"]]]), unknown: [] };
   expect(() => parseConfig({ flags, environment: {}, file: undefined, memoryLimitBytes: undefined })).toThrow(
-    '--store: "…@r" must be one of memory, redis',
+    '--log-level: "…@r" must be one of debug, info, warn, error, fatal, silent',
   );
 });
 
@@ -51,9 +51,7 @@ describe("a configuration with a password in the wrong place", () => {
   const command = () => addConfigFlags(new Command("serve")).exitOverride();
   const places: Record<string, (url: string) => Partial<Parameters<typeof parseConfig>[0]>> = {
     "as the value of a flag": (url) => ({
-      flags: givenFlags(
-        command().parse(["--store", url, "--log-level", url, "--redis-url", url], { from: "user" }),
-      ),
+      flags: givenFlags(command().parse(["--log", url, "--log-level", url, "--tier", url], { from: "user" })),
     }),
     "as an argument": (url) => ({ flags: givenFlags(command().parse([url], { from: "user" })) }),
     "as the value of an unknown flag": (url) => ({
@@ -94,11 +92,11 @@ describe("a configuration with a password in the wrong place", () => {
   });
 
   it("prints a path without it where a URL was given instead", () => {
-    const flags = new Map([["redis-password-file", ["redis://u:hunter2@r"]]]);
-    const environment = { SPLITCACHE_STORE: "redis", SPLITCACHE_REDIS_URL: "redis://r" };
+    const flags = new Map([["tier-key-file", ["redis://u:hunter2@r"]]]);
+    const environment = { SPLITCACHE_LOG: "postgres://u@db/x", SPLITCACHE_TIER: "redis://r" };
     const sources = { flags: { texts: flags, unknown: [] }, environment, file: undefined };
     const { config, yaml } = parseConfig({ ...sources, memoryLimitBytes: undefined });
-    expect(config.redisPasswordFile).toBe("redis://u:hunter2@r");
-    expect(yaml).toContain("redis_password_file: redis://…@r # --redis-password-file\n");
+    expect(config.tierKeyFile).toBe("redis://u:hunter2@r");
+    expect(yaml).toContain("tier_key_file: redis://…@r # --tier-key-file\n");
   });
 });

@@ -7,7 +7,7 @@ import { epochOf } from "./epoch-bytes.js";
 import type { FollowedHomeserver } from "./followed-homeserver.js";
 import type { ClusterRow, Incarnation } from "./incarnation.js";
 import type { Link } from "./link.js";
-import { encodeChanges, payloadSql } from "./notification.js";
+import { encodeChanges, signedSql } from "./notification.js";
 import { BATCHES_UNCONFIRMED_MAX, PENDING_CHANGES_MAX, type PostgresLimits } from "./postgres-limits.js";
 import type { Statement } from "./session.js";
 
@@ -189,6 +189,7 @@ function late(): CacheError {
 }
 
 function statements(schema: string): Readonly<Record<"append" | "epoch", Statement>> {
+  const hex = (bytes: string) => `pg_catalog.encode(${bytes}, 'hex')`;
   const notify = (payload: string) => `pg_catalog.pg_notify('${schema}', ${payload})`;
   const from = `from ${schema}.cluster
         where head.homeserver = $1 and cluster.incarnation = ${schema}.incarnation()`;
@@ -199,15 +200,17 @@ function statements(schema: string): Readonly<Record<"append" | "epoch", Stateme
       name: "append",
       text: `with moved as (
           update ${schema}.head set sequence = sequence + $2::bigint, weight = weight + $3::bigint ${from}
-          returning head.epoch, head.sequence, head.weight, ${cluster}
+          returning head.epoch, head.sequence, head.weight, ${cluster}, cluster.key
         ), inserted as (
           insert into ${schema}.change (homeserver, epoch, sequence, weight, change)
           select $1, m.epoch, m.sequence - $2 + c.n, m.weight - $3 + sum(c.weight) over (order by c.n), c.change
           from moved m, unnest($4::bytea[], $5::bigint[]) with ordinality as c(change, weight, n)
         )
         select epoch, sequence, incarnation, same, settled,
-          ${notify(payloadSql("$1::bytea", "epoch", "(sequence - $2 + 1)", "$6::text"))}
-        from moved`,
+          ${notify(`coalesce(${signedSql("news", "key")}, ${hex("$1::bytea")})`)}
+        from moved, lateral (
+          select ${hex("$1::bytea")} || ' ' || ${hex("epoch")} || ' ' || (sequence - $2 + 1) || ' ' || $6::text
+        ) as n(news)`,
     },
     epoch: {
       name: "start-epoch",
@@ -218,7 +221,7 @@ function statements(schema: string): Readonly<Record<"append" | "epoch", Stateme
         ), removed as (
           delete from ${schema}.change where homeserver = $1
         )
-        select epoch, sequence, incarnation, same, settled, ${notify("pg_catalog.encode($1::bytea, 'hex')")} from moved`,
+        select epoch, sequence, incarnation, same, settled, ${notify(hex("$1::bytea"))} from moved`,
     },
   };
 }

@@ -80,11 +80,15 @@ export class Follower {
     this.#due.delete(followed);
   }
 
-  /** Wakes those whose head is not where their copy is, and counts them: a notification may have been lost. */
+  /**
+   * Wakes those whose head is not where their copy is. Returns how many of them had been
+   * loaded: a notification should have announced that.
+   */
   async poll(all: readonly FollowedHomeserver[]): Promise<number> {
+    const loaded = new Set(all.filter(({ isLoaded }) => isLoaded));
     const moved = await this.#options.reads.moved(all);
     for (const followed of moved) if (!followed.hasLeft) this.wake(followed);
-    return moved.length;
+    return moved.filter((followed) => loaded.has(followed)).length;
   }
 
   #start(): void {

@@ -25,6 +25,8 @@ export interface LinkOptions {
 export interface PreparedSession {
   readonly session: Session;
   readonly incarnation: string;
+  /** The key of the cluster's notifications. */
+  readonly key: Buffer;
 }
 
 /** Keeps one session open, and replaces it when it ends. */
@@ -32,6 +34,7 @@ export class Link {
   readonly #options: LinkOptions;
   #session: Session | undefined;
   #incarnation = "";
+  #key: Buffer = Buffer.alloc(0);
   #timer: NodeJS.Timeout | undefined;
   #failures = 0;
   #isClosed = false;
@@ -55,6 +58,10 @@ export class Link {
   /** That of the current session. */
   get incarnation(): string {
     return this.#incarnation;
+  }
+
+  get key(): Buffer {
+    return this.#key;
   }
 
   /** Waits for a session, unless there has been none for longer than the limit. */
@@ -100,7 +107,7 @@ export class Link {
   async #connect(): Promise<void> {
     let opened: Session | undefined;
     try {
-      const { session, incarnation } = await this.#options.open((error) => {
+      const { session, incarnation, key } = await this.#options.open((error) => {
         if (opened !== undefined) this.#lost(opened, error);
       });
       opened = session;
@@ -109,6 +116,7 @@ export class Link {
       this.#failures = 0;
       this.#session = session;
       this.#incarnation = incarnation;
+      this.#key = key;
       for (const end of this.#waiting) end();
       this.#options.onUp();
     } catch (error) {

@@ -28,7 +28,7 @@ export async function openLogSession(options: LogSessionOptions): Promise<Prepar
     onEnd,
   });
   try {
-    const incarnation = await readIncarnation(session, schema);
+    const cluster = await readCluster(session, schema);
     await session.execute(PLANNING);
     // A report or a renewal that a crash loses is sent again; anything else must last.
     await session.execute(`set synchronous_commit = ${onNotification === undefined ? "on" : "off"}`);
@@ -40,7 +40,7 @@ export async function openLogSession(options: LogSessionOptions): Promise<Prepar
       await session.run({ name: "test", text: "select pg_catalog.pg_notify($1, $2)" }, [schema, test]);
       await withinLimit(arrived, options.limits.answerMs);
     }
-    return { session, incarnation };
+    return { session, ...cluster };
   } catch (error) {
     session.destroy();
     throw error;
@@ -55,19 +55,24 @@ export async function openLogSession(options: LogSessionOptions): Promise<Prepar
 const PLANNING = "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set jit = off";
 
 /** Fails on a standby, which has no position to write at. */
-async function readIncarnation(session: Session, schema: string): Promise<string> {
+async function readCluster(session: Session, schema: string): Promise<ClusterRow> {
   const [server] = await session.run<{ standby: boolean }>(
     { name: "standby", text: "select pg_catalog.pg_is_in_recovery() as standby" },
     [],
   );
   if (server?.standby !== false) throw new LogFailure("standby", "the server is in recovery");
   await ensureSchema(session, schema);
-  const [row] = await session.run<{ incarnation: string }>(
-    { name: "incarnation", text: `select ${schema}.incarnation() as incarnation` },
+  const [row] = await session.run<ClusterRow>(
+    { name: "cluster", text: `select ${schema}.incarnation() as incarnation, key from ${schema}.cluster` },
     [],
   );
   if (row === undefined) throw new LogFailure("schema", "the server's incarnation cannot be read");
-  return row.incarnation;
+  return row;
+}
+
+interface ClusterRow {
+  readonly incarnation: string;
+  readonly key: Buffer;
 }
 
 async function withinLimit(arrived: Promise<void>, limitMs: number): Promise<void> {

@@ -206,7 +206,7 @@ class PostgresLog implements Log {
 
   #notified(payload: string): void {
     this.#background.notified();
-    const { homeserver, changes } = parseNotification(payload);
+    const { homeserver, changes } = parseNotification(payload, this.#followLink.key);
     const followed = this.#followed.get(homeserver);
     if (followed !== undefined) this.#follower.notified(followed, changes);
   }

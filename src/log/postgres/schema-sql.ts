@@ -30,12 +30,15 @@ create or replace function ${s}.incarnation() returns text language sql stable a
     || '/' || (extract(epoch from pg_catalog.pg_postmaster_start_time()) * 1000000)::bigint::text
 $$;
 
--- One row: the recorded incarnation, and whether leases of an earlier one are known to be over.
+-- One row: the recorded incarnation, and whether leases of an earlier one are known to be over. Every
+-- role of a database may send notifications: the key shows which come from sidecars.
 create table if not exists ${s}.cluster (
   one boolean primary key default true check (one),
   version integer not null,
   incarnation text not null,
-  settled boolean not null
+  settled boolean not null,
+  key bytea not null default pg_catalog.sha256(
+    pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) || pg_catalog.uuid_send(pg_catalog.gen_random_uuid()))
 );
 
 -- The end of each homeserver's log. "weight" counts the event IDs of the epoch so far.

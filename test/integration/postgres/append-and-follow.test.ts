@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { encodeChange } from "../../../src/log/postgres/change-codec.js";
+import { parseNotification } from "../../../src/log/postgres/notification.js";
 import { eventually } from "../../support/eventually.js";
 import { closeLogsAfterEach, startLog } from "../../support/postgres/log-harness.js";
 import { hasPostgres, PostgresServer } from "../../support/postgres/postgres-server.js";
@@ -129,6 +131,40 @@ describe.skipIf(!hasPostgres())("the PostgreSQL log", () => {
     await a.append(invalidated("$1"));
     expect(b.copy.applied).toEqual([]);
     expect(c.copy.applied).toEqual(["1 $1"]);
+  });
+
+  it("takes no change from a notification that another role of the database has sent", async () => {
+    const [a, b] = await three("forged.example");
+    await a.append(invalidated("$1"));
+    const { epoch } = b.copy.position;
+    const name = Buffer.from("forged.example").toString("hex");
+    const change = encodeChange("00".repeat(8), invalidated("$forged")).toString("base64");
+    await server.query("select pg_notify('splitcache', $1)", [
+      `${name} ${epoch} 2 ${change} ${"00".repeat(16)}`,
+    ]);
+    await a.append(invalidated("$2"));
+    expect(b.copy.applied).toEqual(["1 $1", "2 $2"]);
+  });
+
+  it("sends small changes with their notification, and large ones not", async () => {
+    const a = startLog(server.target()).follow("sent.example");
+    await a.untilCurrent();
+    const payloads: string[] = [];
+    const client = await server.connect();
+    client.on("notification", ({ payload = "" }) => void payloads.push(payload));
+    await client.query("listen splitcache");
+    const position = await a.append(invalidated("$1"));
+    await a.append(invalidated(...Array.from({ length: 500 }, (_, index) => `$${index}-of-many`)));
+    const [row] = await server.query<{ key: Buffer }>("select key from splitcache.cluster");
+    await eventually(() => expect(payloads).toHaveLength(2));
+    await client.end();
+    const homeserver = Buffer.from("sent.example").toString("hex");
+    const [small, large] = payloads.map((payload) => parseNotification(payload, row!.key));
+    expect(small).toEqual({
+      homeserver,
+      changes: { epoch: position.epoch, first: 1, changes: [expect.any(Buffer)] },
+    });
+    expect(large).toEqual({ homeserver, changes: undefined });
   });
 
   it("drops all at a change that this version does not know", async () => {

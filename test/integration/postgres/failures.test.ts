@@ -120,6 +120,31 @@ describe.skipIf(!hasPostgres())("what fails at the PostgreSQL log", () => {
     }
   });
 
+  it("a connection that loses its notifications later: changes are found by polling, and it is replaced", async () => {
+    const proxy = await DeafProxy.start(server.port);
+    proxy.isDeaf = false;
+    try {
+      const limits = { pollMs: 50 };
+      const near = startLog(server.target(), { schema: "deaf_later" });
+      const far = startLog(server.target({ socketDirectory: undefined, port: proxy.port }), {
+        schema: "deaf_later",
+        limits,
+      });
+      const [a, b] = [near.follow(), far.follow()];
+      await Promise.all([a.untilCurrent(), b.untilCurrent()]);
+      await a.append(invalidated("$0"));
+      expect(far.failures).toEqual([]);
+      proxy.isDeaf = true;
+      for (let n = 1; far.failures.length === 0; n++) {
+        const { sequence } = await a.append(invalidated(`$${n}`));
+        expect(b.copy.position.sequence >= sequence || !b.log.isCurrent()).toBe(true);
+      }
+      expect(far.failures[0]?.cause).toBe("notifications");
+    } finally {
+      await proxy.stop();
+    }
+  });
+
   it("a server with no slot left", async () => {
     await server.query("create role full_up login connection limit 0");
     await server.query(schemaSql("splitcache"));

@@ -1,13 +1,16 @@
 import { credentials, ServerCredentials } from "@grpc/grpc-js";
 import type { EventStore } from "../../../src/core/store.js";
 import { EventCacheServiceClient } from "../../../src/gen/splitcache/v1/event_cache_service.js";
-import { createGrpcServer } from "../../../src/rpc/server.js";
-import { grpcSidecar } from "./grpc-sidecar.js";
+import { createGrpcServer, type TransportUsage } from "../../../src/rpc/server.js";
+import { grpcSidecar, type Patience } from "./grpc-sidecar.js";
 import type { Connection } from "./memory-host.js";
 
-/** Serves a store on a free port and connects to it. */
-export async function connectOverSocket(store: EventStore): Promise<Connection> {
-  const { server } = createGrpcServer({
+/**
+ * Serves a store on a free port and connects to it. When it is closed, nothing may be
+ * counted as in flight any more, whatever became of the calls.
+ */
+export async function connectOverSocket(store: EventStore, patience?: Patience): Promise<Connection> {
+  const { server, usage } = createGrpcServer({
     store,
     observer: { started: () => {}, handled: () => {} },
     log: { error: () => {}, debug: () => {} },
@@ -26,11 +29,27 @@ export async function connectOverSocket(store: EventStore): Promise<Connection> 
   });
   let hasEnded = false;
   return {
-    sidecar: grpcSidecar(client, () => hasEnded),
+    sidecar: grpcSidecar(client, () => hasEnded, patience),
     async close() {
       hasEnded = true;
       server.forceShutdown();
       client.close();
+      await expectIdle(usage);
     },
   };
+}
+
+/** Waits until nothing is held for any call; fails after ten seconds, or when less than nothing is. */
+export async function expectIdle(usage: () => TransportUsage): Promise<void> {
+  const until = performance.now() + 10_000;
+  for (;;) {
+    const held = Object.entries(usage()).filter(([, amount]) => amount !== 0);
+    if (held.length === 0) return;
+    const isNegative = held.some(([, amount]) => amount < 0);
+    if (isNegative || performance.now() > until) {
+      throw new Error(`when no call is in flight: ${JSON.stringify(Object.fromEntries(held))}`);
+    }
+    // Timers may be fake.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }

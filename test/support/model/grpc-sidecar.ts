@@ -18,12 +18,23 @@ import {
   WIRE_VIEWS,
 } from "./wire.js";
 
-/** A sidecar behind a socket, called with the generated client; when it has ended, its callers have lost it. */
-export function grpcSidecar(client: EventCacheServiceClient, hasEnded: () => boolean): Sidecar {
+/** After how many turns of the event loop a call is cancelled; undefined: never. */
+export type Patience = () => number | undefined;
+
+/**
+ * A sidecar behind a socket, called with the generated client; when it has ended, its
+ * callers have lost it. A call of the cache or its log for which `patience` has an end is
+ * made twice: it is given up, whether or not it took effect, and made again.
+ */
+export function grpcSidecar(
+  client: EventCacheServiceClient,
+  hasEnded: () => boolean,
+  patience: Patience = () => undefined,
+): Sidecar {
   const lostOr = (failure: unknown): unknown =>
     hasEnded() || isRefusal(failure) ? new SidecarLost(String(failure)) : failure;
 
-  const make = <Request, Response>(
+  const makeOnce = <Request, Response>(
     method: UnaryMethod<Request, Response>,
     request: Request,
   ): Promise<Response> =>
@@ -35,6 +46,19 @@ export function grpcSidecar(client: EventCacheServiceClient, hasEnded: () => boo
     }).catch((failure: unknown) => {
       throw lostOr(failure);
     });
+
+  async function make<Request, Response>(
+    method: UnaryMethod<Request, Response>,
+    request: Request,
+  ): Promise<Response> {
+    const turns = patience();
+    try {
+      if (turns !== undefined) await giveUp(client, method, request, turns);
+    } catch (failure) {
+      throw lostOr(failure);
+    }
+    return makeOnce(method, request);
+  }
 
   return {
     async getEvents({ homeserver, eventIds, view, minPosition }) {
@@ -109,6 +133,24 @@ type UnaryMethod<Request, Response> = (
   options: Partial<CallOptions>,
   callback: (error: ServiceError | null, response: Response) => void,
 ) => ClientUnaryCall;
+
+/** Makes a call and cancels it; ends when the client has done with it. */
+async function giveUp<Request, Response>(
+  client: EventCacheServiceClient,
+  method: UnaryMethod<Request, Response>,
+  request: Request,
+  turns: number,
+): Promise<void> {
+  let end = () => {};
+  const ended = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  // Throws where the client was closed.
+  const call = method.call(client, request, new Metadata(), {}, () => end());
+  for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+  call.cancel();
+  await ended;
+}
 
 /** Whether a sidecar that ends, or has no place for a homeserver, answers so. */
 function isRefusal(failure: unknown): boolean {

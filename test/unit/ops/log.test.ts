@@ -121,6 +121,8 @@ const REPORT = {
   addresses: [{ kind: "unix", path: "/s" }],
   httpAddress: undefined,
   healthAddresses: [{ kind: "tcp", host: "0.0.0.0", port: 8080 }],
+  logUrl: "memory",
+  tierUrl: "none",
   memoryBytes: 256 * MIB,
   heapLimitBytes: 1000 * MIB,
   heapBytesMax: 600 * MIB,
@@ -134,6 +136,8 @@ it("reports the budget and its split at the start", () => {
     {
       listen: ["unix:/s"],
       http: "off",
+      log: "memory",
+      tier: "none",
       eventsBytes: 160 * MIB,
       metadataBytes: 64 * MIB,
       logsBytes: 32 * MIB,

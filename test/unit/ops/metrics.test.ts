@@ -46,6 +46,16 @@ function metricsOf(homeservers: Map<string, number>, configuredHomeservers: read
   const metrics = createMetrics({
     configuredHomeservers,
     droppedLogLines: () => 6,
+    backends: {
+      invalidationLog: { status: () => ({ isUp: true, errors: { unreachable: 2 }, members: [] }) },
+      tier: {
+        status: () => ({
+          isUp: false,
+          errors: { forged: 3 },
+          entries: { asked: 4, found: 3, written: 2, dropped: 1 },
+        }),
+      },
+    },
     stats,
     usage: () => ({
       callsInFlight: 1,
@@ -92,6 +102,11 @@ it("shows what the store counts, as it is at the scrape", async () => {
   expect(samples.get("splitcache_changes_total a room_purged")).toBe(4);
   expect(samples.get("splitcache_resets_total a too_old")).toBe(2);
   expect(samples.get("splitcache_cache_entries events")).toBe(1);
+  expect(samples.get("splitcache_log_up")).toBe(1);
+  expect(samples.get("splitcache_log_errors_total unreachable")).toBe(2);
+  expect(samples.get("splitcache_tier_up")).toBe(0);
+  expect(samples.get("splitcache_tier_errors_total forged")).toBe(3);
+  expect(samples.get("splitcache_tier_entries_total dropped")).toBe(1);
   expect(samples.get("splitcache_cache_entries metadata")).toBe(9);
   expect(samples.get("splitcache_evictions_total events")).toBe(4);
   expect(samples.get("splitcache_read_streams")).toBe(3);

@@ -1,5 +1,13 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import {
+  type DescriptorProto,
+  FieldDescriptorProto_Label,
+  FieldDescriptorProto_Type,
+  FileDescriptorSetSchema,
+} from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { descriptorSet } from "../../../src/gen/descriptor-set.js";
 import * as wire from "../../../src/gen/splitcache/v1/event_cache_service.js";
 import { serviceDefinition } from "../../../src/rpc/service-definition.js";
 import { isWellFormed, type MessageShape } from "../../../src/rpc/wire-shape.js";
@@ -174,6 +182,82 @@ describe("the walk over the wire form", () => {
     expect(isWellFormed(Buffer.from("1204" + "12020a05", "hex"), holding(holding({})))).toBe(false);
   });
 });
+
+describe("a message that is not repeated and is given twice", () => {
+  const cases = singularMessages();
+
+  it("is a field of every request that has one, however deep", () => {
+    expect(cases.map(({ method, field }) => `${method} ${field}`)).toEqual(
+      expect.arrayContaining([
+        "GetEvents min_position",
+        "GetEventsStream request",
+        "GetEventsStream request.min_position",
+        "PutEvent event",
+        "PutEvent event.redaction",
+        "PutEvents events[0].redaction",
+        "PutEvents as_of",
+        "SetRedaction redaction",
+        "Subscribe resume_after",
+      ]),
+    );
+  });
+
+  it.each(cases)("is refused: $method $field", ({ decode, once, twice, field }) => {
+    expect(decode(once)).toMatchObject({ ok: true });
+    expect(decode(twice)).toMatchObject({
+      ok: false,
+      error: { kind: "invalidArgument", violations: [{ field, description: GIVEN_TWICE }] },
+    });
+  });
+
+  it("is no fault of a repeated message, of a text, or of the same field in two messages", () => {
+    const redacted = { redaction: { redactedBy: "$r", redactedBody: Buffer.alloc(0) } };
+    const events = [wire.CachedEvent.create(redacted), wire.CachedEvent.create(redacted)];
+    const request = wire.PutEventsRequest.create({ homeserver: "a", events });
+    const bytes = Buffer.from(wire.PutEventsRequest.encode(request).finish());
+    expect(decodePut(bytes)).toMatchObject({ ok: true, message: request });
+    expect(accepts("0a 01 61 0a 01 62")).toBe(true);
+  });
+});
+
+const GIVEN_TWICE = "is a message that is given more than once";
+
+interface SingularMessage {
+  readonly method: string;
+  readonly field: string;
+  readonly decode: (bytes: Buffer) => unknown;
+  /** A request that holds the message once, empty, and one that holds it twice. */
+  readonly once: Buffer;
+  readonly twice: Buffer;
+}
+
+/** Every message field that is not repeated, in the requests of the contract, from its descriptors. */
+function singularMessages(): SingularMessage[] {
+  const { file } = fromBinary(FileDescriptorSetSchema, Buffer.from(descriptorSet, "base64"));
+  const types = new Map<string, DescriptorProto>(
+    file.flatMap((one) => one.messageType.map((type) => [`.${one.package}.${type.name}`, type] as const)),
+  );
+  const inside = (typeName: string, path: string, wrap: (content: Buffer) => Buffer) =>
+    (types.get(typeName)?.field ?? []).flatMap((field): Omit<SingularMessage, "method" | "decode">[] => {
+      if (field.type !== FieldDescriptorProto_Type.MESSAGE) return [];
+      const isRepeated = field.label === FieldDescriptorProto_Label.REPEATED;
+      const name = `${path}${field.name}${isRepeated ? "[0]" : ""}`;
+      const given = (content: Buffer) =>
+        Buffer.concat([Buffer.from([(field.number << 3) | 2, content.byteLength]), content]);
+      const nothing = given(Buffer.alloc(0));
+      const own = { field: name, once: wrap(nothing), twice: wrap(Buffer.concat([nothing, nothing])) };
+      const nested = inside(field.typeName, `${name}.`, (content) => wrap(given(content)));
+      return isRepeated ? nested : [own, ...nested];
+    });
+  const services = file.flatMap(({ service }) => service).filter(({ name }) => name === "EventCacheService");
+  const methods = services.flatMap(({ method }) => method);
+  return methods.flatMap(({ name, inputType }) => {
+    const definition = Object.values(serviceDefinition).find(({ path }) => path.endsWith(`/${name}`));
+    const decode = definition?.requestDeserialize;
+    if (decode === undefined) throw new Error(`no decoder of ${name}`);
+    return inside(inputType, "", (content) => content).map((one) => ({ ...one, method: name, decode }));
+  });
+}
 
 const MESSAGE_NAMES = new Set([
   "min_position",

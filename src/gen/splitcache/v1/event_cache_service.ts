@@ -43,6 +43,12 @@ export const protobufFileName = "splitcache/v1/event_cache_service.proto";
  * INVALID_ARGUMENT and google.rpc.BadRequest details that name the fields (at
  * most the first 16). A request has at most 4 MiB, a response at most 3.5 MiB.
  *
+ * Malformed protobuf is refused with INVALID_ARGUMENT. So is what decoders read
+ * in different ways: a field that holds one message and is given twice (official
+ * decoders merge both, others keep the last), and a group, known or unknown.
+ * Other unknown fields are ignored. Requests are not compressed: a call with a
+ * grpc-encoding other than identity fails with UNIMPLEMENTED.
+ *
  * Errors, for every call: INVALID_ARGUMENT (do not retry), RESOURCE_EXHAUSTED
  * with google.rpc.RetryInfo details (the server is at one of its capacities:
  * retry after the given delay), RESOURCE_EXHAUSTED without (the message is too

@@ -4,7 +4,6 @@ import com.google.protobuf.Duration;
 import io.grpc.Context;
 import io.grpc.StatusRuntimeException;
 import java.util.Iterator;
-import java.util.List;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
@@ -15,14 +14,31 @@ import splitcache.v1.Position;
 import splitcache.v1.SubscribeRequest;
 import splitcache.v1.SubscribeResponse;
 
-/** Follows what changed, as a worker does, for ever, and misses nothing. */
-final class Follower {
+/** Follows what changes, as long as the program runs, and misses nothing. */
+final class Follower implements Runnable {
   private static final long FIRST_PAUSE_MS = 100;
   private static final long LONGEST_PAUSE_MS = 1_000;
 
-  static volatile int exitCode;
+  /** What is done about the frames. All methods are called in one thread. */
+  interface Listener {
+    /** Ready or Reset. Unless it resumed, drop everything that is kept. */
+    void began(SubscribeResponse frame, Position position);
+
+    /** Drop what the notice names. */
+    void changed(Notice notice);
+
+    /** All notices up to here were handed over. */
+    void applied(Position position);
+
+    default void goingAway() {}
+
+    default void disconnected(String code) {
+      System.out.println("disconnected " + code);
+    }
+  }
 
   private final Cache cache;
+  private final Listener listener;
   private final ScheduledExecutorService timers =
       Executors.newSingleThreadScheduledExecutor(
           task -> {
@@ -31,20 +47,22 @@ final class Follower {
             return thread;
           });
   private Position applied;
-  private long leaseMs = 5_000;
+  // Until the stream names it.
+  private long silenceLimitMs = 5_000;
   private long pauseMs = FIRST_PAUSE_MS;
 
-  Follower(Cache cache) {
+  Follower(Cache cache, Listener listener) {
     this.cache = cache;
+    this.listener = listener;
   }
 
-  void run() {
+  @Override
+  public void run() {
     while (true) {
       try {
-        cache.declare();
         subscription();
       } catch (StatusRuntimeException error) {
-        System.out.println("disconnected " + error.getStatus().getCode());
+        listener.disconnected(error.getStatus().getCode().toString());
       }
       Cache.pause(pauseMs);
       pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
@@ -67,10 +85,9 @@ final class Follower {
       while (frames.hasNext()) {
         SubscribeResponse frame = frames.next();
         pauseMs = FIRST_PAUSE_MS;
-        apply(frame);
+        handOver(frame);
         silence.cancel(false);
         silence = silence(context);
-        cache.declare();
       }
     } finally {
       silence.cancel(false);
@@ -80,69 +97,40 @@ final class Follower {
   }
 
   /**
-   * Ends a stream on which nothing has come for a lease: who has heard nothing for as long may have
-   * missed a change, and serves nothing that it holds until it has resumed.
+   * Ends a stream on which no frame has come for the silence limit: it may be cut off. Then the
+   * subscriber resumes on a new one.
    */
   private ScheduledFuture<?> silence(Context.CancellableContext context) {
-    return timers.schedule(() -> context.cancel(null), leaseMs, TimeUnit.MILLISECONDS);
+    return timers.schedule(() -> context.cancel(null), silenceLimitMs, TimeUnit.MILLISECONDS);
   }
 
-  private void apply(SubscribeResponse frame) {
+  private void handOver(SubscribeResponse frame) {
     switch (frame.getFrameCase()) {
       case READY -> {
+        silenceLimitMs = milliseconds(frame.getReady().getSilenceLimit());
+        listener.began(frame, frame.getReady().getPosition());
         move(frame.getReady().getPosition());
-        leaseMs = milliseconds(frame.getReady().getLeaseDuration());
-        System.out.println("ready " + Cache.show(applied) + " resumed=" + frame.getReady().getResumed());
       }
       case RESET -> {
-        // Here a client drops everything that it holds for the homeserver.
+        silenceLimitMs = milliseconds(frame.getReset().getSilenceLimit());
+        listener.began(frame, frame.getReset().getPosition());
         move(frame.getReset().getPosition());
-        leaseMs = milliseconds(frame.getReset().getLeaseDuration());
-        String reason = Cache.word(frame.getReset().getReason(), "RESET_REASON_");
-        System.out.println("reset " + Cache.show(applied) + " " + reason);
       }
       case BATCH -> {
-        for (Notice notice : frame.getBatch().getNoticesList()) {
-          System.out.println("notice " + notice.getSequence() + " " + describe(notice));
-        }
+        frame.getBatch().getNoticesList().forEach(listener::changed);
         move(frame.getBatch().getToInclusive());
       }
       case PROGRESS -> move(frame.getProgress().getPosition());
-      case GOING_AWAY -> System.out.println("going away");
+      case GOING_AWAY -> listener.goingAway();
       default -> {
-        // A frame that this client does not know is skipped.
+        // A client skips a frame that it does not know.
       }
     }
   }
 
   private void move(Position position) {
-    cache.see(position);
+    listener.applied(position);
     applied = position;
-  }
-
-  private static String describe(Notice notice) {
-    return switch (notice.getChangeCase()) {
-      case EVENT_REDACTED -> {
-        var change = notice.getEventRedacted();
-        yield words("event_redacted", change.getRoomId(), change.getEventId(), change.getRedactedBy());
-      }
-      case EVENT_REJECTED -> {
-        var change = notice.getEventRejected();
-        yield words("event_rejected", change.getRoomId(), change.getEventId(), "" + change.getRejected());
-      }
-      case EVENTS_INVALIDATED -> {
-        var change = notice.getEventsInvalidated();
-        List<String> eventIds = change.getEventIdsList();
-        yield words("events_invalidated", change.getRoomId(), eventIds.toArray(String[]::new));
-      }
-      case ROOM_PURGED -> "room_purged " + notice.getRoomPurged().getRoomId();
-      // A change that this client does not know may be anything.
-      default -> "homeserver_purged";
-    };
-  }
-
-  private static String words(String kind, String roomId, String... more) {
-    return kind + " " + (roomId.isEmpty() ? "-" : roomId) + " " + String.join(" ", more);
   }
 
   private static long milliseconds(Duration duration) {

@@ -1,48 +1,57 @@
 package org.example.splitcache;
 
-import java.util.ArrayList;
-import java.util.List;
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
 
 /**
- * How a program uses splitcache: tour makes each call once, follow follows the changes.
+ * How a program uses splitcache.
  *
  * <pre>
  * java -jar splitcache-example.jar tour ADDRESS
- * java -jar splitcache-example.jar follow ADDRESS [--writers a,b]
+ * java -jar splitcache-example.jar follow ADDRESS
+ * java -jar splitcache-example.jar worker ADDRESS DATABASE
+ * java -jar splitcache-example.jar commit-and-die DATABASE EVENT_ID TEXT
  * </pre>
  *
- * ADDRESS is host:port or unix:/path.
+ * ADDRESS is host:port or unix:/path, DATABASE the path of a SQLite file.
  */
 public final class Main {
+  private static final String USAGE =
+      "usage: tour ADDRESS | follow ADDRESS | worker ADDRESS DATABASE"
+          + " | commit-and-die DATABASE EVENT_ID TEXT";
+
+  private static volatile int exitCode;
+
   private Main() {}
 
   public static void main(String[] args) throws Exception {
-    if (args.length < 2 || !List.of("tour", "follow").contains(args[0])) {
-      System.err.println("usage: tour|follow ADDRESS [--homeserver NAME] [--writers a,b]");
-      System.exit(2);
-    }
-    String homeserver = "example.org";
-    List<String> writers = new ArrayList<>();
-    for (int i = 2; i + 1 < args.length; i += 2) {
-      switch (args[i]) {
-        case "--homeserver" -> homeserver = args[i + 1];
-        case "--writers" -> writers.addAll(List.of(args[i + 1].split(",")));
-        default -> throw new IllegalArgumentException(args[i]);
+    String command = args.length < 2 ? "" : args[0] + " " + (args.length - 1);
+    switch (command) {
+      case "tour 1", "follow 1", "worker 2" -> run(args);
+      case "commit-and-die 3" -> Worker.commitAndDie(args[1], args[2], args[3]);
+      default -> {
+        System.err.println(USAGE);
+        System.exit(2);
       }
     }
-    // Ends a follower with 0 at SIGTERM, as it is meant to end.
-    if (args[0].equals("follow")) {
-      Runtime.getRuntime().addShutdownHook(new Thread(() -> Runtime.getRuntime().halt(Follower.exitCode)));
+  }
+
+  private static void run(String[] args) throws Exception {
+    // SIGTERM is how a follower and a worker are meant to end: then with 0.
+    if (!args[0].equals("tour")) {
+      Runtime.getRuntime().addShutdownHook(new Thread(() -> Runtime.getRuntime().halt(exitCode)));
     }
-    try (Cache cache = new Cache(args[1], homeserver, writers)) {
-      if (args[0].equals("tour")) {
-        new Tour(cache).run();
-      } else {
-        new Follower(cache).run();
+    try (Cache cache = new Cache(args[1], "example.org")) {
+      switch (args[0]) {
+        case "tour" -> new Tour(cache).run();
+        case "follow" -> new Follower(cache, new Printer()).run();
+        default -> new Worker(cache, args[2])
+            .run(new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8)));
       }
-    } catch (Cache.TwoSidecars found) {
+    } catch (Epochs.TwoSidecars found) {
       System.out.println(found.getMessage());
-      Follower.exitCode = 3;
+      exitCode = 3;
       System.exit(3);
     }
   }

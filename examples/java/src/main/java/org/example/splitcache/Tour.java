@@ -14,8 +14,8 @@ import splitcache.v1.CachedEvent;
 import splitcache.v1.EventCacheServiceGrpc;
 import splitcache.v1.GetEventsRequest;
 import splitcache.v1.Position;
+import splitcache.v1.PurgeHomeserverRequest;
 import splitcache.v1.PurgeRoomRequest;
-import splitcache.v1.PurgeRoomResponse;
 import splitcache.v1.PutOutcome;
 import splitcache.v1.Redaction;
 import splitcache.v1.RedactionView;
@@ -26,11 +26,11 @@ import splitcache.v1.SetRejectedResponse;
 
 /** One pass through the calls. */
 final class Tour {
-  private static final String ROOM = "!room:example.org";
-  private static final String ONE = "$one:example.org";
-  private static final String TWO = "$two:example.org";
+  static final String ROOM = "!room:example.org";
+  static final String ONE = "$one:example.org";
+  static final String TWO = "$two:example.org";
   private static final String REDACTION = "$redaction:example.org";
-  private static final RedactionView REDACTED = RedactionView.REDACTION_VIEW_REDACTED;
+  static final RedactionView REDACTED = RedactionView.REDACTION_VIEW_REDACTED;
   private static final RedactionView ORIGINAL = RedactionView.REDACTION_VIEW_ORIGINAL;
 
   private final Cache cache;
@@ -40,6 +40,7 @@ final class Tour {
   }
 
   void run() throws InvalidProtocolBufferException {
+    cache.warmUp();
     Position before = fill();
     change();
     readLarge();
@@ -47,6 +48,7 @@ final class Tour {
     PutOutcome outcome = cache.put(before, List.of(message(ONE, "one"))).get(0);
     System.out.println(Cache.word(outcome, "PUT_OUTCOME_") + " " + ONE);
     fail();
+    beginEpoch();
     System.out.println("done");
   }
 
@@ -54,7 +56,7 @@ final class Tour {
     System.out.println("position " + Cache.show(cache.get(REDACTED, List.of()).position()));
     Cache.Lookup missed = cache.get(REDACTED, List.of(ONE, TWO));
     missed.missing().forEach(eventId -> System.out.println("missing " + eventId));
-    // Here, and not before, the database is read; what it shows is put with that position.
+    // Read the database here, not before; put what it shows with that position.
     List<CachedEvent> events = List.of(message(ONE, "one"), message(TWO, "two"));
     List<PutOutcome> outcomes = cache.put(missed.position(), events);
     for (int i = 0; i < events.size(); i++) {
@@ -76,7 +78,7 @@ final class Tour {
             .setAsOf(cache.get(REDACTED, List.of()).position())
             .build();
     SetRedactionResponse redacted =
-        cache.call(stub -> stub.setRedaction(redaction), SetRedactionResponse::getPosition);
+        cache.call(stub -> stub.setRedaction(redaction));
     String outcome = Cache.word(redacted.getOutcome(), "SET_OUTCOME_");
     System.out.println("redacted " + ONE + " by " + REDACTION + ": " + outcome);
     CachedEvent now = cache.get(REDACTED, List.of(ONE)).hits().get(0);
@@ -92,11 +94,11 @@ final class Tour {
             .setAsOf(redacted.getPosition())
             .build();
     SetRejectedResponse rejected =
-        cache.call(stub -> stub.setRejected(rejection), SetRejectedResponse::getPosition);
+        cache.call(stub -> stub.setRejected(rejection));
     System.out.println("rejected " + TWO + ": " + Cache.word(rejected.getOutcome(), "SET_OUTCOME_"));
     PurgeRoomRequest purge =
         PurgeRoomRequest.newBuilder().setHomeserver(cache.homeserver).setRoomId(ROOM).build();
-    cache.call(stub -> stub.purgeRoom(purge), PurgeRoomResponse::getPosition);
+    cache.call(stub -> stub.purgeRoom(purge));
     System.out.println("purged " + ROOM);
     for (String eventId : cache.get(REDACTED, List.of(ONE, TWO)).missing()) {
       System.out.println("missing " + eventId);
@@ -137,7 +139,19 @@ final class Tour {
     }
   }
 
-  private static CachedEvent message(String eventId, String text) {
+  private void beginEpoch() {
+    Position before = cache.get(REDACTED, List.of()).position();
+    PurgeHomeserverRequest request =
+        PurgeHomeserverRequest.newBuilder()
+            .setHomeserver(cache.homeserver)
+            .setNewEpoch(true)
+            .build();
+    Position after = cache.call(stub -> stub.purgeHomeserver(request)).getPosition();
+    boolean isNew = !after.getEpoch().equals(before.getEpoch());
+    System.out.println(isNew ? "new epoch" : "the same epoch");
+  }
+
+  static CachedEvent message(String eventId, String text) {
     String body =
         "{\"type\":\"m.room.message\",\"room_id\":\"" + ROOM + "\",\"content\":{\"body\":\"" + text + "\"}}";
     return CachedEvent.newBuilder()

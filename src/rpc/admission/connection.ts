@@ -1,0 +1,82 @@
+import { constants, type Http2Session } from "node:http2";
+import { FLOOD_ALLOWANCES } from "../rpc-limits.js";
+
+/** What ends a connection that does it too often. */
+export type FloodKind = keyof typeof FLOOD_ALLOWANCES;
+
+/** A connection was ended because of a flood. */
+export interface Flood {
+  readonly kind: FloodKind;
+  /** The address of the other side; undefined on a Unix socket. */
+  readonly peer: string | undefined;
+}
+
+export type FloodObserver = (flood: Flood) => void;
+
+/**
+ * A client's HTTP/2 connection. It is a party that shares the capacities, and it is
+ * ended when it does too often what costs the server much and the client little.
+ */
+export class Connection {
+  readonly #session: Http2Session;
+  readonly #clock: () => number;
+  readonly #onFlood: FloodObserver;
+  readonly #allowances = new Map<FloodKind, Allowance>();
+  #isEnded = false;
+
+  /** `clock` is a monotonic clock in milliseconds. */
+  constructor(session: Http2Session, clock: () => number, onFlood: FloodObserver) {
+    this.#session = session;
+    this.#clock = clock;
+    this.#onFlood = onFlood;
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** Notes that the client did this once more; ends the connection beyond the allowance. */
+  note(kind: FloodKind): void {
+    // Calls of a connection that is gone are reset with it.
+    if (this.#isEnded || this.#session.destroyed) return;
+    const now = this.#clock();
+    let allowance = this.#allowances.get(kind);
+    if (allowance === undefined) {
+      allowance = new Allowance(FLOOD_ALLOWANCES[kind], now);
+      this.#allowances.set(kind, allowance);
+    }
+    if (allowance.take(now)) return;
+    this.#isEnded = true;
+    const peer = this.#session.socket?.remoteAddress;
+    this.#session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    this.#session.destroy();
+    this.#onFlood({ kind, peer });
+  }
+}
+
+/** So many at once, and then so many a second. */
+export interface AllowanceLimits {
+  readonly burst: number;
+  readonly perSecond: number;
+}
+
+class Allowance {
+  readonly #limits: AllowanceLimits;
+  #left: number;
+  #at: number;
+
+  constructor(limits: AllowanceLimits, nowMs: number) {
+    this.#limits = limits;
+    this.#left = limits.burst;
+    this.#at = nowMs;
+  }
+
+  take(nowMs: number): boolean {
+    const { burst, perSecond } = this.#limits;
+    this.#left = Math.min(burst, this.#left + ((nowMs - this.#at) / 1000) * perSecond);
+    this.#at = nowMs;
+    if (this.#left < 1) return false;
+    this.#left -= 1;
+    return true;
+  }
+}

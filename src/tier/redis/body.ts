@@ -1,0 +1,65 @@
+import { createHash } from "node:crypto";
+import type { NewEvent, RoomId } from "../../core/types.js";
+
+/**
+ * What all homeservers share of an event: room ID, room version and body. Stored
+ * under the SHA-256 of these bytes: version (1), room ID and room version (each
+ * after its length, in 2 bytes and 1), body. Its metadata names the digest, so the
+ * digest of a value that was read proves that it is the value that was stored.
+ */
+export interface Body {
+  readonly roomId: RoomId;
+  readonly roomVersion: string;
+  readonly body: Uint8Array;
+}
+
+/** The name of a body: the SHA-256 of its value, 32 bytes, and the length of its value. */
+export interface BodyReference {
+  readonly digest: Buffer;
+  readonly size: number;
+}
+
+export const DIGEST_BYTES = 32;
+
+const FORMAT = 1;
+const HEAD_BYTES = 1 + 2 + 1;
+
+/** The bytes of the body's value. */
+export function bodyValueBytes({ roomId, roomVersion, body }: Body): number {
+  return HEAD_BYTES + Buffer.byteLength(roomId) + Buffer.byteLength(roomVersion) + body.byteLength;
+}
+
+/** A copy of the body as it is stored. */
+export function encodeBody(body: Body): Buffer {
+  const value = Buffer.allocUnsafe(bodyValueBytes(body));
+  let at = value.writeUInt8(FORMAT, 0);
+  at = value.writeUInt16BE(Buffer.byteLength(body.roomId), at);
+  at += value.write(body.roomId, at);
+  at = value.writeUInt8(Buffer.byteLength(body.roomVersion), at);
+  at += value.write(body.roomVersion, at);
+  value.set(body.body, at);
+  return value;
+}
+
+export function referenceTo(value: Uint8Array): BodyReference {
+  return { digest: createHash("sha256").update(value).digest(), size: value.byteLength };
+}
+
+/** The body in a value, as a view of it; undefined if the value is not the one that was stored. */
+export function decodeBody(value: Buffer, { digest, size }: BodyReference): Body | undefined {
+  if (value.length !== size || !referenceTo(value).digest.equals(digest)) return undefined;
+  const roomIdAt = 3;
+  const roomIdEnd = roomIdAt + value.readUInt16BE(1);
+  const bodyAt = roomIdEnd + 1 + value.readUInt8(roomIdEnd);
+  return {
+    roomId: value.toString("utf8", roomIdAt, roomIdEnd) as RoomId,
+    roomVersion: value.toString("utf8", roomIdEnd + 1, bodyAt),
+    body: value.subarray(bodyAt),
+  };
+}
+
+/** The body of an event, and its redacted body if it has one. */
+export function bodiesOf({ roomId, roomVersion, body, redaction }: NewEvent): readonly Body[] {
+  const bodies = redaction?.redactedBody === undefined ? [body] : [body, redaction.redactedBody];
+  return bodies.map((bytes) => ({ roomId, roomVersion, body: bytes }));
+}

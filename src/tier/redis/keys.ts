@@ -1,0 +1,21 @@
+import type { EventId, Homeserver } from "../../core/types.js";
+
+/**
+ * The names of the keys. None has a hash tag of ours, so a Cluster spreads a
+ * homeserver's keys over all slots.
+ */
+export class KeyNames {
+  readonly #prefix: string;
+
+  constructor(prefix: string) {
+    this.#prefix = prefix;
+  }
+
+  metadata(homeserver: Homeserver, eventId: EventId): string {
+    return `${this.#prefix}:m:${homeserver}:${eventId}`;
+  }
+
+  body(digest: Buffer): string {
+    return `${this.#prefix}:b:${digest.toString("base64url")}`;
+  }
+}

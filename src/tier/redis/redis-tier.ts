@@ -1,0 +1,134 @@
+import type { EventId, Homeserver } from "../../core/types.js";
+import type { Tier, TierEntry, TierLog, TierStatus } from "../port.js";
+import { Breaker } from "./breaker.js";
+import { createConnection, nameOf } from "./connection.js";
+import { Failures } from "./failures.js";
+import { Fills } from "./fills.js";
+import { KeyNames } from "./keys.js";
+import { READ_MS_MAX } from "./limits.js";
+import { Link, type LinkObserver, type OpenConnection } from "./link.js";
+import { MetadataCodec } from "./metadata.js";
+import { Reads } from "./reads.js";
+import type { RedisTarget } from "./target.js";
+
+export interface RedisTierOptions {
+  readonly target: RedisTarget;
+  /** What all keys begin with; sidecars that share it and the secret share the tier. */
+  readonly keyPrefix: string;
+  /** What entries are authenticated with: at least 32 random bytes. */
+  readonly secret: Uint8Array;
+  /** How long an entry stays after it was last written. */
+  readonly ttlMs: number;
+  /** How long a read may take, in milliseconds; READ_MS_MAX unless given. */
+  readonly readMsMax?: number;
+  /** Milliseconds, monotonic. */
+  readonly clock: () => number;
+  /** Milliseconds since 1970. */
+  readonly wallClock: () => number;
+  readonly log: TierLog;
+}
+
+/** Opens the way to Redis. It need not be there yet: reads miss and writes are dropped until it is. */
+export function createRedisTier(options: RedisTierOptions): Tier {
+  return new RedisTier(options);
+}
+
+class RedisTier implements Tier {
+  readonly #options: RedisTierOptions;
+  readonly #failures: Failures;
+  readonly #breaker: Breaker;
+  /** One connection for reads, one for fills: a read never queues behind a bulk fill. */
+  readonly #readLink: Link;
+  readonly #fillLink: Link;
+  readonly #reads: Reads;
+  readonly #fills: Fills;
+  /** Whether the next connection is to be reported. */
+  #isUnreported = true;
+  #asked = 0;
+  #found = 0;
+
+  constructor(options: RedisTierOptions) {
+    this.#options = options;
+    const { target, clock, wallClock, ttlMs } = options;
+    const failures = new Failures(options.log, clock);
+    this.#failures = failures;
+    this.#breaker = new Breaker(clock);
+    const open: OpenConnection = (onLost) => createConnection(target, onLost);
+    this.#readLink = new Link(
+      open,
+      clock,
+      this.#observer(() => this.#reportConnected()),
+    );
+    this.#fillLink = new Link(
+      open,
+      clock,
+      this.#observer(() => {}),
+    );
+    const names = new KeyNames(options.keyPrefix);
+    const codec = new MetadataCodec(options.secret);
+    const common = { names, codec, failures, wallClock };
+    this.#reads = new Reads({
+      ...common,
+      link: this.#readLink,
+      breaker: this.#breaker,
+      readMsMax: options.readMsMax ?? READ_MS_MAX,
+    });
+    this.#fills = new Fills({ ...common, link: this.#fillLink, ttlMs });
+  }
+
+  get(homeserver: Homeserver, eventIds: readonly EventId[]): Promise<readonly TierEntry[]> | undefined {
+    if (!this.#readLink.isUp || eventIds.length === 0) return undefined;
+    if (this.#breaker.isOpen) {
+      // Nobody waits for the probe.
+      if (this.#breaker.takesProbe()) void this.#reads.find(homeserver, eventIds);
+      return undefined;
+    }
+    return this.#get(homeserver, eventIds);
+  }
+
+  put(homeserver: Homeserver, entries: readonly TierEntry[]): void {
+    this.#fills.put(homeserver, entries);
+  }
+
+  drop(homeserver: Homeserver, eventIds: readonly EventId[]): void {
+    this.#fills.drop(homeserver, eventIds);
+  }
+
+  status(): TierStatus {
+    return {
+      isUp: this.#readLink.isUp && !this.#breaker.isOpen,
+      errors: this.#failures.counts,
+      entries: {
+        asked: this.#asked,
+        found: this.#found,
+        written: this.#fills.written,
+        dropped: this.#fills.dropped,
+      },
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#readLink.close();
+    this.#fillLink.close();
+  }
+
+  async #get(homeserver: Homeserver, eventIds: readonly EventId[]): Promise<readonly TierEntry[]> {
+    this.#asked += eventIds.length;
+    const entries = await this.#reads.find(homeserver, eventIds);
+    this.#found += entries.length;
+    return entries;
+  }
+
+  #observer(connected: () => void): LinkObserver {
+    const note = (error: unknown) => {
+      if (this.#failures.noteError(error)) this.#isUnreported = true;
+    };
+    return { connected, disconnected: note, failed: note };
+  }
+
+  #reportConnected(): void {
+    if (!this.#isUnreported) return;
+    this.#isUnreported = false;
+    this.#options.log.connected(nameOf(this.#options.target));
+  }
+}
