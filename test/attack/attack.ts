@@ -17,6 +17,8 @@ export interface AttackOptions {
   readonly secondsMax: number;
   /** Leaves out attacks after which a connection takes half a minute to be found dead. */
   readonly isShort?: boolean;
+  /** Is given each fault when it is found, as far as they are listed. */
+  readonly onFault?: (text: string) => void;
   /** Is given a line of progress from time to time. */
   readonly onProgress?: (line: string) => void;
 }
@@ -63,7 +65,7 @@ export async function runAttack(options: AttackOptions): Promise<AttackResult> {
 class Attack {
   readonly #options: AttackOptions;
   readonly #sidecar: Sidecar;
-  readonly #findings = new Findings();
+  readonly #findings: Findings;
   readonly #honest: HonestClient;
   readonly #startedAt = performance.now();
   #residentBytesPeak = 0;
@@ -74,6 +76,7 @@ class Attack {
   constructor(options: AttackOptions, sidecar: Sidecar) {
     this.#options = options;
     this.#sidecar = sidecar;
+    this.#findings = new Findings(options.onFault);
     this.#honest = new HonestClient(sidecar.port, this.#findings);
   }
 

@@ -68,8 +68,10 @@ export class Calls {
   async judge(call: RawCall, sent: Sent): Promise<CallEnd> {
     const end = await call.end;
     this.#findings.ended(sent.kind, describe(end));
-    const fault = faultOf(end, sent);
-    if (fault !== undefined) this.report(fault, sent);
+    // Calls of a connection that the server has ended, because of a flood for one, may be cut; Worker judges that.
+    const isCut = end.isLost || (end.status === undefined && call.connection.goawayCode !== undefined);
+    const fault = isCut ? undefined : faultOf(end, sent);
+    if (fault !== undefined) this.report(`${fault} (${call.state})`, sent);
     return end;
   }
 
@@ -165,10 +167,10 @@ function describe({ status: code, resetCode, isLost }: CallEnd): string {
   return resetCode === undefined ? "no status" : `reset with ${resetCode}`;
 }
 
-function faultOf({ status: code, isLost }: CallEnd, { expected, method }: Sent): string | undefined {
+function faultOf({ status: code }: CallEnd, { expected, method }: Sent): string | undefined {
   if (code !== undefined && DEFECTS.has(code)) return `ended with ${status[code]}`;
   if (expected === "refused" && code === status.OK) return "was served, but the contract refuses it";
-  if (expected !== "served" || isLost) return undefined;
+  if (expected !== "served") return undefined;
   if (code === undefined) return "is valid, and ended without a status";
   const served = isOurs(method) ? SERVED : SERVED_BY_OTHERS;
   return served.has(code) ? undefined : `is valid, and ended with ${status[code]}`;

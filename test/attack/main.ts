@@ -17,7 +17,8 @@ const result = await runAttack({
   seed,
   callsMax: positive("calls", values.calls),
   secondsMax: positive("seconds", values.seconds),
-  onProgress: console.log,
+  onFault: (text) => console.log(`FAULT: ${text}`),
+  onProgress: (line) => console.log(line),
 });
 print(result);
 process.exitCode = result.faults.length === 0 ? 0 : 1;
@@ -34,7 +35,6 @@ function print({ ends, faults, faultsMore, ...figures }: AttackResult): void {
     console.log(`${kind}: ${parts.join(", ")}`);
   }
   for (const [name, value] of Object.entries(figures)) console.log(`${name} ${Math.round(value)}`);
-  for (const fault of faults) console.log(`FAULT: ${fault}`);
   if (faultsMore > 0) console.log(`FAULT: ${faultsMore} more`);
   console.log(faults.length === 0 ? "no fault" : `${faults.length + faultsMore} faults`);
 }

@@ -10,6 +10,11 @@ export class Findings {
   readonly #ends = new Map<string, Map<string, number>>();
   readonly #faults: string[] = [];
   #faultsMore = 0;
+  readonly #onFault: (text: string) => void;
+
+  constructor(onFault: (text: string) => void = () => {}) {
+    this.#onFault = onFault;
+  }
 
   get faults(): readonly string[] {
     return this.#faults;
@@ -33,7 +38,11 @@ export class Findings {
   }
 
   fault(text: string): void {
-    if (this.#faults.length < FAULTS_MAX) this.#faults.push(text);
-    else this.#faultsMore += 1;
+    if (this.#faults.length >= FAULTS_MAX) {
+      this.#faultsMore += 1;
+      return;
+    }
+    this.#faults.push(text);
+    this.#onFault(text);
   }
 }

@@ -93,6 +93,11 @@ export class RawConnection {
     return this.#calls.size;
   }
 
+  /** What may be sent now of all requests together. */
+  get window(): number {
+    return this.#window;
+  }
+
   /** The number that the next call will have. */
   get nextId(): number {
     return this.#nextId;
@@ -224,18 +229,19 @@ export class RawCall {
   readonly tag: unknown;
   readonly end: Promise<CallEnd>;
   messages = 0;
-  readonly #connection: RawConnection;
+  readonly connection: RawConnection;
   #resolve: (end: CallEnd) => void = () => {};
   #window: number;
   #pending: { bytes: Buffer; isEnd: boolean }[] = [];
   #status: number | undefined;
   #partial: Buffer = frames.NO_BYTES;
   #isOver = false;
+  readonly #startedAt = performance.now();
   /** The window of this call is raised when so much of it was used. */
   #unacknowledged = 0;
 
   constructor(connection: RawConnection, id: number, window: number, tag: unknown) {
-    this.#connection = connection;
+    this.connection = connection;
     this.id = id;
     this.#window = window;
     this.tag = tag;
@@ -248,6 +254,13 @@ export class RawCall {
     return this.#isOver;
   }
 
+  /** What hinders it, for the report of a fault. */
+  get state(): string {
+    const unsent = this.#pending.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    const ms = Math.round(performance.now() - this.#startedAt);
+    return `call ${this.id}, ${ms} ms old, ${unsent} bytes unsent, window ${this.#window}, of the connection ${this.connection.window}`;
+  }
+
   /** Sends a part of the request as the windows allow. */
   data(bytes: Buffer, isEnd = false): void {
     if (this.#isOver) return;
@@ -257,7 +270,7 @@ export class RawCall {
 
   reset(code: number): void {
     if (this.#isOver) return;
-    this.#connection.write(frames.reset(this.id, code));
+    this.connection.write(frames.reset(this.id, code));
     this.ended({ status: this.#status, resetCode: undefined, isLost: false });
   }
 
@@ -267,15 +280,15 @@ export class RawCall {
       const [first] = this.#pending;
       const { bytes, isEnd } = first!;
       const wanted = Math.min(bytes.length, frames.FRAME_BYTES_MAX, Math.max(0, this.#window));
-      const size = this.#connection.takeWindow(this, wanted);
+      const size = this.connection.takeWindow(this, wanted);
       if (size === 0 && bytes.length > 0) {
-        this.#connection.blocked(this);
+        this.connection.blocked(this);
         return;
       }
       this.#window -= size;
       const isWhole = size === bytes.length;
       const flags = isWhole && isEnd ? frames.END_STREAM : 0;
-      this.#connection.write(frames.frame(frames.DATA, flags, this.id, bytes.subarray(0, size)));
+      this.connection.write(frames.frame(frames.DATA, flags, this.id, bytes.subarray(0, size)));
       if (isWhole) this.#pending.shift();
       else first!.bytes = bytes.subarray(size);
     }
@@ -289,7 +302,7 @@ export class RawCall {
   received(payload: Buffer, onMessage: (call: RawCall, message: Buffer) => void): void {
     this.#unacknowledged += payload.length;
     if (this.#unacknowledged >= WINDOW_STEP_BYTES) {
-      this.#connection.write(frames.windowUpdate(this.id, this.#unacknowledged));
+      this.connection.write(frames.windowUpdate(this.id, this.#unacknowledged));
       this.#unacknowledged = 0;
     }
     const bytes = this.#partial.length === 0 ? payload : Buffer.concat([this.#partial, payload]);
@@ -315,8 +328,7 @@ export class RawCall {
   ended(end: CallEnd): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#pending = [];
-    this.#connection.forget(this);
+    this.connection.forget(this);
     this.#resolve(end);
   }
 }
