@@ -4,7 +4,7 @@ import { CONNECTION_ATTACKS } from "./attackers.js";
 import { HonestClient } from "./honest-client.js";
 import { Random } from "./random.js";
 import { Findings } from "./report.js";
-import { type Metrics, type Sidecar, startSidecar, total } from "./sidecar.js";
+import { type Delay, type Metrics, type Sidecar, startSidecar, total } from "./sidecar.js";
 import { Worker } from "./worker.js";
 
 export interface AttackOptions {
@@ -36,6 +36,8 @@ export interface AttackResult {
   readonly residentBytesPeak: number;
   readonly residentBytesMax: number;
   readonly readySlowestMs: number;
+  /** The most CPU time that the sidecar used before it answered /readyz: how long its event loop was busy. */
+  readonly readySlowestCpuMs: number;
   /** How long the attackers' own event loop stood still, which no reply can be faster than. */
   readonly attackersSlowestMs: number;
   readonly honestRounds: number;
@@ -48,6 +50,8 @@ const WILD_WORKERS = 12;
 const TIDY_WORKERS = 4;
 const HONEST_PAUSE_MS = 50;
 const WATCH_PAUSE_MS = 1000;
+/** An event loop that is kept from probes for longer does not answer. */
+const READY_CPU_MS_MAX = 2000;
 const PROGRESS_MS = 30_000;
 /** The server ends calls, and finds dead connections, within 30 s; it must have given back everything by then. */
 const SETTLE_MS_MAX = 60_000;
@@ -70,6 +74,7 @@ class Attack {
   readonly #startedAt = performance.now();
   #residentBytesPeak = 0;
   #readySlowestMs = 0;
+  #readySlowestCpuMs = 0;
   readonly #loopDelay = monitorEventLoopDelay({ resolution: 5 });
   #isOver = false;
 
@@ -105,6 +110,7 @@ class Attack {
       residentBytesPeak: this.#residentBytesPeak,
       residentBytesMax: this.#sidecar.residentBytesMax,
       readySlowestMs: this.#readySlowestMs,
+      readySlowestCpuMs: this.#readySlowestCpuMs,
       attackersSlowestMs: this.#loopDelay.max / 1e6,
       honestRounds: this.#honest.rounds,
       honestSlowestMs: this.#honest.slowestMs,
@@ -156,13 +162,19 @@ class Attack {
           this.#findings.fault(`resident memory is ${resident}, beyond ${this.#sidecar.residentBytesMax}`);
         }
         this.#residentBytesPeak = Math.max(this.#residentBytesPeak, resident);
-        this.#readySlowestMs = Math.max(this.#readySlowestMs, await this.#sidecar.ready());
+        this.#checkReady(await this.#sidecar.ready());
         this.#checkBounds(await this.#sidecar.metrics());
       } catch (error) {
         this.#findings.fault(`while it was watched: ${error}`);
       }
       await delay(WATCH_PAUSE_MS);
     }
+  }
+
+  #checkReady({ ms, cpuMs }: Delay): void {
+    this.#readySlowestMs = Math.max(this.#readySlowestMs, ms);
+    this.#readySlowestCpuMs = Math.max(this.#readySlowestCpuMs, cpuMs);
+    if (cpuMs > READY_CPU_MS_MAX) this.#findings.fault(`/readyz was answered after ${cpuMs} ms of CPU time`);
   }
 
   #checkBounds(metrics: Metrics): void {

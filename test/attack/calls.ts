@@ -29,8 +29,12 @@ export interface Sent {
   readonly request: Buffer;
 }
 
-/** Statuses that a valid call may end with: the server may be at its capacities. */
-const SERVED: ReadonlySet<number> = new Set([status.OK, status.RESOURCE_EXHAUSTED]);
+/**
+ * Statuses that a valid call may end with: the server may be at its capacities, and on a
+ * machine that gives it no CPU for five seconds the request arrives too late. Whether it
+ * is the server that takes so long is seen at /readyz.
+ */
+const SERVED: ReadonlySet<number> = new Set([status.OK, status.RESOURCE_EXHAUSTED, status.DEADLINE_EXCEEDED]);
 /** Of services whose requests may name what is not there. */
 const SERVED_BY_OTHERS: ReadonlySet<number> = new Set([...SERVED, status.NOT_FOUND]);
 /** Statuses that are a defect of the server, whatever the client does. */

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { status } from "@grpc/grpc-js";
 import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
 import type { ConnectionAttack } from "./attackers.js";
 import { Calls, type Sent } from "./calls.js";
@@ -135,8 +136,8 @@ export class Worker {
     if (how <= 1) call.data(Buffer.alloc(0), true);
     else if (how === 2) this.#endWithFault(call);
     else setTimeout(() => call.reset(8), random.below(50));
-    const { status } = await this.#calls.judge(call, sent);
-    if (isValid && status === 0 && call.messages !== count) {
+    const end = await this.#calls.judge(call, sent);
+    if (isValid && end.status === status.OK && call.messages !== count) {
       this.#calls.report(`${call.messages} replies to ${count} reads of a stream`, sent);
     }
   }
@@ -235,7 +236,7 @@ export class Worker {
           );
         }
       }
-    } else if (result?.value.code !== 8) {
+    } else if (result?.value.code !== status.RESOURCE_EXHAUSTED) {
       this.#calls.report(
         `a valid read of a stream failed with ${result?.value.code}: ${result?.value.message}`,
         sent,
