@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";
 import {
   DATA,
@@ -40,6 +41,9 @@ const SERVED_BY_OTHERS: ReadonlySet<number> = new Set([...SERVED, status.NOT_FOU
 /** Statuses that are a defect of the server, whatever the client does. */
 const DEFECTS: ReadonlySet<number> = new Set([status.INTERNAL, status.UNKNOWN, status.DATA_LOSS]);
 
+/** The resets of a connection's calls may come before the connection is said to end. */
+const RESET_BEFORE_GOAWAY_MS = 500;
+
 /** Sends valid and invalid calls, and judges how they end. */
 export class Calls {
   readonly #random: Random;
@@ -72,10 +76,12 @@ export class Calls {
   async judge(call: RawCall, sent: Sent): Promise<CallEnd> {
     const end = await call.end;
     this.#findings.ended(sent.kind, describe(end));
-    // Calls of a connection that the server has ended, because of a flood for one, may be cut; Worker judges that.
-    const isCut = end.isLost || (end.status === undefined && call.connection.goawayCode !== undefined);
+    // Calls of a connection that the server ends, because of a flood for one, are cut; Worker judges that.
+    if (end.status === undefined && !end.isLost) await delay(RESET_BEFORE_GOAWAY_MS);
+    const { goawayCode, isGone } = call.connection;
+    const isCut = end.isLost || (end.status === undefined && (isGone || goawayCode !== undefined));
     const fault = isCut ? undefined : faultOf(end, sent);
-    if (fault !== undefined) this.report(`${fault} (${call.state})`, sent);
+    if (fault !== undefined) this.report(`${fault} (${describe(end)}, ${call.state})`, sent);
     return end;
   }
 

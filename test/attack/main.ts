@@ -12,6 +12,8 @@ const { values } = parseArgs({
 });
 const seed = process.env["SPLITCACHE_ATTACK_SEED"] ?? randomBytes(4).toString("hex");
 console.log(`SPLITCACHE_ATTACK_SEED=${seed}`);
+// The sidecar ends with this process.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 const result = await runAttack({
   main: values.program,
   seed,

@@ -47,6 +47,8 @@ export async function startSidecar(main: string): Promise<Sidecar> {
   const args = ["--max-semi-space-size=2", "--enable-source-maps", main, "serve"];
   args.push("--listen", anyPort, "--http", anyPort, "--memory", `${MEMORY_BYTES / MIB}MiB`);
   const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"], env: {} });
+  const kill = () => void child.kill("SIGKILL");
+  process.once("exit", kill);
   const badLines: string[] = [];
   const ended = once(child, "close");
   const started = new Promise<{ listen: string[]; http: string }>((resolve, reject) => {
@@ -83,6 +85,7 @@ export async function startSidecar(main: string): Promise<Sidecar> {
       if (hasEnded()) return `it had ended with ${child.exitCode ?? child.signalCode}`;
       child.kill("SIGTERM");
       await ended;
+      process.off("exit", kill);
       return child.exitCode === 0 ? undefined : `it ended with ${child.exitCode ?? child.signalCode}`;
     },
     kill: () => {
