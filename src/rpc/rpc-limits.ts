@@ -66,7 +66,7 @@ export const CLOSE_TIME_LIMIT_MS = 1000;
  * on stream 0, say) it sends GOAWAY, reports nothing, and does not see that the peer has closed.
  * Together they are as long as a call may take, so that such a connection holds no more than a call.
  */
-export const KEEPALIVE_INTERVAL_MS = 15_000;
-export const KEEPALIVE_TIMEOUT_MS = 15_000;
+export const KEEPALIVE_INTERVAL_MS = 10_000;
+export const KEEPALIVE_TIMEOUT_MS = 20_000;
 /** Of a message that a failure sends to a client. */
 export const STATUS_MESSAGE_BYTES_MAX = KIB;

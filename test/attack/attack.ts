@@ -50,6 +50,7 @@ const WILD_WORKERS = 12;
 const TIDY_WORKERS = 4;
 const HONEST_PAUSE_MS = 50;
 const WATCH_PAUSE_MS = 1000;
+const WATCH_FAILURES_MAX = 2;
 /** An event loop that is kept from probes for longer does not answer. */
 const READY_CPU_MS_MAX = 2000;
 const PROGRESS_MS = 30_000;
@@ -148,6 +149,7 @@ class Attack {
 
   /** Sees to it that the sidecar lives, answers, and stays inside its bounds. */
   async #watch(): Promise<void> {
+    let failures = 0;
     while (!this.#isOver) {
       if (this.#sidecar.hasEnded()) {
         this.#findings.fault(`the sidecar ended: ${this.#sidecar.badLines.join("\n")}`);
@@ -164,8 +166,11 @@ class Attack {
         this.#residentBytesPeak = Math.max(this.#residentBytesPeak, resident);
         this.#checkReady(await this.#sidecar.ready());
         this.#checkBounds(await this.#sidecar.metrics());
+        failures = 0;
       } catch (error) {
-        this.#findings.fault(`while it was watched: ${error}`);
+        // On a busy machine a connection of the HTTP port may end before its request is read.
+        failures += 1;
+        if (failures > WATCH_FAILURES_MAX) this.#findings.fault(`while it was watched: ${error}`);
       }
       await delay(WATCH_PAUSE_MS);
     }

@@ -10,7 +10,8 @@ import {
   headerBlock,
   PADDED,
 } from "./http2/frames.js";
-import { type CallEnd, framed, type RawCall, type RawConnection } from "./http2/raw-connection.js";
+import { type CallEnd, framed, type RawCall } from "./http2/raw-call.js";
+import type { RawConnection } from "./http2/raw-connection.js";
 import { mutateHeaders, validHeaders } from "./mutate-headers.js";
 import { mutateMessage } from "./mutate-message.js";
 import type { Random } from "./random.js";
