@@ -1,5 +1,3 @@
-import { once } from "node:events";
-import { connect, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import * as frames from "./http2/frames.js";
 import { framed } from "./http2/raw-call.js";
@@ -8,6 +6,7 @@ import { validHeaders } from "./mutate-headers.js";
 import type { Random } from "./random.js";
 import type { Findings } from "./report.js";
 import { GET_EVENTS, GET_EVENTS_STREAM, PUT_EVENTS, SUBSCRIBE } from "./requests.js";
+import { hold, holdSocket, openSocket, turn, writeMany } from "./sockets.js";
 import type { Homeserver } from "./world.js";
 
 /** What an attack on a connection works with. */
@@ -31,7 +30,6 @@ export interface ConnectionAttack {
 
 /** What a flood sends at most, if the server does not end its connection before. */
 const FLOOD_CALLS = 3000;
-const HOLD_MS_MAX = 3000;
 
 export const CONNECTION_ATTACKS: readonly ConnectionAttack[] = [
   {
@@ -221,49 +219,4 @@ async function floodOfFrames({ port, random, homeserver, findings }: Attacker, k
   call.data(framed(GET_EVENTS.make(random, homeserver)), true);
   await Promise.race([call.end, delay(1000)]);
   connection.destroy();
-}
-
-async function writeMany(socket: Socket, bytes: Buffer, times: number, isLast = true): Promise<void> {
-  for (let count = 0; count < times && !socket.destroyed; count++) {
-    if (!socket.write(bytes)) await drained(socket);
-    else if (count % 20 === 0) await turn();
-  }
-  if (isLast) socket.destroy();
-}
-
-async function openSocket(port: number): Promise<Socket> {
-  const socket = connect({ host: "127.0.0.1", port });
-  await once(socket, "connect");
-  socket.on("error", () => {});
-  socket.resume();
-  return socket;
-}
-
-async function hold(connection: RawConnection, random: Random): Promise<void> {
-  await holdSocket(connection.socket, random);
-}
-
-/** Keeps a connection for a while, unless the server ends it. */
-async function holdSocket(socket: Socket, random: Random): Promise<void> {
-  const abort = new AbortController();
-  socket.once("close", () => abort.abort());
-  await delay(random.below(HOLD_MS_MAX), undefined, { signal: abort.signal }).catch(() => {});
-  socket.destroy();
-}
-
-/** Until it can be written to again, is closed, or a second is over. */
-function drained(socket: Socket): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      socket.off("drain", done).off("close", done);
-      resolve();
-    };
-    const timer = setTimeout(done, 1000);
-    socket.on("drain", done).on("close", done);
-  });
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -71,7 +71,7 @@ export const PUT_EVENTS: Method = {
 };
 
 /** All unary methods of the cache. */
-export const UNARY_METHODS: readonly Method[] = [
+const UNARY_METHODS: readonly Method[] = [
   GET_EVENTS,
   PUT_EVENT,
   PUT_EVENTS,
@@ -135,7 +135,18 @@ export const UNARY_METHODS: readonly Method[] = [
 ];
 
 /** How often each of `UNARY_METHODS` is called: purges would leave nothing to read. */
-export const UNARY_WEIGHTS = [40, 15, 20, 8, 6, 6, 1, 0.2];
+const UNARY_WEIGHTS = [40, 15, 20, 8, 6, 6, 1, 0.2];
+
+/** One of the unary methods of the cache. */
+export function unaryMethod(random: Random): Method {
+  const sum = UNARY_WEIGHTS.reduce((total, weight) => total + weight);
+  let left = (random.u32() / 2 ** 32) * sum;
+  for (const [index, weight] of UNARY_WEIGHTS.entries()) {
+    left -= weight;
+    if (left < 0) return UNARY_METHODS[index]!;
+  }
+  return GET_EVENTS;
+}
 
 export const GET_EVENTS_STREAM: Method = {
   path: `${SERVICE}/GetEventsStream`,
@@ -146,6 +157,22 @@ export const GET_EVENTS_STREAM: Method = {
 
 export function streamedRead(requestId: bigint, request: wire.GetEventsRequest | undefined): Buffer {
   return encode(wire.GetEventsStreamRequest, { requestId, request });
+}
+
+/** A read that fails, while its stream goes on; now and then one that ends the stream. */
+export function invalidStreamedRead(requestId: bigint, random: Random, homeserver: Homeserver): Buffer {
+  const read = readRequest(random, homeserver);
+  const epoch = random.bytes(random.pick([0, 16, 17]));
+  // Is in flight already, or will be.
+  if (random.chance(0.05)) return streamedRead(requestId + 1n, read);
+  const request = random.pick<wire.GetEventsRequest | undefined>([
+    { ...read, minPosition: { epoch, sequence: 1n } },
+    { ...read, homeserver: random.pick(["", "x".repeat(256)]) },
+    { ...read, eventIds: ["", "$x".repeat(600)] },
+    { ...read, eventIds: Array(501).fill("$x") },
+    undefined,
+  ]);
+  return streamedRead(requestId, request);
 }
 
 export const SUBSCRIBE: Method = {

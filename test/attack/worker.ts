@@ -94,7 +94,7 @@ export class Worker {
 
   #unaryCalls(connection: RawConnection): Promise<unknown>[] {
     return Array.from({ length: this.#random.between(1, 15) }, () => {
-      const method = weighted(this.#random);
+      const method = requests.unaryMethod(this.#random);
       return this.#call(connection, method);
     });
   }
@@ -132,8 +132,12 @@ export class Worker {
     };
     const call = connection.call(validHeaders(requests.GET_EVENTS_STREAM.path), { tag: sent });
     this.#findings.calls += 1;
+    const streamed = (requestId: bigint, isValid: boolean) =>
+      isValid || random.chance(0.85)
+        ? requests.streamedRead(requestId, requests.readRequest(random, this.#homeserver))
+        : requests.invalidStreamedRead(requestId, random, this.#homeserver);
     const messages: Buffer[] = [];
-    for (let index = 0; index < count; index++) messages.push(framed(this.#streamed(BigInt(index), isValid)));
+    for (let index = 0; index < count; index++) messages.push(framed(streamed(BigInt(index), isValid)));
     this.#findings.calls += count;
     call.data(Buffer.concat(messages));
     const how = isValid ? 0 : random.below(4);
@@ -152,27 +156,6 @@ export class Worker {
     call.data(framed(bytes), this.#random.chance(0.5));
     // The message may be valid after all, and then the stream goes on.
     setTimeout(() => call.reset(8), 100);
-  }
-
-  #streamed(requestId: bigint, isValid: boolean): Buffer {
-    const random = this.#random;
-    if (isValid || random.chance(0.85)) {
-      return requests.streamedRead(requestId, requests.readRequest(random, this.#homeserver));
-    }
-    const draw = random.below(100);
-    const read = requests.readRequest(random, this.#homeserver);
-    if (draw < 20)
-      return requests.streamedRead(requestId, {
-        ...read,
-        minPosition: { epoch: random.bytes(random.pick([0, 16, 17])), sequence: 1n },
-      });
-    if (draw < 40)
-      return requests.streamedRead(requestId, { ...read, homeserver: random.pick(["", "x".repeat(256)]) });
-    if (draw < 60) return requests.streamedRead(requestId, { ...read, eventIds: ["", "$x".repeat(600)] });
-    if (draw < 70) return requests.streamedRead(requestId, { ...read, eventIds: Array(501).fill("$x") });
-    if (draw < 95) return requests.streamedRead(requestId, undefined);
-    // Is in flight already, or will be.
-    return requests.streamedRead(requestId + 1n, read);
   }
 
   async #subscription(connection: RawConnection): Promise<void> {
@@ -261,14 +244,4 @@ export class Worker {
     this.#findings.fault(`a call had not ended after ${CALL_MS_MAX / 1000} s`);
     this.#pending.delete(oldest[0]);
   }
-}
-
-function weighted(random: Random): requests.Method {
-  const sum = requests.UNARY_WEIGHTS.reduce((total, weight) => total + weight);
-  let left = (random.u32() / 2 ** 32) * sum;
-  for (const [index, weight] of requests.UNARY_WEIGHTS.entries()) {
-    left -= weight;
-    if (left < 0) return requests.UNARY_METHODS[index]!;
-  }
-  return requests.GET_EVENTS;
 }
