@@ -108,7 +108,8 @@ function readUrl(text: string): Map<Parameter, string> | string {
   }
   if (place.includes(",")) return "may name one host: that of the primary";
   const address = placeOf(place);
-  if (address === undefined) return `has no host and port in ${JSON.stringify(place)}`;
+  // What stands there may be a password: it is not repeated.
+  if (address === undefined) return "has no valid host and port between // and the next /";
   try {
     if (login) given.set("user", decodeURIComponent(login));
     if (address.host) given.set("host", decodeURIComponent(address.host));
@@ -120,7 +121,7 @@ function readUrl(text: string): Map<Parameter, string> | string {
   for (const [name, value] of new URLSearchParams(query)) {
     if (name === "password") return "may not hold a password; use a password file or PGPASSWORD";
     if (!(name in PARAMETERS)) {
-      return `has the unknown parameter ${JSON.stringify(name)}; known are ${Object.keys(PARAMETERS).join(", ")}`;
+      return `has a parameter that is not known; known are ${Object.keys(PARAMETERS).join(", ")}`;
     }
     if (given.has(name as Parameter)) return `gives ${name} twice`;
     if (value === "") return `has an empty ${name}`;
@@ -150,20 +151,19 @@ function problemOf(values: Readonly<Record<Parameter, string | undefined>>): str
   }
   if (Object.values(values).some((value) => value?.includes("\0"))) return "holds a zero byte";
   if (host?.includes(",")) return "may name one host: that of the primary";
-  if (host !== undefined && !host.startsWith("/") && /[\s/@?#]/.test(host))
-    return `has no host in ${JSON.stringify(host)}`;
+  if (host !== undefined && !host.startsWith("/") && /[\s/@?#]/.test(host)) return "has no valid host";
   const isSocket = host === undefined || host.startsWith("/");
   if (isSocket && Buffer.byteLength(host ?? "") > SOCKET_DIRECTORY_BYTES_MAX) {
     return `has a socket directory of more than ${SOCKET_DIRECTORY_BYTES_MAX} bytes`;
   }
   if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535)) {
-    return `has the port ${JSON.stringify(port)}; it must be 1 to 65535`;
+    return "has a port that is not a number from 1 to 65535";
   }
   if (sslmode === "allow" || sslmode === "prefer") {
     return `has sslmode=${sslmode}, which may connect without TLS; say disable, or verify-full`;
   }
   if (sslmode !== undefined && !SSL_MODES.includes(sslmode)) {
-    return `has sslmode=${sslmode}; it must be one of ${SSL_MODES.join(", ")}`;
+    return `has an sslmode that is not one of ${SSL_MODES.join(", ")}`;
   }
   if (isSocket && sslmode !== undefined && sslmode !== "disable") {
     return "has a Unix socket, over which PostgreSQL has no TLS; leave sslmode out";

@@ -106,6 +106,6 @@ const HOMESERVER_GAUGES: readonly (readonly [name: string, help: string, count: 
 ];
 
 /** The spelling of label values: `wrongEpoch` becomes `wrong_epoch`. */
-function snakeCase(name: string): string {
+export function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

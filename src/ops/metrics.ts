@@ -3,7 +3,7 @@ import type { CacheStats, StoreStats } from "../core/store.js";
 import type { Log as InvalidationLog } from "../log/port.js";
 import type { TransportUsage } from "../rpc/server.js";
 import type { Tier } from "../tier/port.js";
-import { registerHomeserverMetrics } from "./homeserver-metrics.js";
+import { registerHomeserverMetrics, snakeCase } from "./homeserver-metrics.js";
 import { type Collect, MetricFamilies, only, type Series } from "./metric-families.js";
 import type { Pace } from "./pace.js";
 
@@ -151,7 +151,7 @@ function registerBackends(families: MetricFamilies, { invalidationLog, tier }: B
 }
 
 function byKey(counts: Readonly<Record<string, number>>): Series[] {
-  return Object.entries(counts).map(([key, count]) => [[key], count]);
+  return Object.entries(counts).map(([key, count]) => [[snakeCase(key)], count]);
 }
 
 const USAGE_GAUGES: readonly (readonly [name: string, help: string, used: keyof TransportUsage])[] = [

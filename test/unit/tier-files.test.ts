@@ -148,7 +148,9 @@ describe("a certificate and its key", () => {
   it("are told apart", async () => {
     const [cert, key] = [await fileOf(FIRST), await fileOf("none")];
     expect(await mistakesOf({ cert: cert, key: key })).toEqual([
-      expect.stringContaining(`--tier-tls-key-file ${key}: holds no private key in PEM without a passphrase: `),
+      expect.stringContaining(
+        `--tier-tls-key-file ${key}: holds no private key in PEM without a passphrase: `,
+      ),
     ]);
   });
 

@@ -4,8 +4,6 @@
     python -m e2e --short    every scenario
     python -m e2e NAME …     the scenarios named
 
-With `--redis` there are two sidecars over one Redis.
-
 Needs PostgreSQL, redis-server, Node with a built sidecar, and Synapse in this Python.
 """
 
@@ -29,23 +27,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m e2e")
     parser.add_argument("--short", action="store_true", help="leave the figures out")
     parser.add_argument("--without-bridge", action="store_true", help="test the test")
-    parser.add_argument("--redis", action="store_true", help="two sidecars over one Redis")
     parser.add_argument("scenarios", nargs="*")
     options = parser.parse_args()
     # So that whoever ends the test leaves no process behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    passed, failed = run_scenarios(
-        options.scenarios, bridge=not options.without_bridge, redis=options.redis
-    )
+    passed, failed = run_scenarios(options.scenarios, bridge=not options.without_bridge)
     if not options.short and not options.scenarios:
         print_figures()
     print(f"\n{passed} passed, {failed} failed")
     return 1 if failed else 0
 
 
-def run_scenarios(names: list[str], *, bridge: bool, redis: bool) -> tuple[int, int]:
+def run_scenarios(names: list[str], *, bridge: bool) -> tuple[int, int]:
     passed = failed = 0
-    cluster = Cluster(bridge=bridge, redis=redis)
+    cluster = Cluster(bridge=bridge)
     try:
         cluster.start()
         comparison = Comparison(cluster)

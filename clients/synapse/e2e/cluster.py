@@ -1,6 +1,6 @@
 """A homeserver as operators run it: PostgreSQL, Redis, Synapse's main process with workers, and
-a splitcache sidecar, or two over one Redis. Beside it a second homeserver, of one process, that
-uses the same sidecar. All on random ports of this machine, all in one temporary folder."""
+a splitcache sidecar. Beside it a second homeserver, of one process, that uses the same sidecar.
+All on random ports of this machine, all in one temporary folder."""
 
 from __future__ import annotations
 
@@ -35,28 +35,22 @@ NEIGHBOUR = "neighbour"
 
 
 class Cluster:
-    """`bridge` switches the module on; the sidecar runs in either case.
+    """`bridge` switches the module on; the sidecar runs in either case."""
 
-    `redis`: there are two sidecars over one Redis, and one reader has the second.
-    """
-
-    def __init__(self, *, bridge: bool, redis: bool = False) -> None:
+    def __init__(self, *, bridge: bool) -> None:
         self.bridge = bridge
-        self.redis = redis
         self.folder = Path(tempfile.mkdtemp(prefix="splitcache-e2e-"))
         self.folder.chmod(0o755)
         self.ports = {name: free_port() for name in (*SYNAPSE, NEIGHBOUR)}
         self.metrics_ports = {name: free_port() for name in (*SYNAPSE, NEIGHBOUR)}
         self._replication_ports = {name: free_port() for name in SYNAPSE}
         self._postgres_port, self._redis_port = free_port(), free_port()
-        self._store_port = free_port()
-        self.sidecars = ("sidecar", "sidecar2") if redis else ("sidecar",)
-        self.sidecar_http_ports = {name: free_port() for name in self.sidecars}
-        self.socket = self._socket(self.sidecars[0])
+        self.sidecar_http_port = free_port()
+        self.socket = self.folder / "sidecar.sock"
         # By which two of the workers reach their sidecar.
         self.proxies = {
             "persister1": Proxy(self.folder / "persister1.sock", self.socket),
-            "generic1": Proxy(self.folder / "generic1.sock", self._socket(self.sidecars[-1])),
+            "generic1": Proxy(self.folder / "generic1.sock", self.socket),
         }
         self.processes: dict[str, Process] = {}
         self.own = self._homeserver("synapse")
@@ -64,12 +58,9 @@ class Cluster:
 
     def start(self) -> None:
         self._start_postgres()
-        self._start_redis("redis", self._redis_port)
-        if self.redis:
-            self._start_redis("store", self._store_port)
-        for name, port in self.sidecar_http_ports.items():
-            self._add(name, self._sidecar_command(name), answers_http(port, "/readyz"))
-            self.processes[name].start()
+        self._start_redis()
+        self._add_sidecar("sidecar", self.socket, self.sidecar_http_port)
+        self.processes["sidecar"].start()
         write_common_files(self.folder)
         self._write_configs()
         self._start_synapse()
@@ -86,6 +77,13 @@ class Cluster:
         write(self.folder, "neighbour.yaml", homeserver_config(self.neighbour, own_listeners))
         self._add_synapse(NEIGHBOUR, "homeserver", ["neighbour.yaml"])
         self.processes[NEIGHBOUR].start()
+
+    def start_second_sidecar(self) -> Path:
+        """One that has no log in common with the first; its socket."""
+        socket = self.folder / "sidecar2.sock"
+        self._add_sidecar("sidecar2", socket, free_port())
+        self.processes["sidecar2"].start()
+        return socket
 
     def stop(self) -> None:
         for process in reversed(self.processes.values()):
@@ -115,20 +113,18 @@ class Cluster:
         log = self.folder / f"{name}.log"
         self.processes[name] = Process(name, command, log, ready=ready, **more)
 
-    def _socket(self, sidecar: str) -> Path:
-        return self.folder / f"{sidecar}.sock"
-
-    def _sidecar_command(self, name: str) -> list[str]:
+    def _add_sidecar(self, name: str, socket: Path, http_port: int) -> None:
         main = os.environ.get("SPLITCACHE_MAIN", str(REPOSITORY / "dist" / "main.js"))
-        serve = ["node", main, "serve", "--listen", f"unix:{self._socket(name)}"]
-        serve += ["--http", f"127.0.0.1:{self.sidecar_http_ports[name]}"]
-        url = f"redis://127.0.0.1:{self._store_port}"
-        return [*serve, "--store", "redis", "--redis-url", url] if self.redis else serve
+        serve = ["node", main, "serve", "--listen", f"unix:{socket}"]
+        serve += ["--http", f"127.0.0.1:{http_port}"]
+        self._add(name, serve, answers_http(http_port, "/readyz"))
 
-    def _start_redis(self, name: str, port: int) -> None:
+    def _start_redis(self) -> None:
+        """By which Synapse's processes talk to each other."""
+        port = self._redis_port
         command = f"redis-server --port {port} --bind 127.0.0.1 --appendonly no --save".split()
-        self._add(name, [*command, ""], accepts(("127.0.0.1", port)))
-        self.processes[name].start()
+        self._add("redis", [*command, ""], accepts(("127.0.0.1", port)))
+        self.processes["redis"].start()
 
     def _start_postgres(self) -> None:
         self.processes["postgres"] = postgres(self.folder, self._postgres_port)

@@ -58,12 +58,14 @@ class Comparison:
         processes: Iterable[str] = READERS,
         *,
         fault_s: float = 0.0,
+        at_once: bool = False,
     ) -> None:
         """Every event by its ID, the room's timeline and the sync's, through each process.
 
-        `fault_s`: for how long something that goes on now may keep a change from them.
+        `fault_s`: for how long something that goes on now may keep a change from them. `at_once`:
+        they are granted no time at all.
         """
-        patience_s = REPLICATION_S + fault_s
+        patience_s = 0.0 if at_once else REPLICATION_S + fault_s
         for name in processes:
             port = self._cluster.ports[name]
             for event_id in event_ids:

@@ -133,7 +133,6 @@ def modules(sidecar: Path | None) -> list[dict[str, Any]]:
         return []
     config = {
         "address": f"unix:{sidecar}",
-        "writer_start_delay": "1s",
     }
     return [{"module": "splitcache_synapse.SplitcacheModule", "config": config}]
 

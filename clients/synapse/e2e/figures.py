@@ -12,6 +12,7 @@ from .cluster import Cluster
 
 _FETCHES = "synapse_util_metrics_block_count_total"
 LOOKUPS = "splitcache_bridge_lookups_total"
+GATE = "splitcache_bridge_gate_open"
 ROUNDS = 3
 
 
@@ -29,7 +30,7 @@ def count(cluster: Cluster, name: str, processes: Iterable[str], *labels: str) -
 
 def sidecar_gauge(cluster: Cluster, name: str, label: str) -> float:
     """One sample of the sidecar."""
-    port = cluster.sidecar_http_ports["sidecar"]
+    port = cluster.sidecar_http_port
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as reply:
         for line in reply.read().decode().splitlines():
             if line.startswith(name + "{") and label in line:
@@ -37,12 +38,12 @@ def sidecar_gauge(cluster: Cluster, name: str, label: str) -> float:
     return float("nan")
 
 
-def gauge(cluster: Cluster, name: str, process: str, label: str) -> float:
-    """One sample of one process; nan before there is one."""
+def gauge(cluster: Cluster, name: str, process: str) -> float:
+    """The one sample of one process; nan before there is one."""
     port = cluster.metrics_ports[process]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/_synapse/metrics") as reply:
         for line in reply.read().decode().splitlines():
-            if line.startswith(name + "{") and label in line:
+            if line.startswith(name + "{"):
                 return float(line.rpartition(" ")[2])
     return float("nan")
 
@@ -92,9 +93,9 @@ def shared_bodies(cluster: Cluster, messages: int = 100) -> dict[str, float]:
     while last not in {event["event_id"] for event in carol.messages(other, room_id)}:
         time.sleep(0.1)
     cluster.restart("sidecar", "neighbour", "generic1")
-    # Until its writers have leases, the sidecar holds nothing for a homeserver.
-    for writer in ("persister1", "neighbour"):
-        while gauge(cluster, "splitcache_bridge_writer_state", writer, 'state="attached"') != 1:
+    # Until its new epoch is registered, the sidecar is not read.
+    for process in ("generic1", "neighbour"):
+        while gauge(cluster, GATE, process) != 1:
             time.sleep(0.1)
     alice.messages(port, room_id)
     carol.messages(other, room_id)

@@ -7,7 +7,7 @@ import pwd
 import subprocess
 from pathlib import Path
 
-from .processes import Process, accepts
+from .processes import Process
 
 USER = "synapse"
 
@@ -39,4 +39,10 @@ def postgres(folder: Path, port: int) -> Process:
         command += ["-c", setting]
     log = folder / "postgres.log"
     log.touch()
-    return Process("postgres", command, log, ready=accepts(("127.0.0.1", port)), user=user)
+
+    def ready() -> bool:
+        # It accepts connections before it answers on them.
+        asks = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+        return subprocess.run(asks).returncode == 0
+
+    return Process("postgres", command, log, ready=ready, user=user)

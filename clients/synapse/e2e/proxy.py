@@ -32,6 +32,12 @@ class Proxy:
         with self._lock:
             self._cut = False
 
+    def lead_to(self, target: Path) -> None:
+        """From now on; what is connected is closed."""
+        self._target = str(target)
+        self.cut()
+        self.mend()
+
     def close(self) -> None:
         _end(self._listener)
         self.cut()

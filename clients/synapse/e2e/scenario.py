@@ -29,9 +29,14 @@ class Scenario:
         return room_id, said
 
     def compare(
-        self, room_id: str, event_ids: list[str], processes: Iterable[str] = READERS
+        self,
+        room_id: str,
+        event_ids: list[str],
+        processes: Iterable[str] = READERS,
+        *,
+        fault_s: float = 0.0,
     ) -> None:
-        self._comparison.room(self._alice, room_id, event_ids, processes)
+        self._comparison.room(self._alice, room_id, event_ids, processes, fault_s=fault_s)
 
     def purge_room(self, room_id: str) -> None:
         reply = call(

@@ -1,4 +1,4 @@
-"""A real sidecar for the tests that need one."""
+"""A real sidecar, and a homeserver, for the tests that need one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.bridge import Bridge
+from tests.homeserver import Homeserver
 
 MAIN = Path(
     os.environ.get("SPLITCACHE_MAIN", Path(__file__).resolve().parents[3] / "dist" / "main.js")
@@ -48,6 +52,41 @@ def start_sidecar() -> Iterator[Callable[[str], SidecarProcess]]:
 
     def start(listen: str) -> SidecarProcess:
         started.append(SidecarProcess(listen))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
+    """One for all: each test has a room of its own."""
+    folder = tmp_path_factory.mktemp("homeserver")
+    sidecar = SidecarProcess(f"unix:{folder}/s.sock")
+    home = Homeserver(folder, sidecar.address)
+    yield home
+    home.stop()
+    sidecar.stop()
+
+
+@pytest.fixture
+def room_id(home: Homeserver) -> str:
+    return home.room()
+
+
+@pytest.fixture
+def address(tmp_path: Path, start_sidecar: Callable[[str], SidecarProcess]) -> str:
+    return start_sidecar(f"unix:{tmp_path}/s.sock").address
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Bridge]]:
+    """Starts processes of one homeserver."""
+    started: list[Bridge] = []
+
+    def start(address: str, **more: Any) -> Bridge:
+        started.append(Bridge(address, tmp_path, **more))
         return started[-1]
 
     yield start

@@ -75,12 +75,13 @@ class Homeserver:
     """
 
     def __init__(self, folder: Path, address: str) -> None:
+        self.database = folder / "synapse.db"
         self.reactor: Any = SelectReactor()
         self.hs: Any = _OneProcess(NAME, config=_config(folder), reactor=self.reactor)
         self.hs.setup()
         self.store: Any = self.hs.get_datastores().main
         self._direct = BlockingTransport(address, self.reactor)
-        bridge = {"address": address, "read_deadline": "5s", "writer_start_delay": 0}
+        bridge = {"address": address, "read_deadline": "5s"}
         self.module = SplitcacheModule(
             SplitcacheModule.parse_config(bridge), self.hs.get_module_api()
         )
@@ -144,7 +145,7 @@ class Homeserver:
         held: list[pb.CachedEvent] = []
 
         def is_held() -> bool:
-            if self.module._announcer.may_read:
+            if self.module._outbox and self.module._outbox.is_open():
                 self.stored(event_id)
             found = self.held(event_id)
             held.extend([found] if found else [])

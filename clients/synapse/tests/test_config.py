@@ -21,14 +21,12 @@ def test_takes_every_key() -> None:
         {
             "address": "unix:/run/s.sock",
             "read_deadline": "1s",
-            "writer_start_delay": 0,
-            "extra_writers": ["retention_worker"],
+            "enabled": False,
         }
     )
     assert config.address == "unix:/run/s.sock"
     assert config.read_deadline_ms == 1000
-    assert config.writer_start_delay_ms == 0
-    assert config.extra_writers == ("retention_worker",)
+    assert not config.enabled
 
 
 @pytest.mark.parametrize(
@@ -47,9 +45,7 @@ def test_takes_every_key() -> None:
         ({"address": "a:1", "read_deadline": "11s"}, "read_deadline must be 1 to 10000"),
         ({"address": "a:1", "read_deadline": "soon"}, "read_deadline"),
         ({"address": "a:1", "read_deadline": True}, "read_deadline"),
-        ({"address": "a:1", "writer_start_delay": -1}, "writer_start_delay must be 0"),
-        ({"address": "a:1", "extra_writers": "one"}, "extra_writers must be a list"),
-        ({"address": "a:1", "extra_writers": [1]}, "extra_writers must be a list"),
+        ({"address": "a:1", "enabled": "no"}, "enabled must be true or false"),
         ({"address": "a:1", "transport": "carrier pigeon"}, "transport must be"),
         ({"address": "a:1", "homeserver": ""}, "homeserver must be a name"),
         ({"address": "a:1", "deadline": 5}, "unknown key deadline"),

@@ -40,6 +40,7 @@ def test_tells_of_each_way_to_drop_an_event(
         announce_event=announce_event,
         announce_all=lambda: None,
         invalidated=heard.append,
+        read_from_database=lambda event_id: None,
     )
     cache.set_local(("$a",), Nobody())  # type: ignore[arg-type]
     drop(cache)

@@ -8,104 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 
-from splitcache_synapse.announcer import Announcer
 from splitcache_synapse.breaker import FAILURES_TO_OPEN
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.read_stream import LookupFailed
-from splitcache_synapse.sidecar import Sidecar
-from splitcache_synapse.transport import BlockingTransport, GrpcTransport
+from tests.bridge import Bridge, event, fills, requests
 from tests.conftest import SidecarProcess
-from tests.loop_reactor import LoopReactor
 from tests.swallower import Swallower
 
-HOME = "alpha.example"
-ROOM = "!room:alpha.example"
 Start = Callable[[str], SidecarProcess]
 
 
-class Bridge:
-    """A reader's and writer's half, as one process of the homeserver has them."""
-
-    def __init__(self, address: str, *, writer: str | None = None, homeserver: str = HOME) -> None:
-        self.reactor = LoopReactor()
-        self.metrics = BridgeMetrics(HOME)
-        self.transport = GrpcTransport(address, self.reactor)
-        writers = [writer] if writer else []
-        self.sidecar = Sidecar(
-            transport=self.transport,
-            reactor=self.reactor,
-            monotonic=time.monotonic,
-            homeserver=homeserver,
-            writers=writers,
-            read_deadline_s=5.0,
-            metrics=self.metrics,
-            may_read=lambda: self.announcer.may_read,
-            prepare=lambda entry: lambda: entry,
-            decode=lambda cached: cached,
-            forget=self._forget,
-        )
-        self.announcer = Announcer(
-            transport=self.transport,
-            reactor=self.reactor,
-            monotonic=time.monotonic,
-            homeserver=homeserver,
-            writer=writer,
-            observe=self.sidecar.observe,
-            mark=lambda: self.sidecar.mark,
-            metrics=self.metrics,
-            start_delay_s=0,
-        )
-        # How often it was told to forget what lookups have brought.
-        self.forgotten = 0
-        self.sidecar.start()
-        self.announcer.start()
-
-    def _forget(self) -> None:
-        self.forgotten += 1
-
-    def ready(self) -> Bridge:
-        self.reactor.run_until(lambda: self.look("$probe").position is not None)
-        return self
-
-    def look(self, *event_ids: str) -> Any:
-        return self.reactor.result_of(self.sidecar.lookup(event_ids))
-
-    def fill(self, *event_ids: str) -> None:
-        """Puts the events, by the position of a lookup that missed."""
-        position = self.look(*event_ids).position
-        self.sidecar.put([event(one) for one in event_ids], position)
-        self.reactor.run_until(lambda: set(self.look(*event_ids).hits) == set(event_ids))
-
-    def announce(self, *event_ids: str, room: bool = False) -> None:
-        pending = self.announcer.begin()
-        if room:
-            pending.add_room(ROOM)
-        else:
-            pending.add_events(ROOM, event_ids)
-        self.announcer.committing(pending)
-        self.reactor.result_of(self.announcer.finish(pending))
-
-    def stop(self) -> None:
-        self.announcer.stop(lambda: None)
-        self.sidecar.stop()
-
-
-def event(event_id: str, size: int = 2) -> pb.CachedEvent:
-    body = b'{"type":"m.room.message","x":"' + b"x" * size + b'"}'
-    return pb.CachedEvent(event_id=event_id, room_id=ROOM, room_version="10", body=body)
-
-
 @pytest.fixture
-def address(tmp_path: Path, start_sidecar: Start) -> str:
-    return start_sidecar(f"unix:{tmp_path}/s.sock").address
-
-
-@pytest.fixture
-def bridge(address: str) -> Iterator[Bridge]:
-    bridge = Bridge(address).ready()
+def bridge(address: str, tmp_path: Path) -> Iterator[Bridge]:
+    bridge = Bridge(address, tmp_path).ready()
     yield bridge
     bridge.stop()
 
@@ -119,7 +35,7 @@ def test_finds_what_it_put_and_asks_no_proxy(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "no_grpc_proxy"):
         monkeypatch.delenv(name, raising=False)
-    bridge = Bridge(start_sidecar(listen.format(tmp_path)).address).ready()
+    bridge = Bridge(start_sidecar(listen.format(tmp_path)).address, tmp_path).ready()
     assert bridge.look("$a", "$b").hits == {}
     bridge.fill("$a")
     found = bridge.look("$a", "$b")
@@ -180,9 +96,10 @@ def test_a_local_invalidation_takes_the_event_out_of_lookups_under_way(bridge: B
 
 @pytest.mark.parametrize("room", [False, True])
 def test_homeservers_of_one_sidecar_do_not_see_each_others_changes(
-    address: str, room: bool
+    address: str, room: bool, tmp_path: Path
 ) -> None:
-    alpha, beta = Bridge(address).ready(), Bridge(address, homeserver="beta.example").ready()
+    alpha = Bridge(address, tmp_path).ready()
+    beta = Bridge(address, tmp_path, homeserver="beta.example").ready()
     assert beta.look("$a").hits == {}
     alpha.fill("$a")
     # What one has put is nothing to the other.
@@ -195,82 +112,11 @@ def test_homeservers_of_one_sidecar_do_not_see_each_others_changes(
     beta.stop()
 
 
-def test_a_restarted_sidecar_is_used_again_after_declaring(
-    tmp_path: Path, start_sidecar: Start
-) -> None:
-    listen = f"unix:{tmp_path}/s.sock"
-    first = start_sidecar(listen)
-    bridge = Bridge(first.address).ready()
-    bridge.fill("$a")
-    old = bridge.look("$b").position
-    first.stop()
-    assert bridge.look("$a").hits == {}
-    start_sidecar(listen)
-    bridge.ready()
-    assert bridge.look("$a").hits == {}
-    # A position of the old epoch fills nothing.
-    bridge.sidecar.put([event("$a")], old)
-    bridge.fill("$c")
-    assert set(bridge.look("$a", "$c").hits) == {"$c"}
-    assert not bridge.sidecar.stopped_for_good
-    bridge.stop()
-
-
 def test_misses_at_once_when_nobody_answers(tmp_path: Path) -> None:
-    bridge = Bridge(f"unix:{tmp_path}/nobody.sock")
+    bridge = Bridge(f"unix:{tmp_path}/nobody.sock", tmp_path)
     found = bridge.look("$a")
     assert found.hits == {}
     assert found.position is None
-    bridge.stop()
-
-
-def test_a_writer_reads_with_its_lease_and_others_miss_without_it(address: str) -> None:
-    reader = Bridge(address, writer="w")
-    reader.announcer.stop(lambda: None)
-    reader.reactor.run_until(lambda: reader.sidecar._epochs.declared is not None)
-    writer = Bridge(address, writer="w")
-    writer.reactor.run_until(lambda: writer.announcer.may_read)
-    writer.ready().fill("$a")
-    assert set(writer.look("$a").hits) == {"$a"}
-    reader.stop()
-    writer.stop()
-
-
-def test_a_detached_writer_goes_on_and_comes_back(tmp_path: Path, start_sidecar: Start) -> None:
-    listen = f"unix:{tmp_path}/s.sock"
-    first = start_sidecar(listen)
-    writer = Bridge(first.address, writer="w")
-    writer.reactor.run_until(lambda: writer.announcer.may_read)
-    first.stop()
-    # Its first change waits until two lease times have passed; here the lease is made short.
-    writer.announcer._lease.lease_s = 0.2
-    writer.announce("$a")
-    assert not writer.announcer.may_read
-    later = writer.announcer.begin()
-    later.add_events(ROOM, ["$b"])
-    writer.announcer.committing(later)
-    # It waits for nobody, not even for a turn of the reactor.
-    assert writer.announcer.finish(later).called
-    start_sidecar(listen)
-    writer.reactor.run_until(lambda: writer.announcer.may_read)
-    writer.ready().fill("$a")
-    writer.stop()
-
-
-def test_two_sidecars_behind_one_address_stop_it_for_good(
-    tmp_path: Path, start_sidecar: Start
-) -> None:
-    one = start_sidecar("127.0.0.1:0")
-    other = start_sidecar("127.0.0.1:0")
-    bridge = Bridge(one.address).ready()
-    asked = BlockingTransport(other.address, bridge.reactor)
-    replies: list[Any] = []
-    asked.unary("GetEvents", pb.GetEventsRequest(homeserver=HOME), 5, replies.append)
-    # As if the address had led to the other one for a while.
-    bridge.sidecar.observe(replies[0].position, bridge.sidecar.mark)
-    bridge.reactor.run_until(lambda: bridge.sidecar.stopped_for_good)
-    assert bridge.look("$a").position is None
-    asked.close()
     bridge.stop()
 
 
@@ -315,7 +161,7 @@ def test_small_lookups_do_not_wait_for_a_large_one_of_their_turn(bridge: Bridge)
 
 def test_a_reply_that_the_reactor_was_too_busy_to_take_is_none_too_late(bridge: Bridge) -> None:
     bridge.fill("$a")
-    bridge.sidecar._read_deadline_s = 0.05
+    bridge.sidecar._read_deadline_s = 0.02
     found: list[Any] = []
     bridge.sidecar.lookup(["$a"]).addCallback(found.append)
     lookup = bridge.transport.lookup
@@ -323,7 +169,7 @@ def test_a_reply_that_the_reactor_was_too_busy_to_take_is_none_too_late(bridge: 
     def busy(*args: Any) -> None:
         lookup(*args)
         # As a reactor that decodes another one's reply: the timer is due before it turns again.
-        time.sleep(0.5)
+        time.sleep(0.1)
 
     bridge.transport.lookup = busy  # type: ignore[method-assign]
     bridge.reactor.run_until(lambda: bool(found))
@@ -415,78 +261,26 @@ def test_only_a_sidecar_in_trouble_is_left_alone(bridge: Bridge, kind: str, open
     assert (not asked) == opens
 
 
-def test_a_request_that_the_sidecar_refuses_is_told_from_trouble(address: str) -> None:
-    bridge = Bridge(address).ready()
+def test_a_request_that_the_sidecar_refuses_is_told_from_trouble(bridge: Bridge) -> None:
     outcomes: list[Any] = []
     request = pb.GetEventsRequest(homeserver="x" * 300)
     bridge.transport.lookup(request, 5.0, outcomes.append)
     bridge.reactor.run_until(lambda: bool(outcomes))
     assert isinstance(outcomes[0], LookupFailed)
     assert not outcomes[0].is_trouble
-    bridge.stop()
 
 
-def test_comes_back_when_its_connection_swallows_everything(start_sidecar: Start) -> None:
+def test_comes_back_when_its_connection_swallows_everything(
+    start_sidecar: Start, tmp_path: Path
+) -> None:
     sidecar = start_sidecar("127.0.0.1:0")
     with Swallower(sidecar.address) as between:
-        writer = Bridge(between.address, writer="w")
-        writer.reactor.run_until(lambda: writer.announcer.may_read)
-        writer.ready().fill("$a")
+        writer = Bridge(between.address, tmp_path).ready()
+        writer.fill("$a")
         between.swallow()
         writer.reactor.run_until(lambda: set(writer.look("$a").hits) == {"$a"})
         writer.announce("$a")
         writer.stop()
-
-
-def requests() -> float:
-    return sample("splitcache_bridge_lookup_batch_size_count")
-
-
-def fills(outcome: str) -> float:
-    return sample("splitcache_bridge_fills_total", outcome=outcome)
-
-
-def sample(name: str, **labels: str) -> float:
-    return REGISTRY.get_sample_value(name, {"server_name": HOME, **labels}) or 0.0
-
-
-def test_forgets_at_a_new_epoch_what_lookups_have_brought_though_nobody_reads(address: str) -> None:
-    bridge = Bridge(address).ready()
-    bridge.fill("$a")
-    assert bridge.forgotten == 0
-    # A writer that is new suspends the homeserver, which begins an epoch.
-    other = Bridge(address, writer="new")
-    bridge.reactor.run_until(lambda: bridge.forgotten > 0)
-    other.stop()
-    bridge.stop()
-
-
-def test_forgets_what_lookups_have_brought_when_it_hears_nothing(
-    tmp_path: Path, start_sidecar: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("splitcache_synapse.sidecar.SILENCE_MAX_S", 1.5)
-    sidecar = start_sidecar(f"unix:{tmp_path}/s.sock")
-    bridge = Bridge(sidecar.address).ready()
-    sidecar.stop()
-    bridge.reactor.run_until(lambda: bridge.forgotten > 0)
-    bridge.stop()
-
-
-def test_announces_what_is_pending_when_it_stops_before_it_ends(address: str) -> None:
-    bridge = Bridge(address).ready()
-    other = Bridge(address).ready()
-    bridge.fill("$a")
-    ended: list[bool] = []
-    pending = bridge.announcer.begin()
-    pending.add_events(ROOM, ["$a"])
-    bridge.announcer.committing(pending)
-    bridge.announcer.stop(lambda: ended.append(True))
-    assert not ended
-    bridge.reactor.result_of(bridge.announcer.finish(pending))
-    assert ended
-    assert other.look("$a").hits == {}
-    other.stop()
-    bridge.stop()
 
 
 def test_looks_up_the_others_beside_an_id_that_no_sidecar_takes(bridge: Bridge) -> None:
@@ -506,5 +300,5 @@ def test_answers_all_callers_when_a_lookup_cannot_be_sent(
         raise ValueError("closed")
 
     monkeypatch.setattr(bridge.transport, "lookup", broken)
-    assert bridge.look("$a") == ({}, None)
+    assert bridge.look("$a") == ({}, frozenset(), None)
     assert not bridge.sidecar._rounds

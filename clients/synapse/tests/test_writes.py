@@ -6,48 +6,32 @@ gone once that code has returned; what is read then is the event as it is now.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
-from signedjson.key import generate_signing_key
 from synapse.api.constants import EventTypes, RejectedReason
 from synapse.events import make_event_from_dict
 from synapse.events.snapshot import EventContext
-from synapse.storage.database import LoggingDatabaseConnection
-from synapse.types import create_requester
-from twisted.internet.defer import Deferred
 
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from tests.conftest import SidecarProcess
-from tests.homeserver import ALICE, BOB, NAME, Homeserver, message
-
-REDACT_ALL = {"org.matrix.msc4293.redact_events": True}
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
-    """One for all: each test has a room of its own."""
-    folder = tmp_path_factory.mktemp("homeserver")
-    sidecar = SidecarProcess(f"unix:{folder}/s.sock")
-    home = Homeserver(folder, sidecar.address)
-    yield home
-    home.stop()
-    sidecar.stop()
+from tests.changes import (
+    REDACT_ALL,
+    ban_for_a_while,
+    judge,
+    make,
+    mark_rejected,
+    persist,
+    sign_anew,
+)
+from tests.homeserver import ALICE, BOB, NAME, Homeserver
 
 
 @pytest.fixture(scope="module")
 def bystander(home: Homeserver) -> str:
     """An event of another room that nothing changes."""
     return home.send(home.room())
-
-
-@pytest.fixture
-def room_id(home: Homeserver) -> str:
-    return home.room()
 
 
 Dropped = Callable[[str, Callable[[], Any]], pb.CachedEvent]
@@ -229,213 +213,6 @@ def test_a_new_event_is_not_announced(home: Homeserver, room_id: str) -> None:
     # It counts what is announced.
     home.redact(room_id, event_id)
     assert announced() == before + 1
-
-
-def ban(home: Homeserver, room_id: str, event_id: str) -> None:
-    home.member(room_id, ALICE, BOB, "ban", **REDACT_ALL)
-
-
-def kick(home: Homeserver, room_id: str, event_id: str) -> None:
-    home.member(room_id, ALICE, BOB, "kick")
-
-
-def expire(home: Homeserver, room_id: str, event_id: str) -> None:
-    home.run(lambda: home.store.expire_event(event_id))
-
-
-def resign(home: Homeserver, room_id: str, event_id: str) -> None:
-    sign_anew(home, "new2")
-
-
-@pytest.mark.parametrize("change", [expire, resign, ban, kick])
-def test_a_change_is_pending_before_its_commit(
-    home: Homeserver,
-    room_id: str,
-    change: Callable[[Homeserver, str, str], None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Or the writer would renew its lease while a COMMIT is under way that nobody answers."""
-    event_id = home.send(room_id)
-    lease = home.module._announcer._lease
-    commit = LoggingDatabaseConnection.commit
-    seen: list[bool] = []
-
-    def looking(connection: LoggingDatabaseConnection) -> None:
-        seen.extend(one.committing_at is not None for one in list(lease._open))
-        commit(connection)
-
-    monkeypatch.setattr(LoggingDatabaseConnection, "commit", looking)
-    change(home, room_id, event_id)
-    assert seen
-    assert all(seen)
-    assert lease.pending_changes() == 0
-
-
-class _Held:
-    """Keeps back the calls that tell the sidecar of changes."""
-
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
-        self.calls: list[Callable[[], None]] = []
-
-    def unary(self, method: str, *args: Any) -> None:
-        call = partial(self._transport.unary, method, *args)
-        if method in ("InvalidateEvents", "PurgeRoom"):
-            self.calls.append(call)
-        else:
-            call()
-
-
-@pytest.mark.parametrize("change", [expire, resign, ban, kick])
-def test_a_change_ends_once_it_is_announced(
-    home: Homeserver,
-    room_id: str,
-    change: Callable[[Homeserver, str, str], None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Or a read that begins when the write has been answered could find the event as it was."""
-    # Without it a kick ends nothing, and announces nothing.
-    ban_for_a_while(home, room_id)
-    event_id = home.send(room_id)
-    held = _Held(home.module._announcer._transport)
-    iterate, turns = home.reactor.iterate, 0
-
-    def turn(delay: float) -> None:
-        nonlocal turns
-        iterate(delay)
-        turns += bool(held.calls)
-        # Enough for all that does not wait for the announcement.
-        while turns > 100 and held.calls:
-            held.calls.pop()()
-
-    monkeypatch.setattr(home.module._announcer, "_transport", held)
-    monkeypatch.setattr(home.reactor, "iterate", turn)
-    change(home, room_id, event_id)
-    assert turns > 100
-    assert not held.calls
-
-
-@pytest.mark.parametrize("of_room", [False, True])
-def test_a_local_invalidation_is_not_undone_by_a_lookup_under_way(
-    home: Homeserver, room_id: str, of_room: bool
-) -> None:
-    event_id = home.send(room_id)
-    home.fill(event_id)
-    lookup = home.module._sidecar._transport.lookup
-    asked: list[Any] = []
-
-    def watched(*args: Any) -> None:
-        lookup(*args)
-        asked.append(args)
-
-    home.module._sidecar._transport.lookup = watched
-    under_way = Deferred.fromCoroutine(home.store._get_events_from_external_cache([event_id]))
-    home.reactor.iterate(0)
-    assert asked
-    assert not under_way.called
-    if of_room:
-        home.store._invalidate_local_get_event_cache_room_id(room_id)
-    else:
-        home.store._invalidate_local_get_event_cache(event_id)
-
-    async def found() -> Any:
-        return await under_way
-
-    assert home.run(found) == {}
-    assert home.held(event_id) is not None
-
-
-def test_a_reader_is_answered_however_late_the_reactor_is(
-    home: Homeserver, room_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The reply and the deadline of a lookup are there at the same turn of the reactor."""
-    event_id = home.send(room_id)
-    home.fill(event_id)
-    transport = home.module._sidecar._transport
-    lookup = transport.lookup
-
-    def late(*args: Any) -> None:
-        lookup(*args)
-        # As a result of the database whose handling takes long.
-        home.reactor.callFromThread(time.sleep, 0.06)
-
-    monkeypatch.setattr(home.module._sidecar, "_read_deadline_s", 0.02)
-    monkeypatch.setattr(transport, "lookup", late)
-    stuck = lookup_errors("stuck")
-    for _ in range(20):
-        assert home.stored(event_id).event_id == event_id
-    assert lookup_errors("stuck") == stuck
-
-
-def test_a_reader_is_answered_though_a_lookup_never_ends(
-    home: Homeserver, room_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    event_id = home.send(room_id)
-    home.fill(event_id)
-    monkeypatch.setattr(home.module._sidecar, "_read_deadline_s", 0.02)
-    monkeypatch.setattr(home.module._sidecar._transport, "lookup", lambda *args: None)
-    stuck = lookup_errors("stuck")
-    assert home.stored(event_id).event_id == event_id
-    assert lookup_errors("stuck") == stuck + 1
-    assert not home.module._sidecar._rounds
-
-
-def lookup_errors(kind: str) -> float:
-    labels = {"server_name": NAME, "kind": kind}
-    return REGISTRY.get_sample_value("splitcache_bridge_errors_total", labels) or 0.0
-
-
-def ban_for_a_while(home: Homeserver, room_id: str) -> None:
-    home.member(room_id, ALICE, BOB, "ban", **REDACT_ALL)
-    home.member(room_id, ALICE, BOB, "unban")
-    home.member(room_id, BOB, BOB, "join")
-
-
-def make(home: Homeserver, room_id: str, **more: Any) -> tuple[Any, Any]:
-    """A message, or what `more` makes of it, that is not persisted yet, and its context."""
-
-    async def made() -> tuple[Any, Any]:
-        event, context = await home.hs.get_event_creation_handler().create_event(
-            create_requester(BOB), {**message(room_id), **more}
-        )
-        return event, await context.persist(event)
-
-    event, context = home.run(made)
-    return event, context
-
-
-def persist(home: Homeserver, event: Any, context: Any) -> None:
-    persistence = home.hs.get_storage_controllers().persistence
-    home.run(lambda: persistence.persist_event(event, context))
-
-
-def mark_rejected(home: Homeserver, event_id: str) -> None:
-    mark, reason = home.store.mark_event_rejected_txn, RejectedReason.AUTH_ERROR
-    home.run(lambda: home.store.db_pool.runInteraction("test", mark, event_id, reason))
-
-
-def judge(home: Homeserver, event_id: str, rejects: bool) -> None:
-    """Accepts or rejects an event anew, as at the end of a join with partial state."""
-    store, event = home.store, home.stored(event_id)
-    row = {"room_id": event.room_id, "event_id": event_id}
-
-    async def judged() -> None:
-        context = await home.hs.get_state_handler().compute_event_context(event)
-        context.rejected = RejectedReason.AUTH_ERROR if rejects else None
-        await store.store_partial_state_room(event.room_id, {NAME}, 0, NAME)
-        await store.db_pool.simple_insert("partial_state_events", row)
-        await store.update_state_for_partial_state_event(event, context)
-        await store.clear_partial_state_room(event.room_id)
-
-    home.run(judged)
-
-
-def sign_anew(home: Homeserver, version: str) -> None:
-    """Runs the update in the background that follows upon a change of the key."""
-    home.hs.signing_key = generate_signing_key(version)
-    row = {"update_name": "event_resign", "progress_json": "{}"}
-    home.run(lambda: home.store.db_pool.simple_insert("background_updates", row))
-    home.run(lambda: home.store.db_pool.updates.run_background_updates(False))
 
 
 def announced() -> float:

@@ -22,7 +22,7 @@ _WORSE = ("passed", "skipped", "unfinished", "failed")
 class Run:
     # Test -> passed, skipped, failed or unfinished: its process ended before it did.
     outcomes: dict[str, str] = field(default_factory=dict)
-    # What the bridge counted: hits, misses, errors, given up.
+    # What the bridge counted: hits, misses, errors, late announcements.
     bridge: Counter[str] = field(default_factory=Counter)
     # What went wrong beside tests, a sentence each.
     troubles: list[str] = field(default_factory=list)
@@ -92,7 +92,7 @@ def _not_failing(run: Run, expected: Iterable[str], whole: bool) -> list[str]:
 def _bridge_troubles(counted: Counter[str], whole: bool) -> list[str]:
     """The bridge fails open: without these, tests would pass with a bridge that does nothing."""
     print("bridge: " + ", ".join(f"{number:.0f} {name}" for name, number in counted.items()))
-    troubles = [f"{counted[name]:.0f} calls: {name}" for name in ("errors", "given up")]
+    troubles = [f"{counted[name]:.0f} calls: {name}" for name in ("errors", "late")]
     bad = [line for line in troubles if not line.startswith("0 ")]
     if whole and not counted["hits"]:
         bad.append("nothing was read from the sidecar")

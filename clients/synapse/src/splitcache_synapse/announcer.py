@@ -1,30 +1,46 @@
-"""Announces what this process changes, and renews its writer lease."""
+"""Announces what this process changes, after each commit."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-import grpc
 from twisted.internet.defer import Deferred
 
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_synapse.freshness import Freshness
 from splitcache_synapse.metrics import BridgeMetrics
+from splitcache_synapse.outbox_rules import WRITE_WAIT_S
 from splitcache_synapse.pending import Announcement, Pending, purge_homeserver
-from splitcache_synapse.transport import Transport
-from splitcache_synapse.writer_lease import DETACHED, WriterLease
+from splitcache_synapse.transport import Transport, is_refused
 
 logger = logging.getLogger(__name__)
 
-RENEWAL_INTERVAL_S = 1.0
 TIMEOUT_S = 1.0
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
+# How soon an OK is looked at again that does not count yet.
+_COUNTS_AGAIN_S = 0.1
+
+
+@dataclass
+class _Means:
+    """What announcing takes."""
+
+    transport: Transport
+    reactor: Any
+    monotonic: Callable[[], float]
+    homeserver: str
+    freshness: Freshness
+    metrics: BridgeMetrics
 
 
 class Announcer:
-    """Runs on the reactor's thread, but for `begin` and `committing`. Nothing it does raises."""
+    """Runs on the reactor's thread. Nothing it does raises.
+
+    What it does not announce in time stays in the outbox, and is relayed from there.
+    """
 
     def __init__(
         self,
@@ -33,182 +49,155 @@ class Announcer:
         reactor: Any,
         monotonic: Callable[[], float],
         homeserver: str,
-        writer: str | None,
-        observe: Callable[[pb.Position, int], None],
-        mark: Callable[[], int],
+        freshness: Freshness,
         metrics: BridgeMetrics,
-        start_delay_s: float,
     ) -> None:
-        """`writer`: the name whose lease this process holds; None if it is no declared writer."""
-        self._transport = transport
-        self._reactor = reactor
-        self._monotonic = monotonic
-        self._homeserver = homeserver
-        self._writer = writer
-        self._observe = observe
-        self._mark = mark
+        self._means = _Means(transport, reactor, monotonic, homeserver, freshness, metrics)
         self._metrics = metrics
-        self._lease = WriterLease(monotonic, start_delay_s)
-        # Without a lease to lapse, reading stops for a while after an announcement was given up.
-        self._reads_after = monotonic()
-        self._renewing = False
-        self._stopped = False
-        self._on_end: Callable[[], None] | None = None
-        self._state = ""
-
-    @property
-    def may_read(self) -> bool:
-        """Whether this process may use what it reads from the cache."""
-        if self._writer is None:
-            return self._monotonic() >= self._reads_after
-        return self._lease.may_read
-
-    def start(self) -> None:
-        if self._writer is not None:
-            self._report_state()
-            self._tick()
-
-    def stop(self, on_end: Callable[[], None]) -> None:
-        """Renews nothing more; the lease is left to lapse, see writer_lease. What is pending is
-        still announced, since others read on: then calls `on_end`."""
-        self._stopped = True
-        self._on_end = on_end
-        self._end_if_idle()
-
-    def begin(self) -> Pending:
-        """A transaction is about to change something. In any thread."""
-        return self._lease.begin()
-
-    def committing(self, pending: Pending) -> None:
-        """Its COMMIT is about to be sent. In any thread."""
-        self._lease.committing(pending)
+        self._pending = 0
+        # Whether writes wait for their announcement (O7): not after one was late, until the next
+        # one is in time.
+        self._waits = True
+        self._on_idle: Callable[[], None] | None = None
 
     def finish(self, pending: Pending) -> Deferred[None]:
-        """COMMIT has been answered, or has failed, and then whether it took effect is unknown.
-
-        Fires once the change is announced, or given up after two lease times. May be called again.
-        """
+        """COMMIT has been answered. Fires when no lookup that begins later finds what was before,
+        or once the write has waited long enough (O7). May be called again."""
         done: Deferred[None] = Deferred()
         if pending.committed_at is not None:
             done.callback(None)
             return done
-        pending.committed_at = self._monotonic()
-        calls = pending.announcements(self._homeserver) if pending.announces else []
-        self._metrics.pending(self._lease.pending_changes())
-        self._announce(pending, calls, FIRST_PAUSE_S, done)
+        pending.committed_at = self._means.monotonic()
+        self._pending += 1
+        self._metrics.pending(self._pending)
+        _Announcing(self._means, pending, done, self._ended).begin()
+        if not self._waits and not done.called:
+            done.callback(None)
         return done
 
-    def _announce(
-        self, pending: Pending, calls: list[Announcement], pause_s: float, done: Deferred[None]
-    ) -> None:
-        """Makes the calls one after another, each until it is OK."""
-        if not calls:
-            self._end(pending, done)
-            return
-        if self._lease.given_up(pending):
-            self._give_up(pending, calls, done)
-            return
-        kind, method, request = calls[0]
-        mark = self._mark()
+    def when_idle(self, call: Callable[[], None]) -> None:
+        """Calls it once nothing is being announced."""
+        self._on_idle = call
+        self._end_if_idle()
 
-        def on_reply(reply: Any) -> None:
-            if not isinstance(reply, Exception):
-                self._metrics.announced(kind, "ok")
-                self._announce(pending, calls[1:], FIRST_PAUSE_S, done)
-                self._observe(reply.position, mark)
-                return
-            self._metrics.error("announce")
-            rest = calls
-            if isinstance(reply, grpc.RpcError) and _is_refused(reply) and kind != "homeserver":
-                # It would be refused each time. This says more than is needed, and is never wrong.
-                logger.error("splitcache: %s was refused: %s", method, reply)
-                rest = [purge_homeserver(self._homeserver)]
-            next_pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-            self._reactor.callLater(pause_s, self._announce, pending, rest, next_pause_s, done)
-
-        self._transport.unary(method, request, TIMEOUT_S, on_reply)
-
-    def _give_up(self, pending: Pending, calls: list[Announcement], done: Deferred[None]) -> None:
-        for kind, _, _ in calls:
-            self._metrics.announced(kind, "given_up")
-        if self._writer is None:
-            logger.error(
-                "splitcache: a change of this process, no declared writer, is not announced"
-            )
-            self._reads_after = self._monotonic() + 2 * self._lease.lease_s
-        elif self._lease.state != DETACHED:
+    def _ended(self, in_time: bool) -> None:
+        self._pending -= 1
+        self._metrics.pending(self._pending)
+        if in_time != self._waits:
+            self._waits = in_time
+            self._metrics.writes_wait(in_time)
             logger.warning(
-                "splitcache: the sidecar took no announcement for two lease times; writes go on "
-                "without it, and this process reads from the database alone until it is back"
+                "splitcache: writes %s for their announcement",
+                "wait again" if in_time else "do not wait any longer",
             )
-            self._lease.detach()
-            self._report_state()
-        self._end(pending, done)
-
-    def _end(self, pending: Pending, done: Deferred[None]) -> None:
-        self._lease.end(pending)
-        self._metrics.pending(self._lease.pending_changes())
-        done.callback(None)
         self._end_if_idle()
 
     def _end_if_idle(self) -> None:
-        if self._on_end is not None and self._lease.pending_changes() == 0:
-            on_end, self._on_end = self._on_end, None
-            on_end()
+        if self._on_idle is not None and self._pending == 0:
+            on_idle, self._on_idle = self._on_idle, None
+            on_idle()
 
-    def _tick(self) -> None:
-        if self._stopped:
-            return
-        self._reactor.callLater(RENEWAL_INTERVAL_S, self._tick)
-        if self._renewing or not self._lease.may_renew():
-            return
-        self._renewing = True
-        if self._lease.state == DETACHED:
-            self._probe()
-        else:
-            self._renew()
 
-    def _probe(self) -> None:
-        """Asks for the position alone: once a lease has been asked for, writes wait again."""
-        request = pb.GetEventsRequest(homeserver=self._homeserver)
+class _Announcing:
+    """One change on its way."""
+
+    def __init__(
+        self,
+        means: _Means,
+        pending: Pending,
+        done: Deferred[None],
+        ended: Callable[[bool], None],
+    ) -> None:
+        """`ended` is told whether it was announced in time."""
+        self._means = means
+        self._ended = ended
+        self._row = pending.row_id
+        self._calls = pending.announcements(means.homeserver)
+        self._gives_up_at = means.monotonic() + WRITE_WAIT_S
+        self._pause_s = FIRST_PAUSE_S
+        self._done = done
+        self._timer: Any = None
+        self._is_over = False
+
+    def begin(self) -> None:
+        if not self._calls:
+            self._end(in_time=True)
+            return
+        if not self._means.transport.immediate:
+            self._timer = self._means.reactor.callLater(WRITE_WAIT_S, self._give_up)
+        self._call_next(self._calls, None)
+
+    def _call_next(self, calls: list[Announcement], epoch: bytes | None) -> None:
+        """Makes the calls one after another. All must be answered OK in one epoch."""
+        if self._is_over:
+            return
+        if not calls:
+            self._announced(epoch or b"")
+            return
+        kind, method, request = calls[0]
+        sent_at = self._means.monotonic()
 
         def on_reply(reply: Any) -> None:
             if isinstance(reply, Exception):
-                self._renewing = False
-            else:
-                self._renew()
-
-        self._transport.unary("GetEvents", request, TIMEOUT_S, on_reply)
-
-    def _renew(self) -> None:
-        renewal = self._lease.ask()
-        if renewal is None:
-            self._renewing = False
-            return
-        mark = self._mark()
-        request = pb.RenewWriterLeaseRequest(
-            homeserver=self._homeserver, writer=self._writer, lease_token=renewal.token
-        )
-
-        def on_reply(reply: Any) -> None:
-            self._renewing = False
-            if isinstance(reply, Exception):
-                self._metrics.error("renew")
+                self._failed(calls, epoch, reply)
                 return
-            lease_s = reply.lease_duration.seconds + reply.lease_duration.nanos / 1e9
-            self._lease.granted(renewal, reply.lease_token, lease_s)
-            self._report_state()
-            self._observe(reply.position, mark)
+            self._means.metrics.announced(kind, "ok")
+            answered = bytes(reply.position.epoch)
+            self._means.freshness.replied(answered, sent_at)
+            if epoch is not None and answered != epoch:
+                self._again(self._calls)
+            else:
+                self._call_next(calls[1:], answered)
 
-        self._transport.unary("RenewWriterLease", request, TIMEOUT_S, on_reply)
+        self._means.transport.unary(method, request, TIMEOUT_S, on_reply)
 
-    def _report_state(self) -> None:
-        if self._lease.state != self._state:
-            self._state = self._lease.state
-            self._metrics.writer_state(self._state)
-            logger.info("splitcache: writer %s is %s", self._writer, self._state)
+    def _failed(self, calls: list[Announcement], epoch: bytes | None, error: Exception) -> None:
+        self._means.metrics.error("announce")
+        if is_refused(error) and calls[0][0] != "homeserver":
+            # It would be refused each time. This says more than is needed, and is never wrong.
+            logger.error("splitcache: %s was refused: %s", calls[0][1], error)
+            self._calls = calls = [purge_homeserver(self._means.homeserver)]
+            epoch = None
+        self._again(calls, epoch)
 
+    def _again(self, calls: list[Announcement], epoch: bytes | None = None) -> None:
+        if self._is_over:
+            return
+        if self._means.monotonic() >= self._gives_up_at:
+            self._give_up()
+            return
+        pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, LONGEST_PAUSE_S)
+        self._means.reactor.callLater(pause_s, self._call_next, calls, epoch)
 
-def _is_refused(error: grpc.RpcError) -> bool:
-    code = getattr(error, "code", None)
-    return code is not None and code() == grpc.StatusCode.INVALID_ARGUMENT
+    def _announced(self, epoch: bytes) -> None:
+        if self._row is None:
+            # It was in no transaction: there is nothing to delete, and nobody relays it.
+            self._end(in_time=True)
+            return
+        self._means.freshness.announced(self._row, epoch, lambda done: self._deleted(epoch, done))
+
+    def _deleted(self, epoch: bytes, deleted: bool) -> None:
+        if self._is_over:
+            return
+        if not deleted:
+            self._again(self._calls)
+        elif self._means.freshness.write_may_return(epoch):
+            self._end(in_time=True)
+        elif self._means.freshness.uses(epoch):
+            self._means.reactor.callLater(_COUNTS_AGAIN_S, self._deleted, epoch, True)
+        # Else the epoch was replaced since, and who still reads in it is not known: the write
+        # waits its time.
+
+    def _give_up(self) -> None:
+        if not self._is_over:
+            for kind, _, _ in self._calls:
+                self._means.metrics.announced(kind, "late")
+            self._end(in_time=False)
+
+    def _end(self, *, in_time: bool) -> None:
+        self._is_over = True
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        if not self._done.called:
+            self._done.callback(None)
+        self._ended(in_time)

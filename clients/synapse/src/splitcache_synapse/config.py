@@ -18,8 +18,7 @@ class BridgeConfig:
 
     address: str
     read_deadline_ms: int = 20
-    writer_start_delay_ms: int = 5_000
-    extra_writers: tuple[str, ...] = ()
+    enabled: bool = True
     homeserver: str | None = None
     transport: Transport = "grpc"
 
@@ -36,12 +35,14 @@ def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
         raise ConfigError(f"splitcache: unknown key {unknown[0]}")
     values: dict[str, Any] = {
         "address": _address(given.get("address")),
-        "extra_writers": _names(given.get("extra_writers", [])),
+        "enabled": given.get("enabled", True),
         "homeserver": given.get("homeserver"),
         "transport": given.get("transport", "grpc"),
     }
     if values["transport"] not in ("grpc", "blocking"):
         raise ConfigError("splitcache: transport must be grpc or blocking")
+    if not isinstance(values["enabled"], bool):
+        raise ConfigError("splitcache: enabled must be true or false")
     homeserver = values["homeserver"]
     if homeserver is not None and (not isinstance(homeserver, str) or not homeserver):
         raise ConfigError("splitcache: homeserver must be a name")
@@ -51,11 +52,10 @@ def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
     return BridgeConfig(**values)
 
 
-_NAMES = frozenset({"address", "extra_writers", "homeserver", "transport"})
+_NAMES = frozenset({"address", "enabled", "homeserver", "transport"})
 # Key in the file -> field, least and most milliseconds.
 _DURATIONS = {
     "read_deadline": ("read_deadline_ms", 1, 10_000),
-    "writer_start_delay": ("writer_start_delay_ms", 0, 600_000),
 }
 
 
@@ -80,9 +80,3 @@ def _address(value: object) -> str:
     if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65_536:
         raise ConfigError(f"splitcache: address: neither host:port nor unix:/path: {value}")
     return value
-
-
-def _names(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
-        raise ConfigError("splitcache: extra_writers must be a list of worker names")
-    return tuple(value)

@@ -21,14 +21,21 @@ class SplitEventCache(AsyncLruCache[Key, EventCacheEntry]):
         announce_event: Callable[[str], Awaitable[None]],
         announce_all: Callable[[], None],
         invalidated: Callable[[str | None], None],
+        read_from_database: Callable[[str], None],
     ) -> None:
         """`invalidated` is told which event (None: any) is dropped from the local cache, whoever
-        drops it: a lookup under way must not bring back what it was before."""
+        drops it: a lookup under way must not bring back what it was before. `read_from_database`
+        is told of each event that Synapse puts into the cache because it has read it."""
         # Not the constructor of the base class: it would make, and register, a second cache.
         self._lru_cache = replaced._lru_cache
         self._announce_event = announce_event
         self._announce_all = announce_all
         self._invalidated = invalidated
+        self._read_from_database = read_from_database
+
+    async def set(self, key: Key, value: EventCacheEntry) -> None:
+        self._read_from_database(key[0])
+        self._lru_cache.set(key, value)
 
     async def invalidate(self, key: Key) -> None:
         await self._announce_event(key[0])
@@ -44,6 +51,9 @@ class SplitEventCache(AsyncLruCache[Key, EventCacheEntry]):
 
     def clear(self) -> None:
         self._announce_all()
+        self.clear_local()
+
+    def clear_local(self) -> None:
         self._invalidated(None)
         self._lru_cache.clear()
 

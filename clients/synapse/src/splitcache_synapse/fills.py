@@ -52,18 +52,19 @@ class Fills:
         homeserver: str,
         metrics: BridgeMetrics,
         prepare: Prepare,
-        observe: Callable[[pb.Position, int], None],
-        mark: Callable[[], int],
+        monotonic: Callable[[], float],
+        observe: Callable[[pb.Position, float], None],
         is_wanted: Callable[[bytes], bool],
     ) -> None:
-        """`is_wanted` says whether what was read in an epoch may still be put."""
+        """`observe` is given the position of a reply and when its request was sent. `is_wanted`
+        says whether what was read with a position of an epoch may be put now."""
         self._transport = transport
         self._reactor = reactor
         self._homeserver = homeserver
         self._metrics = metrics
         self._prepare = prepare
+        self._monotonic = monotonic
         self._observe = observe
-        self._mark = mark
         self._is_wanted = is_wanted
         self._waiting: deque[_Fill] = deque()
         self._waiting_entries = 0
@@ -97,7 +98,7 @@ class Fills:
         request = self._next_request()
         if request is not None and request.events:
             self._in_flight += 1
-            on_done = partial(self._done, self._mark(), len(request.events))
+            on_done = partial(self._done, self._monotonic(), len(request.events))
             self._transport.unary("PutEvents", request, TIMEOUT_S, on_done)
         self._book()
 
@@ -126,13 +127,13 @@ class Fills:
             logger.exception("splitcache: an event was not put into the sidecar")
             return None
 
-    def _done(self, mark: int, events: int, reply: Any) -> None:
+    def _done(self, sent_at: float, events: int, reply: Any) -> None:
         self._in_flight -= 1
         if isinstance(reply, Exception):
             self._metrics.error("put")
             self._metrics.filled("failed", events)
         else:
-            self._observe(reply.position, mark)
+            self._observe(reply.position, sent_at)
             for outcome in reply.outcomes:
                 self._metrics.filled(_OUTCOMES.get(outcome, "unknown"))
         self._book()

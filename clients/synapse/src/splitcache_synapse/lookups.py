@@ -20,7 +20,10 @@ IDS_MAX = 100
 ID_BYTES_MAX = 1020
 
 Decode = Callable[[pb.CachedEvent], Any]
+# The reply and how many IDs were asked; whether the reply may be used.
 OnReply = Callable[[Any, int], bool]
+# Of an entry: the epoch of the reply that brought it, and when its request was sent.
+Permits = Callable[[bytes, float], bool]
 Ask = Callable[[pb.GetEventsRequest, Callable[[Any], None]], None]
 
 
@@ -29,6 +32,8 @@ class Lookup(NamedTuple):
 
     # By event ID, decoded.
     hits: dict[str, Any]
+    # Those of them that may be kept.
+    keep: frozenset[str]
     # The as_of for filling what is missing; None: nothing may be put.
     position: pb.Position | None
 
@@ -45,20 +50,28 @@ class Round:
         homeserver: str,
         metrics: BridgeMetrics,
         decode: Decode,
+        monotonic: Callable[[], float],
+        may_use: Permits,
+        may_keep: Permits,
         on_end: Callable[[Round], None],
     ) -> None:
-        """`decode` gives what callers get for an event, or None, which is a miss. `on_end` is
-        called once, after all callers have been answered or have left."""
+        """`decode` gives what callers get for an event, or None, which is a miss. `may_use` and
+        `may_keep` are asked when callers are answered. `on_end` is called once, after all callers
+        have been answered or have left."""
         self._homeserver = homeserver
         self._metrics = metrics
         self._decode = decode
+        self._monotonic = monotonic
+        self._may_use = may_use
+        self._may_keep = may_keep
         self._on_end = on_end
         self._callers: list[tuple[Collection[str], Deferred[Lookup]]] = []
         # IDs that callers ask for, some perhaps twice.
         self._size = 0
         # What is not asked yet, the next last.
         self._left: list[str] = []
-        self._hits: dict[str, Any] = {}
+        # With the epoch of its reply, and when its request was sent.
+        self._hits: dict[str, tuple[Any, tuple[bytes, float]]] = {}
         # What was invalidated since the request that is under way was sent: its reply may be from
         # before. Later ones are not.
         self._doubtful: set[str] = set()
@@ -114,13 +127,14 @@ class Round:
         del self._left[-IDS_MAX:]
         self._doubtful.clear()
         self._all_doubtful = False
+        sent_at = self._monotonic()
 
         def done(reply: pb.GetEventsResponse | Exception) -> None:
             if self._ended:
                 return
             try:
                 if on_reply(reply, len(event_ids)) and not isinstance(reply, Exception):
-                    self._take(reply)
+                    self._take(reply, sent_at)
                 else:
                     self._left.clear()
             except Exception:
@@ -140,14 +154,15 @@ class Round:
             logger.exception("splitcache: a lookup could not be sent")
             self._end()
 
-    def _take(self, reply: pb.GetEventsResponse) -> None:
+    def _take(self, reply: pb.GetEventsResponse, sent_at: float) -> None:
+        request = (reply.position.epoch, sent_at)
         self._position = reply.position
         for cached in reply.events:
             if self._all_doubtful or cached.event_id in self._doubtful:
                 continue
             entry = self._decode(cached)
             if entry is not None:
-                self._hits[cached.event_id] = entry
+                self._hits[cached.event_id] = (entry, request)
         # What did not fit into the reply; one with nothing in it would be asked for without end.
         if reply.events:
             self._left.extend(reversed(reply.truncated_event_ids))
@@ -160,10 +175,29 @@ class Round:
         while self._callers:
             event_ids, result = self._callers.pop(0)
             # Anew for each caller: a caller before it may have led to an invalidation.
-            hits = {one: self._hits[one] for one in event_ids if one in self._hits}
-            self._metrics.looked_up(len(hits), len(event_ids) - len(hits))
-            result.callback(Lookup(hits, self._position))
+            found = self._found(event_ids)
+            self._metrics.looked_up(len(found.hits), len(event_ids) - len(found.hits))
+            result.callback(found)
         self._on_end(self)
+
+    def _found(self, event_ids: Collection[str]) -> Lookup:
+        hits: dict[str, Any] = {}
+        keep = set()
+        # Few requests brought them: each is judged once.
+        use: dict[tuple[bytes, float], bool] = {}
+        kept: dict[tuple[bytes, float], bool] = {}
+        for event_id in event_ids:
+            if event_id not in self._hits:
+                continue
+            entry, request = self._hits[event_id]
+            if request not in use:
+                use[request] = self._may_use(*request)
+                kept[request] = self._may_keep(*request)
+            if use[request]:
+                hits[event_id] = entry
+                if kept[request]:
+                    keep.add(event_id)
+        return Lookup(hits, frozenset(keep), self._position)
 
 
 def _is_askable(event_id: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import Counter, Gauge, Histogram
 
 _SERVER = "server_name"
@@ -29,19 +31,32 @@ _FILLS = Counter(
 )
 _ANNOUNCEMENTS = Counter(
     "splitcache_bridge_announcements",
-    "Changes announced, by kind (events, room, homeserver) and outcome (ok, given_up)",
+    "Announcements, by kind (events, room, homeserver) and outcome (ok, late, relayed)",
     [_SERVER, "kind", "outcome"],
 )
 _PENDING = Gauge(
     "splitcache_bridge_pending_changes", "Changes that are not announced yet", [_SERVER]
 )
-_WRITER_STATE = Gauge(
-    "splitcache_bridge_writer_state",
-    "1 for the state of the writer's lease: detached, joining, attached",
-    [_SERVER, "state"],
+_WRITES_WAIT = Gauge(
+    "splitcache_bridge_writes_wait",
+    "1 while writes wait for their announcement, 0 while announcements fail",
+    [_SERVER],
 )
-_STOPPED = Gauge(
-    "splitcache_bridge_stopped", "1 once two sidecars were found behind one address", [_SERVER]
+_GATE = Gauge(
+    "splitcache_bridge_gate_open", "1 while the outbox permits reading from the cache", [_SERVER]
+)
+_OUTBOX_ROWS = Gauge(
+    "splitcache_bridge_outbox_rows", "Rows that the last poll of the outbox has shown", [_SERVER]
+)
+_OUTBOX_OLDEST = Gauge(
+    "splitcache_bridge_outbox_oldest_row_seconds",
+    "Age of the oldest row that this process has not announced; +Inf if it is not known",
+    [_SERVER],
+)
+_OTHER_EPOCHS = Counter(
+    "splitcache_bridge_other_epoch_replies",
+    "Replies of an epoch that is not the registered one, and not used",
+    [_SERVER],
 )
 
 
@@ -51,7 +66,7 @@ class BridgeMetrics:
     def __init__(self, server_name: str) -> None:
         self._server = server_name
         self.breaker_state(0)
-        _STOPPED.labels(server_name).set(0)
+        self.writes_wait(True)
 
     def looked_up(self, hits: int, misses: int) -> None:
         _LOOKUPS.labels(self._server, "hit").inc(hits)
@@ -76,9 +91,19 @@ class BridgeMetrics:
     def pending(self, changes: int) -> None:
         _PENDING.labels(self._server).set(changes)
 
-    def writer_state(self, state: str) -> None:
-        for each in ("detached", "joining", "attached"):
-            _WRITER_STATE.labels(self._server, each).set(each == state)
+    def writes_wait(self, waits: bool) -> None:
+        _WRITES_WAIT.labels(self._server).set(waits)
 
-    def stopped(self) -> None:
-        _STOPPED.labels(self._server).set(1)
+    def watch_outbox(
+        self,
+        is_open: Callable[[], bool],
+        rows: Callable[[], int],
+        oldest_row_s: Callable[[], float],
+    ) -> None:
+        """Each is asked when the metrics are read, in any thread."""
+        _GATE.labels(self._server).set_function(is_open)
+        _OUTBOX_ROWS.labels(self._server).set_function(rows)
+        _OUTBOX_OLDEST.labels(self._server).set_function(oldest_row_s)
+
+    def replied_in_another_epoch(self) -> None:
+        _OTHER_EPOCHS.labels(self._server).inc()

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import logging
-import time
+import random
 from collections.abc import Mapping
 from typing import Any
 
 import synapse
-from synapse.logging.context import make_deferred_yieldable
+from synapse.logging.context import make_deferred_yieldable, run_in_background
 from synapse.module_api import ModuleApi
 
 from splitcache_synapse.announcer import Announcer
+from splitcache_synapse.clock import monotonic
 from splitcache_synapse.config import BridgeConfig, parse_config
+from splitcache_synapse.epoch_rules import EPOCH_SILENCE_MAX_S
 from splitcache_synapse.event_cache import replace_event_cache
+from splitcache_synapse.freshness import Freshness, Unchecked
+from splitcache_synapse.generation import PoolGeneration
 from splitcache_synapse.metrics import BridgeMetrics
-from splitcache_synapse.reads import Reads
+from splitcache_synapse.near_cache import NearCache
+from splitcache_synapse.outbox import Outbox
+from splitcache_synapse.outbox_database import OutboxDatabase
+from splitcache_synapse.outbox_rules import OutboxRules
+from splitcache_synapse.outbox_table import OutboxTable
+from splitcache_synapse.pending import Pending
+from splitcache_synapse.reads import LocalCaches, Reads
+from splitcache_synapse.relay import Relay
 from splitcache_synapse.sidecar import Sidecar
 from splitcache_synapse.stored_event import from_cached, prepare
+from splitcache_synapse.subscription import Subscription
 from splitcache_synapse.supported import require_supported
-from splitcache_synapse.transport import BlockingTransport, GrpcTransport
-from splitcache_synapse.writers import writer_names
+from splitcache_synapse.transport import BlockingTransport, GrpcTransport, Transport
 from splitcache_synapse.writes import Writes
 
 logger = logging.getLogger(__name__)
@@ -29,98 +40,152 @@ logger = logging.getLogger(__name__)
 class SplitcacheModule:
     """Lets this process of Synapse read events from a splitcache sidecar.
 
-    Raises UnsupportedSynapse beside a release of Synapse that it does not know.
+    Raises UnsupportedSynapse beside a release of Synapse that it does not know, and ConfigError if
+    the tables of the outbox are not there and cannot be created.
     """
 
     def __init__(self, config: BridgeConfig, api: ModuleApi) -> None:
         require_supported(synapse.__version__)
         # Modules have no other way to the storage layer.
         hs = api._hs
-        reactor = hs.get_reactor()
-        homeserver = config.homeserver or hs.hostname
-        instance = hs.get_instance_name()
-        # Leases run in real time, which the fake reactor of Synapse's own tests does not follow.
-        writers = () if config.transport == "blocking" else writer_names(hs, config.extra_writers)
-        metrics = BridgeMetrics(hs.hostname)
-        make_transport = BlockingTransport if config.transport == "blocking" else GrpcTransport
-        transport = make_transport(config.address, reactor)
-        self._announcer: Announcer
+        pool = hs.get_datastores().main.db_pool
+        if not config.enabled:
+            database = OutboxDatabase(pool.engine, pool._database_config)
+            database.create_tables()
+            database.forget_state()
+            logger.info("splitcache: switched off")
+            return
+        self._reactor = hs.get_reactor()
+        self._homeserver = config.homeserver or hs.hostname
+        self._metrics = BridgeMetrics(hs.hostname)
+        self._near = NearCache()
+        self._outbox: Outbox | None = None
+        self._pool_generation: PoolGeneration | None = None
+        self._subscription: Subscription | None = None
+        self._transport: Transport
+        if config.transport == "blocking":
+            self._transport = BlockingTransport(config.address, self._reactor)
+        else:
+            self._transport = GrpcTransport(config.address, self._reactor)
+            # Before anything is patched: a transaction that cannot note what it owes fails.
+            self._make_outbox(config.address, pool)
+        freshness: Freshness = self._outbox or Unchecked()
         self._sidecar = Sidecar(
-            transport=transport,
-            reactor=reactor,
-            monotonic=time.monotonic,
-            homeserver=homeserver,
-            writers=writers,
+            transport=self._transport,
+            reactor=self._reactor,
+            monotonic=monotonic,
+            homeserver=self._homeserver,
             read_deadline_s=config.read_deadline_ms / 1000,
-            metrics=metrics,
-            may_read=lambda: self._announcer.may_read,
+            metrics=self._metrics,
+            freshness=freshness,
+            near=self._near,
             prepare=prepare,
             decode=from_cached,
-            forget=self._forget,
         )
         self._announcer = Announcer(
-            transport=transport,
-            reactor=reactor,
-            monotonic=time.monotonic,
-            homeserver=homeserver,
-            writer=instance if instance in writers else None,
-            observe=self._sidecar.observe,
-            mark=lambda: self._sidecar.mark,
-            metrics=metrics,
-            start_delay_s=config.writer_start_delay_ms / 1000,
+            transport=self._transport,
+            reactor=self._reactor,
+            monotonic=monotonic,
+            homeserver=self._homeserver,
+            freshness=freshness,
+            metrics=self._metrics,
         )
-        datastores = hs.get_datastores()
-        self._patch(datastores.main, datastores.persist_events, reactor, metrics)
-        # Not before the reactor runs: Synapse forks when it is a daemon, and gRPC's threads
-        # would stay behind.
-        if transport.immediate:
+        self._patch(hs.get_datastores())
+        if self._outbox is not None:
+            self._subscribe(hs.get_datastores().main, hs.get_instance_name())
+        # Not before the reactor runs: Synapse forks when it is a daemon, and threads would stay
+        # behind.
+        if self._transport.immediate:
             self._start()
         else:
-            reactor.callWhenRunning(self._start)
+            self._reactor.callWhenRunning(self._start)
         hs.register_sync_shutdown_handler(
             phase="before", eventType="shutdown", shutdown_func=self._stop
         )
-        logger.info(
-            "splitcache: reads events of %s at %s; writers: %s",
-            homeserver,
-            config.address,
-            ", ".join(writers),
-        )
+        logger.info("splitcache: reads events of %s at %s", self._homeserver, config.address)
 
     @staticmethod
     def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
         """Called by Synapse with the `config` of the `modules` entry."""
         return parse_config(config)
 
-    def _patch(
-        self, store: Any, persist_events: Any | None, reactor: Any, metrics: BridgeMetrics
-    ) -> None:
+    def _make_outbox(self, address: str, pool: Any) -> None:
+        database = OutboxDatabase(pool.engine, pool._database_config)
+        database.create_tables()
+        # Of several processes that wait for a new epoch, one begins it.
+        rules = OutboxRules(epoch_silence_s=EPOCH_SILENCE_MAX_S + random.uniform(0, 10))
+        self._outbox = Outbox(
+            table=OutboxTable(database, monotonic),
+            relay=Relay(address, self._homeserver, self._metrics),
+            rules=rules,
+            reactor=self._reactor,
+            monotonic=monotonic,
+            metrics=self._metrics,
+        )
+        self._pool_generation = PoolGeneration(pool, self._reactor, rules, database.generation_sql)
+
+    def _subscribe(self, store: Any, instance: str) -> None:
+        self._subscription = Subscription(
+            open_call=self._transport.subscribe,
+            reactor=self._reactor,
+            monotonic=monotonic,
+            homeserver=self._homeserver,
+            subscriber=instance,
+            near=self._near,
+            drop=LocalCaches(store, self._reads),
+        )
+
+    def _patch(self, datastores: Any) -> None:
+        store = datastores.main
+        self._writes = Writes(
+            store,
+            datastores.persist_events,
+            self._announcer,
+            has_outbox=self._outbox is not None,
+        )
+        self._reads = Reads(store, self._sidecar, self._reactor, self._metrics)
         replace_event_cache(
             store,
             announce_event=self._announce_event,
             announce_all=self._announce_all,
             invalidated=self._sidecar.invalidated,
+            read_from_database=self._reads.read_from_database,
         )
-        Writes(store, persist_events, self._announcer)
-        self._reads = Reads(store, self._sidecar, reactor, metrics)
-
-    def _forget(self) -> None:
-        self._reads.forget()
 
     async def _announce_event(self, event_id: str) -> None:
-        pending = self._announcer.begin()
+        if self._outbox is not None:
+            await self._writes.announce_event(event_id)
+            return
+        pending = Pending()
         pending.add_events("", [event_id])
         await make_deferred_yieldable(self._announcer.finish(pending))
 
     def _announce_all(self) -> None:
-        pending = self._announcer.begin()
+        if self._outbox is not None:
+            run_in_background(self._writes.announce_all)
+            return
+        pending = Pending()
         pending.add_homeserver()
         self._announcer.finish(pending)
 
     def _start(self) -> None:
+        if self._outbox is not None and self._pool_generation is not None:
+            self._outbox.start()
+            self._pool_generation.start()
         self._sidecar.start()
-        self._announcer.start()
+        if self._subscription is not None:
+            self._subscription.start()
 
     def _stop(self) -> None:
-        # What has been committed is announced first, as long as the process lives.
-        self._announcer.stop(self._sidecar.stop)
+        # What has been committed is announced first, as long as the process lives; what is left
+        # then is relayed by the others.
+        if self._subscription is not None:
+            self._subscription.stop()
+        if self._pool_generation is not None:
+            self._pool_generation.stop()
+        self._announcer.when_idle(self._end)
+
+    def _end(self) -> None:
+        if self._outbox is not None:
+            self._outbox.stop()
+        self._sidecar.stop()

@@ -27,8 +27,8 @@ FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 5.0
 
 
-# With these codes the sidecar, or the store behind it, says that it is in trouble.
-_TROUBLE = {
+# With these codes the sidecar says that it cannot serve now.
+_UNAVAILABLE = {
     grpc.StatusCode.UNAVAILABLE.value[0],
     grpc.StatusCode.RESOURCE_EXHAUSTED.value[0],
     grpc.StatusCode.DEADLINE_EXCEEDED.value[0],
@@ -156,7 +156,7 @@ class ReadStream:
 def _outcome_of(reply: pb.GetEventsStreamResponse) -> pb.GetEventsResponse | LookupFailed:
     if reply.WhichOneof("result") == "response":
         return reply.response
-    return LookupFailed("unavailable" if reply.failure.code in _TROUBLE else "refused")
+    return LookupFailed("unavailable" if reply.failure.code in _UNAVAILABLE else "refused")
 
 
 class _Connection:

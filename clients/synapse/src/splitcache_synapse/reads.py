@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import Any
 
@@ -18,7 +18,7 @@ from splitcache_synapse.sidecar import Sidecar
 
 logger = logging.getLogger(__name__)
 
-# Event IDs that are remembered, to be dropped with their epoch.
+# Event IDs that are remembered, since what was read of them may be used at times only.
 KEPT_MAX = 50_000
 # What is kept of one lookup: keeping it costs some 10 us an event in one go, and Synapse's cache
 # holds 10,000 by default.
@@ -47,8 +47,26 @@ class Reads:
         # What lookups have brought into Synapse's own caches.
         # The oldest first.
         self._kept: dict[str, None] = {}
+        self._get_events_from_local_cache = store._get_events_from_local_cache
+        store._get_events_from_local_cache = self._from_memory
         store._get_events_from_external_cache = self._from_sidecar
         store._get_events_from_db = self._from_database
+
+    async def _from_memory(
+        self, events: Iterable[str], update_metrics: bool = True
+    ) -> dict[str, EventCacheEntry]:
+        """Synapse's own caches, without what came from the sidecar while that must not be used."""
+        found: dict[str, EventCacheEntry] = await self._get_events_from_local_cache(
+            events, update_metrics=update_metrics
+        )
+        # Asked last: the reactor may have turned in between, and the process have been frozen.
+        if self._kept and not self._sidecar.may_use_kept():
+            found = {one: entry for one, entry in found.items() if one not in self._kept}
+        return found
+
+    def read_from_database(self, event_id: str) -> None:
+        """Synapse keeps what it has read itself, in the place of what it had."""
+        self._kept.pop(event_id, None)
 
     async def _from_sidecar(
         self, events: Collection[str], update_metrics: bool = True
@@ -60,7 +78,7 @@ class Reads:
             lookup = await make_deferred_yieldable(self._lookup(events))
             # From here on nothing may be awaited: an invalidation that came in between would be
             # undone by keeping the entries, and another lookup would replace what missed.
-            self._keep(lookup.hits)
+            self._keep({one: lookup.hits[one] for one in lookup.keep})
         except CancelledError:
             raise
         except TimeoutError:
@@ -87,11 +105,16 @@ class Reads:
         if len(self._kept) <= FORGOTTEN_ONE_BY_ONE_MAX:
             for event_id in self._kept:
                 self._store._invalidate_local_get_event_cache(event_id)
+            self._kept.clear()
         else:
             # All at once, with what came from the database: it takes a tenth of the time.
-            self._store._get_event_cache._lru_cache.clear()
-            self._store._event_ref.clear()
-            self._store._current_event_fetches.clear()
+            self.forget_all()
+
+    def forget_all(self) -> None:
+        """Drops all events from Synapse's own caches."""
+        self._store._get_event_cache.clear_local()
+        self._store._event_ref.clear()
+        self._store._current_event_fetches.clear()
         self._kept.clear()
 
     def _keep(self, entries: dict[str, EventCacheEntry]) -> None:
@@ -120,3 +143,23 @@ class Reads:
             except Exception:
                 logger.exception("Events read from the database were not put into the sidecar")
         return entries
+
+
+class LocalCaches:
+    """Drops from Synapse's own caches what a change has outdated, whoever made it."""
+
+    def __init__(self, store: Any, reads: Reads) -> None:
+        self._store = store
+        self._reads = reads
+
+    def event(self, event_id: str) -> None:
+        self._store._invalidate_local_get_event_cache(event_id)
+
+    def room(self, room_id: str) -> None:
+        self._store._invalidate_local_get_event_cache_room_id(room_id)
+
+    def everything(self) -> None:
+        self._reads.forget_all()
+
+    def kept(self) -> None:
+        self._reads.forget()

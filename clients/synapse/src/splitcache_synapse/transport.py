@@ -27,7 +27,7 @@ _METHODS: dict[str, Any] = {
 }
 
 # After this long without an answer a connection is given up, though nothing says that it is cut:
-# TCP itself would go on for a quarter of an hour. Soon enough that a writer keeps its lease of 5 s.
+# TCP itself would go on for a quarter of an hour. Sooner than a write waits.
 SILENCE_MAX_S = 2.5
 
 # A sidecar that comes back should be found within a second or so.
@@ -51,6 +51,9 @@ class Transport(Protocol):
 
     def lookup(self, request: pb.GetEventsRequest, timeout_s: float, on_done: OnDone) -> None: ...
 
+    def subscribe(self, request: pb.SubscribeRequest) -> Any:
+        """The call itself: an iterator of frames that can be cancelled."""
+
     def close(self) -> None: ...
 
 
@@ -71,7 +74,7 @@ class GrpcTransport:
     def unary(self, method: str, request: Message, timeout_s: float, on_done: OnDone) -> None:
         try:
             channel = self._connected()
-            call = _callable(channel, method).future(request, timeout=timeout_s)
+            future = call(channel, method).future(request, timeout=timeout_s)
         except Exception as error:
             # A channel that was closed, say.
             on_done(error)
@@ -81,12 +84,17 @@ class GrpcTransport:
             self._watch(channel, outcome)
             on_done(outcome)
 
-        call.add_done_callback(lambda call: self._reactor.callFromThread(done, _outcome_of(call)))
+        future.add_done_callback(
+            lambda future: self._reactor.callFromThread(done, _outcome_of(future))
+        )
 
     def lookup(self, request: pb.GetEventsRequest, timeout_s: float, on_done: OnDone) -> None:
         if self._stream is None:
             self._stream = ReadStream(self._connected(), self._reactor, self._heard)
         self._stream.lookup(request, timeout_s, on_done)
+
+    def subscribe(self, request: pb.SubscribeRequest) -> Any:
+        return _subscribe(self._connected(), request)
 
     def close(self) -> None:
         self._closed = True
@@ -134,7 +142,7 @@ class BlockingTransport:
     def unary(self, method: str, request: Message, timeout_s: float, on_done: OnDone) -> None:
         outcome: Outcome
         try:
-            outcome = _callable(self._channel, method)(request, timeout=timeout_s)
+            outcome = call(self._channel, method)(request, timeout=timeout_s)
         except Exception as error:
             outcome = error
         on_done(outcome)
@@ -142,16 +150,35 @@ class BlockingTransport:
     def lookup(self, request: pb.GetEventsRequest, timeout_s: float, on_done: OnDone) -> None:
         self.unary("GetEvents", request, timeout_s, on_done)
 
+    def subscribe(self, request: pb.SubscribeRequest) -> Any:
+        return _subscribe(self._channel, request)
+
     def close(self) -> None:
         self._channel.close()
 
 
-def _callable(channel: grpc.Channel, method: str) -> Any:
+def call(channel: grpc.Channel, method: str) -> Any:
+    """The unary method, to be called."""
     return channel.unary_unary(
         SERVICE + method,
         request_serializer=_serialize,
         response_deserializer=_METHODS[method].FromString,
     )
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether the sidecar does not take this request, now or later."""
+    code = getattr(error, "code", None)
+    return code is not None and code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def _subscribe(channel: grpc.Channel, request: pb.SubscribeRequest) -> Any:
+    stream = channel.unary_stream(
+        SERVICE + "Subscribe",
+        request_serializer=_serialize,
+        response_deserializer=pb.SubscribeResponse.FromString,
+    )
+    return stream(request)
 
 
 def _serialize(message: Message) -> bytes:
@@ -164,9 +191,9 @@ def _ran_out(outcome: Outcome) -> bool:
     )
 
 
-def _outcome_of(call: Any) -> Outcome:
+def _outcome_of(future: Any) -> Outcome:
     try:
-        reply: Message = call.result()
+        reply: Message = future.result()
         return reply
     except Exception as error:
         return error

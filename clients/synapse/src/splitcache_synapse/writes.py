@@ -10,6 +10,7 @@ from typing import Any
 from synapse.logging.context import make_deferred_yieldable
 
 from splitcache_synapse.announcer import Announcer
+from splitcache_synapse.outbox_database import insert
 from splitcache_synapse.pending import Pending
 
 logger = logging.getLogger(__name__)
@@ -20,13 +21,17 @@ _BAN_REDACTIONS = "room_ban_redactions"
 class Writes:
     """Replaces the methods of Synapse's stores that change stored events.
 
-    Inside the transaction, before COMMIT, each notes what it changes; after COMMIT, and before
-    Synapse drops the event from its own cache, that is announced. Not announced is the event that
-    a transaction stores for the first time: nobody caches that an event is absent.
+    Inside the transaction each notes what it changes, and just before COMMIT a row of the outbox
+    takes it down; after COMMIT, and before Synapse drops the event from its own cache, that is
+    announced. Not announced is the event that a transaction stores for the first time: nobody
+    caches that an event is absent.
     """
 
-    def __init__(self, store: Any, persist_events: Any | None, announcer: Announcer) -> None:
+    def __init__(
+        self, store: Any, persist_events: Any | None, announcer: Announcer, *, has_outbox: bool
+    ) -> None:
         self._announcer = announcer
+        self._has_outbox = has_outbox
         self._stored_now = threading.local()
         self._invalidate_locally = store._invalidate_local_get_event_cache
         self._db_pool = store.db_pool
@@ -47,10 +52,10 @@ class Writes:
         pending = self._noted(txn)
         if pending is not None:
             return pending
-        pending = self._announcer.begin()
+        pending = Pending()
+        # Only once COMMIT has been answered. Whether one that failed took effect is not known: its
+        # row, if it is there, is relayed.
         txn.async_call_after(self._finish, pending)
-        # Whether a failed COMMIT took effect is not known.
-        txn.call_on_exception(self._announcer.finish, pending)
         return pending
 
     def _noted(self, txn: Any) -> Pending | None:
@@ -75,8 +80,8 @@ class Writes:
         def then_commit(txn: Any, *args: Any, **kw: Any) -> Any:
             result = func(txn, *args, **kw)
             pending = self._noted(txn)
-            if pending is not None:
-                self._announcer.committing(pending)
+            if pending is not None and self._has_outbox:
+                insert(txn, pending)
             return result
 
         return original(conn, desc, after, async_after, on_exception, then_commit, *args, **kw)
@@ -85,8 +90,8 @@ class Writes:
         try:
             await make_deferred_yieldable(self._announcer.finish(pending))
         except Exception:
-            # The transaction has committed. What is owed stays owed, and the lease lapses.
-            logger.exception("A change was not announced")
+            # The transaction has committed: nothing may be raised. The outbox is relayed.
+            logger.exception("splitcache: a change was not announced")
 
     def _after_event_change(self, txn: Any, event_id: str) -> None:
         if event_id not in getattr(self._stored_now, "event_ids", ()):
@@ -147,35 +152,62 @@ class Writes:
         return original(txn, event_id, *args, **kw)
 
     async def _around_ban_redaction(
-        self, original: Callable[..., Any], table: str, keyvalues: Any, *args: Any, **kw: Any
+        self,
+        original: Callable[..., Any],
+        table: str,
+        keyvalues: Any,
+        values: Any,
+        insertion_values: Any = None,
+        where_clause: str | None = None,
+        desc: str = "simple_upsert",
     ) -> Any:
-        """MSC4293: one row redacts all that a user sent to a room."""
+        """MSC4293: one row redacts all that a user sent to a room. Synapse would autocommit it."""
         if table != _BAN_REDACTIONS:
-            return await original(table, keyvalues, *args, **kw)
-        pending = self._announcer.begin()
-        pending.add_room(keyvalues["room_id"])
-        self._announcer.committing(pending)
-        try:
-            return await original(table, keyvalues, *args, **kw)
-        finally:
-            await self._finish(pending)
+            return await original(table, keyvalues, values, insertion_values, where_clause, desc)
+
+        def upsert(txn: Any) -> Any:
+            self._pending(txn).add_room(keyvalues["room_id"])
+            return self._db_pool.simple_upsert_txn(
+                txn, table, keyvalues, values, insertion_values or {}, where_clause
+            )
+
+        return await self._db_pool.runInteraction(desc, upsert)
 
     async def _around_ban_redaction_end(
-        self, original: Callable[..., Any], table: str, keyvalues: Any, *args: Any, **kw: Any
+        self,
+        original: Callable[..., Any],
+        table: str,
+        keyvalues: Any,
+        updatevalues: Any,
+        desc: str,
     ) -> Any:
         """The row's end. Synapse updates it at each join and kick, mostly where there is none."""
         if table != _BAN_REDACTIONS:
-            return await original(table, keyvalues, *args, **kw)
-        pending = self._announcer.begin()
-        self._announcer.committing(pending)
-        rows = None
-        try:
-            rows = await original(table, keyvalues, *args, **kw)
+            return await original(table, keyvalues, updatevalues, desc)
+
+        def update(txn: Any) -> Any:
+            rows = self._db_pool.simple_update_txn(txn, table, keyvalues, updatevalues)
+            if rows:
+                self._pending(txn).add_room(keyvalues["room_id"])
             return rows
-        finally:
-            if rows != 0:
-                pending.add_room(keyvalues["room_id"])
-            await self._finish(pending)
+
+        return await self._db_pool.runInteraction(desc, update)
+
+    async def announce_event(self, event_id: str) -> None:
+        """For a change that was made in no transaction of this process's."""
+
+        def note(txn: Any) -> None:
+            self._pending(txn).add_events("", [event_id])
+
+        await self._db_pool.runInteraction("splitcache_announce_event", note)
+
+    async def announce_all(self) -> None:
+        """Anything may have changed."""
+
+        def note(txn: Any) -> None:
+            self._pending(txn).add_homeserver()
+
+        await self._db_pool.runInteraction("splitcache_announce_all", note)
 
 
 def _wrap(target: Any, name: str, wrapper: Callable[..., Any]) -> None:

@@ -24,7 +24,7 @@ class PutOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PUT_OUTCOME_FENCED: _ClassVar[PutOutcome]
     PUT_OUTCOME_TOO_OLD: _ClassVar[PutOutcome]
     PUT_OUTCOME_WRONG_EPOCH: _ClassVar[PutOutcome]
-    PUT_OUTCOME_SUSPENDED: _ClassVar[PutOutcome]
+    PUT_OUTCOME_UNVERIFIED: _ClassVar[PutOutcome]
 
 class SetOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -38,7 +38,6 @@ class ResetReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RESET_REASON_UNSPECIFIED: _ClassVar[ResetReason]
     RESET_REASON_WRONG_EPOCH: _ClassVar[ResetReason]
     RESET_REASON_TOO_OLD: _ClassVar[ResetReason]
-    RESET_REASON_SUSPENDED: _ClassVar[ResetReason]
 REDACTION_VIEW_UNSPECIFIED: RedactionView
 REDACTION_VIEW_REDACTED: RedactionView
 REDACTION_VIEW_ORIGINAL: RedactionView
@@ -47,7 +46,7 @@ PUT_OUTCOME_STORED: PutOutcome
 PUT_OUTCOME_FENCED: PutOutcome
 PUT_OUTCOME_TOO_OLD: PutOutcome
 PUT_OUTCOME_WRONG_EPOCH: PutOutcome
-PUT_OUTCOME_SUSPENDED: PutOutcome
+PUT_OUTCOME_UNVERIFIED: PutOutcome
 SET_OUTCOME_UNSPECIFIED: SetOutcome
 SET_OUTCOME_APPLIED: SetOutcome
 SET_OUTCOME_DROPPED: SetOutcome
@@ -55,7 +54,6 @@ SET_OUTCOME_ABSENT: SetOutcome
 RESET_REASON_UNSPECIFIED: ResetReason
 RESET_REASON_WRONG_EPOCH: ResetReason
 RESET_REASON_TOO_OLD: ResetReason
-RESET_REASON_SUSPENDED: ResetReason
 
 class Position(_message.Message):
     __slots__ = ("epoch", "sequence")
@@ -258,68 +256,14 @@ class PurgeRoomResponse(_message.Message):
     def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ...) -> None: ...
 
 class PurgeHomeserverRequest(_message.Message):
-    __slots__ = ("homeserver",)
+    __slots__ = ("homeserver", "new_epoch")
     HOMESERVER_FIELD_NUMBER: _ClassVar[int]
+    NEW_EPOCH_FIELD_NUMBER: _ClassVar[int]
     homeserver: str
-    def __init__(self, homeserver: _Optional[str] = ...) -> None: ...
+    new_epoch: bool
+    def __init__(self, homeserver: _Optional[str] = ..., new_epoch: _Optional[bool] = ...) -> None: ...
 
 class PurgeHomeserverResponse(_message.Message):
-    __slots__ = ("position",)
-    POSITION_FIELD_NUMBER: _ClassVar[int]
-    position: Position
-    def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ...) -> None: ...
-
-class DeclareWritersRequest(_message.Message):
-    __slots__ = ("homeserver", "writers")
-    HOMESERVER_FIELD_NUMBER: _ClassVar[int]
-    WRITERS_FIELD_NUMBER: _ClassVar[int]
-    homeserver: str
-    writers: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, homeserver: _Optional[str] = ..., writers: _Optional[_Iterable[str]] = ...) -> None: ...
-
-class DeclareWritersResponse(_message.Message):
-    __slots__ = ("position", "lease_duration", "suspended")
-    POSITION_FIELD_NUMBER: _ClassVar[int]
-    LEASE_DURATION_FIELD_NUMBER: _ClassVar[int]
-    SUSPENDED_FIELD_NUMBER: _ClassVar[int]
-    position: Position
-    lease_duration: _duration_pb2.Duration
-    suspended: bool
-    def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ..., lease_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., suspended: _Optional[bool] = ...) -> None: ...
-
-class RenewWriterLeaseRequest(_message.Message):
-    __slots__ = ("homeserver", "writer", "lease_token")
-    HOMESERVER_FIELD_NUMBER: _ClassVar[int]
-    WRITER_FIELD_NUMBER: _ClassVar[int]
-    LEASE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    homeserver: str
-    writer: str
-    lease_token: bytes
-    def __init__(self, homeserver: _Optional[str] = ..., writer: _Optional[str] = ..., lease_token: _Optional[bytes] = ...) -> None: ...
-
-class RenewWriterLeaseResponse(_message.Message):
-    __slots__ = ("position", "lease_duration", "lease_token", "suspended")
-    POSITION_FIELD_NUMBER: _ClassVar[int]
-    LEASE_DURATION_FIELD_NUMBER: _ClassVar[int]
-    LEASE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    SUSPENDED_FIELD_NUMBER: _ClassVar[int]
-    position: Position
-    lease_duration: _duration_pb2.Duration
-    lease_token: bytes
-    suspended: bool
-    def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ..., lease_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lease_token: _Optional[bytes] = ..., suspended: _Optional[bool] = ...) -> None: ...
-
-class ReleaseWriterLeaseRequest(_message.Message):
-    __slots__ = ("homeserver", "writer", "lease_token")
-    HOMESERVER_FIELD_NUMBER: _ClassVar[int]
-    WRITER_FIELD_NUMBER: _ClassVar[int]
-    LEASE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    homeserver: str
-    writer: str
-    lease_token: bytes
-    def __init__(self, homeserver: _Optional[str] = ..., writer: _Optional[str] = ..., lease_token: _Optional[bytes] = ...) -> None: ...
-
-class ReleaseWriterLeaseResponse(_message.Message):
     __slots__ = ("position",)
     POSITION_FIELD_NUMBER: _ClassVar[int]
     position: Position
@@ -350,28 +294,28 @@ class SubscribeResponse(_message.Message):
     def __init__(self, ready: _Optional[_Union[Ready, _Mapping]] = ..., reset: _Optional[_Union[Reset, _Mapping]] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., going_away: _Optional[_Union[GoingAway, _Mapping]] = ...) -> None: ...
 
 class Ready(_message.Message):
-    __slots__ = ("position", "resumed", "progress_interval", "lease_duration")
+    __slots__ = ("position", "resumed", "progress_interval", "silence_limit")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     RESUMED_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_INTERVAL_FIELD_NUMBER: _ClassVar[int]
-    LEASE_DURATION_FIELD_NUMBER: _ClassVar[int]
+    SILENCE_LIMIT_FIELD_NUMBER: _ClassVar[int]
     position: Position
     resumed: bool
     progress_interval: _duration_pb2.Duration
-    lease_duration: _duration_pb2.Duration
-    def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ..., resumed: _Optional[bool] = ..., progress_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lease_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    silence_limit: _duration_pb2.Duration
+    def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ..., resumed: _Optional[bool] = ..., progress_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., silence_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Reset(_message.Message):
-    __slots__ = ("position", "reason", "progress_interval", "lease_duration")
+    __slots__ = ("position", "reason", "progress_interval", "silence_limit")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_INTERVAL_FIELD_NUMBER: _ClassVar[int]
-    LEASE_DURATION_FIELD_NUMBER: _ClassVar[int]
+    SILENCE_LIMIT_FIELD_NUMBER: _ClassVar[int]
     position: Position
     reason: ResetReason
     progress_interval: _duration_pb2.Duration
-    lease_duration: _duration_pb2.Duration
-    def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ..., reason: _Optional[_Union[ResetReason, str]] = ..., progress_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lease_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    silence_limit: _duration_pb2.Duration
+    def __init__(self, position: _Optional[_Union[Position, _Mapping]] = ..., reason: _Optional[_Union[ResetReason, str]] = ..., progress_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., silence_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Batch(_message.Message):
     __slots__ = ("from_exclusive", "to_inclusive", "notices")

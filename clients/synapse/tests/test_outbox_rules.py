@@ -1,0 +1,191 @@
+"""The rules O3 to O5 and O8: each test fails when its rule is taken away."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from splitcache_synapse.outbox_poll import ROWS_MAX
+from splitcache_synapse.outbox_rules import (
+    POLL_AGE_MAX_S,
+    RELAY_AFTER_S,
+    ROW_AGE_MAX_S,
+    WRITE_WAIT_S,
+    OutboxRules,
+)
+from tests.polls import E1, E2, poll, polled
+
+FLOOD = tuple(f"row{n}" for n in range(ROWS_MAX + 1))
+
+
+def test_the_gate_is_closed_before_the_first_poll() -> None:
+    assert not OutboxRules().is_open(0.0)
+
+
+def test_a_poll_opens_the_gate_for_a_while_from_before_it_was_sent() -> None:
+    rules = polled(poll(10.0, answered_at=12.0))
+    assert rules.is_open(10.0 + POLL_AGE_MAX_S - 0.01)
+    # Not from when it was answered: a row may have been committed meanwhile.
+    assert not rules.is_open(10.0 + POLL_AGE_MAX_S)
+
+
+def test_a_row_closes_the_gate_when_it_is_too_old() -> None:
+    rules = polled(poll(9.0), poll(10.0, "a"), poll(11.0, "a"), poll(12.0, "a"))
+    # Its age counts from the last poll that did not show it.
+    assert rules.is_open(9.0 + ROW_AGE_MAX_S - 0.01)
+    assert not rules.is_open(9.0 + ROW_AGE_MAX_S)
+
+
+def test_the_gate_closes_between_two_polls() -> None:
+    rules = polled(poll(9.0), poll(12.0, "a"))
+    assert rules.is_open(12.9)
+    assert not rules.is_open(13.0)
+
+
+def test_a_process_that_starts_takes_every_row_for_too_old() -> None:
+    rules = polled(poll(10.0, "a"))
+    assert not rules.is_open(10.0)
+    assert rules.rows_to_relay(10.0) == ["a"]
+    assert rules.oldest_row_s(10.0) == math.inf
+
+
+def test_a_row_that_comes_after_polls_have_lapsed_is_as_old_as_the_lapse() -> None:
+    rules = polled(poll(10.0), poll(60.0, "a"))
+    assert not rules.is_open(60.0)
+    assert rules.rows_to_relay(60.0) == ["a"]
+
+
+def test_what_this_process_has_announced_does_not_close_its_gate() -> None:
+    rules = polled(poll(10.0, "a", "b"))
+    rules.announced(["a"], E1, 10.2)
+    assert not rules.is_open(10.3)
+    rules.announced(["b"], E1, 10.2)
+    assert rules.is_open(10.3)
+    assert rules.rows_to_relay(10.3) == []
+    # They are still there, so deleting them has failed.
+    assert sorted(rules.rows_to_delete()) == ["a", "b"]
+
+
+def test_a_row_that_is_gone_does_not_close_the_gate() -> None:
+    rules = polled(poll(10.0, "a"), poll(11.0))
+    assert rules.is_open(11.1)
+
+
+def test_an_own_row_that_a_poll_does_not_show_yet_stays_announced() -> None:
+    rules = polled(poll(10.0))
+    rules.announced(["a"], E1, 10.9)
+    # It was sent before the announcement, and may have missed the row.
+    rules.polled(poll(10.8))
+    rules.polled(poll(11.8, "a"))
+    assert rules.rows_to_relay(20.0) == []
+    assert rules.rows_to_delete() == ["a"]
+
+
+def test_what_was_announced_is_forgotten_once_its_row_is_gone() -> None:
+    rules = polled(poll(10.0, "a"))
+    rules.announced(["a"], E1, 10.2)
+    rules.polled(poll(11.0))
+    assert rules._announced == {}
+
+
+def test_a_row_is_relayed_when_it_is_old_enough() -> None:
+    rules = polled(poll(9.0), poll(10.0, "a"))
+    assert rules.rows_to_relay(9.0 + RELAY_AFTER_S) == []
+    assert rules.rows_to_relay(9.0 + RELAY_AFTER_S + 0.01) == ["a"]
+
+
+def test_too_many_rows_do_not_count_as_a_poll_and_are_purged_for() -> None:
+    rules = polled(poll(10.0), poll(12.0, *FLOOD))
+    assert rules.rows_to_purge() == FLOOD
+    assert rules.is_open(12.9)
+    assert not rules.is_open(13.1)
+    rules.polled(poll(14.0, *FLOOD[:-1]))
+    assert rules.rows_to_purge() == ()
+
+
+def test_a_write_waits_for_as_long_as_others_may_read_what_was_before() -> None:
+    assert max(POLL_AGE_MAX_S, ROW_AGE_MAX_S) <= WRITE_WAIT_S
+
+
+def test_a_database_of_another_generation_closes_the_gate_until_it_is_recorded() -> None:
+    rules = polled(poll(10.0, generation="new"))
+    assert not rules.is_open(10.2)
+    change = rules.change_to_purge()
+    assert change is not None
+    assert (change.recorded_generation, change.generation) == ("g", "new")
+    rules.purged(change, E1)
+    # It is purged for, and not recorded: another process that looks must see it, too.
+    assert not rules.is_open(10.3)
+    rules.polled(poll(11.0, generation="new", recorded_generation="new"))
+    assert rules.is_open(11.2)
+    assert rules.change_to_purge() is None
+
+
+def test_a_change_of_generation_that_others_recorded_is_purged_for_as_well() -> None:
+    """What this process has put since may be from the database before."""
+    rules = polled(poll(10.0), poll(11.0, generation="new", recorded_generation="new"))
+    assert not rules.is_open(11.2)
+    change = rules.change_to_purge()
+    assert change is not None
+    rules.purged(change, E2)
+    assert not rules.is_open(11.2), "an OK of an epoch that is not registered counts for nothing"
+    rules.purged(change, E1)
+    assert rules.is_open(11.2)
+
+
+def test_a_counter_that_goes_backwards_shows_a_database_that_was_restored() -> None:
+    rules = polled(poll(10.0, counter=7), poll(11.0, counter=6))
+    assert not rules.is_open(11.2)
+    change = rules.change_to_purge()
+    assert change is not None
+    # Before it is purged for, it is restored once more.
+    rules.polled(poll(12.0, counter=5))
+    rules.purged(change, E1)
+    assert not rules.is_open(12.2)
+    again = rules.change_to_purge()
+    assert again is not None
+    rules.purged(again, E1)
+    assert rules.is_open(12.2)
+
+
+def test_a_counter_that_rises_shows_nothing() -> None:
+    rules = polled(poll(10.0, counter=7), poll(11.0, counter=7), poll(12.0, counter=9))
+    assert rules.is_open(12.2)
+
+
+def test_nothing_is_filled_until_the_readers_database_is_known_to_be_the_one_polled() -> None:
+    rules = polled(poll(10.0))
+    assert rules.pool_is_unknown()
+    assert not rules.fills(E1, 10.2)
+    rules.pool_showed("g")
+    assert rules.fills(E1, 10.2)
+    assert not rules.pool_is_unknown()
+    rules.polled(poll(11.0, generation="new", recorded_generation="new"))
+    change = rules.change_to_purge()
+    assert change is not None
+    rules.purged(change, E1)
+    assert rules.is_open(11.2)
+    assert not rules.fills(E1, 11.2)
+    rules.pool_showed("new")
+    assert rules.fills(E1, 11.2)
+
+
+def test_nothing_is_filled_while_the_gate_is_closed_or_with_a_position_of_another_epoch() -> None:
+    rules = polled(poll(10.0))
+    rules.pool_showed("g")
+    assert not rules.fills(E2, 10.2)
+    assert not rules.fills(E1, 13.2)
+
+
+@pytest.mark.parametrize("heard", [False, True])
+def test_the_counters_are_raised_unless_somebody_else_has_raised_them(heard: bool) -> None:
+    first, second = poll(10.0, counter=3, heard=3), poll(11.0, counter=3, heard=3)
+    rules = polled(first, second)
+    if heard:
+        rules.replied(E1, 11.0)
+    assert rules.raises(first, 11.2) == (True, heard)
+    rules.polled(poll(12.0, counter=4, heard=4))
+    if heard:
+        rules.replied(E1, 12.0)
+    assert rules.raises(second, 12.2) == (False, False)

@@ -1,0 +1,163 @@
+"""What Synapse reads through the sidecar, and what it keeps of that in its own caches."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+from twisted.internet.defer import Deferred
+
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from tests.homeserver import NAME, Homeserver
+
+
+@pytest.mark.parametrize("of_room", [False, True])
+def test_a_local_invalidation_is_not_undone_by_a_lookup_under_way(
+    home: Homeserver, room_id: str, of_room: bool
+) -> None:
+    event_id = home.send(room_id)
+    home.fill(event_id)
+    lookup = home.module._sidecar._transport.lookup
+    asked: list[Any] = []
+
+    def watched(*args: Any) -> None:
+        lookup(*args)
+        asked.append(args)
+
+    home.module._sidecar._transport.lookup = watched
+    under_way = Deferred.fromCoroutine(home.store._get_events_from_external_cache([event_id]))
+    home.reactor.iterate(0)
+    assert asked
+    assert not under_way.called
+    if of_room:
+        home.store._invalidate_local_get_event_cache_room_id(room_id)
+    else:
+        home.store._invalidate_local_get_event_cache(event_id)
+
+    async def found() -> Any:
+        return await under_way
+
+    assert home.run(found) == {}
+    assert home.held(event_id) is not None
+
+
+def test_a_reader_is_answered_however_late_the_reactor_is(
+    home: Homeserver, room_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reply and the deadline of a lookup are there at the same turn of the reactor."""
+    event_id = home.send(room_id)
+    home.fill(event_id)
+    transport = home.module._sidecar._transport
+    lookup = transport.lookup
+
+    def late(*args: Any) -> None:
+        lookup(*args)
+        # As a result of the database whose handling takes long.
+        home.reactor.callFromThread(time.sleep, 0.06)
+
+    monkeypatch.setattr(home.module._sidecar, "_read_deadline_s", 0.02)
+    monkeypatch.setattr(transport, "lookup", late)
+    stuck = lookup_errors("stuck")
+    for _ in range(20):
+        assert home.stored(event_id).event_id == event_id
+    assert lookup_errors("stuck") == stuck
+
+
+def test_a_reader_is_answered_though_a_lookup_never_ends(
+    home: Homeserver, room_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event_id = home.send(room_id)
+    home.fill(event_id)
+    monkeypatch.setattr(home.module._sidecar, "_read_deadline_s", 0.02)
+    monkeypatch.setattr(home.module._sidecar._transport, "lookup", lambda *args: None)
+    stuck = lookup_errors("stuck")
+    assert home.stored(event_id).event_id == event_id
+    assert lookup_errors("stuck") == stuck + 1
+    assert not home.module._sidecar._rounds
+
+
+def test_what_is_kept_is_not_used_while_the_gate_is_closed_nor_dropped(
+    home: Homeserver, room_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, unasked = home.send(room_id), home.send(room_id)
+    for event_id in (asked, unasked):
+        home.fill(event_id)
+        home.run_until(home.module._sidecar.may_use_kept)
+        # From the sidecar, which is all that is kept.
+        assert home.stored(event_id).event_id == event_id
+    fetched = database_reads(home, monkeypatch)
+
+    def read(event_id: str) -> None:
+        assert home.run(lambda: home.store.get_event(event_id)).event_id == event_id
+
+    home.run_until(home.module._sidecar.may_use_kept)
+    read(unasked)
+    assert fetched == []
+    with monkeypatch.context() as closed:
+        closed.setattr(home.module._outbox._rules, "is_open", lambda now: False)
+        read(unasked)
+        assert fetched == [unasked]
+        # Now it is what Synapse itself has read.
+        read(unasked)
+        assert fetched == [unasked]
+    monkeypatch.setattr(home.module._sidecar._transport, "lookup", None)
+    home.run_until(home.module._sidecar.may_use_kept)
+    home.store._event_ref.pop(unasked, None)
+    read(unasked)
+    assert fetched == [unasked]
+
+
+def test_what_is_kept_is_used_again_once_the_gate_is_open(
+    home: Homeserver, room_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event_id, another = home.send(room_id), home.send(room_id)
+    for one in (another, event_id):
+        home.fill(one)
+    home.run_until(home.module._sidecar.may_use_kept)
+    home.stored(event_id)
+    home.run(lambda: home.store.get_event(another))
+    fetched = database_reads(home, monkeypatch)
+    with monkeypatch.context() as closed:
+        closed.setattr(home.module._outbox._rules, "is_open", lambda now: False)
+        home.run(lambda: home.store.get_event(another))
+        for _ in range(300):
+            home.reactor.iterate(0.005)
+    home.run_until(home.module._sidecar.may_use_kept)
+    # Nor is the sidecar asked again.
+    monkeypatch.setattr(home.module._sidecar._transport, "lookup", None)
+    assert home.run(lambda: home.store.get_event(event_id)).event_id == event_id
+    assert fetched == [another]
+
+
+def database_reads(home: Homeserver, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The events that are read from the database from now on."""
+    fetched: list[str] = []
+    fetch = home.module._reads._get_events_from_db
+
+    async def watched(event_ids: Any) -> Any:
+        fetched.extend(event_ids)
+        return await fetch(event_ids)
+
+    monkeypatch.setattr(home.module._reads, "_get_events_from_db", watched)
+    return fetched
+
+
+def test_another_process_hears_of_a_change_that_synapse_does_not_tell_it(
+    home: Homeserver, room_id: str
+) -> None:
+    """As of a ban with redaction, or of censoring: what another process announces is dropped from
+    Synapse's own caches, whoever read it there."""
+    event_id = home.send(room_id)
+    home.stored(event_id)
+    held = home.store._get_event_cache._lru_cache
+    assert held.get((event_id,), None) is not None
+    request = pb.PurgeRoomRequest(homeserver=NAME, room_id=room_id)
+    home._direct.unary("PurgeRoom", request, 5.0, lambda reply: None)
+    home.run_until(lambda: held.get((event_id,), None) is None)
+
+
+def lookup_errors(kind: str) -> float:
+    labels = {"server_name": NAME, "kind": kind}
+    return REGISTRY.get_sample_value("splitcache_bridge_errors_total", labels) or 0.0
