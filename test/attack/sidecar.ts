@@ -46,7 +46,11 @@ export async function startSidecar(main: string): Promise<Sidecar> {
   const anyPort = "127.0.0.1:0";
   const args = ["--max-semi-space-size=2", "--enable-source-maps", main, "serve"];
   args.push("--listen", anyPort, "--http", anyPort, "--memory", `${MEMORY_BYTES / MIB}MiB`);
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "pipe"], env: {} });
+  const child = spawn(process.execPath, args, {
+    stdio: ["ignore", "ignore", "pipe"],
+    // As in `npm start`.
+    env: { MALLOC_MMAP_THRESHOLD_: "131072" },
+  });
   const kill = () => void child.kill("SIGKILL");
   process.once("exit", kill);
   const badLines: string[] = [];
