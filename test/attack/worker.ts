@@ -241,7 +241,8 @@ export class Worker {
   #findOverdue(): void {
     const [oldest] = this.#pending;
     if (oldest === undefined || performance.now() - oldest[1] < CALL_MS_MAX) return;
-    this.#findings.fault(`a call had not ended after ${CALL_MS_MAX / 1000} s`);
+    const open = this.#connection?.openCallStates().slice(0, 5).join("; ");
+    this.#findings.fault(`a call or an attack had not ended after ${CALL_MS_MAX / 1000} s: open are ${open}`);
     this.#pending.delete(oldest[0]);
   }
 }

@@ -87,6 +87,14 @@ export class RawConnection {
     return this.#window;
   }
 
+  /** What hinders the calls that have not ended, the oldest first, for the report of a fault. */
+  openCallStates(): string[] {
+    return [...this.#calls.values()].map(({ state, tag }) => {
+      const kind = typeof tag === "object" && tag !== null && "kind" in tag ? tag.kind : "";
+      return `${kind}: ${state}`;
+    });
+  }
+
   /** The number that the next call will have. */
   get nextId(): number {
     return this.#nextId;
