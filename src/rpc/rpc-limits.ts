@@ -60,8 +60,13 @@ export const FLOOD_ALLOWANCES = {
 export const RETRY_DELAY_MS = 1000;
 /** From the end of a call to that of its connection, if the peer does not even take the end. */
 export const CLOSE_TIME_LIMIT_MS = 1000;
-/** A peer that has vanished is noticed after these two together; without pings its streams would stay. */
-export const KEEPALIVE_INTERVAL_MS = 60_000;
+/**
+ * A peer that has vanished is noticed after these two together; without pings its streams would
+ * stay. So is a connection on which Node.js reads no more: after some faults in the framing (DATA
+ * on stream 0, say) it sends GOAWAY, reports nothing, and does not see that the peer has closed.
+ * Together they are as long as a call may take, so that such a connection holds no more than a call.
+ */
+export const KEEPALIVE_INTERVAL_MS = 10_000;
 export const KEEPALIVE_TIMEOUT_MS = 20_000;
 /** Of a message that a failure sends to a client. */
 export const STATUS_MESSAGE_BYTES_MAX = KIB;
