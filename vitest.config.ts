@@ -11,6 +11,8 @@ export default defineConfig({
   test: {
     // Many of them wait for servers more than they work.
     maxWorkers: "100%",
-    projects: ["unit", "contract", "protocol", "model", "integration", "attack", "interop"].map(project),
+    projects: ["unit", "contract", "protocol", "model", "integration", "soak", "attack", "interop"].map(
+      project,
+    ),
   },
 });

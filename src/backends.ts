@@ -13,6 +13,7 @@ import type { Log as InvalidationLog } from "./log/port.js";
 import { createPostgresLog } from "./log/postgres/postgres-log.js";
 import { postgresLogTo, tierLogTo } from "./ops/backend-log.js";
 import type { Log } from "./ops/log.js";
+import { WRITE_BACK_INTERVAL_MS } from "./store/shared-tier.js";
 import type { Tier } from "./tier/port.js";
 import { createRedisTier } from "./tier/redis/redis-tier.js";
 
@@ -21,6 +22,7 @@ export interface Backends {
   readonly invalidationLog: InvalidationLog;
   readonly tier: Tier | undefined;
   readonly metadataTtlMs: number;
+  readonly writeBackIntervalMs: number;
   /** For the start report, without secrets. */
   readonly logUrl: string;
   readonly tierUrl: string;
@@ -72,6 +74,8 @@ export async function openBackends(config: Config, deps: BackendDeps): Promise<B
             log: tierLogTo(deps.log),
           }),
     metadataTtlMs: config.metadataTtlMs ?? ttlMs,
+    // Often enough that an entry in use never leaves the tier by its time to live.
+    writeBackIntervalMs: Math.min(WRITE_BACK_INTERVAL_MS, config.tierTtlMs / 6),
     logUrl: settings === undefined ? "memory" : formatPostgresUrl(settings),
     tierUrl: config.tier === "none" ? "none" : formatRedisUrl(config.tier),
   };

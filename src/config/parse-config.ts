@@ -71,8 +71,10 @@ function contradictionsIn(
 ): Mistake[] {
   const config = readableOf(effective);
   const placeOf = (key: ConfigKey) => effective.get(key)!.place;
+  // A printed configuration names the defaults as well.
+  const isGiven = (key: ConfigKey) => !isDefault(effective.get(key)!);
   const mistakes = NEEDS.filter(
-    ({ key, other, isGiven = given, isMet }) => isGiven(config[key]) && other in config && !isMet(config),
+    ({ key, other, isMet }) => isGiven(key) && other in config && !isMet(config),
   ).map(({ key, what }) => ({ place: placeOf(key), problem: `requires ${what}` }));
   if (config.log === undefined || config.log === "memory") return mistakes;
   const { problem } = parsePostgresUrl(config.log, environment);
@@ -93,8 +95,6 @@ interface Need {
   readonly what: string;
   /** The option that would meet it. */
   readonly other: ConfigKey;
-  /** Whether the option is given at all; that it has a value unless said otherwise. */
-  readonly isGiven?: (value: unknown) => boolean;
   readonly isMet: (config: Partial<Config>) => boolean;
 }
 
@@ -122,8 +122,11 @@ const withSentinels = {
 /** What an option is of no use without: whoever gives it believes that it counts. */
 const NEEDS: readonly Need[] = [
   { key: "logPasswordFile", ...overPostgres },
-  { key: "tier", isGiven: (tier) => given(tier) && tier !== "none", ...overPostgres },
-  { key: "tier", isGiven: (tier) => given(tier) && tier !== "none", ...needs("tierKeyFile") },
+  { key: "logSchema", ...overPostgres },
+  { key: "tier", ...overPostgres },
+  { key: "tier", ...needs("tierKeyFile") },
+  { key: "tierTtlMs", ...withTier },
+  { key: "tierKeyPrefix", ...withTier },
   { key: "tierKeyFile", ...withTier },
   { key: "tierUsernameFile", ...withTier },
   // The client library sends no user's name without a password: it would be the default user.
@@ -139,8 +142,10 @@ const NEEDS: readonly Need[] = [
   { key: "tierTlsKeyFile", ...needs("tierTlsCertFile") },
 ];
 
-function given(value: unknown): boolean {
-  return value !== undefined;
+function isDefault(setting: Setting): boolean {
+  const { defaults } = setting.option;
+  const given = inputOf(setting);
+  return given === undefined || (typeof given === "string" && given === defaults[0]);
 }
 
 function needs(other: ConfigKey): Omit<Need, "key"> {

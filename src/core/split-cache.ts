@@ -81,12 +81,28 @@ export class SplitCache {
     return { position, events: eventIds.map((eventId) => this.#lookUp(homeserver, eventId, request, nowMs)) };
   }
 
-  /** The events of which this homeserver has no live entry here, each once. Counts nothing. */
-  absentOf(homeserver: HomeserverState, eventIds: readonly EventId[], nowMs: number): EventId[] {
+  /**
+   * The same if the homeserver has a live entry of every event here; else the events
+   * that it lacks, each once, and nothing is counted.
+   */
+  getEventsOrAbsent(
+    homeserver: HomeserverState,
+    request: ReadRequest,
+    nowMs: number,
+  ): ReadResult | readonly EventId[] {
+    const { counters } = homeserver;
+    const { hits, misses } = { hits: counters.hits, misses: { ...counters.misses } };
+    const result = this.getEvents(homeserver, request, nowMs);
     const absent = new Set<EventId>();
-    for (const eventId of eventIds) {
-      if (this.#metadata.live(homeserver.metadata, eventId, nowMs) === undefined) absent.add(eventId);
+    for (const [index, event] of result.events.entries()) {
+      const eventId = request.eventIds[index]!;
+      if (event === undefined && this.#metadata.live(homeserver.metadata, eventId, nowMs) === undefined) {
+        absent.add(eventId);
+      }
     }
+    if (absent.size === 0) return result;
+    counters.hits = hits;
+    Object.assign(counters.misses, misses);
     return [...absent];
   }
 

@@ -48,6 +48,8 @@ export interface EventStoreOptions {
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
   readonly metadataTtlMs?: number;
+  /** How often an entry in use is written to the tier again. */
+  readonly writeBackIntervalMs?: number;
   readonly progressIntervalMs?: number;
   readonly homeserversMax?: number;
   readonly subscribersMax?: number;
@@ -79,7 +81,7 @@ class CachedEventStore implements EventStore {
     this.readsMayWait = tier !== undefined;
     this.#invalidationLog = invalidationLog;
     this.#tier = tier;
-    this.#sharedTier = tier && new SharedTier(tier, options);
+    this.#sharedTier = tier && new SharedTier(tier, options, options.writeBackIntervalMs);
     this.#clock = clock;
     this.#metadataTtlMs = options.metadataTtlMs ?? METADATA_TTL_MS_DEFAULT;
     this.#subscribersMax = options.subscribersMax ?? SUBSCRIBERS_MAX;
@@ -117,7 +119,8 @@ class CachedEventStore implements EventStore {
     const homeserver = this.#enter(request.homeserver);
     if (!homeserver.log.isCurrent()) await homeserver.log.ready();
     if (request.minPosition !== undefined) await homeserver.log.catchUp(request.minPosition);
-    if (this.#sharedTier !== undefined) await this.#load(homeserver, request.eventIds, this.#sharedTier);
+    const inMemory = await this.#loadFromTier(homeserver, request);
+    if (inMemory !== undefined) return inMemory;
     // From here to the return in one turn: is it current, where is it, what is there.
     if (homeserver.log.isCurrent()) return this.#cache.getEvents(homeserver.state, request, this.#clock());
     if (request.eventIds.length === 0) throw unverified();
@@ -223,11 +226,13 @@ class CachedEventStore implements EventStore {
     return homeserver;
   }
 
-  /** Brings what the caches lack from the tier. A read that hits in memory waits for nothing. */
-  async #load(homeserver: FollowedHomeserver, eventIds: readonly EventId[], tier: SharedTier): Promise<void> {
-    if (!homeserver.log.isCurrent()) return;
-    const absent = this.#cache.absentOf(homeserver.state, eventIds, this.#clock());
-    if (absent.length > 0) await tier.load(homeserver, absent, this.#cache);
+  /** The reply if no tier is needed for it, else undefined once the caches have what the tier has. */
+  async #loadFromTier(homeserver: FollowedHomeserver, request: ReadRequest): Promise<ReadResult | undefined> {
+    if (this.#sharedTier === undefined || !homeserver.log.isCurrent()) return undefined;
+    const found = this.#cache.getEventsOrAbsent(homeserver.state, request, this.#clock());
+    if ("events" in found) return found;
+    await this.#sharedTier.load(homeserver, found, this.#cache);
+    return undefined;
   }
 
   #append(homeserver: FollowedHomeserver, change: Change): Promise<Position> {

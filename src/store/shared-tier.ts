@@ -18,19 +18,19 @@ export interface TierClocks {
 export class SharedTier {
   readonly #tier: Tier;
   readonly #clocks: TierClocks;
+  /** Where the caches write entries that are in use. */
+  readonly writeBack: WriteBack;
 
-  constructor(tier: Tier, clocks: TierClocks) {
+  constructor(tier: Tier, clocks: TierClocks, writeBackIntervalMs = WRITE_BACK_INTERVAL_MS) {
     this.#tier = tier;
     this.#clocks = clocks;
+    this.writeBack = {
+      intervalMs: writeBackIntervalMs,
+      take: ({ name }, { event, asOf, expiresAtMs }) => {
+        this.#tier.put(name, [{ event, asOf, expiresAtMs: expiresAtMs + this.#wallOffsetMs() }]);
+      },
+    };
   }
-
-  /** Where the caches write entries that are in use. */
-  readonly writeBack: WriteBack = {
-    intervalMs: WRITE_BACK_INTERVAL_MS,
-    take: ({ name }, { event, asOf, expiresAtMs }) => {
-      this.#tier.put(name, [{ event, asOf, expiresAtMs: expiresAtMs + this.#wallOffsetMs() }]);
-    },
-  };
 
   /**
    * Fills the caches with what the tier has of these events; undefined if there is

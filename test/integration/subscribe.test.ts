@@ -93,7 +93,7 @@ describe("a subscription", () => {
     expect(ready?.value).toMatchObject({
       resumed: false,
       progressInterval: { seconds: 0n, nanos: 5_000_000 },
-      leaseDuration: { seconds: 5n, nanos: 0 },
+      silenceLimit: { seconds: 5n, nanos: 0 },
     });
     const redaction = { redactedBy: "$r", redactedBody: Buffer.alloc(0) };
     const about = { homeserver: HOMESERVER, roomId: "!room", eventId: "$a", asOf: undefined };

@@ -241,8 +241,10 @@ describe("log and tier", () => {
       "--tier: requires a --log of postgres://…",
       "--tier: requires --tier-key-file",
     ]);
-    expect(mistakesOf({ flags: ["--log-password-file", "/p", "--tier-key-file", "/k"] })).toEqual([
+    const flags = ["--log-password-file", "/p", "--log-schema", "s", "--tier-key-file", "/k"];
+    expect(mistakesOf({ flags })).toEqual([
       "--log-password-file: requires a --log of postgres://…",
+      "--log-schema: requires a --log of postgres://…",
       "--tier-key-file: requires a --tier",
     ]);
     expect(mistakesOf({ flags: [...withTier("redis://r"), "--tier-tls-cert-file", "/c"] })).toEqual([
@@ -339,8 +341,11 @@ const withTier = (url: string) => [...OVER_POSTGRES, "--tier", url, "--tier-key-
 /** What an option requires. */
 const COMPANIONS: Partial<Record<keyof Config, readonly string[]>> = {
   logPasswordFile: OVER_POSTGRES,
+  logSchema: OVER_POSTGRES,
   tier: [...OVER_POSTGRES, "--tier-key-file", "/k"],
   tierKeyFile: [...OVER_POSTGRES, "--tier", "redis://r"],
+  tierTtlMs: withTier("redis://r"),
+  tierKeyPrefix: withTier("redis://r"),
   tierUsernameFile: [...withTier("redis://r"), "--tier-password-file", "/p"],
   tierPasswordFile: withTier("redis://r"),
   tierSentinelUsernameFile: [...withTier("redis-sentinel://s/main"), "--tier-sentinel-password-file", "/sp"],

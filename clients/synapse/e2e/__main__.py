@@ -59,6 +59,9 @@ def run_scenarios(names: list[str], *, bridge: bool) -> tuple[int, int]:
         total = sum(comparison.compared.values())
         print(f"{total} reads compared ({kinds}); {len(comparison.differences)} differ; ", end="")
         print(f"hits of what still runs: {hits:.0f}")
+        for line in (line for name in SYNAPSE for line in cluster.processes[name].defects()):
+            print(f"FAILED: in a log: {line}")
+            failed += 1
         if bridge and (hits == 0 or not comparison.compared.get("sidecar")):
             print("FAILED: nothing was ever read from the sidecar")
             failed += 1

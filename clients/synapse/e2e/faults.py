@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from .client import HttpError
 from .cluster import SYNAPSE
-from .figures import GATE, LOOKUPS, count, gauge
+from .figures import LOOKUPS, count
 from .proxy import Proxy
 from .scenario import GENERIC, Scenario
 
@@ -97,7 +97,7 @@ class Faults(Scenario):
         room_id, said = self.room("10", messages=6)
         self.warm(room_id, said)
         self._cluster.restart("generic1")
-        self._until_open("generic1")
+        self.until_open("generic1")
         hits = self._hits_of("generic1")
         self._alice.messages(self._one, room_id)
         self.until(lambda: self._hits_of("generic1") > hits or not self._cluster.bridge)
@@ -115,7 +115,7 @@ class Faults(Scenario):
         self.warm(room_id, said)
         for event_id in said[:6]:
             self._cluster.restart("generic1")
-            self._until_open("generic1")
+            self.until_open("generic1")
             self._alice.messages(self._one, room_id)
             reader = self._cluster.processes["generic1"]
             reader.send(signal.SIGSTOP)
@@ -240,10 +240,6 @@ class Faults(Scenario):
                 self._alice.redact(self._two, room_id, event_id)
         except (HttpError, OSError) as error:
             self._comparison.differences.append(f"a redaction failed: {error}")
-
-    def _until_open(self, name: str) -> None:
-        if self._cluster.bridge:
-            self.until(lambda: gauge(self._cluster, GATE, name) == 1)
 
     def _freeze(self, name: str) -> None:
         process = self._cluster.processes[name]

@@ -93,6 +93,11 @@ class Process:
     def tail(self) -> str:
         return self.log.read_text(errors="replace")[-3000:]
 
+    def defects(self) -> list[str]:
+        """Lines of the log that nothing that goes wrong outside excuses."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [line for line in lines if " CRITICAL " in line or "logging context" in line][:5]
+
     def _is_ready(self) -> bool:
         with contextlib.suppress(OSError):
             return self._ready()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from .client import HttpError, User, call
 from .cluster import Cluster
 from .compare import READERS, Comparison
+from .figures import GATE, gauge
 
 GENERIC = ("generic1", "generic2")
 
@@ -55,12 +56,20 @@ class Scenario:
             return
 
         def held() -> bool:
-            # In memory of a process that has just started is nothing.
+            # In memory of a process that has just started is nothing. What it reads before it knows
+            # that it may fill stays in its memory, and is not filled later.
             self._cluster.restart("generic2")
+            self.until_open("generic2")
+            time.sleep(0.5)
             self._alice.messages(self._two, room_id)
             return self._comparison.sidecar_holds(event_ids)
 
         self.until(held)
+
+    def until_open(self, name: str) -> None:
+        """Until the process reads from the sidecar."""
+        if self._cluster.bridge:
+            self.until(lambda: gauge(self._cluster, GATE, name) == 1)
 
     def until(self, holds: Callable[[], bool], timeout_s: float = 60) -> None:
         deadline = time.monotonic() + timeout_s

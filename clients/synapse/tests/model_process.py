@@ -24,20 +24,28 @@ _METRICS = BridgeMetrics("model.example")
 
 
 class Table:
-    """What a process sees of the database: at times nothing, or what it was a moment ago."""
+    """What a process sees of the database: at times nothing, or rows of a moment ago."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
-        self._snapshot: Poll | None = None
+        # When the rows were read, and which, of a poll that has not read the state yet.
+        self._read: tuple[float, tuple[str, ...]] | None = None
 
-    def snapshot(self) -> None:
-        """A poll is answered now, and its answer comes later."""
-        database = self._process.world.database
-        now = self._process.world.clock.seconds()
-        self._snapshot = Poll(
-            sent_at=now,
-            answered_at=now,
-            rows=tuple(database.rows),
+    def read_rows(self) -> None:
+        """A poll reads the rows now, and the state later: each statement has its own snapshot."""
+        world = self._process.world
+        self._read = (world.clock.seconds(), tuple(world.database.rows))
+
+    def poll(self) -> Poll:
+        database = self._reach()
+        if self._read is None:
+            self.read_rows()
+        assert self._read is not None
+        (sent_at, rows), self._read = self._read, None
+        return Poll(
+            sent_at=sent_at,
+            answered_at=self._process.world.clock.seconds(),
+            rows=rows,
             epoch=bytes.fromhex(database.epoch),
             generation="g",
             recorded_generation=database.recorded,
@@ -45,18 +53,11 @@ class Table:
             heard=database.heard,
         )
 
-    def poll(self) -> Poll:
-        self._reach()
-        if self._snapshot is None:
-            self.snapshot()
-        poll, self._snapshot = self._snapshot, None
-        assert poll is not None
-        return Poll(**{**vars(poll), "answered_at": self._process.world.clock.seconds()})
-
-    def raise_counters(self, counter: bool, heard: bool) -> None:
+    def raise_counters(self, counter: bool, heard: bool, epoch: bytes) -> None:
         database = self._reach()
-        database.counter += counter
-        database.heard += heard
+        if database.epoch == epoch.hex():
+            database.counter += counter
+            database.heard += heard
 
     def announcements(self, rows: Iterable[str]) -> dict[str, str]:
         database = self._reach()
@@ -74,15 +75,25 @@ class Table:
         database = self._reach()
         if epoch.hex() in database.superseded:
             return False
-        if database.epoch == replaced.hex():
-            database.superseded.add(database.epoch)
-            database.epoch = epoch.hex()
+        self._replace(database, epoch, replaced)
         return True
 
-    def record_generation(self, change: Change, epoch: bytes) -> None:
+    def begin_generation(self, change: Change, epoch: bytes) -> bool:
         database = self._reach()
-        if (database.recorded, database.epoch) == (change.recorded_generation, epoch.hex()):
+        is_begun = database.recorded == change.recorded_generation and self._replace(
+            database, epoch, change.epoch
+        )
+        if is_begun:
             database.recorded = change.generation
+        return is_begun
+
+    @staticmethod
+    def _replace(database: Database, epoch: bytes, replaced: bytes) -> bool:
+        if database.epoch != replaced.hex():
+            return False
+        database.superseded.add(database.epoch)
+        database.epoch = epoch.hex()
+        return True
 
     def _reach(self) -> Database:
         if self._process.has_no_database:

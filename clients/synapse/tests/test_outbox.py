@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import time
 from collections.abc import Callable
@@ -155,12 +156,35 @@ def test_another_generation_of_the_database_empties_the_cache(
     bridge = start(address).ready()
     bridge.fill("$a")
     connection = sqlite3.connect(bridge.path)
-    connection.execute("UPDATE splitcache_outbox_state SET generation = 'before'")
+    connection.execute("UPDATE splitcache_state SET generation = 'before'")
     connection.commit()
     connection.close()
     bridge.reactor.run_until(lambda: not bridge.outbox.is_open())
     bridge.ready()
     assert bridge.look("$a").hits == {}
+
+
+def test_a_process_that_has_not_polled_since_cannot_fill_after_a_change_of_generation(
+    address: str, start: Callable[..., Bridge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """O8: its poll is from the old database, from which it reads as well."""
+    first, second = start(address).ready(), start(address).ready()
+    before = second.rules.epoch
+    second.outbox.stop()
+    second.outbox._thread.join(20)
+    monkeypatch.setattr(second.rules, "_closes_at", math.inf)
+    connection = sqlite3.connect(first.path)
+    connection.execute("UPDATE splitcache_state SET generation = 'before'")
+    connection.commit()
+    connection.close()
+    first.reactor.run_until(lambda: not first.outbox.is_open())
+    first.ready()
+    assert first.rules.epoch != before
+    # It misses, reads, and puts.
+    position = second.look("$a").position
+    second.sidecar.put([event("$a")], position)
+    assert position is None
+    assert first.look("$a").hits == {}
 
 
 def test_a_reply_that_is_used_too_late_is_a_miss(

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from splitcache_synapse.outbox_poll import ROWS_MAX
+from splitcache_synapse.outbox_poll import ROWS_MAX, Change
 from splitcache_synapse.outbox_rules import (
     POLL_AGE_MAX_S,
     RELAY_AFTER_S,
@@ -14,7 +14,7 @@ from splitcache_synapse.outbox_rules import (
     WRITE_WAIT_S,
     OutboxRules,
 )
-from tests.polls import E1, E2, poll, polled
+from tests.polls import E1, E2, E3, poll, polled
 
 FLOOD = tuple(f"row{n}" for n in range(ROWS_MAX + 1))
 
@@ -111,27 +111,40 @@ def test_a_write_waits_for_as_long_as_others_may_read_what_was_before() -> None:
 def test_a_database_of_another_generation_closes_the_gate_until_it_is_recorded() -> None:
     rules = polled(poll(10.0, generation="new"))
     assert not rules.is_open(10.2)
-    change = rules.change_to_purge()
-    assert change is not None
-    assert (change.recorded_generation, change.generation) == ("g", "new")
-    rules.purged(change, E1)
-    # It is purged for, and not recorded: another process that looks must see it, too.
+    assert rules.change_to_purge() == Change(0, "g", "new", E1)
+    rules.purged(Change(0, "g", "new", E1), E2)
+    # It is registered, and no poll has shown it: replies of the epoch before are still used.
     assert not rules.is_open(10.3)
-    rules.polled(poll(11.0, generation="new", recorded_generation="new"))
+    rules.polled(poll(11.0, generation="new", recorded_generation="new", epoch=E2))
     assert rules.is_open(11.2)
     assert rules.change_to_purge() is None
 
 
-def test_a_change_of_generation_that_others_recorded_is_purged_for_as_well() -> None:
+def test_no_epoch_is_registered_without_the_generation_that_is_to_be_recorded() -> None:
+    rules = polled(poll(10.0, generation="new"))
+    assert rules.epoch_to_replace(E2, 10.2) is None
+    rules.polled(poll(11.0, generation="new", recorded_generation="new", epoch=E2))
+    assert rules.epoch_to_replace(E3, 11.2) == E2
+
+
+def test_a_change_of_generation_that_others_recorded_with_an_epoch_needs_no_second_purge() -> None:
+    """What this process has put since had positions of the epoch before."""
+    rules = polled(poll(10.0, counter=7))
+    rules.polled(poll(11.0, generation="new", recorded_generation="new", epoch=E2, counter=5))
+    assert rules.is_open(11.2)
+    assert rules.change_to_purge() is None
+
+
+def test_a_change_of_generation_that_was_recorded_in_the_same_epoch_is_purged_for_as_well() -> None:
     """What this process has put since may be from the database before."""
     rules = polled(poll(10.0), poll(11.0, generation="new", recorded_generation="new"))
     assert not rules.is_open(11.2)
     change = rules.change_to_purge()
-    assert change is not None
+    assert change == Change(1, "new", "new", E1)
     rules.purged(change, E2)
-    assert not rules.is_open(11.2), "an OK of an epoch that is not registered counts for nothing"
-    rules.purged(change, E1)
-    assert rules.is_open(11.2)
+    assert not rules.is_open(11.2)
+    rules.polled(poll(12.0, generation="new", recorded_generation="new", epoch=E2))
+    assert rules.is_open(12.2)
 
 
 def test_a_counter_that_goes_backwards_shows_a_database_that_was_restored() -> None:
@@ -139,14 +152,19 @@ def test_a_counter_that_goes_backwards_shows_a_database_that_was_restored() -> N
     assert not rules.is_open(11.2)
     change = rules.change_to_purge()
     assert change is not None
+    # Another epoch, by a process that does not know of it, is no purge.
+    rules.polled(poll(11.5, counter=6, epoch=E3))
+    assert not rules.is_open(11.7)
     # Before it is purged for, it is restored once more.
     rules.polled(poll(12.0, counter=5))
-    rules.purged(change, E1)
-    assert not rules.is_open(12.2)
+    rules.purged(change, E2)
+    rules.polled(poll(13.0, counter=5, epoch=E2))
+    assert not rules.is_open(13.2)
     again = rules.change_to_purge()
     assert again is not None
-    rules.purged(again, E1)
-    assert rules.is_open(12.2)
+    rules.purged(again, E3)
+    rules.polled(poll(14.0, counter=5, epoch=E3))
+    assert rules.is_open(14.2)
 
 
 def test_a_counter_that_rises_shows_nothing() -> None:
@@ -161,14 +179,11 @@ def test_nothing_is_filled_until_the_readers_database_is_known_to_be_the_one_pol
     rules.pool_showed("g")
     assert rules.fills(E1, 10.2)
     assert not rules.pool_is_unknown()
-    rules.polled(poll(11.0, generation="new", recorded_generation="new"))
-    change = rules.change_to_purge()
-    assert change is not None
-    rules.purged(change, E1)
+    rules.polled(poll(11.0, generation="new", recorded_generation="new", epoch=E2))
     assert rules.is_open(11.2)
-    assert not rules.fills(E1, 11.2)
+    assert not rules.fills(E2, 11.2)
     rules.pool_showed("new")
-    assert rules.fills(E1, 11.2)
+    assert rules.fills(E2, 11.2)
 
 
 def test_nothing_is_filled_while_the_gate_is_closed_or_with_a_position_of_another_epoch() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +20,7 @@ from splitcache_synapse.outbox_poll import ROWS_MAX, Change
 from splitcache_synapse.outbox_table import OutboxTable, OutboxUnavailable
 from splitcache_synapse.pending import Pending
 from tests.bridge import sqlite_database
-from tests.polls import E1, E2
+from tests.polls import E1, E2, E3
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +52,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> OutboxDatabase:
 def drop_tables(database: OutboxDatabase) -> None:
     connection = database.connect()
     connection.cursor().execute(
-        "DROP TABLE IF EXISTS splitcache_outbox, splitcache_outbox_state,"
-        " splitcache_outbox_superseded"
+        "DROP TABLE IF EXISTS splitcache_outbox, splitcache_state, splitcache_superseded_epochs"
     )
     connection.commit()
     connection.close()
@@ -163,24 +162,79 @@ def test_never_registers_an_epoch_again(table: OutboxTable) -> None:
     assert table.poll().epoch == E2
 
 
-def test_records_a_generation_in_the_registered_epoch_alone(table: OutboxTable) -> None:
-    poll = table.poll()
-    assert poll.generation
-    assert poll.recorded_generation == ""
-    change = Change(1, "", poll.generation)
-    table.record_generation(change, E1)
-    assert table.poll().recorded_generation == ""
+def test_records_a_generation_together_with_the_epoch_that_begins_with_it(
+    table: OutboxTable,
+) -> None:
+    generation = table.poll().generation
+    assert generation
     table.register(E1, b"")
-    table.record_generation(Change(1, "another", poll.generation), E1)
-    assert table.poll().recorded_generation == ""
-    table.record_generation(change, E1)
-    assert table.poll().recorded_generation == poll.generation
+
+    def shown() -> tuple[bytes, str]:
+        poll = table.poll()
+        return poll.epoch, poll.recorded_generation
+
+    # Another process was first: with another epoch, or with another generation.
+    assert not table.begin_generation(Change(1, "", generation, E3), E2)
+    assert not table.begin_generation(Change(1, "another", generation, E1), E2)
+    assert shown() == (E1, "")
+    assert table.begin_generation(Change(1, "", generation, E1), E2)
+    assert shown() == (E2, generation)
+    # The epoch before was superseded, also for a change.
+    assert not table.register(E1, E2)
+    assert not table.begin_generation(Change(2, generation, "later", E2), E1)
+    assert shown() == (E2, generation)
+
+
+class Between:
+    """A connection before whose second SELECT something happens."""
+
+    def __init__(self, connection: Any, happens: Callable[[], None]) -> None:
+        self._connection = connection
+        self._happens = happens
+        self._selects = 0
+
+    def cursor(self) -> Any:
+        cursor = self._connection.cursor()
+
+        def execute(statement: str, *values: Any) -> None:
+            self._selects += statement.startswith("SELECT")
+            if self._selects == 2:
+                self._happens()
+            cursor.execute(statement, *values)
+
+        return SimpleNamespace(execute=execute, fetchone=cursor.fetchone, fetchall=cursor.fetchall)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+def test_never_shows_an_epoch_without_the_rows_that_were_deleted_under_the_next_one(
+    database: OutboxDatabase, table: OutboxTable
+) -> None:
+    """Between two statements of a poll another process registers an epoch, and announces a row."""
+    row = commit(database, "!a")
+    table.register(E1, b"")
+    other = OutboxTable(database, time.monotonic)
+
+    def happens() -> None:
+        assert other.register(E2, E1)
+        assert other.delete([row], E2)
+
+    table._connection = Between(table._connection, happens)
+    poll = table.poll()
+    # The row was there when the poll was sent.
+    assert other.poll().rows == ()
+    assert poll.epoch == E2 or row in poll.rows
+    other.close()
 
 
 def test_raises_what_is_to_be_raised(database: OutboxDatabase, table: OutboxTable) -> None:
-    table.raise_counters(True, False)
-    table.raise_counters(False, True)
-    table.raise_counters(False, False)
+    table.register(E1, b"")
+    table.raise_counters(True, False, E1)
+    table.raise_counters(False, True, E1)
+    table.raise_counters(False, False, E1)
+    # It heard of an epoch that is not the registered one any more.
+    table.raise_counters(True, True, E2)
     poll = table.poll()
     assert (poll.counter, poll.heard) == ((1, 1) if database.is_postgres else (0, 0))
 
@@ -222,7 +276,7 @@ def test_creates_its_tables_beside_others_that_do_so_as_well(server: OutboxDatab
 
 def test_refuses_tables_that_are_newer_than_it_is(database: OutboxDatabase) -> None:
     connection = database.connect()
-    connection.cursor().execute("UPDATE splitcache_outbox_state SET version = 2")
+    connection.cursor().execute("UPDATE splitcache_state SET version = 2")
     connection.commit()
     connection.close()
     with pytest.raises(ConfigError, match="version 2"):
@@ -237,14 +291,14 @@ def test_uses_tables_that_are_there_though_it_may_create_none(server: OutboxData
     cursor.execute("DROP ROLE IF EXISTS guest")
     cursor.execute("CREATE ROLE guest LOGIN")
     cursor.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-    cursor.execute("GRANT SELECT ON splitcache_outbox_state TO guest")
+    cursor.execute("GRANT SELECT ON splitcache_state TO guest")
     connection.commit()
     guest = {**server._arguments, "user": "guest"}
     config = {"name": "psycopg2", "args": guest}
     try:
         OutboxDatabase(create_engine(config), SimpleNamespace(config=config)).create_tables()
     finally:
-        cursor.execute("REVOKE ALL ON splitcache_outbox_state FROM guest")
+        cursor.execute("REVOKE ALL ON splitcache_state FROM guest")
         cursor.execute("DROP ROLE guest")
         connection.commit()
         connection.close()
@@ -253,8 +307,7 @@ def test_uses_tables_that_are_there_though_it_may_create_none(server: OutboxData
 def test_has_the_next_poll_purge_everything_when_it_is_switched_off(
     database: OutboxDatabase, table: OutboxTable
 ) -> None:
-    table.register(E1, b"")
-    table.record_generation(Change(1, "", table.poll().generation), E1)
+    assert table.begin_generation(Change(1, "", table.poll().generation, b""), E1)
     database.forget_state()
     assert table.poll().recorded_generation == ""
 

@@ -82,7 +82,7 @@ class Story:
             if not process.is_running:
                 continue
             if dice.random() < 0.05:
-                process.table.snapshot()
+                process.table.read_rows()
             process.outbox.turn(0.0)
             if dice.random() < STEP_S / 2:
                 process.write(dice.choice(EVENTS))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
+from synapse.logging.context import SENTINEL_CONTEXT, LoggingContext, current_context
 from twisted.internet.defer import Deferred
 
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
@@ -156,6 +157,19 @@ def test_another_process_hears_of_a_change_that_synapse_does_not_tell_it(
     request = pb.PurgeRoomRequest(homeserver=NAME, room_id=room_id)
     home._direct.unary("PurgeRoom", request, 5.0, lambda reply: None)
     home.run_until(lambda: held.get((event_id,), None) is None)
+
+
+def test_asking_for_the_readers_database_leaks_no_logging_context(home: Homeserver) -> None:
+    """Synapse starts a module of a worker in a context of its own."""
+    rules = home.module._outbox._rules
+    rules.pool_showed("unknown")
+    with LoggingContext(name="start", server_name=NAME):
+        home.module._pool_generation.start()
+    home.run_until(lambda: not rules.pool_is_unknown())
+    contexts: list[Any] = []
+    home.reactor.callLater(0, lambda: contexts.append(current_context()))
+    home.run_until(lambda: bool(contexts))
+    assert contexts == [SENTINEL_CONTEXT]
 
 
 def lookup_errors(kind: str) -> float:

@@ -108,7 +108,7 @@ class _Announcing:
         done: Deferred[None],
         ended: Callable[[bool], None],
     ) -> None:
-        """`ended` is told whether it was announced in time."""
+        """`ended` is called with whether it was announced in time."""
         self._means = means
         self._ended = ended
         self._row = pending.row_id
@@ -185,8 +185,8 @@ class _Announcing:
             self._end(in_time=True)
         elif self._means.freshness.uses(epoch):
             self._means.reactor.callLater(_COUNTS_AGAIN_S, self._deleted, epoch, True)
-        # Else the epoch was replaced since, and who still reads in it is not known: the write
-        # waits its time.
+        # Otherwise the epoch was replaced since, and other processes may still read in it: the
+        # write waits until T.
 
     def _give_up(self) -> None:
         if not self._is_over:

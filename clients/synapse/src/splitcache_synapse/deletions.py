@@ -23,7 +23,7 @@ class Deletions:
         self._waiting: dict[bytes, list[tuple[str, Callable[[bool], None]]]] = {}
 
     def add(self, row: str, epoch: bytes, on_done: Callable[[bool], None]) -> None:
-        """`on_done` is told, on the reactor's thread, whether the row was deleted in the epoch."""
+        """`on_done` is called on the reactor's thread: whether the row was deleted in the epoch."""
         waiting = self._waiting.setdefault(epoch, [])
         if len(waiting) < _WAITING_MAX:
             waiting.append((row, on_done))

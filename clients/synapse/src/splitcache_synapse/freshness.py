@@ -23,7 +23,7 @@ class Freshness(Protocol):
 
     def announced(self, row: str, epoch: bytes, on_done: Callable[[bool], None]) -> None:
         """The row, whose COMMIT was answered, was then announced, and that answered OK. `on_done`
-        is told whether the row was deleted in this epoch."""
+        is called with whether the row was deleted in this epoch."""
 
     def write_may_return(self, epoch: bytes) -> bool:
         """Whether an OK of this epoch counts, after the row was deleted in it."""

@@ -6,12 +6,18 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from synapse.logging.context import LoggingContext  # type: ignore[attr-defined]
+from synapse.logging.context import (  # type: ignore[attr-defined]
+    LoggingContext,
+    PreserveLoggingContext,
+)
 from twisted.internet.defer import Deferred
 
-from splitcache_synapse.outbox_rules import POLL_INTERVAL_S, OutboxRules
+from splitcache_synapse.outbox_rules import OutboxRules
 
 logger = logging.getLogger(__name__)
+
+# How often it is looked whether to ask: soon after the first poll.
+_INTERVAL_S = 0.1
 
 
 class PoolGeneration:
@@ -28,10 +34,13 @@ class PoolGeneration:
     def start(self) -> None:
         if self._is_stopped:
             return
-        self._reactor.callLater(POLL_INTERVAL_S / 2, self.start)
+        self._reactor.callLater(_INTERVAL_S, self.start)
         if self._rules.pool_is_unknown() and not self._is_asking:
             self._is_asking = True
-            Deferred.fromCoroutine(self._ask())
+            # Synapse may have called this in a context of its own, which would come back with the
+            # answer and leak.
+            with PreserveLoggingContext():
+                Deferred.fromCoroutine(self._ask())
 
     def stop(self) -> None:
         self._is_stopped = True

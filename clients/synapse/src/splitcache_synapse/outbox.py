@@ -59,7 +59,7 @@ class Outbox:
         self._thread.start()
 
     def stop(self) -> None:
-        """What it was told before is still done. Returns at once."""
+        """Does what was asked of it before, then ends. Returns at once."""
         self._tasks.put(None)
 
     # --- Freshness
@@ -105,7 +105,7 @@ class Outbox:
         self._table.close()
 
     def turn(self, wait_s: float) -> bool:
-        """Does what has come or comes so soon, and polls if it is time. False: it was told to
+        """Does the tasks that come within the wait, and polls if a poll is due. False: it is to
         stop."""
         goes_on = self._work(wait_s)
         self._deletions.run()
@@ -144,7 +144,7 @@ class Outbox:
         counter, heard = self._rules.raises(self._poll_before, self._monotonic())
         self._poll_before = self._rules.last_seen
         try:
-            self._table.raise_counters(counter, heard)
+            self._table.raise_counters(counter, heard, self._rules.epoch)
         except OutboxUnavailable as error:
             logger.info("splitcache: the outbox cannot be written: %s", error)
 
@@ -167,12 +167,19 @@ class Outbox:
                 change.generation,
                 change.recorded_generation,
             )
-            self._relay.purge(lambda done: self._in_thread(done, lambda e: self._purged(change, e)))
+            # With a new epoch: a process that does not know of the change yet could go on filling
+            # from the old database after a purge alone.
+            self._relay.purge(
+                lambda done: self._in_thread(done, lambda e: self._purged(change, e)),
+                new_epoch=True,
+            )
         elif self._rules.is_new_epoch_due(now):
             logger.warning(
                 "splitcache: no sidecar answers in the registered epoch; a new one begins"
             )
-            self._relay.purge(lambda done: self._in_thread(done, None), new_epoch=True)
+            self._relay.purge(
+                lambda done: self._in_thread(done, self._replied_to_relay), new_epoch=True
+            )
         elif flood := self._rules.rows_to_purge():
             logger.warning("splitcache: too many rows in the outbox; everything is purged")
             self._relay.purge(lambda done: self._in_thread(done, lambda e: self._relayed(flood, e)))
@@ -196,17 +203,10 @@ class Outbox:
                 lambda done: self._in_thread(done, lambda epoch: self._relayed(shown, epoch)),
             )
 
-    def _in_thread(self, done: Relayed | None, then: Callable[[bytes], None] | None) -> None:
+    def _in_thread(self, done: Relayed | None, then: Callable[[bytes], None]) -> None:
         """In the relay's thread: goes on in the outbox's, and at once."""
-        if done is None:
-            return
-
-        def go_on() -> None:
-            self._replied_to_relay(done.epoch)
-            if then is not None:
-                then(done.epoch)
-
-        self._tasks.put(go_on)
+        if done is not None:
+            self._tasks.put(lambda: then(done.epoch))
 
     def _replied_to_relay(self, epoch: bytes) -> None:
         if self._rules.uses(epoch):
@@ -218,6 +218,7 @@ class Outbox:
             self._register(epoch, replaced)
 
     def _relayed(self, rows: tuple[str, ...], epoch: bytes) -> None:
+        self._replied_to_relay(epoch)
         self._rules.announced(rows, epoch, self._monotonic())
         self._deletions.delete(rows, epoch)
         # There may be more of them.
@@ -225,11 +226,12 @@ class Outbox:
 
     def _purged(self, change: Change, epoch: bytes) -> None:
         try:
-            self._table.record_generation(change, epoch)
+            if self._table.begin_generation(change, epoch):
+                self._rules.purged(change, epoch)
         except OutboxUnavailable as error:
             logger.info("splitcache: the outbox cannot be written: %s", error)
             return
-        self._rules.purged(change, epoch)
+        # If another process was first, the poll shows what it has registered.
         self._polls_at = self._monotonic()
 
     def _register(self, epoch: bytes, replaced: bytes) -> None:

@@ -21,15 +21,17 @@ SCHEMA_VERSION = 1
 STATEMENT_TIMEOUT_MS = 5_000
 _CREATE_ATTEMPTS = 5
 
+# As in docs/announcing.md: clients of other kinds may share them.
 _TABLES = (
-    "CREATE TABLE IF NOT EXISTS splitcache_outbox (id TEXT PRIMARY KEY, payload TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS splitcache_outbox_state"
-    " (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS splitcache_outbox"
+    " (id TEXT PRIMARY KEY, announcement TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS splitcache_state"
+    " (singleton INTEGER PRIMARY KEY CHECK (singleton = 1), version INTEGER NOT NULL,"
     " epoch TEXT NOT NULL, generation TEXT NOT NULL,"
-    " polls BIGINT NOT NULL, heard BIGINT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS splitcache_outbox_superseded"
+    " counter BIGINT NOT NULL, heard BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS splitcache_superseded_epochs"
     " (epoch TEXT PRIMARY KEY, superseded_at BIGINT NOT NULL)",
-    "INSERT INTO splitcache_outbox_state (one, version, epoch, generation, polls, heard)"
+    "INSERT INTO splitcache_state (singleton, version, epoch, generation, counter, heard)"
     f" VALUES (1, {SCHEMA_VERSION}, '', '', 0, 0) ON CONFLICT DO NOTHING",
 )
 
@@ -81,7 +83,7 @@ class OutboxDatabase:
         connection = self.connect()
         try:
             cursor = connection.cursor()
-            cursor.execute("UPDATE splitcache_outbox_state SET generation = '' WHERE one = 1")
+            cursor.execute("UPDATE splitcache_state SET generation = ''")
             connection.commit()
         finally:
             connection.close()
@@ -111,7 +113,7 @@ class OutboxDatabase:
         if not self._exist(cursor):
             for statement in _TABLES:
                 cursor.execute(statement)
-        cursor.execute("SELECT version FROM splitcache_outbox_state")
+        cursor.execute("SELECT version FROM splitcache_state")
         (version,) = cursor.fetchone()
         if version > SCHEMA_VERSION:
             raise ConfigError(
@@ -125,12 +127,12 @@ class OutboxDatabase:
         if not self.is_postgres:
             return False
         cursor.execute(
-            "SELECT to_regclass('splitcache_outbox_superseded') IS NOT NULL"
-            " AND to_regclass('splitcache_outbox_state') IS NOT NULL"
+            "SELECT to_regclass('splitcache_superseded_epochs') IS NOT NULL"
+            " AND to_regclass('splitcache_state') IS NOT NULL"
         )
         if not cursor.fetchone()[0]:
             return False
-        cursor.execute("SELECT count(*) FROM splitcache_outbox_state")
+        cursor.execute("SELECT count(*) FROM splitcache_state")
         return bool(cursor.fetchone()[0] == 1)
 
 
@@ -140,7 +142,7 @@ def insert(txn: Any, pending: Pending) -> None:
     pending.row_id = secrets.token_hex(16)
     try:
         txn.execute(
-            "INSERT INTO splitcache_outbox (id, payload) VALUES (?, ?)",
+            "INSERT INTO splitcache_outbox (id, announcement) VALUES (?, ?)",
             (pending.row_id, pending.text()),
         )
     except Exception as error:

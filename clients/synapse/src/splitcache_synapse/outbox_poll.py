@@ -37,3 +37,5 @@ class Change(NamedTuple):
     number: int
     recorded_generation: str
     generation: str
+    # The registered epoch with it. The one that PurgeHomeserver begins takes its place.
+    epoch: bytes

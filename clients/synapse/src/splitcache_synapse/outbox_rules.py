@@ -44,9 +44,12 @@ class OutboxRules:
         # Rows announced by this process in the registered epoch, and when.
         self._announced: dict[str, float] = {}
         self._counter = -1
-        # How often the database became another one than this process had polled before, and up to
-        # which of these changes all was purged (O8).
+        # How often the database became another one without a sign of it in the database, and up
+        # to which of these changes all was purged (O8).
         self._changes = self._changes_purged = 0
+        # The epoch that this process has registered for a change, and up to which one, until a
+        # poll shows it.
+        self._begun: tuple[bytes, int] = (b"", 0)
         self._pool_generation = ""
         # The gate is open until then, unless something is learned before.
         self._closes_at = -math.inf
@@ -76,11 +79,11 @@ class OutboxRules:
                 self._judge()
 
     def purged(self, change: Change, epoch: bytes) -> None:
-        """PurgeHomeserver, sent for this change of generation, was answered OK in this epoch."""
+        """PurgeHomeserver, sent for this change, has begun this epoch, and it was registered with
+        the generation. The gate opens when a poll shows it: until then replies of the epoch before
+        are used."""
         with self._lock:
-            if self._epochs.uses(epoch):
-                self._changes_purged = max(self._changes_purged, change.number)
-                self._judge()
+            self._begun = (epoch, change.number)
 
     def replied(self, epoch: bytes, at: float) -> None:
         """The cache has replied in this epoch."""
@@ -156,13 +159,16 @@ class OutboxRules:
             seen = self._seen
             if seen is None or not self._is_changed(seen):
                 return None
-            return Change(self._changes, seen.recorded_generation, seen.generation)
+            return Change(self._changes, seen.recorded_generation, seen.generation, seen.epoch)
 
     def epoch_to_replace(self, proposed: bytes, sent_at: float) -> bytes | None:
         """O9: the registered epoch, if `proposed` may be registered in its place. `sent_at`: of
         the request whose reply was of that epoch. None if it may not."""
         with self._lock:
             if self._seen is None or not self._epochs.may_register(proposed, sent_at):
+                return None
+            if self._is_changed(self._seen):
+                # The next epoch is registered together with the generation (O8).
                 return None
             return self._epochs.current
 
@@ -210,12 +216,15 @@ class OutboxRules:
     def _learn_generation(self, poll: Poll) -> None:
         seen = self._seen
         if seen is not None and poll.generation != seen.generation:
-            # Others may have purged and recorded it already: what this process put since is
-            # from the old database for all that is known.
-            self._changes += 1
+            # Others may have recorded it already. With another epoch, what this process has put
+            # since is gone; in the same one it is from the old database for all that is known.
+            if poll.generation == poll.recorded_generation and poll.epoch == seen.epoch:
+                self._changes += 1
         elif poll.counter < self._counter:
             self._changes += 1
         self._counter = poll.counter
+        if poll.epoch == self._begun[0]:
+            self._changes_purged = self._begun[1]
 
     def _forget_announced(self, poll: Poll) -> None:
         shown = self._absent_at

@@ -41,13 +41,16 @@ class OutboxTable:
         def polled(cursor: Any) -> Poll:
             # Not earlier: connecting may have taken long.
             sent_at = self._monotonic()
-            cursor.execute(
-                "SELECT epoch, generation, polls, heard, "
-                f"{self._database.generation_sql} FROM splitcache_outbox_state"
-            )
-            epoch, recorded, counter, heard, generation = cursor.fetchone()
+            # In this order, since each statement has a snapshot of its own: a row that is gone
+            # because it was announced in another epoch is not shown, so the epoch that is read
+            # after it must be that one.
             cursor.execute(f"SELECT id FROM splitcache_outbox LIMIT {ROWS_MAX + 1}")
             rows = tuple(row for (row,) in cursor.fetchall())
+            cursor.execute(
+                "SELECT epoch, generation, counter, heard, "
+                f"{self._database.generation_sql} FROM splitcache_state"
+            )
+            epoch, recorded, counter, heard, generation = cursor.fetchone()
             return Poll(
                 sent_at=sent_at,
                 answered_at=self._monotonic(),
@@ -61,14 +64,17 @@ class OutboxTable:
 
         return self._run(polled)
 
-    def raise_counters(self, counter: bool, heard: bool) -> None:
-        """SQLite has one process, which needs no word of others, and no second writer."""
+    def raise_counters(self, counter: bool, heard: bool, epoch: bytes) -> None:
+        """While the epoch is the registered one. SQLite has one process, which needs no word of
+        others, and no second writer."""
         if not (counter or heard) or not self._database.is_postgres:
             return
         self._run(
-            lambda cursor: cursor.execute(
-                f"UPDATE splitcache_outbox_state SET polls = polls + {int(counter)},"
-                f" heard = heard + {int(heard)}"
+            lambda cursor: self._execute(
+                cursor,
+                "UPDATE splitcache_state SET counter = counter + ?, heard = heard + ?"
+                " WHERE epoch = ?",
+                (int(counter), int(heard), epoch.hex()),
             )
         )
 
@@ -78,7 +84,7 @@ class OutboxTable:
         def said(cursor: Any) -> dict[str, str]:
             self._execute(
                 cursor,
-                f"SELECT id, payload FROM splitcache_outbox WHERE id IN ({_marks(rows)})",
+                f"SELECT id, announcement FROM splitcache_outbox WHERE id IN ({_marks(rows)})",
                 rows,
             )
             return dict(cursor.fetchall())
@@ -103,34 +109,50 @@ class OutboxTable:
         def registered(cursor: Any) -> bool:
             self._execute(
                 cursor,
-                "SELECT 1 FROM splitcache_outbox_superseded WHERE epoch = ?",
+                "SELECT 1 FROM splitcache_superseded_epochs WHERE epoch = ?",
                 (epoch.hex(),),
             )
             if cursor.fetchone() is not None:
                 return False
-            # Of several that try, the row's lock lets one after another; each that waited finds
-            # another epoch than it expects.
-            self._execute(
+            self._replace(
                 cursor,
-                "UPDATE splitcache_outbox_state SET epoch = ? WHERE epoch = ?",
+                replaced,
+                "UPDATE splitcache_state SET epoch = ? WHERE epoch = ?",
                 (epoch.hex(), replaced.hex()),
             )
-            if cursor.rowcount == 1 and replaced:
-                self._supersede(cursor, replaced)
             return True
 
         return self._run(registered)
 
-    def record_generation(self, change: Change, epoch: bytes) -> None:
-        """O8: after PurgeHomeserver was answered OK in this epoch."""
-        self._run(
-            lambda cursor: self._execute(
+    def begin_generation(self, change: Change, epoch: bytes) -> bool:
+        """O8: registers the epoch that PurgeHomeserver has begun for this change, and records the
+        generation, in one statement: nobody may see one without the other. False if the state is
+        not what the change was seen in, as when another process was first."""
+        return self._run(
+            lambda cursor: self._replace(
                 cursor,
-                "UPDATE splitcache_outbox_state SET generation = ?"
-                " WHERE generation = ? AND epoch = ?",
-                (change.generation, change.recorded_generation, epoch.hex()),
+                change.epoch,
+                "UPDATE splitcache_state SET epoch = ?, generation = ?"
+                " WHERE epoch = ? AND generation = ? AND NOT EXISTS"
+                " (SELECT 1 FROM splitcache_superseded_epochs WHERE epoch = ?)",
+                (
+                    epoch.hex(),
+                    change.generation,
+                    change.epoch.hex(),
+                    change.recorded_generation,
+                    epoch.hex(),
+                ),
             )
         )
+
+    def _replace(self, cursor: Any, replaced: bytes, update: str, values: Sequence[Any]) -> bool:
+        """Of several that try, the row's lock lets one after another; each that waited finds
+        another epoch than it expects, and changes nothing."""
+        self._execute(cursor, update, values)
+        is_replaced = bool(cursor.rowcount == 1)
+        if is_replaced and replaced:
+            self._supersede(cursor, replaced)
+        return is_replaced
 
     def _delete(self, cursor: Any, rows: Sequence[str], epoch: bytes) -> bool:
         if not self._is_registered(cursor, epoch):
@@ -138,25 +160,25 @@ class OutboxTable:
         self._execute(
             cursor,
             f"DELETE FROM splitcache_outbox WHERE id IN ({_marks(rows)})"
-            " AND EXISTS (SELECT 1 FROM splitcache_outbox_state WHERE epoch = ?)",
+            " AND EXISTS (SELECT 1 FROM splitcache_state WHERE epoch = ?)",
             (*rows, epoch.hex()),
         )
         return self._is_registered(cursor, epoch)
 
     def _is_registered(self, cursor: Any, epoch: bytes) -> bool:
-        cursor.execute("SELECT epoch FROM splitcache_outbox_state")
+        cursor.execute("SELECT epoch FROM splitcache_state")
         return bool(cursor.fetchone()[0] == epoch.hex())
 
     def _supersede(self, cursor: Any, epoch: bytes) -> None:
         self._execute(
             cursor,
-            "INSERT INTO splitcache_outbox_superseded (epoch, superseded_at)"
-            " SELECT ?, coalesce(max(superseded_at), 0) + 1 FROM splitcache_outbox_superseded",
+            "INSERT INTO splitcache_superseded_epochs (epoch, superseded_at)"
+            " SELECT ?, coalesce(max(superseded_at), 0) + 1 FROM splitcache_superseded_epochs",
             (epoch.hex(),),
         )
         cursor.execute(
-            "DELETE FROM splitcache_outbox_superseded WHERE superseded_at <= (SELECT"
-            f" max(superseded_at) - {_SUPERSEDED_MAX} FROM splitcache_outbox_superseded)"
+            "DELETE FROM splitcache_superseded_epochs WHERE superseded_at <= (SELECT"
+            f" max(superseded_at) - {_SUPERSEDED_MAX} FROM splitcache_superseded_epochs)"
         )
 
     def _execute(self, cursor: Any, statement: str, values: Sequence[Any]) -> None:
