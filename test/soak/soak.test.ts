@@ -6,7 +6,7 @@ import { Cluster } from "../support/soak/cluster.js";
 import { Soak } from "../support/soak/soak.js";
 
 const minutes = process.env["SPLITCACHE_SOAK_MINUTES"];
-const forMs = minutes === undefined ? 8000 : Number(minutes) * 60_000;
+const forMs = minutes === undefined ? 6000 : Number(minutes) * 60_000;
 const seed = Number(process.env["SPLITCACHE_SOAK_SEED"] ?? Date.now() % 1_000_000);
 const isHere = hasPostgres() && (await hasRedisServer());
 
