@@ -6,7 +6,7 @@ import type { FollowedHomeserver } from "./followed-homeserver.js";
 import type { ClusterRow, Incarnation } from "./incarnation.js";
 import type { Link } from "./link.js";
 import type { PostgresLimits } from "./postgres-limits.js";
-import type { Statement } from "./session.js";
+import type { Session, Statement } from "./session.js";
 
 export interface AcknowledgementsOptions {
   readonly link: Link;
@@ -26,8 +26,9 @@ export class Acknowledgements {
   readonly #options: AcknowledgementsOptions;
   readonly #statements: ReturnType<typeof statements>;
   #waits: Wait[] = [];
-  /** Counters as first seen, of members that lag behind. */
+  /** Counters as first seen over one session, of members that lag behind. */
   #counters = new Map<string, { readonly counter: string; readonly sinceMs: number }>();
+  #countersOf: Session | undefined;
   #isPolling = false;
   #wakePoll: (() => void) | undefined;
 
@@ -46,12 +47,8 @@ export class Acknowledgements {
     });
   }
 
-  /**
-   * The connection was lost. What the server knew of renewals may be lost with it, so
-   * counters are observed anew.
-   */
+  /** The connection was lost: what was waited for over it is not confirmed. */
   reset(): void {
-    this.#counters.clear();
     this.#rejectAll("the connection to the log was lost");
   }
 
@@ -96,7 +93,8 @@ export class Acknowledgements {
   async #pollOnce(): Promise<void> {
     const { link, incarnation } = this.#options;
     const waits = [...this.#waits];
-    const rows = await link.run<PollRow>(this.#statements.poll, [
+    const session = this.#observe(link.session);
+    const rows = await session.run<PollRow>(this.#statements.poll, [
       waits.map(({ followed }) => followed.key),
       waits.map(({ position }) => bytesOf(position.epoch)),
       waits.map(({ position }) => position.sequence),
@@ -123,9 +121,20 @@ export class Acknowledgements {
       else return true;
       return false;
     });
-    for (const [member, counter] of dead) await this.#expel(member, counter);
+    for (const [member, counter] of dead) await this.#expel(session, member, counter);
     if (incarnation.mayConfirm) await incarnation.settle(link);
     if (this.#waits.length === 0) this.#forgetOld(receivedMs);
+  }
+
+  /**
+   * Counters are observed anew over each session, and a member is expelled over the session
+   * that has shown its counter: a crash of the server ends all sessions and may take back
+   * renewals, so a counter that seems to stand still may belong to a live member.
+   */
+  #observe(session: Session): Session {
+    if (session !== this.#countersOf) this.#counters.clear();
+    this.#countersOf = session;
+    return session;
   }
 
   /** Whether its counter has stood still since a poll was received that long ago. */
@@ -137,8 +146,8 @@ export class Acknowledgements {
   }
 
   /** Removes a member unless it has renewed meanwhile. */
-  async #expel(member: string, counter: string): Promise<void> {
-    await this.#options.link.run(this.#statements.expel, [member, counter]);
+  async #expel(session: Session, member: string, counter: string): Promise<void> {
+    await session.run(this.#statements.expel, [member, counter]);
     this.#counters.delete(member);
   }
 

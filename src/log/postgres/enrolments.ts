@@ -23,6 +23,11 @@ export class Enrolments {
   readonly #link: Link;
   readonly #statements: ReturnType<typeof statements>;
   readonly #pending = new Set<FollowedHomeserver>();
+  /**
+   * The number of the newest enrolment. A row carries that of its own, so that a statement
+   * which is executed late, after its connection was given up, leaves later enrolments alone.
+   */
+  #number = 0;
 
   constructor(options: EnrolmentsOptions) {
     this.#options = options;
@@ -36,8 +41,9 @@ export class Enrolments {
     const member = memberId();
     if (member === undefined || !this.#link.isUp || this.#pending.has(followed)) return;
     this.#pending.add(followed);
+    this.#number += 1;
     try {
-      const values = [followed.key, newEpoch(), member];
+      const values = [followed.key, newEpoch(), member, this.#number];
       const [row] = await this.#link.run<EnrolRow>(this.#statements.enrol, values);
       if (row === undefined) onRefused();
       else if (memberId() === member && !followed.hasLeft) {
@@ -51,10 +57,11 @@ export class Enrolments {
     }
   }
 
-  /** Removes the row. The copy is empty already. */
+  /** Removes the row, also one that is on its way. The copy is empty already. */
   async leave(followed: FollowedHomeserver): Promise<void> {
-    if (followed.enrolment === undefined) return;
-    await this.#link.run(this.#statements.leave, [followed.key, followed.enrolment.memberId]);
+    const member = this.#pending.has(followed) ? this.#options.memberId() : followed.enrolment?.memberId;
+    if (member === undefined) return;
+    await this.#link.run(this.#statements.leave, [followed.key, member, this.#number]);
   }
 
   /** Makes the head of a log that has none. */
@@ -66,7 +73,7 @@ export class Enrolments {
   async sweep(followed: readonly FollowedHomeserver[]): Promise<void> {
     const member = this.#options.memberId();
     if (member === undefined) return;
-    await this.#link.run(this.#statements.sweep, [member, followed.map(({ key }) => key)]);
+    await this.#link.run(this.#statements.sweep, [member, followed.map(({ key }) => key), this.#number]);
   }
 }
 
@@ -86,30 +93,30 @@ function statements(schema: string): Readonly<Record<"enrol" | "leave" | "create
       on conflict (homeserver)`;
   return {
     // The update that changes nothing locks the row until commit. A row that is there already
-    // stays as it is: this statement may be executed late, after a later one of this sidecar.
+    // keeps its position: this statement may be executed late, after a later one of this sidecar,
+    // and changes nothing then.
     enrol: {
       name: "enrol",
       text: `with here as (
           ${newHead} do update set sequence = head.sequence returning epoch, sequence
         ), mine as (
-          insert into ${schema}.applied (homeserver, member, epoch, sequence)
-          select $1, m.id, here.epoch, here.sequence from here, ${schema}.member m where m.id = $3
-          on conflict (homeserver, member) do nothing
-          returning epoch, sequence
+          insert into ${schema}.applied as a (homeserver, member, epoch, sequence, enrolment)
+          select $1, m.id, here.epoch, here.sequence, $4 from here, ${schema}.member m where m.id = $3
+          on conflict (homeserver, member) do update set enrolment = excluded.enrolment
+            where a.enrolment < excluded.enrolment
+          returning a.epoch, a.sequence
         )
-        select epoch, sequence from mine
-        union all
-        select a.epoch, a.sequence from ${schema}.applied a, here where a.homeserver = $1 and a.member = $3
-        limit 1`,
+        select epoch, sequence from mine`,
     },
     leave: {
       name: "leave",
-      text: `delete from ${schema}.applied where homeserver = $1 and member = $2`,
+      text: `delete from ${schema}.applied where homeserver = $1 and member = $2 and enrolment <= $3`,
     },
     create: { name: "create-head", text: `${newHead} do nothing` },
     sweep: {
       name: "sweep-applied",
-      text: `delete from ${schema}.applied where member = $1 and homeserver <> all ($2::bytea[])`,
+      text: `delete from ${schema}.applied
+        where member = $1 and homeserver <> all ($2::bytea[]) and enrolment <= $3`,
     },
   };
 }

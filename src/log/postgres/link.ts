@@ -78,14 +78,21 @@ export class Link {
     });
   }
 
-  async run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]) {
+  /**
+   * The session of now, for conclusions that hold for one session alone: it is another
+   * object after each loss. Throws if there is none.
+   */
+  get session(): Session {
     if (this.#session === undefined) throw new LogFailure("unreachable", "there is no connection");
-    return this.#session.run<Row>(statement, values);
+    return this.#session;
+  }
+
+  async run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]) {
+    return this.session.run<Row>(statement, values);
   }
 
   async execute(text: string): Promise<void> {
-    if (this.#session === undefined) throw new LogFailure("unreachable", "there is no connection");
-    return this.#session.execute(text);
+    return this.session.execute(text);
   }
 
   /** Gives the session up and opens another one: what it did last failed, so its state is not trusted. */

@@ -217,7 +217,6 @@ class PostgresLog implements Log {
   }
 
   #callUp(): void {
-    this.#trimmer.reset();
     void this.#renew();
     void this.#background.refreshMembers();
     this.#follower.restart(this.#all.filter(({ enrolment }) => enrolment === undefined));

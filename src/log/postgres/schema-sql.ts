@@ -66,12 +66,14 @@ create table if not exists ${s}.member (
   counter bigint not null
 ) with (fillfactor = 10);
 
--- What each sidecar has applied of each homeserver's log.
+-- What each sidecar has applied of each homeserver's log. "enrolment" counts how often the
+-- sidecar has enrolled, so that a late statement leaves the row of a later enrolment alone.
 create table if not exists ${s}.applied (
   homeserver bytea not null,
   member text not null references ${s}.member on delete cascade,
   epoch bytea not null,
   sequence bigint not null,
+  enrolment bigint not null default 0,
   primary key (homeserver, member)
 ) with (fillfactor = 10);
 create index if not exists applied_member on ${s}.applied (member);

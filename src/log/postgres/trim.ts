@@ -2,7 +2,7 @@ import type { LeaseClock } from "./clock.js";
 import type { FollowedHomeserver } from "./followed-homeserver.js";
 import type { Link } from "./link.js";
 import { type PostgresLimits, TRIM_HOMESERVERS_MAX, TRIM_ROWS_MAX } from "./postgres-limits.js";
-import type { Statement } from "./session.js";
+import type { Session, Statement } from "./session.js";
 
 /**
  * Removes changes beyond the bounds of age and count, and members that died while nobody
@@ -15,18 +15,13 @@ export class Trimmer {
   readonly #limits: PostgresLimits;
   readonly #statements: ReturnType<typeof statements>;
   /** The members' counters as an earlier run has seen them. */
-  #seen: { readonly counters: ReadonlyMap<string, string>; readonly atMs: number } | undefined;
+  #seen: SeenCounters | undefined;
 
   constructor(link: Link, clock: LeaseClock, limits: PostgresLimits, schema: string) {
     this.#link = link;
     this.#clock = clock;
     this.#limits = limits;
     this.#statements = statements(schema);
-  }
-
-  /** The connection was lost: what was seen of counters before may not hold any more. */
-  reset(): void {
-    this.#seen = undefined;
   }
 
   async run(followed: readonly FollowedHomeserver[]): Promise<void> {
@@ -53,19 +48,24 @@ export class Trimmer {
     }
   }
 
+  /** Compares what one session has shown: a crash of the server, which ends it, may take back renewals. */
   async #expelDead(): Promise<void> {
-    const before = this.#seen;
-    const rows = await this.#link.run<{ id: string; counter: string }>(this.#statements.members, []);
+    const { session } = this.#link;
+    const before = this.#seen?.session === session ? this.#seen : undefined;
+    const rows = await session.run<{ id: string; counter: string }>(this.#statements.members, []);
     const atMs = this.#clock.nowMs();
     if (before !== undefined && atMs - before.atMs < this.#limits.expelAfterMs) return;
-    this.#seen = { counters: new Map(rows.map(({ id, counter }) => [id, counter])), atMs };
+    this.#seen = { session, counters: new Map(rows.map(({ id, counter }) => [id, counter])), atMs };
     const dead = rows.filter(({ id, counter }) => before?.counters.get(id) === counter);
     if (dead.length === 0) return;
-    await this.#link.run(this.#statements.expel, [
-      dead.map(({ id }) => id),
-      dead.map(({ counter }) => counter),
-    ]);
+    await session.run(this.#statements.expel, [dead.map(({ id }) => id), dead.map(({ counter }) => counter)]);
   }
+}
+
+interface SeenCounters {
+  readonly session: Session;
+  readonly counters: ReadonlyMap<string, string>;
+  readonly atMs: number;
 }
 
 function statements(schema: string): Readonly<Record<"members" | "expel" | "due" | "trim", Statement>> {

@@ -19,6 +19,9 @@ export class LinkProxy {
   #toServer: Passage = "open";
   #fromServer: Passage = "open";
   #muted: string | undefined;
+  #stranding: string | undefined;
+  /** Connections on which bytes to the server wait, or did: whether they still do. */
+  readonly #stranded = new Map<Socket, boolean>();
 
   private constructor(server: Server, port: number, target: number) {
     this.#server = server;
@@ -66,8 +69,24 @@ export class LinkProxy {
     this.#muted = text;
   }
 
+  /**
+   * The next connection over which this is sent is held up from there on, in both directions;
+   * `arrive` lets it arrive at the server, however long its client has been gone.
+   */
+  strand(text: string): void {
+    this.#stranding = text;
+  }
+
+  /** What was stranded arrives now. */
+  arrive(): void {
+    for (const server of this.#stranded.keys()) this.#stranded.set(server, false);
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
+  }
+
   async stop(): Promise<void> {
     this.set({});
+    this.arrive();
     this.drop();
     this.#server.close();
     await once(this.#server, "close");
@@ -82,15 +101,28 @@ export class LinkProxy {
       socket.once("close", () => {
         this.#pairs.delete(pair);
         this.#orphans.delete(socket);
+        this.#stranded.delete(socket);
         for (const other of pair) if (!this.#orphans.has(other)) other.destroy();
       });
     }
     let isMute = false;
     client.on("data", (bytes) => {
       if (this.#muted !== undefined && bytes.includes(this.#muted)) isMute = true;
+      if (this.#stranding === undefined || !bytes.includes(this.#stranding)) return;
+      this.#stranding = undefined;
+      this.#stranded.set(server, true);
+      this.#orphans.add(server);
     });
-    this.#forward(client, server, () => this.#toServer);
-    this.#forward(server, client, () => (isMute ? "held" : this.#fromServer));
+    this.#forward(client, server, () => this.#strandedPassage(server) ?? this.#toServer);
+    this.#forward(server, client, () =>
+      isMute ? "held" : (this.#strandedPassage(server) ?? this.#fromServer),
+    );
+  }
+
+  #strandedPassage(server: Socket): Passage | undefined {
+    const isStranded = this.#stranded.get(server);
+    if (isStranded === undefined) return undefined;
+    return isStranded ? "held" : "open";
   }
 
   #forward(from: Socket, to: Socket, passage: () => Passage): void {
