@@ -84,7 +84,12 @@ interface EnrolRow {
 
 function enrolmentOf(memberId: string, { epoch, sequence }: EnrolRow): Enrolment {
   const rowEpoch = epochOf(epoch);
-  return { memberId, rowEpoch, reported: { epoch: rowEpoch, sequence: Number(sequence) } };
+  return {
+    memberId,
+    rowEpoch,
+    headEpoch: rowEpoch,
+    reported: { epoch: rowEpoch, sequence: Number(sequence) },
+  };
 }
 
 function statements(schema: string): Readonly<Record<"enrol" | "leave" | "create" | "sweep", Statement>> {

@@ -23,6 +23,8 @@ export interface Enrolment {
   readonly memberId: string;
   /** The epoch that stands in the row. */
   rowEpoch: Epoch;
+  /** That of the head, as last read since the row is known: no position of another epoch is reported. */
+  headEpoch: Epoch;
   /** What the row is known to say; undefined: not known. */
   reported: Position | undefined;
 }
@@ -110,6 +112,12 @@ export class FollowedHomeserver implements HomeserverLog {
     this.#isLoaded = false;
     this.enrolment = undefined;
     if (this.#hasStarted) this.copy.restart(this.copy.position, reason);
+  }
+
+  /** The row is gone: others do not wait for this sidecar. The copy stays where it is, and serves nothing until it is loaded again. */
+  unenrol(): void {
+    this.#isLoaded = false;
+    this.enrolment = undefined;
   }
 
   /** Applies the next change. That of a pending append is applied by its own function, once. */

@@ -99,7 +99,7 @@ export class Follower {
     this.#isRunning = true;
     try {
       while (this.#dirty.size + this.#due.size > 0) {
-        await this.#options.reports.send(take(this.#due, READ_HOMESERVERS_MAX));
+        await this.#send(take(this.#due, READ_HOMESERVERS_MAX));
         await this.#read(take(this.#dirty, READ_HOMESERVERS_MAX));
         this.#isFailing = false;
       }
@@ -116,8 +116,16 @@ export class Follower {
     this.#options.link.replace(error);
   }
 
+  /** Reports; a homeserver whose row is gone is enrolled again. */
+  async #send(batch: readonly FollowedHomeserver[]): Promise<void> {
+    for (const followed of await this.#options.reports.send(batch)) {
+      followed.unenrol();
+      this.#dirty.add(followed);
+    }
+  }
+
   async #read(batch: readonly FollowedHomeserver[]): Promise<void> {
-    const { reads, reports, nowMs } = this.#options;
+    const { reads, nowMs } = this.#options;
     if (batch.length === 0) return;
     const sent = new Map<FollowedHomeserver, Sent>();
     for (const followed of batch) {
@@ -129,14 +137,14 @@ export class Follower {
     for (const row of rows) {
       const { followed } = row;
       if (followed.hasLeft) continue;
-      if (!heads.has(followed)) this.#enter(row, sent.get(followed)!.position);
+      if (!heads.has(followed)) this.#enter(row, sent.get(followed)!);
       heads.set(followed, row);
       this.#apply(row);
       if (nowMs() - sliceMs <= APPLY_SLICE_MS) continue;
       await new Promise((resolve) => setImmediate(resolve));
       sliceMs = nowMs();
     }
-    await reports.send(batch);
+    await this.#send(batch);
     for (const followed of batch) this.#goOn(followed, heads.get(followed), sent.get(followed)!);
   }
 
@@ -144,12 +152,13 @@ export class Follower {
    * Takes a new epoch, or finds that the log has gone back. It is compared with the position
    * of when the read was sent: notifications may have brought more meanwhile.
    */
-  #enter({ followed, epoch, head, reason, change }: ReadRow, sent: Position): void {
+  #enter({ followed, epoch, head, reason, change }: ReadRow, sent: Sent): void {
     const { position } = followed.copy;
+    if (sent.enrolment !== undefined) sent.enrolment.headEpoch = epoch;
     if (epoch !== position.epoch) {
       const sequence = change === undefined ? head : change.sequence - 1;
       followed.restart({ epoch, sequence }, reason === "database" ? "database" : "asked");
-    } else if (epoch === sent.epoch && head < sent.sequence) {
+    } else if (epoch === sent.position.epoch && head < sent.position.sequence) {
       followed.distrust();
       this.#options.onBackwards(followed);
     } else if (change === undefined && head > position.sequence) {

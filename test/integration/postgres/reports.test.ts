@@ -1,0 +1,67 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { eventually } from "../../support/eventually.js";
+import { closeLogsAfterEach, startLog } from "../../support/postgres/log-harness.js";
+import { hasPostgres, PostgresServer } from "../../support/postgres/postgres-server.js";
+import { invalidated } from "../../support/postgres/recording-copy.js";
+
+describe.skipIf(!hasPostgres())("reports to the PostgreSQL log", () => {
+  let server: PostgresServer;
+  beforeAll(async () => {
+    server = await PostgresServer.start();
+  });
+  afterAll(() => server.stop());
+  closeLogsAfterEach();
+
+  const two = async (homeserver: string) => {
+    const [near, far] = [startLog(server.target()), startLog(server.target())];
+    const [a, b] = [near.follow(homeserver), far.follow(homeserver)];
+    await Promise.all([a.untilCurrent(), b.untilCurrent()]);
+    return { a, b };
+  };
+
+  const rowsOf = (homeserver: string) =>
+    server.query<{ epoch: string; sequence: string }>(
+      `select encode(epoch, 'hex') as epoch, sequence from splitcache.applied
+        where convert_from(homeserver, 'UTF8') = $1`,
+      [homeserver],
+    );
+
+  /** Ends all connections of sidecars, as a crash of the server does. */
+  const cutOff = () =>
+    server.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'splitcache'",
+    );
+
+  it("are repeated when a crash of the server has taken back those of a new epoch", async () => {
+    const { a, b } = await two("lost.example");
+    const before = a.copy.position.epoch;
+    const { epoch } = await a.log.startEpoch();
+    await Promise.all([a.untilCurrent(), b.untilCurrent()]);
+    await server.query(
+      `update splitcache.applied set epoch = decode($1, 'hex')
+        where convert_from(homeserver, 'UTF8') = 'lost.example'`,
+      [before],
+    );
+    await cutOff();
+    await eventually(async () => {
+      const rows = await rowsOf("lost.example");
+      expect(rows.map((row) => row.epoch)).toEqual([epoch, epoch]);
+    });
+    await eventually(() => a.append(invalidated("$1")));
+    expect(b.copy.applied).toEqual(["1 $1"]);
+    expect(b.copy.calls.filter((call) => call.startsWith("restart"))).toHaveLength(2);
+  });
+
+  it("that find no row enrol the sidecar again", async () => {
+    const { a, b } = await two("gone.example");
+    await server.query(
+      "delete from splitcache.applied where convert_from(homeserver, 'UTF8') = 'gone.example'",
+    );
+    await a.append(invalidated("$1"));
+    await eventually(async () => expect(await rowsOf("gone.example")).toHaveLength(2));
+    await Promise.all([a.untilCurrent(), b.untilCurrent()]);
+    const { sequence } = await a.append(invalidated("$2"));
+    expect(b.copy.position.sequence).toBe(sequence);
+    expect(b.copy.calls.filter((call) => call.startsWith("restart"))).toEqual(["restart started"]);
+  });
+});
