@@ -7,6 +7,8 @@ export interface EnrolmentsOptions {
   readonly link: Link;
   readonly schema: string;
   newEpoch(): Buffer;
+  /** Whether the log is followed at the server at which rows are inserted. */
+  isOneServer(): boolean;
   memberId(): string | undefined;
   onEnrolled(followed: FollowedHomeserver): void;
   /** The member has been expelled, or the server's incarnation is not recorded yet. */
@@ -37,9 +39,9 @@ export class Enrolments {
 
   /** Enrols at the head of the log, if this sidecar is a member. What fails is tried again by the next poll. */
   async enrol(followed: FollowedHomeserver): Promise<void> {
-    const { memberId, newEpoch, onEnrolled, onRefused, onFailure } = this.#options;
+    const { memberId, newEpoch, isOneServer, onEnrolled, onRefused, onFailure } = this.#options;
     const member = memberId();
-    if (member === undefined || !this.#link.isUp || this.#pending.has(followed)) return;
+    if (member === undefined || !isOneServer() || this.#pending.has(followed)) return;
     this.#pending.add(followed);
     this.#number += 1;
     try {

@@ -11,6 +11,8 @@ export interface FollowerOptions {
   readonly link: Link;
   readonly reads: LogReads;
   readonly reports: Reports;
+  /** Whether the log is read from the server at which this sidecar is enrolled. */
+  isOneServer(): boolean;
   /** The copy has reached the head but this sidecar is not enrolled yet. */
   onReachedHead(followed: FollowedHomeserver): void;
   /** The log ends before what was applied, in the same epoch: the database was replaced by an older state. */
@@ -187,7 +189,8 @@ export class Follower {
       }
       // A log that went back is followed again in its next epoch.
       if (sent.position.epoch === epoch && sent.position.sequence > row.head) return;
-      if (sent.enrolment !== undefined && followed.enrolment === sent.enrolment) followed.loaded();
+      const isEnrolled = sent.enrolment !== undefined && followed.enrolment === sent.enrolment;
+      if (isEnrolled && this.#options.isOneServer()) followed.loaded();
     }
     if (followed.enrolment === undefined) this.#options.onReachedHead(followed);
   }

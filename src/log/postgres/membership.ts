@@ -1,6 +1,7 @@
 import type { LeaseClock } from "./clock.js";
 import type { ClusterRow, Incarnation } from "./incarnation.js";
 import type { Link } from "./link.js";
+import { areOnOneServer } from "./link-pair.js";
 import type { PostgresLimits } from "./postgres-limits.js";
 import type { Statement } from "./session.js";
 
@@ -17,7 +18,10 @@ export interface MembershipOptions {
   /** Joins: these must be on disk before they count. */
   readonly callLink: Link;
   randomBytes(length: number): Buffer;
-  /** Whether this sidecar reads the log. While it does not, it lets its lease end. */
+  /**
+   * Whether this sidecar reads the log, and appends to the same server. While it does not, it
+   * lets its lease end.
+   */
   mayRenew(): boolean;
   /** The lease was given up: drops every copy. Called before the next join is sent. */
   onLost(reason: LossReason): void;
@@ -64,7 +68,7 @@ export class Membership {
     try {
       if (!link.isUp) return;
       if (isRenewal && this.#options.mayRenew()) await this.#renew();
-      if (this.#memberId === undefined && callLink.isUp && followLink.isUp) await this.#join();
+      if (this.#memberId === undefined && areOnOneServer(callLink, followLink)) await this.#join();
     } catch (error) {
       if (link.isUp) onFailure(error);
     } finally {
@@ -135,15 +139,19 @@ interface RenewRow extends ClusterRow {
 function statements(schema: string): Readonly<Record<"renew" | "join" | "leave", Statement>> {
   const server = `server as materialized (select ${schema}.incarnation() as incarnation)`;
   const same = `exists (select from ${schema}.cluster c join server s on s.incarnation = c.incarnation)`;
+  // Where commits wait for standbys, a renewal does too: a server that was superseded and has lost
+  // its standbys extends no lease. Elsewhere a renewal that a crash loses is sent again.
+  const durability = `durability as materialized (select pg_catalog.set_config('synchronous_commit',
+      case pg_catalog.current_setting('synchronous_standby_names') when '' then 'off' else 'on' end, true))`;
   const result = `select c.incarnation, c.incarnation = s.incarnation as same, c.settled,
       exists (select from me) as renewed
     from ${schema}.cluster c, server s`;
   return {
     renew: {
       name: "renew",
-      text: `with ${server}, me as (
+      text: `with ${server}, ${durability}, me as (
           update ${schema}.member set counter = counter + 1 where id = $1 and ${same} returning id
-        ) ${result}`,
+        ) ${result}, durability`,
     },
     join: {
       name: "join",

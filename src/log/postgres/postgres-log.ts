@@ -11,6 +11,7 @@ import { FollowedHomeserver } from "./followed-homeserver.js";
 import { Follower } from "./follower.js";
 import { Incarnation } from "./incarnation.js";
 import type { Link } from "./link.js";
+import { areOnOneServer, replaceIfApart } from "./link-pair.js";
 import { newLogLink } from "./log-link.js";
 import { LogReads } from "./log-reads.js";
 import { MembersView } from "./members-view.js";
@@ -90,12 +91,13 @@ class PostgresLog implements Log {
     });
     const incarnation = new Incarnation(this.#clock, this.#limits.expelAfterMs, this.#schema);
     this.#membership = this.#newMembership(incarnation);
-    const areLinksUp = () => this.#followLink.isUp && this.#callLink.isUp;
-    this.#up = new UpState(this.#clock, this.#report, () => areLinksUp() && this.#membership.isLive());
+    const isOneServer = () => areOnOneServer(this.#followLink, this.#callLink);
+    this.#up = new UpState(this.#clock, this.#report, () => isOneServer() && this.#membership.isLive());
     this.#enrolments = new Enrolments({
       ...this.#common,
       link: this.#callLink,
       newEpoch: () => this.#randomBytes(16),
+      isOneServer,
       memberId: () => this.#membership.memberId,
       onEnrolled: (followed) => this.#follower.wake(followed),
       onRefused: () => void this.#renew(),
@@ -104,6 +106,7 @@ class PostgresLog implements Log {
       link: this.#followLink,
       reads: new LogReads(this.#followLink, this.#schema),
       reports: new Reports(this.#followLink, this.#schema, () => this.#membership.memberId),
+      isOneServer,
       onReachedHead: (followed) => void this.#enrolments.enrol(followed),
       onBackwards: (followed) => void this.#wentBackwards(followed),
       nowMs,
@@ -178,7 +181,7 @@ class PostgresLog implements Log {
       followLink: this.#followLink,
       callLink: this.#callLink,
       randomBytes: this.#randomBytes,
-      mayRenew: () => !this.#follower.isFailing,
+      mayRenew: () => !this.#follower.isFailing && areOnOneServer(this.#followLink, this.#callLink),
       onLost: (reason) => {
         for (const followed of this.#all) followed.drop(reason);
       },
@@ -212,11 +215,13 @@ class PostgresLog implements Log {
   }
 
   #followUp(): void {
+    replaceIfApart(this.#followLink, this.#callLink);
     this.#follower.restart(this.#all);
     void this.#renew();
   }
 
   #callUp(): void {
+    replaceIfApart(this.#followLink, this.#callLink);
     void this.#renew();
     void this.#background.refreshMembers();
     this.#follower.restart(this.#all.filter(({ enrolment }) => enrolment === undefined));
