@@ -69,6 +69,11 @@ export interface LogCopy {
   readonly position: Position;
   /** Drops everything and starts after `position`. The changes that follow are applied one by one. */
   restart(position: Position, reason: RestartReason): void;
+  /**
+   * Drops all entries and keeps its place: others did not wait for this sidecar for a while.
+   * The changes that it missed are applied one by one, so what it knows of earlier ones stays true.
+   */
+  dropEntries(reason: RestartReason): void;
   /** Applies the next change: drops what it outdates, fences, and notifies subscribers. Never stores a value. */
   apply(change: Change): void;
   /** A change that this version does not know stands here: drops everything and notifies as if the homeserver was purged. */

@@ -1,5 +1,5 @@
 import { CacheError } from "../../core/errors.js";
-import type { Change, Position } from "../../core/types.js";
+import type { Change, Epoch, Position } from "../../core/types.js";
 import type { Acknowledgements } from "./acknowledgements.js";
 import { type AppendQueue, newQueue, type PendingChange, takeBatch } from "./append-queue.js";
 import { encodeChange, TOKEN_BYTES, weightOf } from "./change-codec.js";
@@ -68,19 +68,13 @@ export class Appender {
     });
   }
 
-  /** Begins a new epoch; only instead of `insteadOf` and only if its log ends before `sequence`, if these are given. */
+  /** Begins a new epoch; only instead of `insteadOf`, if that is given. */
   async startEpoch(
     followed: FollowedHomeserver,
     reason: "asked" | "database",
-    insteadOf?: Position,
+    insteadOf?: Epoch,
   ): Promise<Position> {
-    const values = [
-      followed.key,
-      this.#options.randomBytes(16),
-      reason,
-      insteadOf?.epoch ?? null,
-      insteadOf?.sequence ?? 0,
-    ];
+    const values = [followed.key, this.#options.randomBytes(16), reason, insteadOf ?? null];
     try {
       const row = await this.#runWithHead(followed, this.#statements.epoch, values);
       if (row === undefined) throw new CacheError("unavailable", "the log takes no changes now; retry");
@@ -216,7 +210,7 @@ function statements(schema: string): Readonly<Record<"append" | "epoch", Stateme
       name: "start-epoch",
       text: `with moved as (
           update ${schema}.head set epoch = $2, sequence = 0, weight = 0, reason = $3 ${from}
-            and ($4::text is null or (head.epoch = decode($4, 'hex') and head.sequence < $5::bigint))
+            and ($4::text is null or head.epoch = decode($4, 'hex'))
           returning head.epoch, head.sequence, ${cluster}
         ), removed as (
           delete from ${schema}.change where homeserver = $1

@@ -40,6 +40,8 @@ export class FollowedHomeserver implements HomeserverLog {
   #hasStarted = false;
   #isLoaded = false;
   #hasLeft = false;
+  /** The epoch whose log went back: the copy is not of that log any more. */
+  #distrusted: Epoch | undefined;
   readonly #applies = new Map<ChangeToken, () => void>();
   readonly #behind = new Set<{ readonly position: Position; readonly resolve: () => void }>();
   #ready: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
@@ -111,7 +113,10 @@ export class FollowedHomeserver implements HomeserverLog {
   drop(reason: "expelled" | "database"): void {
     this.#isLoaded = false;
     this.enrolment = undefined;
-    if (this.#hasStarted) this.copy.restart(this.copy.position, reason);
+    if (!this.#hasStarted) return;
+    // In the same epoch the copy goes on where it is. A new incarnation begins new epochs.
+    if (reason === "expelled") this.copy.dropEntries(reason);
+    else this.copy.restart(this.copy.position, reason);
   }
 
   /** The row is gone: others do not wait for this sidecar. The copy stays where it is, and serves nothing until it is loaded again. */
@@ -141,7 +146,7 @@ export class FollowedHomeserver implements HomeserverLog {
 
   /** The copy has reached the head of the log as it was after this sidecar had enrolled. */
   loaded(): void {
-    if (this.#isLoaded || this.#hasLeft) return;
+    if (this.#isLoaded || this.#hasLeft || this.isDistrusted) return;
     this.#isLoaded = true;
     if (this.isCurrent()) this.becameCurrent();
   }
@@ -150,9 +155,14 @@ export class FollowedHomeserver implements HomeserverLog {
     return this.#isLoaded;
   }
 
-  /** The copy is not known to be of this log any more; nothing is served until it has been restarted and loaded. */
+  /** The copy is not of this log any more; nothing is applied or served until another epoch begins. */
   distrust(): void {
     this.#isLoaded = false;
+    this.#distrusted = this.copy.position.epoch;
+  }
+
+  get isDistrusted(): boolean {
+    return this.#distrusted === this.copy.position.epoch;
   }
 
   becameCurrent(): void {

@@ -64,7 +64,7 @@ export class Follower {
    */
   notified(followed: FollowedHomeserver, news: NotifiedChanges | undefined): void {
     const { epoch, sequence } = followed.copy.position;
-    if (news === undefined || news.epoch !== epoch || news.first > sequence + 1) {
+    if (news === undefined || followed.isDistrusted || news.epoch !== epoch || news.first > sequence + 1) {
       this.wake(followed);
       return;
     }
@@ -160,7 +160,7 @@ export class Follower {
     if (epoch !== position.epoch) {
       const sequence = change === undefined ? head : change.sequence - 1;
       followed.restart({ epoch, sequence }, reason === "database" ? "database" : "asked");
-    } else if (epoch === sent.position.epoch && head < sent.position.sequence) {
+    } else if (followed.isDistrusted || (epoch === sent.position.epoch && head < sent.position.sequence)) {
       followed.distrust();
       this.#options.onBackwards(followed);
     } else if (change === undefined && head > position.sequence) {
@@ -170,6 +170,7 @@ export class Follower {
 
   #apply({ followed, epoch, change }: ReadRow): void {
     const { position } = followed.copy;
+    if (followed.isDistrusted) return;
     // A notification may have brought it meanwhile.
     if (change === undefined || position.epoch !== epoch || change.sequence <= position.sequence) return;
     if (change.sequence !== position.sequence + 1) {
@@ -180,15 +181,14 @@ export class Follower {
 
   /** What was enrolled before the read was sent is loaded once the read has reached the head. */
   #goOn(followed: FollowedHomeserver, row: ReadRow | undefined, sent: Sent): void {
-    if (followed.hasLeft) return;
+    // A log that went back is followed again in its next epoch.
+    if (followed.hasLeft || followed.isDistrusted) return;
     if (row !== undefined) {
       const { epoch, sequence } = followed.copy.position;
       if (epoch !== row.epoch || sequence < row.head) {
         this.#dirty.add(followed);
         return;
       }
-      // A log that went back is followed again in its next epoch.
-      if (sent.position.epoch === epoch && sent.position.sequence > row.head) return;
       const isEnrolled = sent.enrolment !== undefined && followed.enrolment === sent.enrolment;
       if (isEnrolled && this.#options.isOneServer()) followed.loaded();
     }

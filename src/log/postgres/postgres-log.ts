@@ -242,7 +242,7 @@ class PostgresLog implements Log {
     this.#report.failed(
       new LogFailure("backwards", `${followed.homeserver} had reached sequence ${position.sequence}`),
     );
-    await this.#appender.startEpoch(followed, "database", position).catch(() => {});
+    await this.#appender.startEpoch(followed, "database", position.epoch).catch(() => {});
   }
 
   #leave(followed: FollowedHomeserver): void {

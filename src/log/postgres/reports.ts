@@ -87,7 +87,7 @@ function dueOf(followed: FollowedHomeserver, memberId: string | undefined): read
   const { enrolment, copy } = followed;
   const { position } = copy;
   if (enrolment === undefined || enrolment.memberId !== memberId) return [];
-  if (enrolment.headEpoch !== position.epoch) return [];
+  if (enrolment.headEpoch !== position.epoch || followed.isDistrusted) return [];
   const { reported } = enrolment;
   const isReported = reported?.epoch === position.epoch && reported.sequence === position.sequence;
   return isReported ? [] : [{ followed, key: followed.key.toString("hex"), position, enrolment }];

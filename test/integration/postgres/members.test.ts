@@ -56,9 +56,9 @@ describe.skipIf(!hasPostgres())("members of the PostgreSQL log", () => {
       proxy.set({});
       await b.untilCurrent();
       expect(b.copy.position).toEqual(a.copy.position);
-      expect(b.copy.calls.filter((call) => call.startsWith("restart"))).toEqual([
+      expect(b.copy.calls.filter((call) => /^(restart|drop)/.test(call))).toEqual([
         "restart started",
-        "restart expelled",
+        "drop expelled",
       ]);
       expect(b.copy.calls.at(-1)).toBe("current");
       expect(await countMembers(homeserver)).toBe(2);
@@ -137,6 +137,26 @@ describe.skipIf(!hasPostgres())("members of the PostgreSQL log", () => {
     );
     await eventually(async () => expect(await countMembers("swept.example")).toBe(2));
     await a.append(invalidated("$1"));
+  });
+
+  it("does not follow a log that has gone back, even when it has grown past the copy since", async () => {
+    const { a, b, far } = await two("regrown.example");
+    const before = a.copy.position.epoch;
+    for (const id of ["$1", "$2", "$3"]) await a.append(invalidated(id));
+    const client = await server.connect();
+    const name = "homeserver = 'regrown.example'";
+    await client.query(`update splitcache.head set sequence = 1 where ${name}`);
+    // Nobody can begin a new epoch for as long as the row is locked.
+    await client.query(`begin; select from splitcache.head where ${name} for update`);
+    await eventually(() => expect(far.failures.map(({ cause }) => cause)).toContain("backwards"));
+    await client.query(`update splitcache.head set sequence = 9 where ${name}; commit`);
+    await client.end();
+    await eventually(() => {
+      for (const { copy, log } of [a, b]) {
+        expect(log.isCurrent() && copy.position.epoch === before).toBe(false);
+        expect(copy.position.epoch).not.toBe(before);
+      }
+    });
   });
 
   it("begins a new epoch, loudly, when a homeserver's log has gone back", async () => {
