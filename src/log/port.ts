@@ -10,6 +10,8 @@ import type { Change, Homeserver, Position } from "../core/types.js";
  * (test/contract), choose it in the composition root.
  */
 export interface Log {
+  /** Whether `ready` or `catchUp` may wait: then one read must not hold up others. */
+  readonly mayWait: boolean;
   /**
    * Begins to follow a homeserver's log with a copy that is empty. Never waits
    * and never throws: see `HomeserverLog.ready`.
@@ -33,7 +35,8 @@ export interface HomeserverLog {
   /**
    * Resolves when the copy is current, or when it is clear that it will not be
    * within a short time limit. Undefined when there is nothing to wait for: the
-   * copy is current, or the log has been unreachable for longer than that limit.
+   * copy is current, the log has been unreachable for longer than that limit, or a
+   * wait was in vain since the copy was current last.
    */
   ready(): Promise<void> | undefined;
   /**

@@ -44,6 +44,8 @@ export class FollowedHomeserver implements HomeserverLog {
   #distrusted: Epoch | undefined;
   readonly #applies = new Map<ChangeToken, () => void>();
   readonly #behind = new Set<{ readonly position: Position; readonly resolve: () => void }>();
+  /** A wait was in vain since the copy was current last: further ones would be too. */
+  #hasWaitedInVain = false;
   #ready: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
   constructor(copy: LogCopy, deps: FollowedDeps) {
@@ -65,7 +67,7 @@ export class FollowedHomeserver implements HomeserverLog {
   }
 
   ready(): Promise<void> | undefined {
-    if (this.isCurrent() || this.#deps.isDown()) return undefined;
+    if (this.isCurrent() || this.#hasWaitedInVain || this.#deps.isDown()) return undefined;
     this.#ready ??= this.#startWaiting();
     return this.#ready.promise;
   }
@@ -80,6 +82,8 @@ export class FollowedHomeserver implements HomeserverLog {
 
   catchUp(position: Position): Promise<void> | undefined {
     if (!this.#isAhead(position) || this.#deps.isDown()) return undefined;
+    // A copy that will not be current soon would be of no use at that position either.
+    if (this.#hasWaitedInVain && !this.isCurrent()) return undefined;
     this.#deps.wake(this);
     return new Promise((resolve) => {
       const waiter = { position, resolve };
@@ -166,6 +170,7 @@ export class FollowedHomeserver implements HomeserverLog {
   }
 
   becameCurrent(): void {
+    this.#hasWaitedInVain = false;
     this.#ready?.resolve();
     this.copy.becameCurrent();
   }
@@ -173,7 +178,10 @@ export class FollowedHomeserver implements HomeserverLog {
   #startWaiting(): { readonly promise: Promise<void>; readonly resolve: () => void } {
     let resolve = (): void => {};
     const promise = new Promise<void>((done) => {
-      const timer = setTimeout(() => resolve(), this.#deps.limits.readyMs);
+      const timer = setTimeout(() => {
+        this.#hasWaitedInVain = true;
+        resolve();
+      }, this.#deps.limits.readyMs);
       resolve = () => {
         clearTimeout(timer);
         this.#ready = undefined;

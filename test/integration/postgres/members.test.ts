@@ -88,6 +88,27 @@ describe.skipIf(!hasPostgres())("members of the PostgreSQL log", () => {
     expect(far.states).toEqual(["up", "down", "up"]);
   });
 
+  it("waits once for a homeserver that cannot be loaded while others can", async () => {
+    const { b } = await two("loads.example", { readyMs: 100 });
+    const client = await server.connect();
+    const name = "homeserver = 'stuck.example'";
+    await client.query(
+      "insert into splitcache.head values ('stuck.example', decode(repeat('00', 16), 'hex'), 1, 1, '')",
+    );
+    await client.query(`begin; select from splitcache.head where ${name} for update`);
+    const stuck = startLog(server.target(), { limits: { readyMs: 100 } });
+    const other = stuck.follow("loads.example");
+    await other.untilCurrent();
+    const followed = stuck.follow("stuck.example");
+    await followed.log.ready();
+    expect(followed.log.ready()).toBeUndefined();
+    expect(followed.log.catchUp({ ...followed.copy.position, sequence: 99 })).toBeUndefined();
+    expect(b.log.isCurrent() && other.log.isCurrent()).toBe(true);
+    await client.query("rollback");
+    await client.end();
+    await followed.untilCurrent();
+  });
+
   it("rejects changes while its link is held up, and appends again afterwards", async () => {
     const { a, b } = await two("rejects.example");
     proxy.set({ toServer: "held", fromServer: "held" });

@@ -59,6 +59,11 @@ describe("a store over a log that others append to", () => {
     expect(await alpha.put([messageEvent("$a"), messageEvent("$b")], asOf)).toEqual(["fenced", "stored"]);
   });
 
+  it("says that reads may wait, so that a stream of reads lets others overtake", () => {
+    expect(open().store.readsMayWait).toBe(true);
+    expect(makeMemoryStore().store.readsMayWait).toBe(false);
+  });
+
   it("waits for a copy that is about to become current", async () => {
     const { log, alpha } = await filled();
     log.isCurrent = false;
