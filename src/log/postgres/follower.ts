@@ -88,6 +88,8 @@ export class Follower {
    */
   async poll(all: readonly FollowedHomeserver[]): Promise<number> {
     const loaded = new Set(all.filter(({ isLoaded }) => isLoaded));
+    for (const followed of all) if (this.#options.reports.isDue(followed)) this.#due.add(followed);
+    this.#start();
     const moved = await this.#options.reads.moved(all);
     for (const followed of moved) if (!followed.hasLeft) this.wake(followed);
     return moved.filter((followed) => loaded.has(followed)).length;

@@ -22,9 +22,12 @@ export interface PostgresLimits {
   readonly connectMs: number;
   /** One statement, on the server's clock; renewals of half a lease need an answer sooner than a lease lasts. */
   readonly statementMs: number;
-  /** A lock that another session holds. Appends of fifty sidecars queue at one row for some 50 ms at most. */
+  /**
+   * A lock that another session holds. Appends of fifty sidecars queue at one row for some 50 ms
+   * at most; all that the connection was asked for later waits behind it.
+   */
   readonly lockMs: number;
-  /** One statement, on our clock: a half-open connection answers nothing. */
+  /** One statement, on our clock, from when its turn has come: a half-open connection answers nothing. */
   readonly answerMs: number;
   /** A statement that may touch many rows: a new schema, new epochs, trimming. */
   readonly longAnswerMs: number;
@@ -55,7 +58,7 @@ export const POSTGRES_LIMITS: PostgresLimits = {
   appendMs: 6000,
   connectMs: 1200,
   statementMs: 1000,
-  lockMs: 800,
+  lockMs: 200,
   answerMs: 1400,
   longAnswerMs: 30_000,
   reconnectMs: { min: 50, max: 500, refusedMax: 5000 },

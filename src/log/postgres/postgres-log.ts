@@ -106,7 +106,7 @@ class PostgresLog implements Log {
     this.#follower = new Follower({
       link: this.#followLink,
       reads: new LogReads(this.#followLink, this.#schema),
-      reports: new Reports(this.#followLink, this.#schema, () => this.#membership.memberId),
+      reports: new Reports(this.#followLink, this.#schema, () => this.#membership.memberId, this.#onFailure),
       isOneServer,
       onReachedHead: (followed) => void this.#enrolments.enrol(followed),
       onBackwards: (followed) => void this.#wentBackwards(followed),

@@ -1,5 +1,6 @@
 import type { Position } from "../../core/types.js";
 import { bytesOf, epochOf } from "./epoch-bytes.js";
+import { causeOf } from "./failures.js";
 import type { Enrolment, FollowedHomeserver } from "./followed-homeserver.js";
 import type { Link } from "./link.js";
 import type { Statement } from "./session.js";
@@ -11,9 +12,16 @@ const ATTEMPTS = 2;
 export class Reports {
   readonly #link: Link;
   readonly #memberId: () => string | undefined;
+  readonly #onFailure: (error: unknown) => void;
   readonly #statements: ReturnType<typeof statements>;
 
-  constructor(link: Link, schema: string, memberId: () => string | undefined) {
+  constructor(
+    link: Link,
+    schema: string,
+    memberId: () => string | undefined,
+    onFailure: (error: unknown) => void,
+  ) {
+    this.#onFailure = onFailure;
     this.#link = link;
     this.#memberId = memberId;
     this.#statements = statements(schema);
@@ -24,6 +32,27 @@ export class Reports {
    * yet. Returns those whose row does not take the report: they are not enrolled any more.
    */
   async send(batch: readonly FollowedHomeserver[]): Promise<readonly FollowedHomeserver[]> {
+    try {
+      return await this.#send(batch);
+    } catch (error) {
+      if (causeOf(error) !== "lock") throw error;
+      this.#onFailure(error);
+      return batch.length === 1 ? [] : this.#sendEach(batch);
+    }
+  }
+
+  /** A row that somebody has locked holds up the reports of its own homeserver alone. Those that fail are tried again with the next poll. */
+  async #sendEach(batch: readonly FollowedHomeserver[]): Promise<readonly FollowedHomeserver[]> {
+    const lost = await Promise.all(batch.map((followed) => this.send([followed])));
+    return lost.flat();
+  }
+
+  /** Whether a report is outstanding. */
+  isDue(followed: FollowedHomeserver): boolean {
+    return dueOf(followed, this.#memberId()).length > 0;
+  }
+
+  async #send(batch: readonly FollowedHomeserver[]): Promise<readonly FollowedHomeserver[]> {
     let due: readonly Due[] = batch.flatMap((followed) => dueOf(followed, this.#memberId()));
     for (let attempt = 0; due.length > 0 && attempt < ATTEMPTS; attempt += 1) {
       const taken = await this.#report(due);

@@ -69,6 +69,9 @@ class PgSession implements Session {
   readonly #socket: Socket;
   readonly #options: SessionOptions;
   #isOpen = true;
+  /** In the order in which they are answered. */
+  readonly #turns: Turn[] = [];
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(client: Client, socket: Socket, options: SessionOptions) {
     this.#client = client;
@@ -103,6 +106,7 @@ class PgSession implements Session {
 
   destroy(): void {
     this.#isOpen = false;
+    clearTimeout(this.#timer);
     this.#socket.destroy();
   }
 
@@ -112,21 +116,42 @@ class PgSession implements Session {
     this.#options.onEnd(error);
   }
 
-  /** A connection that does not answer in time is half open or stuck: nothing more is to be had of it. */
+  /**
+   * A connection that does not answer in time is half open or stuck: nothing more is to be
+   * had of it. Statements are answered in order, so the time of each begins when it is the first.
+   */
   async #within<T>(limitMs: number, query: () => Promise<T>): Promise<T> {
     if (!this.#isOpen) throw new LogFailure("unreachable", "the connection is closed");
-    let timer: NodeJS.Timeout | undefined;
+    const turn: Turn = { limitMs, reject: () => {} };
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        const failure = new LogFailure("noAnswer", `no answer within ${limitMs} ms`);
-        reject(failure);
-        this.end(failure);
-      }, limitMs);
+      turn.reject = reject;
     });
+    this.#turns.push(turn);
+    if (this.#turns.length === 1) this.#startTimer();
     try {
       return await Promise.race([query(), late]);
     } finally {
-      clearTimeout(timer);
+      const wasFirst = this.#turns[0] === turn;
+      this.#turns.splice(this.#turns.indexOf(turn), 1);
+      if (wasFirst) this.#startTimer();
     }
   }
+
+  #startTimer(): void {
+    clearTimeout(this.#timer);
+    const [first] = this.#turns;
+    if (first === undefined || !this.#isOpen) return;
+    this.#timer = setTimeout(() => {
+      const failure = new LogFailure("noAnswer", `no answer within ${first.limitMs} ms`);
+      const turns = [...this.#turns];
+      this.end(failure);
+      for (const { reject } of turns) reject(failure);
+    }, first.limitMs);
+  }
+}
+
+/** A statement that is not answered yet. */
+interface Turn {
+  readonly limitMs: number;
+  reject(error: Error): void;
 }

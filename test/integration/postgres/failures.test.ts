@@ -216,6 +216,24 @@ describe.skipIf(!hasPostgres())("what fails at the PostgreSQL log", () => {
     await followed.append(invalidated("$2"));
   });
 
+  it("locks of some homeservers do not reject the changes of others", async () => {
+    const sidecar = startLog(server.target(), { schema: "locked_heads" });
+    const names = ["a", "b", "c", "d", "e", "f", "g", "h"].map((letter) => `${letter}.locked.example`);
+    const [free, ...locked] = names.map((name) => sidecar.follow(name));
+    await Promise.all([free!, ...locked].map(({ untilCurrent }) => untilCurrent()));
+    const client = await server.connect();
+    await client.query(
+      "begin; select from locked_heads.head where homeserver <> 'a.locked.example' for update",
+    );
+    const refused = locked.map((one) => one.append(invalidated("$1")).catch((error: unknown) => error));
+    await free!.append(invalidated("$1"));
+    for (const one of await Promise.all(refused)) expect(one).toMatchObject({ kind: "unavailable" });
+    expect(sidecar.failures.map(({ cause }) => cause)).toEqual(["lock"]);
+    expect(sidecar.states).toEqual(["up"]);
+    await client.query("rollback");
+    await client.end();
+  });
+
   it("a sidecar that cannot read the log gives up its lease, so that no change waits for it", async () => {
     await server.query(schemaSql("unreadable"));
     await server.query(grantSql("unreadable", "limited"));

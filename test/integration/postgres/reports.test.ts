@@ -52,6 +52,29 @@ describe.skipIf(!hasPostgres())("reports to the PostgreSQL log", () => {
     expect(b.copy.calls.filter((call) => call.startsWith("restart"))).toHaveLength(2);
   });
 
+  it("that a lock holds up cost neither the lease nor those of other homeservers", async () => {
+    const { a, b } = await two("locked.example");
+    const failing = startLog(server.target());
+    const [c, d] = [failing.follow("locked.example"), failing.follow("free.example")];
+    await Promise.all([c.untilCurrent(), d.untilCurrent()]);
+    const e = startLog(server.target()).follow("free.example");
+    await e.untilCurrent();
+    const client = await server.connect();
+    await client.query(
+      "begin; select from splitcache.applied where homeserver = 'locked.example' for update",
+    );
+    const appended = a.append(invalidated("$1"));
+    await eventually(() => expect(failing.failures.map(({ cause }) => cause)).toEqual(["lock"]));
+    for (const id of ["$1", "$2", "$3"]) await e.append(invalidated(id));
+    expect(c.log.isCurrent() && d.log.isCurrent() && b.log.isCurrent()).toBe(true);
+    await client.query("rollback");
+    await client.end();
+    await appended;
+    for (const { copy } of [a, b, c]) {
+      expect(copy.calls.filter((call) => /^(restart|drop)/.test(call))).toEqual(["restart started"]);
+    }
+  });
+
   it("that find no row enrol the sidecar again", async () => {
     const { a, b } = await two("gone.example");
     await server.query(

@@ -19,7 +19,8 @@ function sharedLog(): Log {
   const epoch = newEpoch();
   const copies = new Set<LogCopy>();
   return {
-    follow(copy): HomeserverLog {
+    mayWait: true,
+  follow(copy): HomeserverLog {
       const [other] = copies;
       copy.restart(other?.position ?? { epoch, sequence: 0 }, "started");
       copies.add(copy);
