@@ -29,6 +29,8 @@ export interface PostgresLimits {
   readonly lockMs: number;
   /** One statement, on our clock, from when its turn has come: a half-open connection answers nothing. */
   readonly answerMs: number;
+  /** The notification that tests a new connection; less than one answer, so that it is named as what is missing. */
+  readonly notificationMs: number;
   /** A statement that may touch many rows: a new schema, new epochs, trimming. */
   readonly longAnswerMs: number;
   /**
@@ -60,6 +62,7 @@ export const POSTGRES_LIMITS: PostgresLimits = {
   statementMs: 1000,
   lockMs: 200,
   answerMs: 1400,
+  notificationMs: 700,
   longAnswerMs: 30_000,
   reconnectMs: { min: 50, max: 500, refusedMax: 5000 },
   acknowledgePollMs: { min: 1, max: 25 },

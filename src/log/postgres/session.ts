@@ -14,8 +14,12 @@ export interface Statement {
 export interface Session {
   /** Runs a prepared statement; statements are answered in order. Rejects when it fails or takes too long. */
   run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<readonly Row[]>;
+  /** Runs SQL text that takes no time, such as settings. */
+  set(text: string): Promise<void>;
   /** Runs SQL text that may take long; several statements are one transaction. */
   execute(text: string): Promise<void>;
+  /** As `run`, for a statement that may take long. */
+  runLong(statement: Statement, values: readonly unknown[]): Promise<void>;
   readonly isOpen: boolean;
   /** Ends at once, without a word to the server. What is outstanding rejects. */
   destroy(): void;
@@ -46,10 +50,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     pipeline: true,
     keepAlive: true,
     application_name: options.applicationName,
+    // Limits are set later: a pooler refuses such parameters at the start, and would not be recognised.
     connectionTimeoutMillis: limits.connectMs,
-    statement_timeout: limits.statementMs,
-    lock_timeout: limits.lockMs,
-    idle_in_transaction_session_timeout: limits.longAnswerMs,
   });
   const session = new PgSession(client, socket, options);
   client.on("error", (error) => session.end(error));
@@ -84,24 +86,43 @@ class PgSession implements Session {
   }
 
   async run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]) {
-    const query = { ...statement, values: values as unknown[] };
-    const result = await this.#within(this.#options.limits.answerMs, () => this.#client.query<Row>(query));
-    return result.rows;
+    return this.#prepared<Row>(statement, values, this.#options.limits.answerMs);
   }
 
-  async execute(text: string): Promise<void> {
+  async set(text: string): Promise<void> {
+    await this.#simple(text, this.#options.limits.answerMs);
+  }
+
+  execute(text: string): Promise<void> {
+    return this.#long((limitMs) => this.#simple(text, limitMs));
+  }
+
+  runLong(statement: Statement, values: readonly unknown[]): Promise<void> {
+    return this.#long((limitMs) => this.#prepared(statement, values, limitMs));
+  }
+
+  async #long(work: (limitMs: number) => Promise<unknown>): Promise<void> {
     const { longAnswerMs, statementMs, lockMs } = this.#options.limits;
-    await this.#simple(`set statement_timeout = ${longAnswerMs}; set lock_timeout = ${longAnswerMs}`);
+    await this.set(limitsSql(longAnswerMs, longAnswerMs));
     try {
-      await this.#simple(text);
+      await work(longAnswerMs);
     } finally {
-      if (this.#isOpen)
-        await this.#simple(`set statement_timeout = ${statementMs}; set lock_timeout = ${lockMs}`);
+      if (this.#isOpen) await this.set(limitsSql(statementMs, lockMs));
     }
   }
 
-  async #simple(text: string): Promise<void> {
-    await this.#within(this.#options.limits.longAnswerMs, () => this.#client.query(text) as Promise<unknown>);
+  async #prepared<Row extends QueryResultRow>(
+    statement: Statement,
+    values: readonly unknown[],
+    limitMs: number,
+  ) {
+    const query = { ...statement, values: values as unknown[] };
+    const result = await this.#within(limitMs, () => this.#client.query<Row>(query));
+    return result.rows;
+  }
+
+  async #simple(text: string, limitMs: number): Promise<void> {
+    await this.#within(limitMs, () => this.#client.query(text) as Promise<unknown>);
   }
 
   destroy(): void {
@@ -148,6 +169,11 @@ class PgSession implements Session {
       for (const { reject } of turns) reject(failure);
     }, first.limitMs);
   }
+}
+
+/** SQL that sets the server's limits for a statement and a lock. */
+export function limitsSql(statementMs: number, lockMs: number): string {
+  return `set statement_timeout = ${statementMs}; set lock_timeout = ${lockMs}`;
 }
 
 /** A statement that is not answered yet. */

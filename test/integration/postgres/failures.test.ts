@@ -1,5 +1,7 @@
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -110,7 +112,7 @@ describe.skipIf(!hasPostgres())("what fails at the PostgreSQL log", () => {
     const proxy = await DeafProxy.start(server.port);
     try {
       const sidecar = startLog(server.target({ socketDirectory: undefined, port: proxy.port }), {
-        limits: { answerMs: 300 },
+        limits: { notificationMs: 300 },
       });
       await expectFailure(sidecar, "notifications", "connect to PostgreSQL directly");
       proxy.isDeaf = false;
@@ -143,6 +145,37 @@ describe.skipIf(!hasPostgres())("what fails at the PostgreSQL log", () => {
     } finally {
       await proxy.stop();
     }
+  });
+
+  it("a pooler that takes no parameters of a session: none is sent", async () => {
+    const started: string[] = [];
+    const pooler = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.once("data", (bytes) => {
+        started.push(bytes.toString("latin1"));
+        socket.destroy();
+      });
+    }).listen(0, "127.0.0.1");
+    await once(pooler, "listening");
+    const { port } = pooler.address() as { port: number };
+    startLog(server.target({ socketDirectory: undefined, port }));
+    await eventually(() => expect(started).not.toHaveLength(0));
+    pooler.close();
+    expect(started[0]).not.toMatch(/timeout/);
+  });
+
+  it("a server that answers no more while a connection is prepared", async () => {
+    await server.query(schemaSql("slow_to_open"));
+    const client = await server.connect();
+    await client.query("begin; lock table slow_to_open.cluster");
+    const sidecar = startLog(server.target(), {
+      schema: "slow_to_open",
+      limits: { lockMs: 0, answerMs: 300 },
+    });
+    await expectFailure(sidecar, "noAnswer", "in time");
+    await client.query("rollback");
+    await client.end();
+    await expectRecovery(sidecar);
   });
 
   it("a server with no slot left", async () => {
