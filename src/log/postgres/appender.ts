@@ -113,17 +113,24 @@ export class Appender {
     for (const pending of batch) queue.sent.add(pending);
     queue.batches += 1;
     try {
-      const row = batch.length === 0 ? undefined : await this.#send(followed, batch);
-      queue.isSending = false;
-      this.#flushSoon(followed, queue);
+      const row = await this.#sendNext(followed, queue, batch);
       if (row !== undefined) await this.#confirm(followed, batch, row);
     } catch (error) {
       const failure = this.#unavailable(error);
       for (const pending of batch) pending.settle(failure);
     } finally {
       for (const pending of batch) queue.sent.delete(pending);
-      queue.isSending = false;
       queue.batches -= 1;
+      this.#flushSoon(followed, queue);
+    }
+  }
+
+  /** Sends a batch; the next one may be sent once the server has this one, confirmed or not. */
+  async #sendNext(followed: FollowedHomeserver, queue: AppendQueue, batch: readonly PendingChange[]) {
+    try {
+      return batch.length === 0 ? undefined : await this.#send(followed, batch);
+    } finally {
+      queue.isSending = false;
       this.#flushSoon(followed, queue);
     }
   }
