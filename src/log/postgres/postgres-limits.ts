@@ -82,8 +82,9 @@ export const PENDING_CHANGES_MAX = 4096;
 export const BATCHES_UNCONFIRMED_MAX = 4;
 /** Homeservers whose changes are read with one statement. */
 export const READ_HOMESERVERS_MAX = 16;
-/** Changes of one homeserver read with one statement, and the bytes after which no further one is read. */
+/** Changes of one homeserver read with one statement. */
 export const READ_CHANGES_MAX = 1000;
+/** Bytes of changes read with one statement, shared out among its homeservers. */
 export const READ_BYTES_MAX = 1024 * 1024;
 /** Changes are applied for this long before other work has its turn. */
 export const APPLY_SLICE_MS = 5;
