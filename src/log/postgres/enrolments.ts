@@ -44,11 +44,13 @@ export class Enrolments {
     if (member === undefined || !isOneServer() || this.#pending.has(followed)) return;
     this.#pending.add(followed);
     this.#number += 1;
+    const number = this.#number;
     try {
-      const values = [followed.key, newEpoch(), member, this.#number];
+      const values = [followed.key, newEpoch(), member, number];
       const [row] = await this.#link.run<EnrolRow>(this.#statements.enrol, values);
       if (row === undefined) onRefused();
-      else if (memberId() === member && !followed.hasLeft) {
+      else if (followed.hasLeft) await this.#link.run(this.#statements.leave, [followed.key, member, number]);
+      else if (memberId() === member) {
         followed.enrolment = enrolmentOf(member, row);
         onEnrolled(followed);
       }

@@ -41,7 +41,7 @@ export class Membership {
   #memberId: string | undefined;
   #formerId: string | undefined;
   #leaseEndMs = Number.NEGATIVE_INFINITY;
-  #isBusy = false;
+  #busy: Promise<void> | undefined;
   #isClosed = false;
 
   constructor(options: MembershipOptions) {
@@ -60,8 +60,13 @@ export class Membership {
 
   /** Renews the lease, or joins. To be called often; one call at a time does something. */
   async renewOrJoin(): Promise<void> {
-    if (this.#isBusy || this.#isClosed) return;
-    this.#isBusy = true;
+    if (this.#busy !== undefined || this.#isClosed) return;
+    this.#busy = this.#renewOrJoin();
+    await this.#busy;
+    this.#busy = undefined;
+  }
+
+  async #renewOrJoin(): Promise<void> {
     const { followLink, callLink, onFailure } = this.#options;
     const isRenewal = this.#memberId !== undefined;
     const link = isRenewal ? followLink : callLink;
@@ -71,8 +76,6 @@ export class Membership {
       if (this.#memberId === undefined && areOnOneServer(callLink, followLink)) await this.#join();
     } catch (error) {
       if (link.isUp) onFailure(error);
-    } finally {
-      this.#isBusy = false;
     }
   }
 
@@ -81,6 +84,12 @@ export class Membership {
     this.#isClosed = true;
     const id = this.#memberId;
     this.#giveUp();
+    // A join that is under way leaves by itself.
+    await this.#busy;
+    await this.#leave(id);
+  }
+
+  async #leave(id: string | undefined): Promise<void> {
     if (id !== undefined && this.#options.callLink.isUp) {
       await this.#options.callLink.run(this.#statements.leave, [id]).catch(() => {});
     }
@@ -110,9 +119,10 @@ export class Membership {
       await incarnation.renew(callLink, randomBytes(32));
       [row] = await callLink.run<RenewRow>(this.#statements.join, values);
     }
-    if (row === undefined || this.#isClosed) return;
+    if (row === undefined) return;
     incarnation.saw(row);
     if (!row.renewed) return;
+    if (this.#isClosed) return this.#leave(memberId);
     this.#formerId = undefined;
     this.#memberId = memberId;
     this.#leaseEndMs = sentMs + limits.leaseMs;

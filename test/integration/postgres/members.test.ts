@@ -149,6 +149,45 @@ describe.skipIf(!hasPostgres())("members of the PostgreSQL log", () => {
     expect(b.copy.applied).toEqual(["10 $9", "11 $10", "12 $11"]);
   });
 
+  it("leaves no member behind when it closes while a join is under way", async () => {
+    await two("closing.example");
+    const before = (await server.query("select from splitcache.member")).length;
+    const client = await server.connect();
+    await client.query("begin; lock table splitcache.member in share mode");
+    const sidecar = startLog(server.target(), { limits: { lockMs: 1000, answerMs: 2000 } });
+    await eventually(async () => {
+      const rows = await server.query(
+        "select from pg_stat_activity where query like '%former as%' and wait_event_type = 'Lock'",
+      );
+      expect(rows).not.toHaveLength(0);
+    });
+    const closed = sidecar.log.close();
+    await client.query("rollback");
+    await client.end();
+    await closed;
+    await eventually(async () =>
+      expect(await server.query("select from splitcache.member")).toHaveLength(before),
+    );
+  });
+
+  it("leaves no row behind when it leaves a homeserver while it enrols", async () => {
+    await two("left.example");
+    const client = await server.connect();
+    await client.query("begin; select from splitcache.head where homeserver = 'left.example' for update");
+    const sidecar = startLog(server.target(), { limits: { lockMs: 1000, answerMs: 2000 } });
+    const followed = sidecar.follow("left.example");
+    await eventually(async () => {
+      const rows = await server.query(
+        "select from pg_stat_activity where query like '%mine as%' and wait_event_type = 'Lock'",
+      );
+      expect(rows).not.toHaveLength(0);
+    });
+    followed.log.leave();
+    await client.query("rollback");
+    await client.end();
+    await eventually(async () => expect(await countMembers("left.example")).toBe(2));
+  });
+
   it("removes the members of sidecars that died before anybody waits for them", async () => {
     const { a } = await two("swept.example", { trimIntervalMs: 50 });
     await server.query("insert into splitcache.member values ('dead', 7)");

@@ -20,7 +20,7 @@ function sharedLog(): Log {
   const copies = new Set<LogCopy>();
   return {
     mayWait: true,
-  follow(copy): HomeserverLog {
+    follow(copy): HomeserverLog {
       const [other] = copies;
       copy.restart(other?.position ?? { epoch, sequence: 0 }, "started");
       copies.add(copy);
