@@ -200,7 +200,8 @@ function statements(schema: string): Readonly<Record<"append" | "epoch", Stateme
     append: {
       name: "append",
       text: `with moved as (
-          update ${schema}.head set sequence = sequence + $2::bigint, weight = weight + $3::bigint ${from}
+          update ${schema}.head set sequence = sequence + $2::bigint, weight = weight + $3::bigint,
+            at = pg_catalog.now() ${from}
           returning head.epoch, head.sequence, head.weight, ${cluster}, cluster.key
         ), inserted as (
           insert into ${schema}.change (homeserver, epoch, sequence, weight, change)
@@ -216,7 +217,8 @@ function statements(schema: string): Readonly<Record<"append" | "epoch", Stateme
     epoch: {
       name: "start-epoch",
       text: `with moved as (
-          update ${schema}.head set epoch = $2, sequence = 0, weight = 0, reason = $3 ${from}
+          update ${schema}.head set epoch = $2, sequence = 0, weight = 0, reason = $3,
+            at = pg_catalog.now() ${from}
             and ($4::text is null or head.epoch = decode($4, 'hex'))
           returning head.epoch, head.sequence, ${cluster}
         ), removed as (

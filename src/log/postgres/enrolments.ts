@@ -101,13 +101,13 @@ function statements(schema: string): Readonly<Record<"enrol" | "leave" | "create
       select $1, $2, 0, 0, 'asked' from ${schema}.cluster where incarnation = ${schema}.incarnation()
       on conflict (homeserver)`;
   return {
-    // The update that changes nothing locks the row until commit. A row that is there already
+    // The update locks the row until commit. A row that is there already
     // keeps its position: this statement may be executed late, after a later one of this sidecar,
     // and changes nothing then.
     enrol: {
       name: "enrol",
       text: `with here as (
-          ${newHead} do update set sequence = head.sequence returning epoch, sequence
+          ${newHead} do update set at = pg_catalog.now() returning epoch, sequence
         ), mine as (
           insert into ${schema}.applied as a (homeserver, member, epoch, sequence, enrolment)
           select $1, m.id, here.epoch, here.sequence, $4 from here, ${schema}.member m where m.id = $3

@@ -93,7 +93,7 @@ describe.skipIf(!hasPostgres())("members of the PostgreSQL log", () => {
     const client = await server.connect();
     const name = "homeserver = 'stuck.example'";
     await client.query(
-      "insert into splitcache.head values ('stuck.example', decode(repeat('00', 16), 'hex'), 1, 1, '')",
+      "insert into splitcache.head values ('stuck.example', decode(repeat('00', 16), 'hex'), 1, 1, 'asked')",
     );
     await client.query(`begin; select from splitcache.head where ${name} for update`);
     const stuck = startLog(server.target(), { limits: { readyMs: 100 } });
@@ -147,6 +147,31 @@ describe.skipIf(!hasPostgres())("members of the PostgreSQL log", () => {
     await b.untilCurrent();
     expect(b.copy.calls).toContain("restart gap");
     expect(b.copy.applied).toEqual(["10 $9", "11 $10", "12 $11"]);
+  });
+
+  it("removes logs that nobody follows any more, with all their changes", async () => {
+    const { a } = await two("kept-log.example", { trimIntervalMs: 20 });
+    await server.query(
+      `with heads as (
+        insert into splitcache.head (homeserver, epoch, sequence, weight, reason, at)
+        select name::bytea, decode(repeat('0a', 16), 'hex'), 1, 1, 'asked', now() - make_interval(hours => age)
+        from (values ('old-log.example', 2), ('young-log.example', 0)) as v(name, age)
+        returning homeserver, epoch, at
+      ) insert into splitcache.change select homeserver, epoch, 1, 1, at, 'x' from heads`,
+    );
+    const left = async (table: string) => {
+      const rows = await server.query<{ name: string }>(
+        `select distinct convert_from(homeserver, 'UTF8') as name from splitcache.${table}
+          where convert_from(homeserver, 'UTF8') like '%-log.example' order by 1`,
+      );
+      return rows.map(({ name }) => name);
+    };
+    for (const table of ["head", "change"]) {
+      await eventually(async () =>
+        expect(await left(table)).toEqual(["kept-log.example", "young-log.example"]),
+      );
+    }
+    await a.append(invalidated("$1"));
   });
 
   it("leaves no member behind when it closes while a join is under way", async () => {
