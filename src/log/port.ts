@@ -17,8 +17,10 @@ export interface Log {
    * and never throws: see `HomeserverLog.ready`.
    */
   follow(copy: LogCopy): HomeserverLog;
-  /** What health, metrics and the administrator see; cheap. */
+  /** What health and metrics see; cheap. */
   status(): LogStatus;
+  /** The sidecars that follow the log, read when asked, for the administrator; empty in memory. Rejects if the log cannot be read. */
+  members(): Promise<readonly LogMember[]>;
   /** Stops following; pending appends reject as `unavailable`. */
   close(): Promise<void>;
 }
@@ -90,8 +92,8 @@ export interface LogStatus {
   readonly isUp: boolean;
   /** Failed operations, by cause; the causes are a fixed, small set. */
   readonly errors: Readonly<Record<string, number>>;
-  /** Sidecars that follow the log, as last seen; empty in memory. */
-  readonly members: readonly LogMember[];
+  /** How many sidecars follow the log, as counted now and then; 0 in memory. */
+  readonly memberCount: number;
 }
 
 /** A sidecar that follows the log. */

@@ -45,7 +45,11 @@ export class LogUnderTest implements Log {
   }
 
   status() {
-    return { isUp: this.isUp, errors: {}, members: [] };
+    return { isUp: this.isUp, errors: {}, memberCount: 0 };
+  }
+
+  async members() {
+    return [];
   }
 
   async close(): Promise<void> {}

@@ -9,7 +9,8 @@ export function createMemoryLog(newEpoch: () => Epoch): Log {
   return {
     mayWait: false,
     follow: (copy) => followInMemory(copy, newEpoch),
-    status: () => ({ isUp: true, errors: {}, members: [] }),
+    status: () => ({ isUp: true, errors: {}, memberCount: 0 }),
+    members: async () => [],
     close: async () => {},
   };
 }

@@ -42,7 +42,7 @@ export interface PostgresLimits {
   readonly acknowledgePollMs: { readonly min: number; readonly max: number };
   /** How often rows beyond the bounds are removed, and members that died without anybody waiting for them. */
   readonly trimIntervalMs: number;
-  /** How often `status().members` is read. */
+  /** How often the members are counted. */
   readonly membersIntervalMs: number;
   /** How long a change stays in the table: a sidecar that was away for longer starts with empty caches anyway. */
   readonly retainMs: number;
@@ -92,7 +92,7 @@ export const APPLY_SLICE_MS = 5;
 export const TRIM_ROWS_MAX = 5000;
 /** Homeservers that one statement of the trimmer looks at. */
 export const TRIM_HOMESERVERS_MAX = 100;
-/** Rows of members that `status` shows. */
+/** Rows of members that `members` shows. */
 export const MEMBER_ROWS_MAX = 20_000;
 /** How long a cause must not have occurred before it is logged again. */
 export const EPISODE_MS = 30_000;

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { HomeserverLog, Log, LogCopy, LogStatus } from "../port.js";
+import type { HomeserverLog, Log, LogCopy, LogMember, LogStatus } from "../port.js";
 import { Acknowledgements } from "./acknowledgements.js";
 import { Appender } from "./appender.js";
 import { Background } from "./background.js";
@@ -151,8 +151,12 @@ class PostgresLog implements Log {
     return {
       isUp: this.#up.isUp,
       errors: this.#report.counts,
-      members: this.#members.members(this.#membership.memberId),
+      memberCount: this.#members.count,
     };
+  }
+
+  members(): Promise<readonly LogMember[]> {
+    return this.#members.read(this.#all, this.#membership.memberId);
   }
 
   async close(): Promise<void> {

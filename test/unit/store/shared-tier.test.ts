@@ -41,7 +41,8 @@ function sharedLog(): Log {
         leave: () => copies.delete(copy),
       };
     },
-    status: () => ({ isUp: true, errors: {}, members: [] }),
+    status: () => ({ isUp: true, errors: {}, memberCount: 0 }),
+    members: async () => [],
     close: async () => {},
   };
 }
