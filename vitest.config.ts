@@ -11,6 +11,6 @@ export default defineConfig({
   test: {
     // Many of them wait for servers more than they work.
     maxWorkers: "100%",
-    projects: ["unit", "contract", "protocol", "model", "integration", "interop"].map(project),
+    projects: ["unit", "contract", "protocol", "model", "integration", "soak", "interop"].map(project),
   },
 });

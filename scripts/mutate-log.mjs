@@ -12,6 +12,8 @@ const APPEND = "test/integration/postgres/append-and-follow.test.ts";
 const MEMBERS = "test/integration/postgres/members.test.ts";
 const RESTARTS = "test/integration/postgres/restarts.test.ts";
 const FAILURES = "test/integration/postgres/failures.test.ts";
+const CRASH = "test/integration/postgres/crash.test.ts";
+const LATE = "test/integration/postgres/late-statements.test.ts";
 const CLOCK = "test/unit/log/postgres/clock.test.ts";
 
 /** `change`: what stands in the file, and what is put in its place, in pairs. */
@@ -79,6 +81,27 @@ const MUTANTS = [
     test: [MEMBERS, "is cut off in both directions"],
   },
   {
+    rule: "M3",
+    what: "compares counters over a crash, in a change that waits",
+    file: "acknowledgements.ts",
+    change: ["if (session !== this.#countersOf) this.#counters.clear();", ""],
+    test: [CRASH, "by a change that waits"],
+  },
+  {
+    rule: "M3",
+    what: "compares counters over a crash, in the sweep",
+    file: "trim.ts",
+    change: ["this.#seen?.session === session ? this.#seen : undefined", "this.#seen"],
+    test: [CRASH, "by the sweep"],
+  },
+  {
+    rule: "M4",
+    what: "reports once what a crash may take back",
+    file: "follower.ts",
+    change: ["if (followed.enrolment !== undefined) followed.enrolment.reported = undefined;", ""],
+    test: [CRASH, "is reported again"],
+  },
+  {
     rule: "M4",
     what: "reports without applying",
     file: "follower.ts",
@@ -142,6 +165,30 @@ const MUTANTS = [
     file: "postgres-log.ts",
     change: ["void this.#background.call(() => this.#enrolments.leave(followed));", ""],
     test: [APPEND, "has left or stopped"],
+  },
+  {
+    rule: "M10",
+    what: "lets a late enrolment report",
+    file: "enrolments.ts",
+    change: [
+      "do update set enrolment = excluded.enrolment\n            where a.enrolment < excluded.enrolment",
+      "do update set epoch = excluded.epoch, sequence = excluded.sequence",
+    ],
+    test: [LATE, "for the second time"],
+  },
+  {
+    rule: "M10",
+    what: "lets a late leave end a later enrolment",
+    file: "enrolments.ts",
+    change: ["member = $2 and enrolment <= $3", "member = $2 and $3::bigint > 0"],
+    test: [LATE, "came after a leave"],
+  },
+  {
+    rule: "M10",
+    what: "lets a late sweep end a later enrolment",
+    file: "enrolments.ts",
+    change: ["all ($2::bytea[]) and enrolment <= $3", "all ($2::bytea[]) and $3::bigint > 0"],
+    test: [LATE, "came after a sweep"],
   },
 ];
 

@@ -77,8 +77,9 @@ export class LinkProxy {
     this.#stranding = text;
   }
 
-  /** What was stranded arrives now. */
+  /** What was stranded arrives now, and nothing more is stranded. */
   arrive(): void {
+    this.#stranding = undefined;
     for (const server of this.#stranded.keys()) this.#stranded.set(server, false);
     for (const wake of this.#waiting) wake();
     this.#waiting.clear();

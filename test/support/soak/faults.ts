@@ -1,0 +1,175 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { PostgresServer } from "../postgres/postgres-server.js";
+import type { Passage } from "../redis/link-proxy.js";
+import type { Cluster } from "./cluster.js";
+import { pause } from "./random.js";
+import type { SidecarProcess } from "./sidecar-process.js";
+
+/** A whole number below a bound, as the seed determines. */
+export type Below = (bound: number) => number;
+
+/** Something that befalls a part; it ends when that part works again. */
+export type Fault = (cluster: Cluster, below: Below) => Promise<void>;
+
+/** Longer than a lease, and often longer than it takes until a member is expelled. */
+const longMs = (below: Below) => 300 + below(6000);
+
+const anySidecar = ({ sidecars }: Cluster, below: Below): SidecarProcess => sidecars[below(sidecars.length)]!;
+
+const ofSidecars: Readonly<Record<string, Fault>> = {
+  "a sidecar is killed": async (cluster, below) => {
+    const one = anySidecar(cluster, below);
+    await one.kill();
+    await pause(below(1500));
+    await one.launch();
+  },
+  "a sidecar stands still": async (cluster, below) => {
+    const one = anySidecar(cluster, below);
+    one.signal("SIGSTOP");
+    await pause(longMs(below));
+    one.signal("SIGCONT");
+  },
+};
+
+/** The way between one sidecar and the database. */
+const ofLinks: Readonly<Record<string, Fault>> = {
+  "a link is cut": async (cluster, below) => anySidecar(cluster, below).link.drop(),
+  "a link is held up": heldUp({ toServer: "held", fromServer: "held" }),
+  "a link is held up towards the server": heldUp({ toServer: "held" }),
+  "a link is held up from the server": heldUp({ fromServer: "held" }),
+  "a link is slow": async (cluster, below) => {
+    const { link } = anySidecar(cluster, below);
+    link.set({ toServer: 1 + below(60), fromServer: 1 + below(200) });
+    await pause(longMs(below));
+    link.set({});
+  },
+  "a link loses the client unnoticed": async (cluster, below) =>
+    anySidecar(cluster, below).link.loseClients(),
+  "a statement arrives late": async (cluster, below) => {
+    const { link } = anySidecar(cluster, below);
+    const names = [
+      "append\0",
+      "leave\0",
+      "enrol\0",
+      "sweep-applied\0",
+      "renew\0",
+      "report",
+      "expel\0",
+      "poll\0",
+    ];
+    link.strand(names[below(names.length)]!);
+    await pause(longMs(below));
+    link.arrive();
+  },
+};
+
+const ofPostgres: Readonly<Record<string, Fault>> = {
+  "PostgreSQL crashes": async ({ postgres }) => {
+    await postgres.crash();
+    await untilItAnswers(postgres);
+  },
+  "PostgreSQL is restarted": ({ postgres }) => postgres.restart(),
+  "PostgreSQL is lost for a while": async ({ postgres }, below) => {
+    await postgres.halt("SIGQUIT");
+    await pause(longMs(below));
+    await postgres.launch();
+  },
+  "a standby is promoted": async (cluster, below) => {
+    const standby = await cluster.postgres.standby();
+    if (below(2) === 0) await standby.query("select pg_wal_replay_pause()");
+    await pause(below(1500));
+    await cluster.postgres.halt("SIGQUIT");
+    await standby.query("select pg_wal_replay_resume()");
+    await cluster.failOver(standby);
+  },
+  "a snapshot is restored": async ({ postgres }, below) => {
+    await postgres.halt();
+    await rm(join(postgres.folder, "snapshot"), { recursive: true, force: true });
+    await postgres.saveSnapshot();
+    await postgres.launch();
+    await pause(2500 + below(2000));
+    await postgres.halt(below(2) === 0 ? "SIGINT" : "SIGQUIT");
+    await postgres.restoreSnapshot();
+    await postgres.launch();
+  },
+  "heads are locked": locked("lock table splitcache.head in share mode"),
+  "members are locked": locked("lock table splitcache.member in share mode"),
+  "reports are locked": locked("lock table splitcache.applied in share mode"),
+  "a transaction is long": locked(
+    "set transaction isolation level repeatable read; select from splitcache.head",
+  ),
+  "tables are vacuumed": async ({ postgres }) => {
+    for (const table of ["applied", "member", "head", "change"]) {
+      await postgres.query(`vacuum full splitcache.${table}`);
+    }
+  },
+};
+
+const ofTier: Readonly<Record<string, Fault>> = {
+  "the tier is emptied": async ({ redis }) => void (await redis!.command("FLUSHALL")),
+  "the tier returns to old data": async ({ redis }, below) => {
+    await redis!.command("EVAL", COPY_ALL, "0", "splitcache*", "", "old:");
+    await pause(longMs(below));
+    await redis!.command("EVAL", COPY_ALL, "0", "old:*", "old:", "");
+  },
+  "the tier's values are exchanged": async ({ redis }) => void (await redis!.command("EVAL", EXCHANGE, "0")),
+  "the tier's values are damaged": async ({ redis }, below) => {
+    await redis!.command("EVAL", DAMAGE, "0", String(below(200)));
+  },
+  "the tier stands still": async ({ redis }, below) => {
+    redis!.signal("SIGSTOP");
+    await pause(longMs(below));
+    redis!.signal("SIGCONT");
+  },
+  "the tier is killed": async ({ redis }, below) => {
+    await redis!.kill();
+    await pause(below(1000));
+    await redis!.launch();
+  },
+};
+
+/** What befalls a cluster: faults of one group follow each other, those of two may overlap. */
+export function faultsOf(cluster: Cluster): readonly Readonly<Record<string, Fault>>[] {
+  return [{ ...ofSidecars, ...ofLinks, ...(cluster.redis && ofTier) }, ofPostgres];
+}
+
+function heldUp(passages: { readonly toServer?: Passage; readonly fromServer?: Passage }): Fault {
+  return async (cluster, below) => {
+    const { link } = anySidecar(cluster, below);
+    link.set(passages);
+    await pause(longMs(below));
+    link.set({});
+  };
+}
+
+function locked(statement: string): Fault {
+  return async ({ postgres }, below) => {
+    const client = await postgres.connect();
+    try {
+      await client.query(`begin; ${statement}`);
+      await pause(longMs(below));
+    } finally {
+      await client.end();
+    }
+  };
+}
+
+async function untilItAnswers(postgres: PostgresServer): Promise<void> {
+  for (let tries = 0; tries < 400; tries++) {
+    try {
+      return void (await postgres.query("select 1"));
+    } catch {
+      await pause(25);
+    }
+  }
+}
+
+const COPY_ALL = `for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+  redis.call('COPY', key, ARGV[3] .. string.sub(key, #ARGV[2] + 1), 'REPLACE')
+end`;
+const EXCHANGE = `local keys = redis.call('KEYS', 'splitcache*')
+for at = 1, #keys - 1 do redis.call('COPY', keys[at + 1], keys[at], 'REPLACE') end`;
+const DAMAGE = `for _, key in ipairs(redis.call('KEYS', 'splitcache*')) do
+  redis.call('SETRANGE', key, ARGV[1], 'x')
+end`;

@@ -1,0 +1,82 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { credentials } from "@grpc/grpc-js";
+import { EventCacheServiceClient } from "../../../src/gen/splitcache/v1/event_cache_service.js";
+import type { Program, RunningProgram } from "../build-program.js";
+import { freePort } from "../free-port.js";
+import { grpcSidecar } from "../model/grpc-sidecar.js";
+import type { Sidecar } from "../model/sidecar.js";
+import { LinkProxy } from "../redis/link-proxy.js";
+import { pause } from "./random.js";
+
+/** One sidecar as users run it, always at the same port, with a link of its own to PostgreSQL. */
+export class SidecarProcess {
+  readonly link: LinkProxy;
+  readonly sidecar: Sidecar;
+  readonly #client: EventCacheServiceClient;
+  readonly #start: () => RunningProgram;
+  readonly #port: number;
+  #running: RunningProgram;
+
+  private constructor(link: LinkProxy, port: number, start: () => RunningProgram) {
+    this.link = link;
+    this.#port = port;
+    this.#start = start;
+    this.#running = start();
+    this.#client = new EventCacheServiceClient(`127.0.0.1:${port}`, credentials.createInsecure(), {
+      "grpc.use_local_subchannel_pool": 1,
+      "grpc.initial_reconnect_backoff_ms": 50,
+      "grpc.max_reconnect_backoff_ms": 200,
+    });
+    this.sidecar = grpcSidecar(this.#client, () => false);
+  }
+
+  /** Starts it with these arguments, beside those that say where it listens and where its log is. */
+  static async start(
+    program: Program,
+    postgresPort: number,
+    args: readonly string[],
+  ): Promise<SidecarProcess> {
+    const link = await LinkProxy.start(postgresPort);
+    const port = await freePort();
+    const log = `postgres://postgres@127.0.0.1:${link.port}/postgres`;
+    const own = ["--listen", `127.0.0.1:${port}`, "--http", "off", "--log", log, "--log-level", "error"];
+    const one = new SidecarProcess(link, port, () => program.start(["serve", ...own, ...args]));
+    await one.#untilItListens();
+    return one;
+  }
+
+  async kill(): Promise<void> {
+    this.#running.kill("SIGKILL");
+    await this.#running.end;
+  }
+
+  async launch(): Promise<void> {
+    this.#running = this.#start();
+    await this.#untilItListens();
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#running.kill(signal);
+  }
+
+  async stop(): Promise<void> {
+    this.#client.close();
+    await this.kill();
+    await this.link.stop();
+  }
+
+  async #untilItListens(): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      const socket = connect(this.#port, "127.0.0.1");
+      const isThere = await once(socket, "connect").then(
+        () => true,
+        () => false,
+      );
+      socket.destroy();
+      if (isThere) return;
+      if (tries > 1000) throw new Error("a sidecar does not listen");
+      await pause(25);
+    }
+  }
+}

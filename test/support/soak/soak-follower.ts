@@ -1,0 +1,82 @@
+import type { Change, Homeserver, Position } from "../../../src/core/types.js";
+import { Place } from "../model/place.js";
+import type { Sidecar } from "../model/sidecar.js";
+
+/**
+ * What stands at each place of a homeserver's log, as writers and subscribers tell it.
+ * Fails if two of them tell of different changes at one place.
+ */
+export class ToldLog {
+  readonly #told = new Map<string, string>();
+
+  tell({ epoch, sequence }: Position, change: Change): void {
+    const place = `${epoch}/${sequence}`;
+    const what = textOf(change);
+    const known = this.#told.get(place);
+    if (known !== undefined && known !== what) throw new Error(`at ${place} is ${what}, and ${known}`);
+    this.#told.set(place, what);
+    for (const oldest of this.#told.keys()) {
+      if (this.#told.size <= PLACES_MAX) break;
+      this.#told.delete(oldest);
+    }
+  }
+}
+
+/** A subscriber at one sidecar, which connects again and again, and checks all that it hears. */
+export class SoakFollower {
+  readonly #name: Homeserver;
+  readonly #log: ToldLog;
+  readonly #place = new Place();
+  #connection = new AbortController();
+  /** Changes that it has heard of. */
+  heard = 0;
+
+  constructor(name: Homeserver, log: ToldLog) {
+    this.#name = name;
+    this.#log = log;
+  }
+
+  /** Follows until it is hung up, or the sidecar is lost. */
+  async follow(sidecar: Sidecar): Promise<void> {
+    this.#connection = new AbortController();
+    const { signal } = this.#connection;
+    this.#place.connect();
+    const request = { homeserver: this.#name, resumeAfter: this.#place.here, signal };
+    for await (const frame of sidecar.subscribe(request)) {
+      for (const { sequence, change } of this.#place.apply(frame) ?? []) {
+        this.#log.tell({ epoch: this.#place.here!.epoch, sequence }, change);
+        this.heard += 1;
+      }
+    }
+  }
+
+  /** That it has heard of all up to a position, or was told to begin anew there. */
+  expectAt({ epoch, sequence }: Position): void {
+    const { here } = this.#place;
+    if (here?.epoch !== epoch || here.sequence < sequence)
+      throw new Error(`a subscriber is at ${here?.epoch}/${here?.sequence}, not at ${epoch}/${sequence}`);
+  }
+
+  hangUp(): void {
+    this.#connection.abort();
+  }
+}
+
+/** What writers know of it, too: they need not name an event's room. */
+function textOf(change: Change): string {
+  switch (change.kind) {
+    case "redacted":
+      return `${change.kind} ${change.eventId} ${change.redactedBy}`;
+    case "rejected":
+      return `${change.kind} ${change.eventId} ${change.rejected}`;
+    case "invalidated":
+      return `${change.kind} ${change.eventIds.join(" ")}`;
+    case "roomPurged":
+      return `${change.kind} ${change.roomId}`;
+    case "homeserverPurged":
+      return change.kind;
+  }
+}
+
+/** More than are told of between the change and the last subscriber that hears of it. */
+const PLACES_MAX = 20_000;
