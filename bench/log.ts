@@ -35,6 +35,7 @@ class Copy implements LogCopy {
     this.next();
   }
 
+  dropEntries(): void {}
   applyUnknown(): void {
     this.next();
   }

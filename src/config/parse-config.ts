@@ -78,7 +78,13 @@ function contradictionsIn(
   ).map(({ key, what }) => ({ place: placeOf(key), problem: `requires ${what}` }));
   if (config.log === undefined || config.log === "memory") return mistakes;
   const { problem } = parsePostgresUrl(config.log, environment);
-  return problem === undefined ? mistakes : [...mistakes, { place: placeOf("log"), problem }];
+  if (problem !== undefined) mistakes.push({ place: placeOf("log"), problem });
+  // Without a word the server would refuse a password that was given this way.
+  if (environment["PGPASSFILE"] && !environment["PGPASSWORD"] && config.logPasswordFile === undefined) {
+    const ignored = "is not read; use --log-password-file or PGPASSWORD";
+    mistakes.push({ place: "PGPASSFILE", problem: ignored });
+  }
+  return mistakes;
 }
 
 /** What can be read of a configuration; what a mistaken setting contradicts cannot be told. */

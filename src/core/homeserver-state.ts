@@ -64,6 +64,12 @@ export class HomeserverState {
     this.hub.wake();
   }
 
+  /** Drops everything and stays where it is in the log: fence and subscribers go on. */
+  dropEntries(reason: RestartReason): void {
+    this.dropMetadata();
+    this.#deps.log.logRestarted(this.name, this.log.position.epoch, reason);
+  }
+
   /** Appends to the copy of the log and wakes the subscribers. */
   announce(change: Change): void {
     if (this.log.size.changes === 0) this.#deps.onLogStarts(this.log);

@@ -10,13 +10,17 @@ import type { Change, Homeserver, Position } from "../core/types.js";
  * (test/contract), choose it in the composition root.
  */
 export interface Log {
+  /** Whether `ready` or `catchUp` may wait: then one read must not hold up others. */
+  readonly mayWait: boolean;
   /**
    * Begins to follow a homeserver's log with a copy that is empty. Never waits
    * and never throws: see `HomeserverLog.ready`.
    */
   follow(copy: LogCopy): HomeserverLog;
-  /** What health, metrics and the administrator see; cheap. */
+  /** What health and metrics see; cheap. */
   status(): LogStatus;
+  /** The sidecars that follow the log, read when asked, for the administrator; empty in memory. Rejects if the log cannot be read. */
+  members(): Promise<readonly LogMember[]>;
   /** Stops following; pending appends reject as `unavailable`. */
   close(): Promise<void>;
 }
@@ -33,7 +37,8 @@ export interface HomeserverLog {
   /**
    * Resolves when the copy is current, or when it is clear that it will not be
    * within a short time limit. Undefined when there is nothing to wait for: the
-   * copy is current, or the log has been unreachable for longer than that limit.
+   * copy is current, the log has been unreachable for longer than that limit, or a
+   * wait was in vain since the copy was current last.
    */
   ready(): Promise<void> | undefined;
   /**
@@ -69,6 +74,11 @@ export interface LogCopy {
   readonly position: Position;
   /** Drops everything and starts after `position`. The changes that follow are applied one by one. */
   restart(position: Position, reason: RestartReason): void;
+  /**
+   * Drops all entries and keeps its place: others did not wait for this sidecar for a while.
+   * The changes that it missed are applied one by one, so what it knows of earlier ones stays true.
+   */
+  dropEntries(reason: RestartReason): void;
   /** Applies the next change: drops what it outdates, fences, and notifies subscribers. Never stores a value. */
   apply(change: Change): void;
   /** A change that this version does not know stands here: drops everything and notifies as if the homeserver was purged. */
@@ -82,8 +92,8 @@ export interface LogStatus {
   readonly isUp: boolean;
   /** Failed operations, by cause; the causes are a fixed, small set. */
   readonly errors: Readonly<Record<string, number>>;
-  /** Sidecars that follow the log, as last seen; empty in memory. */
-  readonly members: readonly LogMember[];
+  /** How many sidecars follow the log, as counted now and then; 0 in memory. */
+  readonly memberCount: number;
 }
 
 /** A sidecar that follows the log. */

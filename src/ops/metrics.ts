@@ -127,8 +127,8 @@ function registerBackends(families: MetricFamilies, { invalidationLog, tier }: B
     () => byKey(invalidationLog.status().errors),
   );
   families.gauge("splitcache_log_members", "Sidecars that follow the log, this one included", [], () => {
-    const { members } = invalidationLog.status();
-    return members.length === 0 ? [] : only(members.length);
+    const { memberCount } = invalidationLog.status();
+    return memberCount === 0 ? [] : only(memberCount);
   });
   families.gauge(
     "splitcache_tier_up",

@@ -78,7 +78,7 @@ class CachedEventStore implements EventStore {
   constructor(options: EventStoreOptions) {
     const { invalidationLog, tier, clock } = options;
     const budget = splitBudget(options.memoryBytes, options.heapBytesMax);
-    this.readsMayWait = tier !== undefined;
+    this.readsMayWait = tier !== undefined || invalidationLog.mayWait;
     this.#invalidationLog = invalidationLog;
     this.#tier = tier;
     this.#sharedTier = tier && new SharedTier(tier, options, options.writeBackIntervalMs);

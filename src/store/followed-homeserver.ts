@@ -46,6 +46,10 @@ export class FollowedHomeserver implements WithState, LogCopy {
     this.state.restart(position, reason);
   }
 
+  dropEntries(reason: RestartReason): void {
+    this.state.dropEntries(reason);
+  }
+
   apply(change: Change): void {
     this.#cache.changes.apply(this.state, change);
   }

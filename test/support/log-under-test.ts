@@ -7,6 +7,7 @@ import { newEpoch } from "./store-harness.js";
  * to, and says whether it is current as the test wishes.
  */
 export class LogUnderTest implements Log {
+  readonly mayWait = true;
   isCurrent = true;
   isUp = true;
   /** Changes that were appended and are not applied yet. */
@@ -44,7 +45,11 @@ export class LogUnderTest implements Log {
   }
 
   status() {
-    return { isUp: this.isUp, errors: {}, members: [] };
+    return { isUp: this.isUp, errors: {}, memberCount: 0 };
+  }
+
+  async members() {
+    return [];
   }
 
   async close(): Promise<void> {}

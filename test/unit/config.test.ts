@@ -263,6 +263,17 @@ describe("log and tier", () => {
     expect(mistakesOf({ flags, environment: { PGUSER: "splitcache" } })).toEqual([]);
   });
 
+  it("reports a password file of libpq, which is not read, unless another password is given", () => {
+    const flags = ["--log", "postgres://splitcache@db/splitcache"];
+    const environment = { PGPASSFILE: "/secrets/pgpass" };
+    expect(mistakesOf({ flags, environment })).toEqual([
+      "PGPASSFILE: is not read; use --log-password-file or PGPASSWORD",
+    ]);
+    expect(mistakesOf({ flags, environment: { ...environment, PGPASSWORD: "secret" } })).toEqual([]);
+    const withFile = [...flags, "--log-password-file", "/secrets/password"];
+    expect(mistakesOf({ flags: withFile, environment })).toEqual([]);
+  });
+
   it.each(["postgres://u:hunter2@db/x", "postgres://u@db/x?password=hunter2"])(
     "refuses the password in %s, and does not print it",
     (url) => {

@@ -113,8 +113,9 @@ export class Acknowledgements {
       if (this.#isDead(row.member, row.counter, receivedMs)) dead.set(row.member, row.counter);
     }
     const mayConfirm = rows.length > 0 && incarnation.mayConfirm;
+    const polled = new Set(waits);
     this.#waits = this.#waits.filter((wait) => {
-      if (!waits.includes(wait)) return true;
+      if (!polled.has(wait)) return true;
       if (superseded.has(wait)) wait.reject(new CacheError("unavailable", "a new epoch began; retry"));
       else if (mayConfirm && !lagging.has(wait)) wait.resolve();
       else if (receivedMs > wait.endMs) wait.reject(new CacheError("unavailable", LATE));

@@ -1,5 +1,5 @@
 import { CacheError } from "../../core/errors.js";
-import type { Change, Position } from "../../core/types.js";
+import type { Change, Epoch, Position } from "../../core/types.js";
 import type { Acknowledgements } from "./acknowledgements.js";
 import { type AppendQueue, newQueue, type PendingChange, takeBatch } from "./append-queue.js";
 import { encodeChange, TOKEN_BYTES, weightOf } from "./change-codec.js";
@@ -68,19 +68,13 @@ export class Appender {
     });
   }
 
-  /** Begins a new epoch; only instead of `insteadOf` and only if its log ends before `sequence`, if these are given. */
+  /** Begins a new epoch; only instead of `insteadOf`, if that is given. */
   async startEpoch(
     followed: FollowedHomeserver,
     reason: "asked" | "database",
-    insteadOf?: Position,
+    insteadOf?: Epoch,
   ): Promise<Position> {
-    const values = [
-      followed.key,
-      this.#options.randomBytes(16),
-      reason,
-      insteadOf?.epoch ?? null,
-      insteadOf?.sequence ?? 0,
-    ];
+    const values = [followed.key, this.#options.randomBytes(16), reason, insteadOf ?? null];
     try {
       const row = await this.#runWithHead(followed, this.#statements.epoch, values);
       if (row === undefined) throw new CacheError("unavailable", "the log takes no changes now; retry");
@@ -119,17 +113,24 @@ export class Appender {
     for (const pending of batch) queue.sent.add(pending);
     queue.batches += 1;
     try {
-      const row = batch.length === 0 ? undefined : await this.#send(followed, batch);
-      queue.isSending = false;
-      this.#flushSoon(followed, queue);
+      const row = await this.#sendNext(followed, queue, batch);
       if (row !== undefined) await this.#confirm(followed, batch, row);
     } catch (error) {
       const failure = this.#unavailable(error);
       for (const pending of batch) pending.settle(failure);
     } finally {
       for (const pending of batch) queue.sent.delete(pending);
-      queue.isSending = false;
       queue.batches -= 1;
+      this.#flushSoon(followed, queue);
+    }
+  }
+
+  /** Sends a batch; the next one may be sent once the server has this one, confirmed or not. */
+  async #sendNext(followed: FollowedHomeserver, queue: AppendQueue, batch: readonly PendingChange[]) {
+    try {
+      return batch.length === 0 ? undefined : await this.#send(followed, batch);
+    } finally {
+      queue.isSending = false;
       this.#flushSoon(followed, queue);
     }
   }
@@ -199,7 +200,8 @@ function statements(schema: string): Readonly<Record<"append" | "epoch", Stateme
     append: {
       name: "append",
       text: `with moved as (
-          update ${schema}.head set sequence = sequence + $2::bigint, weight = weight + $3::bigint ${from}
+          update ${schema}.head set sequence = sequence + $2::bigint, weight = weight + $3::bigint,
+            at = pg_catalog.now() ${from}
           returning head.epoch, head.sequence, head.weight, ${cluster}, cluster.key
         ), inserted as (
           insert into ${schema}.change (homeserver, epoch, sequence, weight, change)
@@ -215,8 +217,9 @@ function statements(schema: string): Readonly<Record<"append" | "epoch", Stateme
     epoch: {
       name: "start-epoch",
       text: `with moved as (
-          update ${schema}.head set epoch = $2, sequence = 0, weight = 0, reason = $3 ${from}
-            and ($4::text is null or (head.epoch = decode($4, 'hex') and head.sequence < $5::bigint))
+          update ${schema}.head set epoch = $2, sequence = 0, weight = 0, reason = $3,
+            at = pg_catalog.now() ${from}
+            and ($4::text is null or head.epoch = decode($4, 'hex'))
           returning head.epoch, head.sequence, ${cluster}
         ), removed as (
           delete from ${schema}.change where homeserver = $1

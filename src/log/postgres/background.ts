@@ -55,7 +55,7 @@ export class Background {
     const { enrolments, members, all } = this.#options;
     await this.call(async () => {
       await enrolments.sweep(all());
-      await members.refresh(all());
+      await members.refresh();
     });
   }
 

@@ -7,6 +7,8 @@ export interface EnrolmentsOptions {
   readonly link: Link;
   readonly schema: string;
   newEpoch(): Buffer;
+  /** Whether the log is followed at the server at which rows are inserted. */
+  isOneServer(): boolean;
   memberId(): string | undefined;
   onEnrolled(followed: FollowedHomeserver): void;
   /** The member has been expelled, or the server's incarnation is not recorded yet. */
@@ -37,16 +39,18 @@ export class Enrolments {
 
   /** Enrols at the head of the log, if this sidecar is a member. What fails is tried again by the next poll. */
   async enrol(followed: FollowedHomeserver): Promise<void> {
-    const { memberId, newEpoch, onEnrolled, onRefused, onFailure } = this.#options;
+    const { memberId, newEpoch, isOneServer, onEnrolled, onRefused, onFailure } = this.#options;
     const member = memberId();
-    if (member === undefined || !this.#link.isUp || this.#pending.has(followed)) return;
+    if (member === undefined || !isOneServer() || this.#pending.has(followed)) return;
     this.#pending.add(followed);
     this.#number += 1;
+    const number = this.#number;
     try {
-      const values = [followed.key, newEpoch(), member, this.#number];
+      const values = [followed.key, newEpoch(), member, number];
       const [row] = await this.#link.run<EnrolRow>(this.#statements.enrol, values);
       if (row === undefined) onRefused();
-      else if (memberId() === member && !followed.hasLeft) {
+      else if (followed.hasLeft) await this.#link.run(this.#statements.leave, [followed.key, member, number]);
+      else if (memberId() === member) {
         followed.enrolment = enrolmentOf(member, row);
         onEnrolled(followed);
       }
@@ -84,7 +88,12 @@ interface EnrolRow {
 
 function enrolmentOf(memberId: string, { epoch, sequence }: EnrolRow): Enrolment {
   const rowEpoch = epochOf(epoch);
-  return { memberId, rowEpoch, reported: { epoch: rowEpoch, sequence: Number(sequence) } };
+  return {
+    memberId,
+    rowEpoch,
+    headEpoch: rowEpoch,
+    reported: { epoch: rowEpoch, sequence: Number(sequence) },
+  };
 }
 
 function statements(schema: string): Readonly<Record<"enrol" | "leave" | "create" | "sweep", Statement>> {
@@ -92,13 +101,13 @@ function statements(schema: string): Readonly<Record<"enrol" | "leave" | "create
       select $1, $2, 0, 0, 'asked' from ${schema}.cluster where incarnation = ${schema}.incarnation()
       on conflict (homeserver)`;
   return {
-    // The update that changes nothing locks the row until commit. A row that is there already
+    // The update locks the row until commit. A row that is there already
     // keeps its position: this statement may be executed late, after a later one of this sidecar,
     // and changes nothing then.
     enrol: {
       name: "enrol",
       text: `with here as (
-          ${newHead} do update set sequence = head.sequence returning epoch, sequence
+          ${newHead} do update set at = pg_catalog.now() returning epoch, sequence
         ), mine as (
           insert into ${schema}.applied as a (homeserver, member, epoch, sequence, enrolment)
           select $1, m.id, here.epoch, here.sequence, $4 from here, ${schema}.member m where m.id = $3

@@ -23,6 +23,8 @@ export interface Enrolment {
   readonly memberId: string;
   /** The epoch that stands in the row. */
   rowEpoch: Epoch;
+  /** That of the head, as last read since the row is known: no position of another epoch is reported. */
+  headEpoch: Epoch;
   /** What the row is known to say; undefined: not known. */
   reported: Position | undefined;
 }
@@ -38,8 +40,12 @@ export class FollowedHomeserver implements HomeserverLog {
   #hasStarted = false;
   #isLoaded = false;
   #hasLeft = false;
+  /** The epoch whose log went back: the copy is not of that log any more. */
+  #distrusted: Epoch | undefined;
   readonly #applies = new Map<ChangeToken, () => void>();
   readonly #behind = new Set<{ readonly position: Position; readonly resolve: () => void }>();
+  /** A wait was in vain since the copy was current last: further ones would be too. */
+  #hasWaitedInVain = false;
   #ready: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
   constructor(copy: LogCopy, deps: FollowedDeps) {
@@ -61,7 +67,7 @@ export class FollowedHomeserver implements HomeserverLog {
   }
 
   ready(): Promise<void> | undefined {
-    if (this.isCurrent() || this.#deps.isDown()) return undefined;
+    if (this.isCurrent() || this.#hasWaitedInVain || this.#deps.isDown()) return undefined;
     this.#ready ??= this.#startWaiting();
     return this.#ready.promise;
   }
@@ -76,6 +82,8 @@ export class FollowedHomeserver implements HomeserverLog {
 
   catchUp(position: Position): Promise<void> | undefined {
     if (!this.#isAhead(position) || this.#deps.isDown()) return undefined;
+    // A copy that will not be current soon would be of no use at that position either.
+    if (this.#hasWaitedInVain && !this.isCurrent()) return undefined;
     this.#deps.wake(this);
     return new Promise((resolve) => {
       const waiter = { position, resolve };
@@ -109,7 +117,16 @@ export class FollowedHomeserver implements HomeserverLog {
   drop(reason: "expelled" | "database"): void {
     this.#isLoaded = false;
     this.enrolment = undefined;
-    if (this.#hasStarted) this.copy.restart(this.copy.position, reason);
+    if (!this.#hasStarted) return;
+    // In the same epoch the copy goes on where it is. A new incarnation begins new epochs.
+    if (reason === "expelled") this.copy.dropEntries(reason);
+    else this.copy.restart(this.copy.position, reason);
+  }
+
+  /** The row is gone: others do not wait for this sidecar. The copy stays where it is, and serves nothing until it is loaded again. */
+  unenrol(): void {
+    this.#isLoaded = false;
+    this.enrolment = undefined;
   }
 
   /** Applies the next change. That of a pending append is applied by its own function, once. */
@@ -133,7 +150,7 @@ export class FollowedHomeserver implements HomeserverLog {
 
   /** The copy has reached the head of the log as it was after this sidecar had enrolled. */
   loaded(): void {
-    if (this.#isLoaded || this.#hasLeft) return;
+    if (this.#isLoaded || this.#hasLeft || this.isDistrusted) return;
     this.#isLoaded = true;
     if (this.isCurrent()) this.becameCurrent();
   }
@@ -142,12 +159,18 @@ export class FollowedHomeserver implements HomeserverLog {
     return this.#isLoaded;
   }
 
-  /** The copy is not known to be of this log any more; nothing is served until it has been restarted and loaded. */
+  /** The copy is not of this log any more; nothing is applied or served until another epoch begins. */
   distrust(): void {
     this.#isLoaded = false;
+    this.#distrusted = this.copy.position.epoch;
+  }
+
+  get isDistrusted(): boolean {
+    return this.#distrusted === this.copy.position.epoch;
   }
 
   becameCurrent(): void {
+    this.#hasWaitedInVain = false;
     this.#ready?.resolve();
     this.copy.becameCurrent();
   }
@@ -155,7 +178,10 @@ export class FollowedHomeserver implements HomeserverLog {
   #startWaiting(): { readonly promise: Promise<void>; readonly resolve: () => void } {
     let resolve = (): void => {};
     const promise = new Promise<void>((done) => {
-      const timer = setTimeout(() => resolve(), this.#deps.limits.readyMs);
+      const timer = setTimeout(() => {
+        this.#hasWaitedInVain = true;
+        resolve();
+      }, this.#deps.limits.readyMs);
       resolve = () => {
         clearTimeout(timer);
         this.#ready = undefined;

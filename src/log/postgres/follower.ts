@@ -11,6 +11,8 @@ export interface FollowerOptions {
   readonly link: Link;
   readonly reads: LogReads;
   readonly reports: Reports;
+  /** Whether the log is read from the server at which this sidecar is enrolled. */
+  isOneServer(): boolean;
   /** The copy has reached the head but this sidecar is not enrolled yet. */
   onReachedHead(followed: FollowedHomeserver): void;
   /** The log ends before what was applied, in the same epoch: the database was replaced by an older state. */
@@ -62,7 +64,7 @@ export class Follower {
    */
   notified(followed: FollowedHomeserver, news: NotifiedChanges | undefined): void {
     const { epoch, sequence } = followed.copy.position;
-    if (news === undefined || news.epoch !== epoch || news.first > sequence + 1) {
+    if (news === undefined || followed.isDistrusted || news.epoch !== epoch || news.first > sequence + 1) {
       this.wake(followed);
       return;
     }
@@ -86,6 +88,8 @@ export class Follower {
    */
   async poll(all: readonly FollowedHomeserver[]): Promise<number> {
     const loaded = new Set(all.filter(({ isLoaded }) => isLoaded));
+    for (const followed of all) if (this.#options.reports.isDue(followed)) this.#due.add(followed);
+    this.#start();
     const moved = await this.#options.reads.moved(all);
     for (const followed of moved) if (!followed.hasLeft) this.wake(followed);
     return moved.filter((followed) => loaded.has(followed)).length;
@@ -99,7 +103,7 @@ export class Follower {
     this.#isRunning = true;
     try {
       while (this.#dirty.size + this.#due.size > 0) {
-        await this.#options.reports.send(take(this.#due, READ_HOMESERVERS_MAX));
+        await this.#send(take(this.#due, READ_HOMESERVERS_MAX));
         await this.#read(take(this.#dirty, READ_HOMESERVERS_MAX));
         this.#isFailing = false;
       }
@@ -116,8 +120,16 @@ export class Follower {
     this.#options.link.replace(error);
   }
 
+  /** Reports; a homeserver whose row is gone is enrolled again. */
+  async #send(batch: readonly FollowedHomeserver[]): Promise<void> {
+    for (const followed of await this.#options.reports.send(batch)) {
+      followed.unenrol();
+      this.#dirty.add(followed);
+    }
+  }
+
   async #read(batch: readonly FollowedHomeserver[]): Promise<void> {
-    const { reads, reports, nowMs } = this.#options;
+    const { reads, nowMs } = this.#options;
     if (batch.length === 0) return;
     const sent = new Map<FollowedHomeserver, Sent>();
     for (const followed of batch) {
@@ -129,14 +141,14 @@ export class Follower {
     for (const row of rows) {
       const { followed } = row;
       if (followed.hasLeft) continue;
-      if (!heads.has(followed)) this.#enter(row, sent.get(followed)!.position);
+      if (!heads.has(followed)) this.#enter(row, sent.get(followed)!);
       heads.set(followed, row);
       this.#apply(row);
       if (nowMs() - sliceMs <= APPLY_SLICE_MS) continue;
       await new Promise((resolve) => setImmediate(resolve));
       sliceMs = nowMs();
     }
-    await reports.send(batch);
+    await this.#send(batch);
     for (const followed of batch) this.#goOn(followed, heads.get(followed), sent.get(followed)!);
   }
 
@@ -144,12 +156,13 @@ export class Follower {
    * Takes a new epoch, or finds that the log has gone back. It is compared with the position
    * of when the read was sent: notifications may have brought more meanwhile.
    */
-  #enter({ followed, epoch, head, reason, change }: ReadRow, sent: Position): void {
+  #enter({ followed, epoch, head, reason, change }: ReadRow, sent: Sent): void {
     const { position } = followed.copy;
+    if (sent.enrolment !== undefined) sent.enrolment.headEpoch = epoch;
     if (epoch !== position.epoch) {
       const sequence = change === undefined ? head : change.sequence - 1;
       followed.restart({ epoch, sequence }, reason === "database" ? "database" : "asked");
-    } else if (epoch === sent.epoch && head < sent.sequence) {
+    } else if (followed.isDistrusted || (epoch === sent.position.epoch && head < sent.position.sequence)) {
       followed.distrust();
       this.#options.onBackwards(followed);
     } else if (change === undefined && head > position.sequence) {
@@ -159,6 +172,7 @@ export class Follower {
 
   #apply({ followed, epoch, change }: ReadRow): void {
     const { position } = followed.copy;
+    if (followed.isDistrusted) return;
     // A notification may have brought it meanwhile.
     if (change === undefined || position.epoch !== epoch || change.sequence <= position.sequence) return;
     if (change.sequence !== position.sequence + 1) {
@@ -169,16 +183,16 @@ export class Follower {
 
   /** What was enrolled before the read was sent is loaded once the read has reached the head. */
   #goOn(followed: FollowedHomeserver, row: ReadRow | undefined, sent: Sent): void {
-    if (followed.hasLeft) return;
+    // A log that went back is followed again in its next epoch.
+    if (followed.hasLeft || followed.isDistrusted) return;
     if (row !== undefined) {
       const { epoch, sequence } = followed.copy.position;
       if (epoch !== row.epoch || sequence < row.head) {
         this.#dirty.add(followed);
         return;
       }
-      // A log that went back is followed again in its next epoch.
-      if (sent.position.epoch === epoch && sent.position.sequence > row.head) return;
-      if (sent.enrolment !== undefined && followed.enrolment === sent.enrolment) followed.loaded();
+      const isEnrolled = sent.enrolment !== undefined && followed.enrolment === sent.enrolment;
+      if (isEnrolled && this.#options.isOneServer()) followed.loaded();
     }
     if (followed.enrolment === undefined) this.#options.onReachedHead(followed);
   }

@@ -63,7 +63,7 @@ export class Incarnation {
    * members are removed and every homeserver gets a new epoch.
    */
   async renew(link: Link, random: Buffer): Promise<void> {
-    await link.run(this.#statements.renew, [random]);
+    await link.runLong(this.#statements.renew, [random]);
   }
 
   get #waitedMs(): number {

@@ -91,6 +91,10 @@ export class Link {
     return this.session.run<Row>(statement, values);
   }
 
+  async runLong(statement: Statement, values: readonly unknown[]): Promise<void> {
+    return this.session.runLong(statement, values);
+  }
+
   async execute(text: string): Promise<void> {
     return this.session.execute(text);
   }

@@ -30,7 +30,9 @@ export class LogReads {
    * them if the copy is in another epoch; as many as fit into one reply.
    */
   async read(batch: readonly FollowedHomeserver[]): Promise<readonly ReadRow[]> {
-    const values = [...positionsOf(batch), this.#link.incarnation];
+    // Each has its share of the bytes of one reply, and one change in any case.
+    const bytesMax = Math.floor(READ_BYTES_MAX / Math.max(1, batch.length));
+    const values = [...positionsOf(batch), this.#link.incarnation, bytesMax];
     const rows = await this.#link.run<SqlRow>(this.#statements.read, values);
     return rows.map(({ n, epoch, head, reason, sequence, change }) => ({
       followed: batch[Number(n) - 1]!,
@@ -86,7 +88,7 @@ function statements(schema: string): Readonly<Record<"read" | "moved", Statement
                 and change.sequence > case when h.epoch = f.epoch then f.sequence else -1 end
               order by sequence limit ${READ_CHANGES_MAX}
             ) page
-          ) sized where before < ${READ_BYTES_MAX}
+          ) sized where before < $5::bigint
         ) c on true
         order by f.n, c.sequence`,
     },

@@ -6,30 +6,33 @@ import type { Link } from "./link.js";
 import { MEMBER_ROWS_MAX } from "./postgres-limits.js";
 import type { Statement } from "./session.js";
 
-/** What the members have applied, read now and then for administrators and metrics. */
+/** The members: how many there are, counted now and then, and what they have applied, read when asked. */
 export class MembersView {
   readonly #link: Link;
-  readonly #statement: Statement;
-  #rows: readonly MemberRow[] = [];
+  readonly #statements: ReturnType<typeof statements>;
+  #count = 0;
 
   constructor(link: Link, schema: string) {
     this.#link = link;
-    this.#statement = {
-      name: "members-view",
-      text: `select a.member, a.homeserver, a.epoch, a.sequence,
-          case when h.epoch = a.epoch then h.sequence - a.sequence else h.sequence + 1 end as lag
-        from ${schema}.applied a join ${schema}.head h on h.homeserver = a.homeserver
-        where a.homeserver = any ($1::bytea[]) limit ${MEMBER_ROWS_MAX}`,
-    };
+    this.#statements = statements(schema);
   }
 
-  async refresh(followed: readonly FollowedHomeserver[]): Promise<void> {
-    this.#rows = await this.#link.run<MemberRow>(this.#statement, [followed.map(({ key }) => key)]);
+  get count(): number {
+    return this.#count;
   }
 
-  members(ownId: string | undefined): readonly LogMember[] {
+  async refresh(): Promise<void> {
+    const [row] = await this.#link.run<{ count: string }>(this.#statements.count, []);
+    this.#count = Number(row?.count ?? 0);
+  }
+
+  async read(
+    followed: readonly FollowedHomeserver[],
+    ownId: string | undefined,
+  ): Promise<readonly LogMember[]> {
+    const rows = await this.#link.run<MemberRow>(this.#statements.rows, [followed.map(({ key }) => key)]);
     const members = new Map<string, Map<Homeserver, { readonly applied: Position; readonly lag: number }>>();
-    for (const { member, homeserver, epoch, sequence, lag } of this.#rows) {
+    for (const { member, homeserver, epoch, sequence, lag } of rows) {
       const homeservers = members.get(member) ?? new Map();
       members.set(member, homeservers);
       const applied = { epoch: epochOf(epoch), sequence: Number(sequence) };
@@ -45,4 +48,17 @@ interface MemberRow {
   readonly epoch: Buffer;
   readonly sequence: string;
   readonly lag: string;
+}
+
+function statements(schema: string): Readonly<Record<"count" | "rows", Statement>> {
+  return {
+    count: { name: "members-count", text: `select count(*) from ${schema}.member` },
+    rows: {
+      name: "members-view",
+      text: `select a.member, a.homeserver, a.epoch, a.sequence,
+          case when h.epoch = a.epoch then h.sequence - a.sequence else h.sequence + 1 end as lag
+        from ${schema}.applied a join ${schema}.head h on h.homeserver = a.homeserver
+        where a.homeserver = any ($1::bytea[]) limit ${MEMBER_ROWS_MAX}`,
+    },
+  };
 }

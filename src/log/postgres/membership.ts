@@ -1,6 +1,7 @@
 import type { LeaseClock } from "./clock.js";
 import type { ClusterRow, Incarnation } from "./incarnation.js";
 import type { Link } from "./link.js";
+import { areOnOneServer } from "./link-pair.js";
 import type { PostgresLimits } from "./postgres-limits.js";
 import type { Statement } from "./session.js";
 
@@ -17,7 +18,10 @@ export interface MembershipOptions {
   /** Joins: these must be on disk before they count. */
   readonly callLink: Link;
   randomBytes(length: number): Buffer;
-  /** Whether this sidecar reads the log. While it does not, it lets its lease end. */
+  /**
+   * Whether this sidecar reads the log, and appends to the same server. While it does not, it
+   * lets its lease end.
+   */
   mayRenew(): boolean;
   /** The lease was given up: drops every copy. Called before the next join is sent. */
   onLost(reason: LossReason): void;
@@ -37,7 +41,7 @@ export class Membership {
   #memberId: string | undefined;
   #formerId: string | undefined;
   #leaseEndMs = Number.NEGATIVE_INFINITY;
-  #isBusy = false;
+  #busy: Promise<void> | undefined;
   #isClosed = false;
 
   constructor(options: MembershipOptions) {
@@ -56,19 +60,22 @@ export class Membership {
 
   /** Renews the lease, or joins. To be called often; one call at a time does something. */
   async renewOrJoin(): Promise<void> {
-    if (this.#isBusy || this.#isClosed) return;
-    this.#isBusy = true;
+    if (this.#busy !== undefined || this.#isClosed) return;
+    this.#busy = this.#renewOrJoin();
+    await this.#busy;
+    this.#busy = undefined;
+  }
+
+  async #renewOrJoin(): Promise<void> {
     const { followLink, callLink, onFailure } = this.#options;
     const isRenewal = this.#memberId !== undefined;
     const link = isRenewal ? followLink : callLink;
     try {
       if (!link.isUp) return;
       if (isRenewal && this.#options.mayRenew()) await this.#renew();
-      if (this.#memberId === undefined && callLink.isUp && followLink.isUp) await this.#join();
+      if (this.#memberId === undefined && areOnOneServer(callLink, followLink)) await this.#join();
     } catch (error) {
       if (link.isUp) onFailure(error);
-    } finally {
-      this.#isBusy = false;
     }
   }
 
@@ -77,6 +84,12 @@ export class Membership {
     this.#isClosed = true;
     const id = this.#memberId;
     this.#giveUp();
+    // A join that is under way leaves by itself.
+    await this.#busy;
+    await this.#leave(id);
+  }
+
+  async #leave(id: string | undefined): Promise<void> {
     if (id !== undefined && this.#options.callLink.isUp) {
       await this.#options.callLink.run(this.#statements.leave, [id]).catch(() => {});
     }
@@ -106,9 +119,10 @@ export class Membership {
       await incarnation.renew(callLink, randomBytes(32));
       [row] = await callLink.run<RenewRow>(this.#statements.join, values);
     }
-    if (row === undefined || this.#isClosed) return;
+    if (row === undefined) return;
     incarnation.saw(row);
     if (!row.renewed) return;
+    if (this.#isClosed) return this.#leave(memberId);
     this.#formerId = undefined;
     this.#memberId = memberId;
     this.#leaseEndMs = sentMs + limits.leaseMs;
@@ -135,15 +149,19 @@ interface RenewRow extends ClusterRow {
 function statements(schema: string): Readonly<Record<"renew" | "join" | "leave", Statement>> {
   const server = `server as materialized (select ${schema}.incarnation() as incarnation)`;
   const same = `exists (select from ${schema}.cluster c join server s on s.incarnation = c.incarnation)`;
+  // Where commits wait for standbys, a renewal does too: a server that was superseded and has lost
+  // its standbys extends no lease. Elsewhere a renewal that a crash loses is sent again.
+  const durability = `durability as materialized (select pg_catalog.set_config('synchronous_commit',
+      case pg_catalog.current_setting('synchronous_standby_names') when '' then 'off' else 'on' end, true))`;
   const result = `select c.incarnation, c.incarnation = s.incarnation as same, c.settled,
       exists (select from me) as renewed
     from ${schema}.cluster c, server s`;
   return {
     renew: {
       name: "renew",
-      text: `with ${server}, me as (
+      text: `with ${server}, ${durability}, me as (
           update ${schema}.member set counter = counter + 1 where id = $1 and ${same} returning id
-        ) ${result}`,
+        ) ${result}, durability`,
     },
     join: {
       name: "join",

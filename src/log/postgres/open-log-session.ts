@@ -1,8 +1,8 @@
 import { LogFailure } from "./failures.js";
 import type { PreparedSession } from "./link.js";
 import type { PostgresLimits } from "./postgres-limits.js";
-import { ensureSchema } from "./schema.js";
-import { openSession, type Session } from "./session.js";
+import { ensureSchema, readVersion } from "./schema.js";
+import { limitsSql, openSession, type Session } from "./session.js";
 import type { PostgresTarget } from "./target.js";
 
 export interface LogSessionOptions {
@@ -28,23 +28,46 @@ export async function openLogSession(options: LogSessionOptions): Promise<Prepar
     onEnd,
   });
   try {
-    const cluster = await readCluster(session, schema);
-    await session.execute(PLANNING);
-    // A report or a renewal that a crash loses is sent again; anything else must last.
-    await session.execute(`set synchronous_commit = ${onNotification === undefined ? "on" : "off"}`);
-    if (onNotification !== undefined) {
-      await session.execute(`listen ${schema}`);
-      const arrived = new Promise<void>((resolve) => {
-        onTest = resolve;
-      });
-      await session.run({ name: "test", text: "select pg_catalog.pg_notify($1, $2)" }, [schema, test]);
-      await withinLimit(arrived, options.limits.answerMs);
-    }
-    return { session, ...cluster };
+    // The tables may take long to make; all else is trivial, and hangs only with the connection.
+    const version = await withinLimit(begin(session, options), options.limits.answerMs, "noAnswer");
+    await ensureSchema(session, schema, version);
+    return await withinLimit(prepare(session), options.limits.answerMs, "noAnswer");
   } catch (error) {
     session.destroy();
     throw error;
   }
+
+  async function prepare(opened: Session): Promise<PreparedSession> {
+    const cluster = await readCluster(opened, schema);
+    if (onNotification !== undefined) {
+      await opened.set(`listen ${schema}`);
+      const arrived = new Promise<void>((resolve) => {
+        onTest = resolve;
+      });
+      await opened.run({ name: "test", text: "select pg_catalog.pg_notify($1, $2)" }, [schema, test]);
+      await withinLimit(arrived, options.limits.notificationMs, "notifications");
+    }
+    return { session: opened, ...cluster };
+  }
+}
+
+/** Sets what holds for the whole session, and reads the schema's version. Fails on a standby, which has no position to write at. */
+async function begin(
+  session: Session,
+  { limits, schema, onNotification }: LogSessionOptions,
+): Promise<number | undefined> {
+  await session.set(
+    `${limitsSql(limits.statementMs, limits.lockMs)};
+      set idle_in_transaction_session_timeout = ${limits.longAnswerMs}`,
+  );
+  // A report that a crash loses is sent again; anything else must last.
+  await session.set(`${PLANNING}; set synchronous_commit = ${onNotification === undefined ? "on" : "off"}`);
+  const [server] = await session.run<{ standby: boolean }>(
+    { name: "standby", text: "select pg_catalog.pg_is_in_recovery() as standby" },
+    [],
+  );
+  if (server?.standby !== false) throw new LogFailure("standby", "the server is in recovery");
+  return readVersion(session, schema);
 }
 
 /**
@@ -54,14 +77,7 @@ export async function openLogSession(options: LogSessionOptions): Promise<Prepar
  */
 const PLANNING = "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set jit = off";
 
-/** Fails on a standby, which has no position to write at. */
 async function readCluster(session: Session, schema: string): Promise<ClusterRow> {
-  const [server] = await session.run<{ standby: boolean }>(
-    { name: "standby", text: "select pg_catalog.pg_is_in_recovery() as standby" },
-    [],
-  );
-  if (server?.standby !== false) throw new LogFailure("standby", "the server is in recovery");
-  await ensureSchema(session, schema);
   const [row] = await session.run<ClusterRow>(
     { name: "cluster", text: `select ${schema}.incarnation() as incarnation, key from ${schema}.cluster` },
     [],
@@ -75,15 +91,20 @@ interface ClusterRow {
   readonly key: Buffer;
 }
 
-async function withinLimit(arrived: Promise<void>, limitMs: number): Promise<void> {
+async function withinLimit<T>(done: Promise<T>, limitMs: number, cause: "noAnswer" | "notifications") {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      reject(new LogFailure("notifications", `none arrived within ${limitMs} ms`));
+      reject(
+        new LogFailure(
+          cause,
+          cause === "noAnswer" ? `not ready within ${limitMs} ms` : `none arrived within ${limitMs} ms`,
+        ),
+      );
     }, limitMs);
   });
   try {
-    await Promise.race([arrived, late]);
+    return await Promise.race([done, late]);
   } finally {
     clearTimeout(timer);
   }

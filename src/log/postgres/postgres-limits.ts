@@ -22,10 +22,15 @@ export interface PostgresLimits {
   readonly connectMs: number;
   /** One statement, on the server's clock; renewals of half a lease need an answer sooner than a lease lasts. */
   readonly statementMs: number;
-  /** A lock that another session holds. Appends of fifty sidecars queue at one row for some 50 ms at most. */
+  /**
+   * A lock that another session holds. Appends of fifty sidecars queue at one row for some 50 ms
+   * at most; all that the connection was asked for later waits behind it.
+   */
   readonly lockMs: number;
-  /** One statement, on our clock: a half-open connection answers nothing. */
+  /** One statement, on our clock, from when its turn has come: a half-open connection answers nothing. */
   readonly answerMs: number;
+  /** The notification that tests a new connection; less than one answer, so that it is named as what is missing. */
+  readonly notificationMs: number;
   /** A statement that may touch many rows: a new schema, new epochs, trimming. */
   readonly longAnswerMs: number;
   /**
@@ -37,7 +42,7 @@ export interface PostgresLimits {
   readonly acknowledgePollMs: { readonly min: number; readonly max: number };
   /** How often rows beyond the bounds are removed, and members that died without anybody waiting for them. */
   readonly trimIntervalMs: number;
-  /** How often `status().members` is read. */
+  /** How often the members are counted. */
   readonly membersIntervalMs: number;
   /** How long a change stays in the table: a sidecar that was away for longer starts with empty caches anyway. */
   readonly retainMs: number;
@@ -55,8 +60,9 @@ export const POSTGRES_LIMITS: PostgresLimits = {
   appendMs: 6000,
   connectMs: 1200,
   statementMs: 1000,
-  lockMs: 800,
+  lockMs: 200,
   answerMs: 1400,
+  notificationMs: 700,
   longAnswerMs: 30_000,
   reconnectMs: { min: 50, max: 500, refusedMax: 5000 },
   acknowledgePollMs: { min: 1, max: 25 },
@@ -76,8 +82,9 @@ export const PENDING_CHANGES_MAX = 4096;
 export const BATCHES_UNCONFIRMED_MAX = 4;
 /** Homeservers whose changes are read with one statement. */
 export const READ_HOMESERVERS_MAX = 16;
-/** Changes of one homeserver read with one statement, and the bytes after which no further one is read. */
+/** Changes of one homeserver read with one statement. */
 export const READ_CHANGES_MAX = 1000;
+/** Bytes of changes read with one statement, shared out among its homeservers. */
 export const READ_BYTES_MAX = 1024 * 1024;
 /** Changes are applied for this long before other work has its turn. */
 export const APPLY_SLICE_MS = 5;
@@ -85,7 +92,7 @@ export const APPLY_SLICE_MS = 5;
 export const TRIM_ROWS_MAX = 5000;
 /** Homeservers that one statement of the trimmer looks at. */
 export const TRIM_HOMESERVERS_MAX = 100;
-/** Rows of members that `status` shows. */
+/** Rows of members that `members` shows. */
 export const MEMBER_ROWS_MAX = 20_000;
 /** How long a cause must not have occurred before it is logged again. */
 export const EPISODE_MS = 30_000;

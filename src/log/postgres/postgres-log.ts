@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { HomeserverLog, Log, LogCopy, LogStatus } from "../port.js";
+import type { HomeserverLog, Log, LogCopy, LogMember, LogStatus } from "../port.js";
 import { Acknowledgements } from "./acknowledgements.js";
 import { Appender } from "./appender.js";
 import { Background } from "./background.js";
@@ -11,6 +11,7 @@ import { FollowedHomeserver } from "./followed-homeserver.js";
 import { Follower } from "./follower.js";
 import { Incarnation } from "./incarnation.js";
 import type { Link } from "./link.js";
+import { areOnOneServer, replaceIfApart } from "./link-pair.js";
 import { newLogLink } from "./log-link.js";
 import { LogReads } from "./log-reads.js";
 import { MembersView } from "./members-view.js";
@@ -47,6 +48,7 @@ export function createPostgresLog(options: PostgresLogOptions): Log {
 }
 
 class PostgresLog implements Log {
+  readonly mayWait = true;
   readonly #limits: PostgresLimits;
   readonly #schema: string;
   readonly #clock: LeaseClock;
@@ -90,12 +92,13 @@ class PostgresLog implements Log {
     });
     const incarnation = new Incarnation(this.#clock, this.#limits.expelAfterMs, this.#schema);
     this.#membership = this.#newMembership(incarnation);
-    const areLinksUp = () => this.#followLink.isUp && this.#callLink.isUp;
-    this.#up = new UpState(this.#clock, this.#report, () => areLinksUp() && this.#membership.isLive());
+    const isOneServer = () => areOnOneServer(this.#followLink, this.#callLink);
+    this.#up = new UpState(this.#clock, this.#report, () => isOneServer() && this.#membership.isLive());
     this.#enrolments = new Enrolments({
       ...this.#common,
       link: this.#callLink,
       newEpoch: () => this.#randomBytes(16),
+      isOneServer,
       memberId: () => this.#membership.memberId,
       onEnrolled: (followed) => this.#follower.wake(followed),
       onRefused: () => void this.#renew(),
@@ -103,7 +106,8 @@ class PostgresLog implements Log {
     this.#follower = new Follower({
       link: this.#followLink,
       reads: new LogReads(this.#followLink, this.#schema),
-      reports: new Reports(this.#followLink, this.#schema, () => this.#membership.memberId),
+      reports: new Reports(this.#followLink, this.#schema, () => this.#membership.memberId, this.#onFailure),
+      isOneServer,
       onReachedHead: (followed) => void this.#enrolments.enrol(followed),
       onBackwards: (followed) => void this.#wentBackwards(followed),
       nowMs,
@@ -147,8 +151,12 @@ class PostgresLog implements Log {
     return {
       isUp: this.#up.isUp,
       errors: this.#report.counts,
-      members: this.#members.members(this.#membership.memberId),
+      memberCount: this.#members.count,
     };
+  }
+
+  members(): Promise<readonly LogMember[]> {
+    return this.#members.read(this.#all, this.#membership.memberId);
   }
 
   async close(): Promise<void> {
@@ -178,7 +186,7 @@ class PostgresLog implements Log {
       followLink: this.#followLink,
       callLink: this.#callLink,
       randomBytes: this.#randomBytes,
-      mayRenew: () => !this.#follower.isFailing,
+      mayRenew: () => !this.#follower.isFailing && areOnOneServer(this.#followLink, this.#callLink),
       onLost: (reason) => {
         for (const followed of this.#all) followed.drop(reason);
       },
@@ -212,11 +220,13 @@ class PostgresLog implements Log {
   }
 
   #followUp(): void {
+    replaceIfApart(this.#followLink, this.#callLink);
     this.#follower.restart(this.#all);
     void this.#renew();
   }
 
   #callUp(): void {
+    replaceIfApart(this.#followLink, this.#callLink);
     void this.#renew();
     void this.#background.refreshMembers();
     this.#follower.restart(this.#all.filter(({ enrolment }) => enrolment === undefined));
@@ -237,7 +247,7 @@ class PostgresLog implements Log {
     this.#report.failed(
       new LogFailure("backwards", `${followed.homeserver} had reached sequence ${position.sequence}`),
     );
-    await this.#appender.startEpoch(followed, "database", position).catch(() => {});
+    await this.#appender.startEpoch(followed, "database", position.epoch).catch(() => {});
   }
 
   #leave(followed: FollowedHomeserver): void {

@@ -41,13 +41,15 @@ create table if not exists ${s}.cluster (
     pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) || pg_catalog.uuid_send(pg_catalog.gen_random_uuid()))
 );
 
--- The end of each homeserver's log. "weight" counts the event IDs of the epoch so far.
+-- The end of each homeserver's log. "weight" counts the event IDs of the epoch so far, "at" is
+-- when it was last appended to or followed.
 create table if not exists ${s}.head (
   homeserver bytea primary key,
   epoch bytea not null check (length(epoch) = 16),
   sequence bigint not null,
   weight bigint not null,
-  reason text not null
+  reason text not null,
+  at timestamptz not null default pg_catalog.now()
 ) with (fillfactor = 10);
 
 create table if not exists ${s}.change (

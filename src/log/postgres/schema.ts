@@ -2,9 +2,13 @@ import { LogFailure } from "./failures.js";
 import { SCHEMA_LOCK_KEY, SCHEMA_VERSION, schemaSql } from "./schema-sql.js";
 import type { Session, Statement } from "./session.js";
 
-/** Checks the tables' version, and makes them where there are none. Rejects where that cannot be. */
-export async function ensureSchema(session: Session, schema: string): Promise<void> {
-  const version = (await readVersion(session, schema)) ?? (await create(session, schema));
+/** Checks the version that the tables have, and makes them where there are none. Rejects where that cannot be. */
+export async function ensureSchema(
+  session: Session,
+  schema: string,
+  found: number | undefined,
+): Promise<void> {
+  const version = found ?? (await create(session, schema));
   if (version === SCHEMA_VERSION) return;
   const remedy =
     version > SCHEMA_VERSION ? "upgrade this sidecar" : "upgrade the schema with `splitcache log-schema`";
@@ -26,7 +30,7 @@ async function create(session: Session, schema: string): Promise<number> {
 }
 
 /** Undefined where the table is not there; a table that may not be read is an error. */
-async function readVersion(session: Session, schema: string): Promise<number | undefined> {
+export async function readVersion(session: Session, schema: string): Promise<number | undefined> {
   const [found] = await session.run<{ exists: boolean }>(EXISTS, [`${schema}.cluster`]);
   if (found?.exists !== true) return undefined;
   const [row] = await session.run<{ version: number }>(

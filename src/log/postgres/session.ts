@@ -14,8 +14,12 @@ export interface Statement {
 export interface Session {
   /** Runs a prepared statement; statements are answered in order. Rejects when it fails or takes too long. */
   run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<readonly Row[]>;
+  /** Runs SQL text that takes no time, such as settings. */
+  set(text: string): Promise<void>;
   /** Runs SQL text that may take long; several statements are one transaction. */
   execute(text: string): Promise<void>;
+  /** As `run`, for a statement that may take long. */
+  runLong(statement: Statement, values: readonly unknown[]): Promise<void>;
   readonly isOpen: boolean;
   /** Ends at once, without a word to the server. What is outstanding rejects. */
   destroy(): void;
@@ -46,10 +50,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     pipeline: true,
     keepAlive: true,
     application_name: options.applicationName,
+    // Limits are set later: a pooler refuses such parameters at the start, and would not be recognised.
     connectionTimeoutMillis: limits.connectMs,
-    statement_timeout: limits.statementMs,
-    lock_timeout: limits.lockMs,
-    idle_in_transaction_session_timeout: limits.longAnswerMs,
   });
   const session = new PgSession(client, socket, options);
   client.on("error", (error) => session.end(error));
@@ -69,6 +71,9 @@ class PgSession implements Session {
   readonly #socket: Socket;
   readonly #options: SessionOptions;
   #isOpen = true;
+  /** In the order in which they are answered. */
+  readonly #turns: Turn[] = [];
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(client: Client, socket: Socket, options: SessionOptions) {
     this.#client = client;
@@ -81,28 +86,48 @@ class PgSession implements Session {
   }
 
   async run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]) {
-    const query = { ...statement, values: values as unknown[] };
-    const result = await this.#within(this.#options.limits.answerMs, () => this.#client.query<Row>(query));
-    return result.rows;
+    return this.#prepared<Row>(statement, values, this.#options.limits.answerMs);
   }
 
-  async execute(text: string): Promise<void> {
+  async set(text: string): Promise<void> {
+    await this.#simple(text, this.#options.limits.answerMs);
+  }
+
+  execute(text: string): Promise<void> {
+    return this.#long((limitMs) => this.#simple(text, limitMs));
+  }
+
+  runLong(statement: Statement, values: readonly unknown[]): Promise<void> {
+    return this.#long((limitMs) => this.#prepared(statement, values, limitMs));
+  }
+
+  async #long(work: (limitMs: number) => Promise<unknown>): Promise<void> {
     const { longAnswerMs, statementMs, lockMs } = this.#options.limits;
-    await this.#simple(`set statement_timeout = ${longAnswerMs}; set lock_timeout = ${longAnswerMs}`);
+    await this.set(limitsSql(longAnswerMs, longAnswerMs));
     try {
-      await this.#simple(text);
+      await work(longAnswerMs);
     } finally {
-      if (this.#isOpen)
-        await this.#simple(`set statement_timeout = ${statementMs}; set lock_timeout = ${lockMs}`);
+      if (this.#isOpen) await this.set(limitsSql(statementMs, lockMs));
     }
   }
 
-  async #simple(text: string): Promise<void> {
-    await this.#within(this.#options.limits.longAnswerMs, () => this.#client.query(text) as Promise<unknown>);
+  async #prepared<Row extends QueryResultRow>(
+    statement: Statement,
+    values: readonly unknown[],
+    limitMs: number,
+  ) {
+    const query = { ...statement, values: values as unknown[] };
+    const result = await this.#within(limitMs, () => this.#client.query<Row>(query));
+    return result.rows;
+  }
+
+  async #simple(text: string, limitMs: number): Promise<void> {
+    await this.#within(limitMs, () => this.#client.query(text) as Promise<unknown>);
   }
 
   destroy(): void {
     this.#isOpen = false;
+    clearTimeout(this.#timer);
     this.#socket.destroy();
   }
 
@@ -112,21 +137,47 @@ class PgSession implements Session {
     this.#options.onEnd(error);
   }
 
-  /** A connection that does not answer in time is half open or stuck: nothing more is to be had of it. */
+  /**
+   * A connection that does not answer in time is half open or stuck: nothing more is to be
+   * had of it. Statements are answered in order, so the time of each begins when it is the first.
+   */
   async #within<T>(limitMs: number, query: () => Promise<T>): Promise<T> {
     if (!this.#isOpen) throw new LogFailure("unreachable", "the connection is closed");
-    let timer: NodeJS.Timeout | undefined;
+    const turn: Turn = { limitMs, reject: () => {} };
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        const failure = new LogFailure("noAnswer", `no answer within ${limitMs} ms`);
-        reject(failure);
-        this.end(failure);
-      }, limitMs);
+      turn.reject = reject;
     });
+    this.#turns.push(turn);
+    if (this.#turns.length === 1) this.#startTimer();
     try {
       return await Promise.race([query(), late]);
     } finally {
-      clearTimeout(timer);
+      const wasFirst = this.#turns[0] === turn;
+      this.#turns.splice(this.#turns.indexOf(turn), 1);
+      if (wasFirst) this.#startTimer();
     }
   }
+
+  #startTimer(): void {
+    clearTimeout(this.#timer);
+    const [first] = this.#turns;
+    if (first === undefined || !this.#isOpen) return;
+    this.#timer = setTimeout(() => {
+      const failure = new LogFailure("noAnswer", `no answer within ${first.limitMs} ms`);
+      const turns = [...this.#turns];
+      this.end(failure);
+      for (const { reject } of turns) reject(failure);
+    }, first.limitMs);
+  }
+}
+
+/** SQL that sets the server's limits for a statement and a lock. */
+export function limitsSql(statementMs: number, lockMs: number): string {
+  return `set statement_timeout = ${statementMs}; set lock_timeout = ${lockMs}`;
+}
+
+/** A statement that is not answered yet. */
+interface Turn {
+  readonly limitMs: number;
+  reject(error: Error): void;
 }

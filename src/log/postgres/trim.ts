@@ -36,6 +36,17 @@ export class Trimmer {
       ]);
       for (const { homeserver } of due) await this.#trim(homeserver);
     }
+    await this.#removeAbandoned();
+  }
+
+  /** Logs that nobody has followed or appended to for as long as changes are kept: should one come back, it has a new epoch. */
+  async #removeAbandoned(): Promise<void> {
+    const ageS = this.#limits.retainMs / 1000;
+    const rows = await this.#link.run<{ homeserver: Buffer }>(this.#statements.abandoned, [ageS]);
+    for (const { homeserver } of rows) {
+      await this.#trim(homeserver);
+      await this.#link.run(this.#statements.remove, [homeserver, ageS]);
+    }
   }
 
   async #trim(homeserver: Buffer): Promise<void> {
@@ -68,7 +79,11 @@ interface SeenCounters {
   readonly atMs: number;
 }
 
-function statements(schema: string): Readonly<Record<"members" | "expel" | "due" | "trim", Statement>> {
+type StatementName = "members" | "expel" | "due" | "trim" | "abandoned" | "remove";
+
+function statements(schema: string): Readonly<Record<StatementName, Statement>> {
+  const isAbandoned = (age: string) => `h.at < pg_catalog.now() - pg_catalog.make_interval(secs => ${age})
+          and not exists (select from ${schema}.applied a where a.homeserver = h.homeserver)`;
   const isBeyond =
     "(c.at < pg_catalog.now() - pg_catalog.make_interval(secs => $2) or c.weight <= h.weight - $3)";
   const oldest = (limit: number) => `(
@@ -91,6 +106,16 @@ function statements(schema: string): Readonly<Record<"members" | "expel" | "due"
       name: "trim-due",
       text: `select h.homeserver from ${schema}.head h where h.homeserver = any ($1::bytea[])
         and (exists (select from ${oldest(1)} c where ${isBeyond}) or exists ${ofOtherEpochs(1)})`,
+    },
+    abandoned: {
+      name: "abandoned",
+      text: `select h.homeserver from ${schema}.head h where ${isAbandoned("$1")} limit ${TRIM_HOMESERVERS_MAX}`,
+    },
+    // Whoever follows or appends meanwhile changes "at", which is looked at once more under the row's lock.
+    remove: {
+      name: "remove-head",
+      text: `delete from ${schema}.head h where h.homeserver = $1 and ${isAbandoned("$2")}
+          and not exists (select from ${schema}.change c where c.homeserver = h.homeserver)`,
     },
     trim: {
       name: "trim",

@@ -2,7 +2,8 @@ import type { EventId, Homeserver } from "../../core/types.js";
 
 /**
  * The names of the keys. None has a hash tag of ours, so a Cluster spreads a
- * homeserver's keys over all slots.
+ * homeserver's keys over all slots. A homeserver's name and an event ID may both contain
+ * colons: the length of the name, in bytes, shows where it ends.
  */
 export class KeyNames {
   readonly #prefix: string;
@@ -12,7 +13,7 @@ export class KeyNames {
   }
 
   metadata(homeserver: Homeserver, eventId: EventId): string {
-    return `${this.#prefix}:m:${homeserver}:${eventId}`;
+    return `${this.#prefix}:m:${Buffer.byteLength(homeserver)}:${homeserver}:${eventId}`;
   }
 
   body(digest: Buffer): string {

@@ -110,7 +110,7 @@ describe.skipIf(!hasPostgres())("what fails at the PostgreSQL log", () => {
     const proxy = await DeafProxy.start(server.port);
     try {
       const sidecar = startLog(server.target({ socketDirectory: undefined, port: proxy.port }), {
-        limits: { answerMs: 300 },
+        limits: { notificationMs: 300 },
       });
       await expectFailure(sidecar, "notifications", "connect to PostgreSQL directly");
       proxy.isDeaf = false;

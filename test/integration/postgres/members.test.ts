@@ -56,9 +56,9 @@ describe.skipIf(!hasPostgres())("members of the PostgreSQL log", () => {
       proxy.set({});
       await b.untilCurrent();
       expect(b.copy.position).toEqual(a.copy.position);
-      expect(b.copy.calls.filter((call) => call.startsWith("restart"))).toEqual([
+      expect(b.copy.calls.filter((call) => /^(restart|drop)/.test(call))).toEqual([
         "restart started",
-        "restart expelled",
+        "drop expelled",
       ]);
       expect(b.copy.calls.at(-1)).toBe("current");
       expect(await countMembers(homeserver)).toBe(2);
@@ -86,6 +86,27 @@ describe.skipIf(!hasPostgres())("members of the PostgreSQL log", () => {
     proxy.set({});
     await b.untilCurrent();
     expect(far.states).toEqual(["up", "down", "up"]);
+  });
+
+  it("waits once for a homeserver that cannot be loaded while others can", async () => {
+    const { b } = await two("loads.example", { readyMs: 100 });
+    const client = await server.connect();
+    const name = "homeserver = 'stuck.example'";
+    await client.query(
+      "insert into splitcache.head values ('stuck.example', decode(repeat('00', 16), 'hex'), 1, 1, 'asked')",
+    );
+    await client.query(`begin; select from splitcache.head where ${name} for update`);
+    const stuck = startLog(server.target(), { limits: { readyMs: 100 } });
+    const other = stuck.follow("loads.example");
+    await other.untilCurrent();
+    const followed = stuck.follow("stuck.example");
+    await followed.log.ready();
+    expect(followed.log.ready()).toBeUndefined();
+    expect(followed.log.catchUp({ ...followed.copy.position, sequence: 99 })).toBeUndefined();
+    expect(b.log.isCurrent() && other.log.isCurrent()).toBe(true);
+    await client.query("rollback");
+    await client.end();
+    await followed.untilCurrent();
   });
 
   it("rejects changes while its link is held up, and appends again afterwards", async () => {
@@ -128,15 +149,24 @@ describe.skipIf(!hasPostgres())("members of the PostgreSQL log", () => {
     expect(b.copy.applied).toEqual(["10 $9", "11 $10", "12 $11"]);
   });
 
-  it("removes the members of sidecars that died before anybody waits for them", async () => {
-    const { a } = await two("swept.example", { trimIntervalMs: 50 });
-    await server.query("insert into splitcache.member values ('dead', 7)");
-    await server.query(
-      `insert into splitcache.applied select homeserver, 'dead', epoch, sequence from splitcache.head
-        where convert_from(homeserver, 'UTF8') = 'swept.example'`,
-    );
-    await eventually(async () => expect(await countMembers("swept.example")).toBe(2));
-    await a.append(invalidated("$1"));
+  it("does not follow a log that has gone back, even when it has grown past the copy since", async () => {
+    const { a, b, far } = await two("regrown.example");
+    const before = a.copy.position.epoch;
+    for (const id of ["$1", "$2", "$3"]) await a.append(invalidated(id));
+    const client = await server.connect();
+    const name = "homeserver = 'regrown.example'";
+    await client.query(`update splitcache.head set sequence = 1 where ${name}`);
+    // Nobody can begin a new epoch for as long as the row is locked.
+    await client.query(`begin; select from splitcache.head where ${name} for update`);
+    await eventually(() => expect(far.failures.map(({ cause }) => cause)).toContain("backwards"));
+    await client.query(`update splitcache.head set sequence = 9 where ${name}; commit`);
+    await client.end();
+    await eventually(() => {
+      for (const { copy, log } of [a, b]) {
+        expect(log.isCurrent() && copy.position.epoch === before).toBe(false);
+        expect(copy.position.epoch).not.toBe(before);
+      }
+    });
   });
 
   it("begins a new epoch, loudly, when a homeserver's log has gone back", async () => {

@@ -103,6 +103,40 @@ describe.skipIf(!hasPostgres())("a server of the PostgreSQL log that starts agai
     await own.stop();
   });
 
+  /** Ends the connections over which sidecars append; those over which they read and renew last. */
+  const endCalls = () =>
+    eventually(async () => {
+      const rows = await server.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'apart'
+          and exists (select from pg_stat_activity r
+            where r.application_name = 'apart' and r.query like '%set counter = counter + 1%')
+          and query not like '%set counter = counter + 1%'`,
+      );
+      expect(rows).toHaveLength(1);
+    });
+
+  it("serves nothing outdated when a name leads to a promoted standby while old connections last", async () => {
+    const standby = await server.standby();
+    servers.push(standby);
+    const sidecar = startLog(server.target({ socketDirectory: undefined, port: link.port }), {
+      applicationName: "apart",
+    });
+    const b = sidecar.follow();
+    await b.untilCurrent();
+    await append(b, "$old");
+    // The old primary goes on: nobody has fenced it.
+    await standby.promote();
+    link.lead(standby.port, { drops: false });
+    await endCalls();
+    const near = startLog(standby.target());
+    const a = near.follow();
+    await a.untilCurrent();
+    const position = await append(a, "$new");
+    expect(b.log.isCurrent() && b.copy.position.epoch !== position.epoch).toBe(false);
+    await eventually(() => expect(b.copy.position).toEqual(position));
+    await b.untilCurrent();
+  });
+
   it("refuses a standby, and follows once it has been promoted", async () => {
     const standby = await server.standby();
     servers.push(standby);

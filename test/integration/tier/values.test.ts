@@ -19,7 +19,8 @@ describe.skipIf(!(await hasRedisServer()))("values that are not what a sidecar s
   afterAll(() => topology.stop());
   const tiers = useTiers();
 
-  const metadataKey = (n: number, homeserver = ALPHA) => `${tiers.keyPrefix()}:m:${homeserver}:${idOf(n)}`;
+  const metadataKey = (n: number, homeserver = ALPHA) =>
+    `${tiers.keyPrefix()}:m:${Buffer.byteLength(homeserver)}:${homeserver}:${idOf(n)}`;
   /** Changes a value's bytes by a script of the server: the values are not text. */
   const alter = (key: string, expression: string) =>
     redis.command(

@@ -21,6 +21,10 @@ export class RecordingCopy implements LogCopy {
     this.calls.push(`restart ${reason}`);
   }
 
+  dropEntries(reason: string): void {
+    this.calls.push(`drop ${reason}`);
+  }
+
   apply(change: Change): void {
     this.#next(`apply ${nameOf(change)}`, nameOf(change));
   }

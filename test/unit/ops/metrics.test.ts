@@ -47,7 +47,7 @@ function metricsOf(homeservers: Map<string, number>, configuredHomeservers: read
     configuredHomeservers,
     droppedLogLines: () => 6,
     backends: {
-      invalidationLog: { status: () => ({ isUp: true, errors: { unreachable: 2 }, members: [] }) },
+      invalidationLog: { status: () => ({ isUp: true, errors: { unreachable: 2 }, memberCount: 3 }) },
       tier: {
         status: () => ({
           isUp: false,

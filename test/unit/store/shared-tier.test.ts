@@ -19,6 +19,7 @@ function sharedLog(): Log {
   const epoch = newEpoch();
   const copies = new Set<LogCopy>();
   return {
+    mayWait: true,
     follow(copy): HomeserverLog {
       const [other] = copies;
       copy.restart(other?.position ?? { epoch, sequence: 0 }, "started");
@@ -40,7 +41,8 @@ function sharedLog(): Log {
         leave: () => copies.delete(copy),
       };
     },
-    status: () => ({ isUp: true, errors: {}, members: [] }),
+    status: () => ({ isUp: true, errors: {}, memberCount: 0 }),
+    members: async () => [],
     close: async () => {},
   };
 }

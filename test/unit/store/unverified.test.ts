@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { LogUnderTest } from "../../support/log-under-test.js";
 import {
   ALPHA,
@@ -43,6 +43,25 @@ describe("a store over a log that others append to", () => {
     expect(alpha.stats()).toMatchObject({ misses: { unverified: 1 }, puts: { unverified: 1 } });
     log.isCurrent = true;
     expect(await alpha.hits("$a", "$c")).toEqual(["$a"]);
+  });
+
+  it("keeps the fence when it drops its entries and stays where it was in the log", async () => {
+    const { log, alpha } = await filled();
+    const asOf = await alpha.position();
+    for (const id of ["$a", "$c"]) {
+      const invalidating = alpha.invalidate([id]);
+      await vi.waitFor(() => expect(log.appended).not.toHaveLength(0));
+      for (const { apply } of log.appended.splice(0)) apply();
+      await invalidating;
+    }
+    log.copy!.dropEntries("expelled");
+    expect(await alpha.hits("$a", "$b")).toEqual([]);
+    expect(await alpha.put([messageEvent("$a"), messageEvent("$b")], asOf)).toEqual(["fenced", "stored"]);
+  });
+
+  it("says that reads may wait, so that a stream of reads lets others overtake", () => {
+    expect(open().store.readsMayWait).toBe(true);
+    expect(makeMemoryStore().store.readsMayWait).toBe(false);
   });
 
   it("waits for a copy that is about to become current", async () => {
