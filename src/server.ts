@@ -94,7 +94,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   });
   const health = createHealth(backends);
   health.addTo(rpc.server);
-  addReflection(rpc.server);
+  addReflection(rpc.server, rpc.drainSignal);
   const { families, scrape } = metricsOf(registry, { store, rpc, backends }, config, deps);
 
   async function closeAll(): Promise<void> {

@@ -84,6 +84,8 @@ export interface GrpcServer {
    * calls in flight and other services go on. Follow with `server.tryShutdown`.
    */
   drain(): void;
+  /** Starts with `drain`: for the streams of other services. */
+  readonly drainSignal: Drain;
   usage(): TransportUsage;
 }
 
@@ -140,6 +142,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   return {
     server,
     drain: () => drain.start(),
+    drainSignal: drain,
     usage: () => ({
       callsInFlight: inFlight.usage().calls,
       bytesInFlight: inFlight.usage().bytes,

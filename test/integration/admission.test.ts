@@ -22,7 +22,7 @@ const ALL_METHODS = [...METHODS, ...OTHER_METHODS];
 async function startWithAllServices(options: Parameters<typeof startServer>[0] = {}): Promise<TestServer> {
   const server = await startServer(options);
   new HealthImplementation({ "": "SERVING" }).addToServer(server.server);
-  addReflection(server.server);
+  addReflection(server.server, server.drainSignal);
   return server;
 }
 
@@ -199,6 +199,26 @@ describe("requests that never finish", () => {
     expect(server.usage().readStreams).toBe(1);
     silent.stream.end();
     expect(await silent.end).toBe(`${status.OK}`);
+  });
+});
+
+describe("a call whose deadline passes while its client keeps it open", () => {
+  it.each(ALL_METHODS)("is over, and gives back what it took: %s", async (method) => {
+    const server = await startWithAllServices({ limits: { requestTimeLimitMs: 60_000 } });
+    const { end } = begin(server.raw(), method, { "grpc-timeout": "20m" });
+    expect(await end).toBe(`${status.DEADLINE_EXCEEDED}`);
+    await expectIdle(server);
+  });
+
+  it("is over in the middle of a stream as well", async () => {
+    const server = await startWithAllServices();
+    const { stream, end } = begin(server.raw(), "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", {
+      "grpc-timeout": "100m",
+    });
+    stream.write(framed(Buffer.from("3a00", "hex")));
+    await once(stream, "data");
+    expect(await end).toBe(`${status.DEADLINE_EXCEEDED}`);
+    await expectIdle(server);
   });
 });
 
