@@ -8,6 +8,7 @@ import type { EventStore } from "./core/store.js";
 import type { MetricsSource } from "./ops/admin-http.js";
 import { observeCalls } from "./ops/call-metrics.js";
 import { observeFloods } from "./ops/floods.js";
+import { reportFullCapacities } from "./ops/full-capacities.js";
 import { sendGrpcLogTo } from "./ops/grpc-log.js";
 import { createHealth } from "./ops/health.js";
 import { type Log, storeLogTo } from "./ops/log.js";
@@ -87,6 +88,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     clock,
     observer: observeCalls(registry),
     onFlood,
+    onFull: reportFullCapacities(log),
     allowedHomeservers: config.homeservers.length === 0 ? undefined : new Set(config.homeservers),
     limits: config,
     silenceLimitMs: SILENCE_LIMIT_MS,
@@ -94,7 +96,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   });
   const health = createHealth(backends);
   health.addTo(rpc.server);
-  addReflection(rpc.server);
+  addReflection(rpc.server, rpc.drainSignal);
   const { families, scrape } = metricsOf(registry, { store, rpc, backends }, config, deps);
 
   async function closeAll(): Promise<void> {

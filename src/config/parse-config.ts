@@ -164,6 +164,9 @@ function defaultMemoryBytes(limitBytes: number | undefined): number {
   return Math.max(MEMORY_BUDGET_BYTES_MIN, Math.floor(limitBytes / 4));
 }
 
+/** URLs, so that a mistaken value may be nothing but a password. */
+const MAY_HOLD_PASSWORD: ReadonlySet<ConfigKey> = new Set(["log", "tier"]);
+
 /** A setting is validated wherever it comes from, even if another one outranks it. */
 function mistakesIn(setting: Setting): Mistake[] {
   const { option, texts, place } = setting;
@@ -172,7 +175,10 @@ function mistakesIn(setting: Setting): Mistake[] {
     const text = texts[Number(path[0] ?? 0)];
     return {
       place,
-      problem: text === undefined ? message : `${JSON.stringify(unreadable(text))} ${message}`,
+      problem:
+        text === undefined || MAY_HOLD_PASSWORD.has(option.key)
+          ? message
+          : `${JSON.stringify(unreadable(text))} ${message}`,
     };
   });
 }

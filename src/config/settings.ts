@@ -62,10 +62,12 @@ export function flagSettings({ texts, unknown }: GivenFlags): Settings {
   });
   // What follows an unknown flag may be its value, so that one mistake is not reported as two.
   const mistaken = unknown.filter((text, at) => text.startsWith("-") || !unknown[at - 1]?.startsWith("-"));
-  const mistakes = mistaken.map((text) => ({
-    place: text.split("=", 1)[0] ?? text,
-    problem: text.startsWith("-") ? "is not a known flag; see splitcache serve --help" : "is not expected",
-  }));
+  const mistakes = mistaken.map((text) =>
+    text.startsWith("-")
+      ? { place: text.split("=", 1)[0] ?? text, problem: "is not a known flag; see splitcache serve --help" }
+      : // It may be a password that lost its flag.
+        { place: "an argument that follows no flag", problem: "is not expected" },
+  );
   return { settings, mistakes };
 }
 

@@ -116,7 +116,10 @@ function endOfValue(text: string, start: number, budget: ValueBudget): number {
   }
 }
 
-/** Far beyond any event of a client, and read in a few milliseconds. */
+/**
+ * Far beyond any event of a client, and part of the contract. As many distinct keys of one object take
+ * some 10 ms, and several times as long before the engine has compiled this: each is kept to find a second one.
+ */
 const NESTING_MAX = 1000;
 const VALUES_MAX = 20_000;
 

@@ -3,13 +3,14 @@ import { devNull } from "node:os";
 
 /** Opens and closes one file descriptor; replaced in tests. */
 export interface DescriptorSource {
-  /** Throws if there is none left. */
+  /** Throws EMFILE or ENFILE if there is none left. */
   open(): number;
   close(descriptor: number): void;
 }
 
 /** As many probes and scrapes as are answered at once while all other descriptors are used up. */
 const RESERVE_MAX = 16;
+const NONE = "none";
 const DESCRIPTORS: DescriptorSource = { open: () => openSync(devNull, "r"), close: closeSync };
 
 /**
@@ -32,7 +33,7 @@ export class DescriptorReserve {
     this.#fill();
     const descriptor = this.#tryOpen();
     if (descriptor === undefined) return false;
-    this.#source.close(descriptor);
+    if (descriptor !== NONE) this.#source.close(descriptor);
     return true;
   }
 
@@ -55,16 +56,20 @@ export class DescriptorReserve {
   #fill(): void {
     while (this.#held.length < RESERVE_MAX) {
       const descriptor = this.#tryOpen();
-      if (descriptor === undefined) return;
+      if (descriptor === undefined || descriptor === NONE) return;
       this.#held.push(descriptor);
     }
   }
 
-  #tryOpen(): number | undefined {
+  /** A descriptor; NONE if it failed for another reason than that all are used up; undefined if they are. */
+  #tryOpen(): number | typeof NONE | undefined {
     try {
       return this.#source.open();
-    } catch {
-      return undefined;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "EMFILE" || code === "ENFILE") return undefined;
+      // Another failure says nothing about accept(), so no connection is refused for it.
+      return NONE;
     }
   }
 }

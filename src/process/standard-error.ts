@@ -3,8 +3,8 @@ import process from "node:process";
 import type { WriteSome } from "../ops/line-output.js";
 
 /**
- * Writes to standard error without waiting for whoever reads it: a pipe, a socket or a terminal that
- * takes no more fails with EAGAIN. A file on a disk takes what the disk takes.
+ * Writes to standard error without waiting for its reader: if a pipe or a terminal takes no more, the
+ * write fails with EAGAIN. So does a socket, whose mode Node.js has set. A write to a file waits for its disk.
  */
 export function standardErrorWriter(): WriteSome {
   const fd = openWithoutWaiting() ?? STDERR;
@@ -15,8 +15,9 @@ const STDERR = 2;
 const { O_WRONLY, O_APPEND, O_NONBLOCK, O_NOCTTY } = constants;
 
 /**
- * Opens standard error once more, so that processes which share it keep their own mode. Undefined where
- * that cannot be: then Node.js has set the mode itself, except of a terminal.
+ * Opens standard error once more without blocking: the flag belongs to the open file, which other processes
+ * may share, so that setting it on the descriptor itself would change it for them. Undefined for a file, which
+ * never blocks for a reader; for a socket, which cannot be opened by a path; and without /dev/fd.
  */
 function openWithoutWaiting(): number | undefined {
   // Node.js makes a pipe and a socket non-blocking when the stream is first asked for.

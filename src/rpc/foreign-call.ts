@@ -1,8 +1,8 @@
 import type { CacheError } from "../core/errors.js";
-import type { Capacity } from "./admission/capacity.js";
+import { Place } from "./admission/displaceable.js";
 import type { Arrival } from "./admission/message-heads.js";
 import { MalformedRequest } from "./foreign-request.js";
-import { exhausted, full, malformed } from "./refusals.js";
+import { displaced, exhausted, full, malformed } from "./refusals.js";
 import { FOREIGN_READ_AHEAD_MAX, FOREIGN_REQUEST_BYTES_MAX } from "./rpc-limits.js";
 import { TimeLimit } from "./time-limit.js";
 import { TrackedCall } from "./tracked-call.js";
@@ -14,7 +14,7 @@ import { TrackedCall } from "./tracked-call.js";
  */
 export class ForeignCall extends TrackedCall {
   protected override readonly requestBytesMax = FOREIGN_REQUEST_BYTES_MAX;
-  #capacity: Capacity | undefined;
+  #place: Place | undefined;
   /** Requests that have arrived and were not read. */
   #unread = 0;
   #unsentMessages = 0;
@@ -25,9 +25,10 @@ export class ForeignCall extends TrackedCall {
   protected override admit(): CacheError | undefined {
     const { foreignCalls, foreignStreams } = this.context;
     const capacity = this.labels.type === "unary" ? foreignCalls : foreignStreams;
-    const bound = capacity.take(this.holder);
-    if (bound !== undefined) return full(bound, "calls of health and reflection");
-    this.#capacity = capacity;
+    const end = () => this.refuse(displaced("calls of health and reflection"));
+    const place = Place.take(capacity, this.holder, end);
+    if (!(place instanceof Place)) return full(place, "calls of health and reflection");
+    this.#place = place;
     this.requestTimeLimit.arm();
     return undefined;
   }
@@ -38,7 +39,7 @@ export class ForeignCall extends TrackedCall {
       this.refuse(exhausted("too many requests before their replies"));
     else if (isInside) this.requestTimeLimit.arm();
     // Handlers of single requests wait for the half-close.
-    else if (this.labels.type === "bidi_stream") this.requestTimeLimit.disarm();
+    else if (this.labels.type === "bidi_stream") this.#requestArrived();
   }
 
   protected override receivedMessage(message: unknown): CacheError | undefined {
@@ -47,7 +48,12 @@ export class ForeignCall extends TrackedCall {
   }
 
   protected override receivedHalfClose(): void {
+    this.#requestArrived();
+  }
+
+  #requestArrived(): void {
     this.requestTimeLimit.disarm();
+    this.#place?.busy();
   }
 
   override startRead(): void {
@@ -71,6 +77,6 @@ export class ForeignCall extends TrackedCall {
 
   protected override release(): void {
     this.#timeLimit.disarm();
-    this.#capacity?.give(this.holder);
+    this.#place?.give();
   }
 }

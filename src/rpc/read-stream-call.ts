@@ -1,8 +1,9 @@
 import type { CacheError } from "../core/errors.js";
 import { REQUEST_BYTES_MAX } from "../core/limits.js";
+import { Place } from "./admission/displaceable.js";
 import type { Arrival } from "./admission/message-heads.js";
 import { outgoingBytes } from "./outgoing.js";
-import { draining, full } from "./refusals.js";
+import { displaced, draining, full } from "./refusals.js";
 import { READ_AHEAD_MAX, READ_STREAM_UNSENT_BYTES_MAX } from "./rpc-limits.js";
 import { StreamCall } from "./stream-call.js";
 import { TimeLimit } from "./time-limit.js";
@@ -15,7 +16,10 @@ import { TimeLimit } from "./time-limit.js";
  */
 export class ReadStreamCall extends StreamCall {
   protected override readonly requestBytesMax = REQUEST_BYTES_MAX;
-  #isCounted = false;
+  #place: Place | undefined;
+  /** Requests that have arrived and are not answered. */
+  #unanswered = 0;
+  #isInsideRequest = false;
   #unsentBytes = 0;
   #unsentMessages = 0;
   /** Requests that the handler has and has not answered. */
@@ -26,9 +30,10 @@ export class ReadStreamCall extends StreamCall {
   protected override admit(): CacheError | undefined {
     const { drain, readStreams } = this.context;
     if (drain.started) return draining();
-    const bound = readStreams.take(this.holder);
-    if (bound !== undefined) return full(bound, "read streams");
-    this.#isCounted = true;
+    const end = () => this.refuse(displaced("read streams"));
+    const place = Place.take(readStreams, this.holder, end);
+    if (!(place instanceof Place)) return full(place, "read streams");
+    this.#place = place;
     return undefined;
   }
 
@@ -38,6 +43,9 @@ export class ReadStreamCall extends StreamCall {
   }
 
   protected override receivedBytes(arrival: Arrival): void {
+    this.#place?.busy();
+    this.#unanswered += arrival.messages;
+    this.#isInsideRequest = arrival.isInside;
     if (!arrival.isInside) this.requestTimeLimit.disarm();
     else if (arrival.messages > 0) this.requestTimeLimit.rearm();
     else this.requestTimeLimit.arm();
@@ -61,13 +69,14 @@ export class ReadStreamCall extends StreamCall {
     });
     if (isWritten) callback();
     this.#openRequests -= 1;
+    this.#unanswered -= 1;
     this.#readIfDue();
   }
 
   protected override release(): void {
     super.release();
     this.#replyTimeLimit.disarm();
-    if (this.#isCounted) this.context.readStreams.give(this.holder);
+    this.#place?.give();
   }
 
   /** Each request has one reply, so that counting both bounds what the handler holds. */
@@ -82,5 +91,6 @@ export class ReadStreamCall extends StreamCall {
     this.#unsentMessages -= 1;
     if (this.#unsentMessages > 0) this.#replyTimeLimit.rearm();
     else this.#replyTimeLimit.disarm();
+    if (this.#unsentMessages === 0 && this.#unanswered === 0 && !this.#isInsideRequest) this.#place?.idle();
   }
 }

@@ -6,6 +6,7 @@ import {
   ServerReflectionService,
 } from "../gen/grpc/reflection/v1/reflection.js";
 import { DescriptorFiles, type FileBytes } from "./descriptor-files.js";
+import type { Drain } from "./drain.js";
 import { REFLECTION_IDLE_LIMIT_MS } from "./rpc-limits.js";
 import { INVALID_ARGUMENT, NOT_FOUND, toStatus } from "./status.js";
 import { type Decoded, strictDecoder } from "./strict-decode.js";
@@ -33,9 +34,14 @@ const REQUEST: MessageShape = {
 
 /**
  * Adds gRPC reflection, v1 and v1alpha, so that clients such as grpcurl need no proto files. A stream
- * that asks nothing for a while is ended with OK: clients open another one when they need it.
+ * that asks nothing for a while is ended with OK, and all of them are when the drain starts: clients open
+ * another one when they need it.
  */
-export function addReflection(server: Server, idleLimitMs: number = REFLECTION_IDLE_LIMIT_MS): void {
+export function addReflection(
+  server: Server,
+  drain: Drain,
+  idleLimitMs: number = REFLECTION_IDLE_LIMIT_MS,
+): void {
   const files = new DescriptorFiles(Buffer.from(descriptorSet, "base64"));
   const v1 = {
     ...ServerReflectionService.serverReflectionInfo,
@@ -43,15 +49,27 @@ export function addReflection(server: Server, idleLimitMs: number = REFLECTION_I
   };
   // The same messages under another package's name.
   const v1alpha = { ...v1, path: v1.path.replace(".v1.", ".v1alpha.") };
-  const serverReflectionInfo = (call: Call) => serve(call, files, idleLimitMs);
+  const serverReflectionInfo = (call: Call) => serve(call, { files, drain, idleLimitMs });
   for (const definition of [v1, v1alpha]) {
     server.addService({ serverReflectionInfo: definition }, { serverReflectionInfo });
   }
 }
 
+interface ReflectionContext {
+  readonly files: DescriptorFiles;
+  readonly drain: Drain;
+  readonly idleLimitMs: number;
+}
+
 /** Answers each request before the next one is read: the layer below sees to that. */
-function serve(call: Call, files: DescriptorFiles, idleLimitMs: number): void {
-  const idle = new TimeLimit(idleLimitMs, () => call.end());
+function serve(call: Call, { files, drain, idleLimitMs }: ReflectionContext): void {
+  const end = () => call.end();
+  const idle = new TimeLimit(idleLimitMs, end);
+  const forgetDrain = drain.onStart(end);
+  const stop = () => {
+    idle.disarm();
+    forgetDrain();
+  };
   idle.arm();
   call.on("data", (decoded: Decoded<ServerReflectionRequest>) => {
     if (call.writableEnded) return;
@@ -67,8 +85,9 @@ function serve(call: Call, files: DescriptorFiles, idleLimitMs: number): void {
       messageResponse: answer(message.messageRequest, files),
     });
   });
-  call.once("end", () => call.end());
-  for (const event of ["end", "cancelled", "close", "error"]) call.once(event, () => idle.disarm());
+  call.once("end", end);
+  for (const event of ["end", "cancelled", "close", "error"]) call.once(event, stop);
+  if (drain.started) end();
 }
 
 function answer(request: ServerReflectionRequest["messageRequest"], files: DescriptorFiles): Answer {

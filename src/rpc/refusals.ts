@@ -11,6 +11,11 @@ export function full(bound: Full, what: string): CacheError {
   return exhausted(bound === "all" ? `too many ${what}` : `too many ${what} of this ${bound}`);
 }
 
+/** A call that was not in use has ended because others needed its place; `what` is in the plural. */
+export function displaced(what: string): CacheError {
+  return exhausted(`too many ${what}: one that was not in use has ended`);
+}
+
 /** A request has more bytes than any such request may have. */
 export function tooLarge(bytesMax: number): CacheError {
   return new CacheError("tooLarge", `the request is larger than ${bytesMax} bytes, the limit of this call`);

@@ -8,8 +8,9 @@ import {
   SUBSCRIBERS_MAX,
 } from "../core/limits.js";
 import type { EventStore } from "../core/store.js";
+import { ActiveParties } from "./admission/active-parties.js";
 import { BatchCapacity } from "./admission/batch-capacity.js";
-import { Capacity } from "./admission/capacity.js";
+import { Capacity, type FullObserver } from "./admission/capacity.js";
 import type { FloodObserver } from "./admission/connection.js";
 import { Gate } from "./admission/gate.js";
 import { InFlight } from "./admission/in-flight.js";
@@ -58,6 +59,8 @@ export interface GrpcServerOptions {
   readonly limits?: ServerLimits;
   /** Is told of each connection that is ended because of a flood; nobody is, unless given. */
   readonly onFlood?: FloodObserver;
+  /** Called whenever a call finds a capacity full; nothing is, unless given. */
+  readonly onFull?: FullObserver;
   /** As the store has it: told to subscribers. */
   readonly silenceLimitMs: number;
   readonly progressIntervalMs: number;
@@ -84,26 +87,36 @@ export interface GrpcServer {
    * calls in flight and other services go on. Follow with `server.tryShutdown`.
    */
   drain(): void;
+  /** Starts with `drain`: for the streams of other services. */
+  readonly drainSignal: Drain;
   usage(): TransportUsage;
 }
 
 /** Makes the gRPC server of a store. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const { store, observer, log, clock, allowedHomeservers, limits = {}, onFlood = () => {} } = options;
+  const { store, observer, log, clock, allowedHomeservers, limits = {} } = options;
+  const { onFlood = () => {}, onFull = () => {} } = options;
   const gate = new Gate(clock, onFlood);
+  const shared = { activePeers: new ActiveParties(clock), onFull };
   const inFlight = new InFlight(
     {
       callsInFlightMax: limits.callsInFlightMax ?? CALLS_IN_FLIGHT_MAX,
       bytesInFlightMax: limits.bytesInFlightMax ?? BYTES_IN_FLIGHT_MAX,
     },
     clock,
+    shared,
   );
   const drain = new Drain();
-  const readStreams = new Capacity(limits.readStreamsMax ?? READ_STREAMS_MAX);
-  const subscriptions = new Capacity(limits.subscribersMax ?? SUBSCRIBERS_MAX);
-  const foreignCalls = new Capacity(FOREIGN_CALLS_MAX);
-  const foreignStreams = new Capacity(FOREIGN_STREAMS_MAX);
-  const batches = new BatchCapacity(limits.subscriptionBytesMax ?? SUBSCRIPTION_BYTES_MAX, clock);
+  const capacity = (name: string, max: number) => new Capacity(max, { ...shared, name });
+  const readStreams = capacity("read streams", limits.readStreamsMax ?? READ_STREAMS_MAX);
+  const subscriptions = capacity("subscribers", limits.subscribersMax ?? SUBSCRIBERS_MAX);
+  const foreignCalls = capacity("unary calls of health", FOREIGN_CALLS_MAX);
+  const foreignStreams = capacity("streams of health and reflection", FOREIGN_STREAMS_MAX);
+  const batches = new BatchCapacity(
+    limits.subscriptionBytesMax ?? SUBSCRIPTION_BYTES_MAX,
+    clock,
+    shared.activePeers,
+  );
   const callTimeLimitMs = limits.callTimeLimitMs ?? CALL_TIME_LIMIT_MS;
   const server = new Server({
     interceptors: [
@@ -140,6 +153,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   return {
     server,
     drain: () => drain.start(),
+    drainSignal: drain,
     usage: () => ({
       callsInFlight: inFlight.usage().calls,
       bytesInFlight: inFlight.usage().bytes,

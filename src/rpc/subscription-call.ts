@@ -1,6 +1,7 @@
 import type { CacheError } from "../core/errors.js";
+import { Place } from "./admission/displaceable.js";
 import { BatchMessage } from "./batch-message.js";
-import { draining, full } from "./refusals.js";
+import { displaced, draining, full } from "./refusals.js";
 import { SUBSCRIBE_REQUEST_BYTES_MAX } from "./rpc-limits.js";
 import { StreamCall } from "./stream-call.js";
 import { TimeLimit } from "./time-limit.js";
@@ -16,14 +17,15 @@ import { TimeLimit } from "./time-limit.js";
  */
 export class SubscriptionCall extends StreamCall {
   protected override readonly requestBytesMax = SUBSCRIBE_REQUEST_BYTES_MAX;
-  #isCounted = false;
+  #place: Place | undefined;
   readonly #batchTimeLimit = new TimeLimit(this.context.callTimeLimitMs, () => this.reset());
 
   protected override admit(): CacheError | undefined {
     if (this.context.drain.started) return draining();
-    const bound = this.context.subscriptions.take(this.holder);
-    if (bound !== undefined) return full(bound, "subscribers");
-    this.#isCounted = true;
+    const end = () => this.refuse(displaced("subscribers"));
+    const place = Place.take(this.context.subscriptions, this.holder, end);
+    if (!(place instanceof Place)) return full(place, "subscribers");
+    this.#place = place;
     this.requestTimeLimit.arm();
     return undefined;
   }
@@ -34,6 +36,7 @@ export class SubscriptionCall extends StreamCall {
 
   protected override receivedHalfClose(): void {
     this.requestTimeLimit.disarm();
+    this.#place?.busy();
     this.incoming.release();
   }
 
@@ -48,6 +51,6 @@ export class SubscriptionCall extends StreamCall {
   protected override release(): void {
     super.release();
     this.#batchTimeLimit.disarm();
-    if (this.#isCounted) this.context.subscriptions.give(this.holder);
+    this.#place?.give();
   }
 }

@@ -108,6 +108,7 @@ export abstract class TrackedCall extends ServerInterceptingCall {
       onCancel: () => {
         listener.onCancel();
         if (this.stream === undefined) this.#end();
+        else if (this.#statusCode === undefined && !this.stream.closed) this.#closeAfterDeadline(this.stream);
       },
     });
   }
@@ -155,6 +156,13 @@ export abstract class TrackedCall extends ServerInterceptingCall {
   protected reset(): void {
     this.#isReset = true;
     this.stream?.close(constants.NGHTTP2_CANCEL);
+    this.#expectClose();
+  }
+
+  /** grpc-js has answered at the client's deadline, and leaves the stream open until the client half-closes it. */
+  #closeAfterDeadline(stream: ServerHttp2Stream): void {
+    // A reset in the trailers' own turn would overtake them.
+    setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
     this.#expectClose();
   }
 

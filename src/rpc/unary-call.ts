@@ -1,9 +1,10 @@
 import { CacheError } from "../core/errors.js";
 import { REQUEST_BYTES_MAX } from "../core/limits.js";
+import type { Displaceable } from "./admission/displaceable.js";
 import { InFlightTicket } from "./admission/in-flight.js";
 import type { Arrival } from "./admission/message-heads.js";
 import { outgoingBytes } from "./outgoing.js";
-import { draining } from "./refusals.js";
+import { displaced, draining } from "./refusals.js";
 import { homeserverProblem } from "./request-check.js";
 import type { Decoded } from "./strict-decode.js";
 import { TimeLimit } from "./time-limit.js";
@@ -16,6 +17,14 @@ import { TrackedCall } from "./tracked-call.js";
  */
 export class UnaryCall extends TrackedCall {
   #ticket: InFlightTicket | undefined;
+  /** The call until its request has arrived. */
+  readonly #unfinished: Displaceable = {
+    holder: this.holder,
+    displace: () => {
+      this.refuse(displaced("calls in flight"));
+      this.release();
+    },
+  };
   protected override readonly requestBytesMax = REQUEST_BYTES_MAX;
   readonly #timeLimit = new TimeLimit(this.context.callTimeLimitMs, () => this.#expire());
 
@@ -24,6 +33,7 @@ export class UnaryCall extends TrackedCall {
     const admitted = this.context.inFlight.admitCall(this.holder);
     if (!(admitted instanceof InFlightTicket)) return admitted;
     this.#ticket = admitted;
+    this.context.inFlight.calls.offer(this.#unfinished, "unused");
     this.requestTimeLimit.arm();
     this.#timeLimit.arm();
     return undefined;
@@ -36,6 +46,7 @@ export class UnaryCall extends TrackedCall {
 
   protected override receivedHalfClose(): void {
     this.requestTimeLimit.disarm();
+    this.context.inFlight.calls.withdraw(this.#unfinished);
   }
 
   protected override receivedMessage(message: unknown): CacheError | undefined {
@@ -56,6 +67,7 @@ export class UnaryCall extends TrackedCall {
 
   protected override release(): void {
     this.#timeLimit.disarm();
+    this.context.inFlight.calls.withdraw(this.#unfinished);
     this.#ticket?.release();
   }
 

@@ -22,7 +22,7 @@ const ALL_METHODS = [...METHODS, ...OTHER_METHODS];
 async function startWithAllServices(options: Parameters<typeof startServer>[0] = {}): Promise<TestServer> {
   const server = await startServer(options);
   new HealthImplementation({ "": "SERVING" }).addToServer(server.server);
-  addReflection(server.server);
+  addReflection(server.server, server.drainSignal);
   return server;
 }
 
@@ -199,6 +199,77 @@ describe("requests that never finish", () => {
     expect(server.usage().readStreams).toBe(1);
     silent.stream.end();
     expect(await silent.end).toBe(`${status.OK}`);
+  });
+});
+
+describe("a capacity that calls hold and do not use", () => {
+  const OTHER_HOST = "127.0.0.2";
+
+  it("has room for requests that arrive, over however many connections others do not finish theirs", async () => {
+    const server = await startServer({ limits: { callsInFlightMax: 20, requestTimeLimitMs: 60_000 } });
+    const held = Array.from({ length: 30 }, () => begin(server.raw(), "GetEvents"));
+    await eventually(() => expect(server.started).toHaveLength(30));
+    expect(server.usage().callsInFlight).toBeLessThanOrEqual(20);
+    const client = server.client();
+    await Promise.all(Array.from({ length: 5 }, () => call(client, client.getEvents, read([]))));
+    expect(new Set(server.handled)).toEqual(
+      new Set([`GetEvents ${status.RESOURCE_EXHAUSTED}`, `GetEvents ${status.OK}`]),
+    );
+    expect([...server.full]).toEqual(["calls in flight"]);
+    for (const { stream } of held) stream.close(constants.NGHTTP2_CANCEL);
+    await expectIdle(server);
+  });
+
+  it.each([
+    ["GetEventsStream", { readStreamsMax: 8 }, "read streams"],
+    ["Subscribe", { subscribersMax: 8 }, "subscribers"],
+  ] as const)("has room for one more stream: %s", async (method, limits, capacity) => {
+    const server = await startServer({ limits: { ...limits, requestTimeLimitMs: 60_000 } });
+    const held = Array.from({ length: 8 }, () => begin(server.raw(), method));
+    await eventually(() => expect(server.started).toHaveLength(8));
+    const last = begin(server.raw(), method);
+    const end = await Promise.race(held.map((one) => one.end));
+    expect(end).toBe(`${status.RESOURCE_EXHAUSTED}`);
+    expect(last.stream.closed).toBe(false);
+    expect([...server.full]).toContain(capacity);
+    for (const { stream } of [...held, last]) stream.close(constants.NGHTTP2_CANCEL);
+    await expectIdle(server);
+  });
+
+  it("is not taken from streams in use by the same host, but idle ones of another host make room", async () => {
+    const server = await startServer({ limits: { readStreamsMax: 8 } });
+    const request = wire.GetEventsStreamRequest.encode({ requestId: 1n, request: read([]) }).finish();
+    const held = Array.from({ length: 8 }, () => begin(server.raw(), "GetEventsStream"));
+    for (const { stream } of held) stream.write(framed(request));
+    await Promise.all(held.map(({ stream }) => once(stream, "data")));
+    await eventually(() => expect(server.usage().bytesInFlight).toBe(0));
+    expect(await begin(server.raw(), "GetEventsStream").end).toBe(`${status.RESOURCE_EXHAUSTED}`);
+    const beside = begin(server.raw({}, OTHER_HOST), "GetEventsStream");
+    beside.stream.write(framed(request));
+    await once(beside.stream, "data");
+    expect(await Promise.race(held.map(({ end }) => end))).toBe(`${status.RESOURCE_EXHAUSTED}`);
+    for (const { stream } of [...held, beside]) stream.close(constants.NGHTTP2_CANCEL);
+    await expectIdle(server);
+  });
+});
+
+describe("a call whose deadline passes while its client keeps it open", () => {
+  it.each(ALL_METHODS)("is over, and gives back what it took: %s", async (method) => {
+    const server = await startWithAllServices({ limits: { requestTimeLimitMs: 60_000 } });
+    const { end } = begin(server.raw(), method, { "grpc-timeout": "20m" });
+    expect(await end).toBe(`${status.DEADLINE_EXCEEDED}`);
+    await expectIdle(server);
+  });
+
+  it("is over in the middle of a stream as well", async () => {
+    const server = await startWithAllServices();
+    const { stream, end } = begin(server.raw(), "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", {
+      "grpc-timeout": "100m",
+    });
+    stream.write(framed(Buffer.from("3a00", "hex")));
+    await once(stream, "data");
+    expect(await end).toBe(`${status.DEADLINE_EXCEEDED}`);
+    await expectIdle(server);
   });
 });
 

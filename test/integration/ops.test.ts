@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { mkdtemp, rm, stat } from "node:fs/promises";
-import { connect as connectHttp2 } from "node:http2";
+import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,6 +15,8 @@ import {
   type SubscribeResponse,
 } from "../../src/gen/splitcache/v1/event_cache_service.js";
 import { ListenError } from "../../src/ops/listeners.js";
+import { eventually } from "../support/eventually.js";
+import { type RawCall, rawCall } from "../support/grpc-server.js";
 import { ask, openReflection } from "../support/reflection.js";
 import { startTestServer, type TestServer } from "../support/start-server.js";
 
@@ -22,9 +24,11 @@ const SERVICE = "splitcache.v1.EventCacheService";
 const servers: TestServer[] = [];
 const clients: Client[] = [];
 const sockets: Socket[] = [];
+const sessions: ClientHttp2Session[] = [];
 
 afterEach(async () => {
   for (const socket of sockets.splice(0)) socket.destroy();
+  for (const session of sessions.splice(0)) session.destroy();
   for (const client of clients.splice(0)) client.close();
   await Promise.all(servers.splice(0).map((server) => server.stop()));
 });
@@ -183,18 +187,33 @@ describe("/metrics", () => {
   });
 });
 
+/** A call of GetEvents whose request has begun to arrive; the test ends it, or the server does. */
+async function beginCall(server: TestServer): Promise<RawCall> {
+  const session = connectHttp2(`http://${server.address}`);
+  sessions.push(session);
+  session.on("error", () => {});
+  const begun = rawCall(session, "GetEvents");
+  begun.stream.write(Buffer.alloc(1));
+  await eventually(async () => {
+    const samples = await (await fetch(`${server.httpUrl}/metrics`)).text();
+    expect(samples).toContain("splitcache_calls_in_flight 1");
+  });
+  return begun;
+}
+
 describe("stopping", () => {
   it("reports that it drains, takes no connections, and ends when the last call has", async () => {
     const server = await start();
-    const stream = openReflection(server.newClient());
-    await ask(stream, { $case: "listServices", value: "*" });
+    const { stream, end } = await beginCall(server);
     const stopped = server.drain();
     const reply = await fetch(`${server.httpUrl}/readyz`);
     expect([reply.status, await reply.text()]).toEqual([503, "draining\n"]);
     expect((await fetch(`${server.httpUrl}/livez`)).status).toBe(200);
     await expect(checkHealth(server.healthAddress, SERVICE)).resolves.toEqual({ status: "NOT_SERVING" });
     await expect(checkHealth(server.address, SERVICE)).rejects.toMatchObject({ code: status.UNAVAILABLE });
-    stream.end();
+    stream.end(Buffer.alloc(4));
+    stream.resume();
+    expect(await end).toBe(`${status.INVALID_ARGUMENT}`);
     await stopped;
     expect(server.logLines.at(-1)?.msg).toBe("stopped");
     expect(server.logLines.map(({ level }) => level)).not.toContain("warn");
@@ -202,12 +221,34 @@ describe("stopping", () => {
 
   it("cuts what is left at the deadline, and says so", async () => {
     const server = await start({ shutdownTimeoutMs: 50 });
-    const stream = openReflection(server.newClient());
-    await ask(stream, { $case: "listServices", value: "*" });
-    const cut = once(stream, "error");
+    const { end } = await beginCall(server);
     await server.drain();
     expect(server.logLines.map(({ msg }) => msg)).toContain("calls were cut: the shutdown timeout passed");
-    expect(await cut).toMatchObject([{ code: status.UNAVAILABLE }]);
+    expect(await end).toMatch(/^reset/);
+  });
+
+  it("waits for no stream of any kind, though its client leaves it open", async () => {
+    const server = await start();
+    const client = server.newClient();
+    const watch = healthService["Watch"]!;
+    const reflections = [openReflection(client), openReflection(client, "v1alpha")];
+    const streams = [
+      client.getEventsStream(),
+      client.subscribe({ homeserver: "h", resumeAfter: undefined, subscriber: "w1" }),
+      client.makeServerStreamRequest(watch.path, watch.requestSerialize, watch.responseDeserialize, {
+        service: SERVICE,
+      }),
+      ...reflections,
+    ];
+    const ends = streams.map(
+      (stream) => new Promise((resolve) => stream.once("status", ({ code }) => resolve(code))),
+    );
+    for (const stream of streams) stream.on("error", () => {}).on("data", () => {});
+    await Promise.all(reflections.map((stream) => ask(stream, { $case: "listServices", value: "*" })));
+    await server.drain();
+    const { OK, UNAVAILABLE } = status;
+    expect(await Promise.all(ends)).toEqual([UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, OK, OK]);
+    expect(server.logLines.map(({ level }) => level)).not.toContain("warn");
   });
 
   it("sends subscribers GoingAway, then UNAVAILABLE", async () => {

@@ -5,6 +5,7 @@ import { type Client, credentials, Server, ServerCredentials, status } from "@gr
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { descriptorSet } from "../../src/gen/descriptor-set.js";
 import { EventCacheServiceClient } from "../../src/gen/splitcache/v1/event_cache_service.js";
+import { Drain } from "../../src/rpc/drain.js";
 import { addReflection } from "../../src/rpc/reflection.js";
 import { FOREIGN_REQUEST_BYTES_MAX } from "../../src/rpc/rpc-limits.js";
 import { ask, openReflection, type ReflectionStream } from "../support/reflection.js";
@@ -139,7 +140,7 @@ describe("reflection", () => {
 
 it("ends a reflection stream that asks nothing for a while", async () => {
   const server = new Server();
-  addReflection(server, 1);
+  addReflection(server, new Drain(), 1);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
       error === null ? resolve(bound) : reject(error),

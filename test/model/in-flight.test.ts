@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { HealthImplementation } from "grpc-health-check";
 import { describe, expect, it } from "vitest";
 import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
+import { addReflection } from "../../src/rpc/reflection.js";
 import type { TransportUsage } from "../../src/rpc/server.js";
 import { call, framed, rawCall, type TestServer, useGrpcServers } from "../support/grpc-server.js";
 import { expectIdle } from "../support/model/grpc-connection.js";
@@ -40,6 +41,7 @@ const REQUESTS: Readonly<Record<string, Buffer>> = {
   Subscribe: framed(wire.SubscribeRequest.encode(subscribe).finish()),
   "/grpc.health.v1.Health/Check": framed(Buffer.alloc(0)),
   "/grpc.health.v1.Health/Watch": framed(Buffer.alloc(0)),
+  "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": framed(Buffer.from("3a00", "hex")),
   "/nothing/Nothing": framed(Buffer.alloc(100)),
 };
 
@@ -52,6 +54,7 @@ const plan = fc.record({
   isCompressed: fc.boolean(),
   isAnnounced: fc.boolean(),
   halfCloses: fc.boolean(),
+  timeout: fc.constantFrom(undefined, undefined, "1n", "5m", "20m"),
   turns: fc.nat({ max: 30 }),
   end: fc.constantFrom("cancel", "cancel", "wait", "disconnect", "leave"),
 });
@@ -68,6 +71,7 @@ describe("what is in flight", () => {
           async (plans, reads) => {
             const server = await startServer({ limits: LIMITS });
             new HealthImplementation({ "": "SERVING" }).addToServer(server.server);
+            addReflection(server.server, server.drainSignal);
             const client = server.client();
             const { position } = await call(client, client.getEvents, read([]));
             await call(client, client.putEvents, put([large], position));
@@ -100,10 +104,11 @@ async function act(server: TestServer, session: ClientHttp2Session, plan: Plan):
   }
   const path = plan.method.startsWith("/") ? { ":path": plan.method } : {};
   const encoding = plan.isCompressed && plan.isAnnounced ? { "grpc-encoding": "gzip" } : {};
+  const timeout = plan.timeout === undefined ? {} : { "grpc-timeout": plan.timeout };
   await turn();
   // Another plan has ended the connection.
   if (session.closed || session.destroyed) return;
-  const { stream, end } = rawCall(session, plan.method, { ...path, ...encoding });
+  const { stream, end } = rawCall(session, plan.method, { ...path, ...encoding, ...timeout });
   stream.resume();
   stream.write(request);
   if (plan.halfCloses) stream.end();

@@ -32,8 +32,8 @@ export interface TestServer extends GrpcServer {
   readonly port: number;
   /** A generated client on a connection of its own. */
   client(): EventCacheServiceClient;
-  /** A connection that can misbehave. */
-  raw(settings?: Settings): ClientHttp2Session;
+  /** A connection that can misbehave, from a loopback address. */
+  raw(settings?: Settings, localAddress?: string): ClientHttp2Session;
   /**
    * The same with a huge window, from which frames can be left out; after `stop`
    * nothing more is taken from its socket.
@@ -45,6 +45,8 @@ export interface TestServer extends GrpcServer {
   readonly handled: readonly string[];
   /** What was logged as an error. */
   readonly errors: readonly unknown[];
+  /** The capacities that calls found full. */
+  readonly full: ReadonlySet<string>;
   /** Why connections were ended. */
   readonly floods: readonly string[];
 }
@@ -67,6 +69,7 @@ export function useGrpcServers(): (options?: Partial<GrpcServerOptions>) => Prom
     const handled: string[] = [];
     const errors: unknown[] = [];
     const floods: string[] = [];
+    const full = new Set<string>();
     const grpc = createGrpcServer({
       observer: {
         started: ({ method }) => started.push(method),
@@ -76,6 +79,7 @@ export function useGrpcServers(): (options?: Partial<GrpcServerOptions>) => Prom
       clock: () => performance.now(),
       allowedHomeservers: undefined,
       onFlood: ({ kind }) => floods.push(kind),
+      onFull: ({ capacity }) => full.add(capacity),
       silenceLimitMs: 5000,
       progressIntervalMs: 5,
       ...options,
@@ -95,6 +99,7 @@ export function useGrpcServers(): (options?: Partial<GrpcServerOptions>) => Prom
       handled,
       errors,
       floods,
+      full,
       client: () => {
         const client = new EventCacheServiceClient(`127.0.0.1:${port}`, credentials.createInsecure(), {
           "grpc.use_local_subchannel_pool": 1,
@@ -111,8 +116,9 @@ export function useGrpcServers(): (options?: Partial<GrpcServerOptions>) => Prom
         );
         return { session, stop };
       },
-      raw: (settings = {}) => {
-        const session = connect(`http://127.0.0.1:${port}`, { settings });
+      raw: (settings = {}, localAddress = "127.0.0.1") => {
+        const socket = connectTcp({ port, host: "127.0.0.1", localAddress });
+        const session = connect(`http://127.0.0.1:${port}`, { settings, createConnection: () => socket });
         session.on("error", () => {});
         cleanups.push(() => session.destroy());
         return session;

@@ -180,7 +180,7 @@ describe("mistakes", () => {
   });
 
   it("name an argument that is no flag", () => {
-    expect(mistakesOf({ flags: ["now"] })).toEqual(["now: is not expected"]);
+    expect(mistakesOf({ flags: ["now"] })).toEqual(["an argument that follows no flag: is not expected"]);
   });
 
   it.each([

@@ -19,6 +19,9 @@ describe("a text without its secrets", () => {
     ['cannot open "redis://u:hunter2@[::1]:1": no', 'cannot open "redis://…@[::1]:1": no'],
     ["host=db password=hunter2 dbname=x", "host=db password=… dbname=x"],
     ["host=db PASSWORD = 'hunter2 hunter3'", "host=db PASSWORD = …"],
+    ['{"password": "hunter2"}', '{"password": …}'],
+    ["token: hunter2", "token: …"],
+    ["authorization: Bearer hunter2.x-y", "authorization: Bearer …"],
   ])("has no user, password or query: %s", (text, shown) => {
     expect(withoutSecrets(text)).toBe(shown);
   });
@@ -32,6 +35,27 @@ describe("a text without its secrets", () => {
   ])("is the text where it has none: %s", (text) => {
     expect(withoutSecrets(text)).toBe(text);
   });
+});
+
+it("shows the beginning of a long text, and nothing of a URL that is cut off", () => {
+  expect(withoutSecrets("x".repeat(50_000))).toBe(`${"x".repeat(4096)}…`);
+  const cut = withoutSecrets(`${"x ".repeat(2000)}redis://user:${"1".repeat(200)}@r`);
+  expect(cut).toBe(`${"x ".repeat(2000)}redis://…`);
+});
+
+it.each(["log", "tier"])("shows nothing of a value that may be a password: %s", (option) => {
+  const sources = { environment: {}, file: undefined, memoryLimitBytes: undefined };
+  const flags = { texts: new Map([[option, ["hunter2"]]]), unknown: ["hunter2"] };
+  const mistakes = (): string => {
+    try {
+      parseConfig({ ...sources, flags });
+      return "";
+    } catch (error) {
+      return String(error);
+    }
+  };
+  expect(mistakes()).toContain(`--${option}: must be`);
+  expect(mistakes()).not.toContain("hunter2");
 });
 
 it("shows of a value that could not be read no more than what is safe", () => {

@@ -1,5 +1,5 @@
 import { BATCH_BYTES_MAX } from "../../core/limits.js";
-import { ActiveHomeservers } from "./active-homeservers.js";
+import { ActiveParties } from "./active-parties.js";
 import { Capacity, type Holder } from "./capacity.js";
 
 /**
@@ -12,9 +12,10 @@ export class BatchCapacity {
   readonly #waiting = new Set<Waiter>();
 
   /** `clock` is a monotonic clock in milliseconds. */
-  constructor(bytesMax: number, clock: () => number) {
+  constructor(bytesMax: number, clock: () => number, activePeers?: ActiveParties) {
     this.#capacity = new Capacity(bytesMax, {
-      active: new ActiveHomeservers(clock),
+      active: new ActiveParties(clock),
+      ...(activePeers && { activePeers }),
       floor: RESERVED_BYTES,
       firstAlwaysFits: true,
     });

@@ -1,11 +1,12 @@
 import { IN_FLIGHT_SHARE_OF_ONE } from "../../core/limits.js";
-import type { ActiveHomeservers } from "./active-homeservers.js";
+import type { ActiveParties } from "./active-parties.js";
 import type { Connection } from "./connection.js";
+import { type Displaceable, Displaceables } from "./displaceable.js";
 
 /**
- * Who uses a part of a capacity. Each of these parties has a share of its own, and
- * a part counts towards all of them. An identity joins them once calls carry
- * credentials.
+ * Who uses a part of a capacity. Each of these parties, and the connection's peer,
+ * has a share of its own, and a part counts towards all of them. An identity joins
+ * them once calls carry credentials.
  */
 export interface Holder {
   /** Undefined: not known, so not bounded. */
@@ -15,7 +16,18 @@ export interface Holder {
 }
 
 /** Which bound leaves no room: that of the capacity itself, or the share of a party. */
-export type Full = "all" | keyof Holder;
+export type Full = "all" | "peer" | keyof Holder;
+
+/** A capacity was found full. */
+export interface FullCapacity {
+  /** What there is only so much of, in the plural. */
+  readonly capacity: string;
+  readonly max: number;
+  /** The peer address that holds most; undefined if only Unix sockets hold some. */
+  largestPeer(): string | undefined;
+}
+
+export type FullObserver = (full: FullCapacity) => void;
 
 export interface CapacityOptions {
   /** A party may always hold this much, as long as there is room at all: else the largest part would never fit. */
@@ -23,7 +35,13 @@ export interface CapacityOptions {
   /** Whether a part that is larger than all there is may be taken while nothing else is. */
   readonly firstAlwaysFits?: boolean;
   /** Undefined: the capacity has no shares of homeservers. */
-  readonly active?: ActiveHomeservers;
+  readonly active?: ActiveParties;
+  /** Undefined: the capacity has no shares of peers. */
+  readonly activePeers?: ActiveParties;
+  /** Called whenever a part does not fit; the implementation limits the rate of lines. */
+  readonly onFull?: FullObserver;
+  /** What `onFull` calls the capacity. */
+  readonly name?: string;
 }
 
 /**
@@ -32,22 +50,37 @@ export interface CapacityOptions {
  * - A connection holds at most as much as it leaves free. One alone has half, two
  *   have a third each, and so on. So there is always room for one more, whether or
  *   not others have been seen before, and nothing is set aside that nobody asks for.
+ * - A peer address holds at most as much as it leaves free, once several are active. Unix
+ *   sockets have no peer address, and on a single host all connections may have the same.
  * - A homeserver holds at most a quarter once several are active.
+ *
+ * Calls that do not use what they hold may be offered. When the capacity is full they are
+ * displaced for a connection that holds nothing, and for any other while they hold more
+ * than half: so requests that never arrive cannot hold it all.
  */
 export class Capacity {
   readonly #max: number;
   readonly #floor: number;
   readonly #firstAlwaysFits: boolean;
-  readonly #active: ActiveHomeservers | undefined;
+  readonly #active: ActiveParties | undefined;
+  readonly #activePeers: ActiveParties | undefined;
+  readonly #onFull: FullObserver | undefined;
+  readonly #name: string;
+  readonly #displaceables = new Displaceables();
   readonly #byConnection = new Map<Connection, number>();
+  readonly #byPeer = new Map<string, number>();
   readonly #byHomeserver = new Map<string, number>();
   #used = 0;
 
-  constructor(max: number, { floor = 1, firstAlwaysFits = false, active }: CapacityOptions = {}) {
+  constructor(max: number, options: CapacityOptions = {}) {
+    const { floor = 1, firstAlwaysFits = false, active, activePeers, onFull, name = "" } = options;
     this.#max = max;
     this.#floor = floor;
     this.#firstAlwaysFits = firstAlwaysFits;
     this.#active = active;
+    this.#activePeers = activePeers;
+    this.#onFull = onFull;
+    this.#name = name;
   }
 
   get used(): number {
@@ -56,9 +89,21 @@ export class Capacity {
 
   /** Takes an amount; or takes nothing and returns what leaves no room for it. */
   take(holder: Holder, amount = 1): Full | undefined {
-    const full = this.#fullFor(holder, amount);
+    let full = this.#fullFor(holder, amount);
+    if (full === "all") this.#reportFull();
+    while (full !== undefined && this.#makeRoom(full, holder)) full = this.#fullFor(holder, amount);
     if (full === undefined) this.#add(holder, amount);
     return full;
+  }
+
+  /** A call that holds some of it may be displaced from now on. */
+  offer(call: Displaceable, kind: "unused" | "idle"): void {
+    this.#displaceables.offer(call, kind);
+  }
+
+  /** A call may not be displaced any more. */
+  withdraw(call: Displaceable): void {
+    this.#displaceables.withdraw(call);
   }
 
   give(holder: Holder, amount = 1): void {
@@ -80,14 +125,48 @@ export class Capacity {
   #fullFor({ connection, homeserver }: Holder, amount: number): Full | undefined {
     // Also notes that the homeserver is active.
     const fitsHomeserver = homeserver === undefined || this.#fitsHomeserver(homeserver, amount);
+    const peer = connection?.peer;
+    // Also notes that the peer is active, whether or not there is room.
+    const hasPeerShare = peer !== undefined && this.#activePeers?.note(peer) === true;
     if (this.#used === 0 && this.#firstAlwaysFits) return undefined;
     const free = this.#max - this.#used - amount;
     if (free < 0) return "all";
-    if (connection !== undefined) {
-      const held = (this.#byConnection.get(connection) ?? 0) + amount;
-      if (held > Math.max(this.#floor, free)) return "connection";
+    const share = Math.max(this.#floor, free);
+    if (hasPeerShare && (this.#byPeer.get(peer) ?? 0) + amount > share) return "peer";
+    if (connection !== undefined && (this.#byConnection.get(connection) ?? 0) + amount > share) {
+      return "connection";
     }
     return fitsHomeserver ? undefined : "homeserver";
+  }
+
+  #makeRoom(full: Full, holder: Holder): boolean {
+    if (full !== "all" && full !== "connection") return false;
+    const { connection } = holder;
+    const isFirst = connection === undefined || !this.#byConnection.has(connection);
+    const mayDisplace = full === "all" && isFirst;
+    if (!mayDisplace && this.#displaceables.sizeOfOthers(connection) <= this.#max / 2) return false;
+    const call = this.#displaceables.choose(holder, { max: this.#max, of: (its) => this.#heldBy(its) });
+    call?.displace();
+    return call !== undefined;
+  }
+
+  #heldBy({ connection }: Holder): { peer: number; connection: number } {
+    if (connection === undefined) return { peer: 0, connection: 0 };
+    const held = this.#byConnection.get(connection) ?? 0;
+    const peer = connection.peer === undefined ? held : (this.#byPeer.get(connection.peer) ?? 0);
+    return { peer, connection: held };
+  }
+
+  #reportFull(): void {
+    this.#onFull?.({
+      capacity: this.#name,
+      max: this.#max,
+      largestPeer: () => {
+        let largest: [peer: string, held: number] | undefined;
+        for (const entry of this.#byPeer) if (entry[1] > (largest?.[1] ?? 0)) largest = entry;
+        return largest?.[0];
+      },
+    });
   }
 
   #fitsHomeserver(homeserver: string, amount: number): boolean {
@@ -99,6 +178,7 @@ export class Capacity {
   #add({ connection, homeserver }: Holder, amount: number): void {
     this.#used += amount;
     if (connection !== undefined) add(this.#byConnection, connection, amount);
+    if (connection?.peer !== undefined) add(this.#byPeer, connection.peer, amount);
     if (homeserver !== undefined && this.#active !== undefined) add(this.#byHomeserver, homeserver, amount);
   }
 }

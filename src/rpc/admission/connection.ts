@@ -21,12 +21,15 @@ export class Connection {
   readonly #session: Http2Session;
   readonly #clock: () => number;
   readonly #onFlood: FloodObserver;
+  /** The address of the other side; undefined on a Unix socket. */
+  readonly peer: string | undefined;
   readonly #allowances = new Map<FloodKind, Allowance>();
   #isEnded = false;
 
   /** `clock` is a monotonic clock in milliseconds. */
   constructor(session: Http2Session, clock: () => number, onFlood: FloodObserver) {
     this.#session = session;
+    this.peer = session.socket?.remoteAddress;
     this.#clock = clock;
     this.#onFlood = onFlood;
   }
@@ -47,10 +50,9 @@ export class Connection {
     }
     if (allowance.take(now)) return;
     this.#isEnded = true;
-    const peer = this.#session.socket?.remoteAddress;
     this.#session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     this.#session.destroy();
-    this.#onFlood({ kind, peer });
+    this.#onFlood({ kind, peer: this.peer });
   }
 }
 

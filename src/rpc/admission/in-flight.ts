@@ -1,8 +1,8 @@
 import type { CacheError } from "../../core/errors.js";
 import { REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from "../../core/limits.js";
 import { full } from "../refusals.js";
-import { ActiveHomeservers } from "./active-homeservers.js";
-import { Capacity, type Holder } from "./capacity.js";
+import { ActiveParties } from "./active-parties.js";
+import { Capacity, type CapacityOptions, type Holder } from "./capacity.js";
 
 /** How much may be in flight at once. */
 export interface InFlightLimits {
@@ -22,10 +22,15 @@ export class InFlight {
   readonly bytes: Capacity;
 
   /** `clock` is a monotonic clock in milliseconds. */
-  constructor({ callsInFlightMax, bytesInFlightMax }: InFlightLimits, clock: () => number) {
-    const active = new ActiveHomeservers(clock);
-    this.calls = new Capacity(callsInFlightMax, { active });
-    this.bytes = new Capacity(bytesInFlightMax, { active, floor: SHARE_BYTES_MIN });
+  constructor(
+    { callsInFlightMax, bytesInFlightMax }: InFlightLimits,
+    clock: () => number,
+    shared: Pick<CapacityOptions, "activePeers" | "onFull"> = {},
+  ) {
+    const options = { ...shared, active: new ActiveParties(clock) };
+    this.calls = new Capacity(callsInFlightMax, { ...options, name: "calls in flight" });
+    const floor = SHARE_BYTES_MIN;
+    this.bytes = new Capacity(bytesInFlightMax, { ...options, floor, name: "bytes in flight" });
   }
 
   usage(): InFlightUsage {

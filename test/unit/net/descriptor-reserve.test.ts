@@ -1,13 +1,15 @@
 import { expect, it } from "vitest";
 import { DescriptorReserve } from "../../../src/net/descriptor-reserve.js";
 
+const failure = (code: string) => Object.assign(new Error(code), { code });
+
 /** A process that may have so many descriptors. */
 function processWith(max: number) {
   const open = new Set<number>();
   let next = 0;
   const source = {
     open: () => {
-      if (open.size >= max) throw new Error("EMFILE");
+      if (open.size >= max) throw failure("EMFILE");
       next += 1;
       open.add(next);
       return next;
@@ -50,4 +52,18 @@ it("lends no more than it holds", () => {
   const reserve = new DescriptorReserve(source);
   expect([reserve.lend(), reserve.lend(), reserve.lend()]).toEqual([true, true, false]);
   expect(open.size).toBe(0);
+});
+
+it.each([
+  ["EMFILE", false],
+  ["ENFILE", false],
+  ["EACCES", true],
+  ["ENOENT", true],
+])("takes only a failure that means it for the end of descriptors: %s", (code, hasFree) => {
+  const open = () => {
+    throw failure(code);
+  };
+  const reserve = new DescriptorReserve({ open, close: () => {} });
+  expect(reserve.hasFree()).toBe(hasFree);
+  expect(reserve.lend()).toBe(false);
 });

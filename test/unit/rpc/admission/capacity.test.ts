@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ActiveHomeservers } from "../../../../src/rpc/admission/active-homeservers.js";
+import { ActiveParties } from "../../../../src/rpc/admission/active-parties.js";
 import { Capacity, type Holder } from "../../../../src/rpc/admission/capacity.js";
 import { idleConnection } from "../../../support/connection.js";
 
@@ -41,12 +41,24 @@ describe("a capacity", () => {
   });
 
   it("is one homeserver's to a quarter once several are active, over however many connections", () => {
-    const capacity = new Capacity(16, { active: new ActiveHomeservers(() => 0) });
+    const capacity = new Capacity(16, { active: new ActiveParties(() => 0) });
     const holder = (homeserver: string) => ({ connection: idleConnection(), homeserver });
     expect(capacity.take(holder("beta"))).toBeUndefined();
     for (let count = 0; count < 4; count++) expect(capacity.take(holder("alpha"))).toBeUndefined();
     expect(capacity.take(holder("alpha"))).toBe("homeserver");
     expect(capacity.take(holder("beta"))).toBeUndefined();
+  });
+
+  it("is one peer's to as much as it leaves free once several are active, over however many connections", () => {
+    const capacity = new Capacity(16, { activePeers: new ActiveParties(() => 0) });
+    const of = (peer?: string) => ({ connection: idleConnection(peer) });
+    for (let count = 0; count < 12; count++) expect(capacity.take(of("10.0.0.1"))).toBeUndefined();
+    expect(capacity.take(of("10.0.0.2"))).toBeUndefined();
+    expect(capacity.take(of("10.0.0.1"))).toBe("peer");
+    expect(capacity.take(of("10.0.0.2"))).toBeUndefined();
+    // Unix sockets have no address.
+    expect([of(), of()].map((holder) => capacity.take(holder))).toEqual([undefined, undefined]);
+    expect(capacity.take(of())).toBe("all");
   });
 
   it("is whole again when everything was given back, in whatever order", () => {
@@ -57,7 +69,7 @@ describe("a capacity", () => {
     });
     fc.assert(
       fc.property(fc.array(step), fc.infiniteStream(fc.nat()), (steps, order) => {
-        const capacity = new Capacity(20, { floor: 3, active: new ActiveHomeservers(() => 0) });
+        const capacity = new Capacity(20, { floor: 3, active: new ActiveParties(() => 0) });
         const connections = Array.from({ length: 4 }, idleConnection);
         const taken: { holder: Holder; amount: number }[] = [];
         for (const { party, homeserver, amount } of steps) {

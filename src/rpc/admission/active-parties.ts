@@ -1,7 +1,10 @@
 import { HOMESERVER_IDLE_MS } from "../../core/limits.js";
 
-/** Knows whether several homeservers are active, which is when one may take only a share of a capacity. */
-export class ActiveHomeservers {
+/**
+ * Knows whether several parties of one kind, homeservers or peer addresses, are
+ * active, which is when one may take only a share of a capacity.
+ */
+export class ActiveParties {
   readonly #clock: () => number;
   #last: string | undefined;
   #severalUntil = Number.NEGATIVE_INFINITY;
@@ -11,13 +14,13 @@ export class ActiveHomeservers {
     this.#clock = clock;
   }
 
-  /** Notes that a homeserver is active; returns whether another one is too, or has not been idle for long. */
-  note(homeserver: string): boolean {
+  /** Notes that a party is active; returns whether another one is too, or has not been idle for long. */
+  note(party: string): boolean {
     const now = this.#clock();
-    if (this.#last !== undefined && this.#last !== homeserver) {
+    if (this.#last !== undefined && this.#last !== party) {
       this.#severalUntil = now + HOMESERVER_IDLE_MS;
     }
-    this.#last = homeserver;
+    this.#last = party;
     return now < this.#severalUntil;
   }
 }
