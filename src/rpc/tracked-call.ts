@@ -27,8 +27,8 @@ export interface CallContext {
   readonly readStreams: Capacity;
   /** Subscribe calls from their headers on, so also those that have not sent their request yet. */
   readonly subscriptions: Capacity;
-  readonly foreignCalls: Capacity;
-  readonly foreignStreams: Capacity;
+  readonly auxiliaryCalls: Capacity;
+  readonly auxiliaryStreams: Capacity;
   readonly allowedHomeservers: AllowedHomeservers;
   readonly observer: CallObserver;
   readonly callTimeLimitMs: number;
