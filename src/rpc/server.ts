@@ -57,11 +57,11 @@ export interface GrpcServerOptions {
   /** The homeservers that requests may name; undefined: any. */
   readonly allowedHomeservers: AllowedHomeservers;
   readonly limits?: ServerLimits;
-  /** Is told of each connection that is ended because of a flood; nobody is, unless given. */
+  /** Called for each connection that is ended because of a flood, if it is given. */
   readonly onFlood?: FloodObserver;
-  /** Called whenever a call finds a capacity full; nothing is, unless given. */
+  /** Called whenever a call finds a capacity full, if it is given. */
   readonly onFull?: FullObserver;
-  /** As the store has it: told to subscribers. */
+  /** As the store has it: sent to subscribers. */
   readonly silenceLimitMs: number;
   readonly progressIntervalMs: number;
 }
