@@ -8,38 +8,21 @@ import {
   REQUEST_BYTES_MAX,
   SUBSCRIBERS_MAX,
 } from "../core/limits.js";
+import { logOptions } from "./log-options.js";
+import { type OptionText, optionTexts } from "./option-text.js";
+import { tierOptions } from "./tier-options.js";
 import {
   byteSize,
   duration,
   fileMode,
-  filePath,
   formatBytes,
   homeserverName,
   integer,
-  keyPrefix,
   listenAddress,
-  logUrl,
   oneOf,
-  schemaName,
   tcpAddress,
   tcpAddressOrOff,
-  tierUrl,
 } from "./values.js";
-
-/** What people read of an option, and under which names they set it. */
-export interface OptionText {
-  /** The flag without its dashes; the variable and the key of the file derive from it. */
-  readonly name: string;
-  readonly placeholder: string;
-  readonly description: string;
-  /** Read like a value that was given; none: no value, or one that `defaultNote` explains. */
-  readonly defaults: readonly string[];
-  readonly defaultNote?: string;
-  /** Whether it may be given several times. */
-  readonly several?: boolean;
-}
-
-const optionTexts = z.registry<OptionText>();
 
 const LOG_LEVELS = ["debug", "info", "warn", "error", "fatal", "silent"] as const;
 
@@ -90,95 +73,8 @@ export const configSchema = z.strictObject({
     defaults: [],
     defaultNote: "1h, 24h with a PostgreSQL log",
   }),
-  log: logUrl().register(optionTexts, {
-    name: "log",
-    placeholder: "<url>",
-    description:
-      "Where the invalidation logs are: memory (this process, for one sidecar) or postgres://user@host:port/database (for any number of sidecars that are one cache)",
-    defaults: ["memory"],
-  }),
-  logPasswordFile: filePath().optional().register(optionTexts, {
-    name: "log-password-file",
-    placeholder: "<path>",
-    description: "File with the password of the PostgreSQL role",
-    defaults: [],
-    defaultNote: "PGPASSWORD",
-  }),
-  logSchema: schemaName().register(optionTexts, {
-    name: "log-schema",
-    placeholder: "<name>",
-    description: "Schema of the log's tables in PostgreSQL: sidecars that share it are one cache",
-    defaults: ["splitcache"],
-  }),
-  tier: tierUrl().register(optionTexts, {
-    name: "tier",
-    placeholder: "<url>",
-    description:
-      "Keeps entries for sidecars that start, in Redis or Valkey: redis://host:port[/database], redis-sentinel://host:port,…/primary[/database] or redis-cluster://host:port,…; rediss… for TLS; requires a PostgreSQL log",
-    defaults: ["none"],
-  }),
-  tierKeyFile: filePath().optional().register(optionTexts, {
-    name: "tier-key-file",
-    placeholder: "<path>",
-    description:
-      "File with the secret that authenticates entries of the tier, at least 32 characters; the same for all sidecars",
-    defaults: [],
-  }),
-  tierTtlMs: duration("1m", "7d").register(optionTexts, {
-    name: "tier-ttl",
-    placeholder: "<duration>",
-    description: "How long the tier keeps an entry after it was last written",
-    defaults: ["1h"],
-  }),
-  tierKeyPrefix: keyPrefix().register(optionTexts, {
-    name: "tier-key-prefix",
-    placeholder: "<text>",
-    description: "What all keys in the tier begin with",
-    defaults: ["splitcache"],
-  }),
-  tierUsernameFile: filePath().optional().register(optionTexts, {
-    name: "tier-username-file",
-    placeholder: "<path>",
-    description: "File with the user's name at Redis",
-    defaults: [],
-  }),
-  tierPasswordFile: filePath().optional().register(optionTexts, {
-    name: "tier-password-file",
-    placeholder: "<path>",
-    description: "File with the password at Redis",
-    defaults: [],
-  }),
-  tierSentinelUsernameFile: filePath().optional().register(optionTexts, {
-    name: "tier-sentinel-username-file",
-    placeholder: "<path>",
-    description: "File with the user's name at Sentinels, which never get that of Redis",
-    defaults: [],
-  }),
-  tierSentinelPasswordFile: filePath().optional().register(optionTexts, {
-    name: "tier-sentinel-password-file",
-    placeholder: "<path>",
-    description: "File with the password at Sentinels",
-    defaults: [],
-  }),
-  tierTlsCaFile: filePath().optional().register(optionTexts, {
-    name: "tier-tls-ca-file",
-    placeholder: "<path>",
-    description: "File with the certificates, in PEM, of the authorities that are trusted for Redis",
-    defaults: [],
-    defaultNote: "the system's",
-  }),
-  tierTlsCertFile: filePath().optional().register(optionTexts, {
-    name: "tier-tls-cert-file",
-    placeholder: "<path>",
-    description: "File with the client certificate for Redis, in PEM",
-    defaults: [],
-  }),
-  tierTlsKeyFile: filePath().optional().register(optionTexts, {
-    name: "tier-tls-key-file",
-    placeholder: "<path>",
-    description: "File with that certificate's private key, in PEM, without a passphrase",
-    defaults: [],
-  }),
+  ...logOptions,
+  ...tierOptions,
   homeservers: z.array(homeserverName()).register(optionTexts, {
     name: "homeserver",
     placeholder: "<name>",

@@ -8,7 +8,7 @@ export type CloseReason = (typeof CLOSE_REASONS)[number];
  * peer: the peer closed it or it broke. idle: no call for too long. silent: no HTTP/2 preface in time.
  * displaced: closed to make room. refused: there was no room. drained: the server stops.
  */
-export const CLOSE_REASONS = ["peer", "idle", "silent", "displaced", "refused", "drained"] as const;
+const CLOSE_REASONS = ["peer", "idle", "silent", "displaced", "refused", "drained"] as const;
 
 /** Reports that the bound was reached; the implementation limits the rate of lines. */
 export interface ConnectionLog {

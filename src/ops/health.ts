@@ -62,7 +62,7 @@ export function createHealth(backends: BackendState): Health {
     callback: sendUnaryData<HealthReply>,
   ): void {
     if (services.has(request.service)) callback(null, replyFor(request.service));
-    else callback({ code: status.NOT_FOUND, details: "there is no such service here" });
+    else callback({ code: status.NOT_FOUND, details: "the service is not known" });
   }
 
   function watch(call: Watch): void {

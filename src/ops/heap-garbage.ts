@@ -24,7 +24,7 @@ export function boundGarbage(heap: Heap, bytesMax: number): void {
   setInterval(adjust, ADJUST_INTERVAL_MS).unref();
 }
 
-export const GROWTH_PERCENT_MIN = 15;
+const GROWTH_PERCENT_MIN = 15;
 const GROWTH_PERCENT_MAX = 150;
 const STEP = 3;
 /** Within it a heap does not grow by much more than its garbage may take. */

@@ -145,7 +145,7 @@ export class HomeserverSeries {
 }
 
 /** The label value of all homeservers together that have no series of their own. */
-export const OTHER = "_other";
+const OTHER = "_other";
 const BUSIEST_MAX = 100;
 
 function scoreOf({ activity, hasOwnRow }: Tracked): number {

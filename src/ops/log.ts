@@ -96,7 +96,10 @@ export function storeLogTo(log: Log, keysMax: number): StoreLog {
     windowMs: LINES_WINDOW_MS,
     keysMax,
     onLeftOut: (homeserver, leftOut) => {
-      log.warn("a homeserver's log lines were left out: too many in a short time", { homeserver, leftOut });
+      log.warn("log lines about a homeserver were left out: too many in a short time", {
+        homeserver,
+        leftOut,
+      });
     },
   });
   return {

@@ -163,7 +163,7 @@ const USAGE_GAUGES: readonly (readonly [name: string, help: string, used: keyof 
   ["splitcache_bytes_in_flight", "Bytes of requests and unsent replies", "bytesInFlight"],
   ["splitcache_read_streams", "Open GetEventsStream calls", "readStreams"],
   ["splitcache_subscription_bytes", "Bytes of batches on their way to subscribers", "subscriptionBytes"],
-  ["splitcache_foreign_calls", "Calls of health and reflection", "foreignCalls"],
+  ["splitcache_auxiliary_calls", "Calls of health and reflection", "auxiliaryCalls"],
 ];
 
 const LIMIT_GAUGES: readonly (readonly [name: string, help: string, limit: keyof CapacityLimits])[] = [

@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { Server as GrpcServer, ServerCredentials } from "@grpc/grpc-js";
 import type { ConnectionTable } from "../net/connection-table.js";
 import type { Gate } from "../rpc/admission/gate.js";
-import { catchMalformedRequests } from "../rpc/foreign-request.js";
+import { catchMalformedRequests } from "../rpc/auxiliary-request.js";
 import { refuseBadCalls } from "../rpc/refusing-call.js";
 import { createAdminHttp } from "./admin-http.js";
 import type { Health } from "./health.js";

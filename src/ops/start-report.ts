@@ -43,12 +43,12 @@ export function reportStart(log: Log, report: StartReport): void {
     connectionsMax: report.connectionsMax,
   });
   for (const address of report.addresses.filter((address) => !isLocal(address))) {
-    log.warn("whoever reaches this listener can read and purge everything: it takes no credentials", {
+    log.warn("any client that reaches this listener can read and purge everything: it takes no credentials", {
       listen: formatListenAddress(address),
     });
   }
   if (httpAddress !== undefined && !isLocal(httpAddress)) {
-    log.warn("whoever reaches this listener learns the names of the homeservers from its metrics", {
+    log.warn("any client that reaches this listener can read the names of the homeservers in its metrics", {
       http: formatListenAddress(httpAddress),
     });
   }

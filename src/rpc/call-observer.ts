@@ -7,7 +7,7 @@ export interface CallLabels {
   readonly method: string;
 }
 
-/** Is told of every call, for metrics. The labels of a method are one object for all its calls. */
+/** Called for every call, for metrics. The labels of a method are one object for all its calls. */
 export interface CallObserver {
   /** A call's headers have come. */
   started(call: CallLabels): void;

@@ -1,6 +1,6 @@
 import type { ServerInterceptor } from "@grpc/grpc-js";
+import { AuxiliaryCall } from "./auxiliary-call.js";
 import type { CallLabels } from "./call-observer.js";
-import { ForeignCall } from "./foreign-call.js";
 import { ReadStreamCall } from "./read-stream-call.js";
 import { serviceDefinition } from "./service-definition.js";
 import { SubscriptionCall } from "./subscription-call.js";
@@ -31,7 +31,7 @@ const STREAMING_KINDS: ReadonlyMap<string, CallKind> = new Map<string, CallKind>
 const SERVICE_PATHS = new Set<string>(Object.values(serviceDefinition).map(({ path }) => path));
 
 function callKind(path: string): CallKind {
-  if (!SERVICE_PATHS.has(path)) return ForeignCall;
+  if (!SERVICE_PATHS.has(path)) return AuxiliaryCall;
   return STREAMING_KINDS.get(path) ?? UnaryCall;
 }
 

@@ -11,12 +11,10 @@ import { REFLECTION_IDLE_LIMIT_MS } from "./rpc-limits.js";
 import { INVALID_ARGUMENT, NOT_FOUND, toStatus } from "./status.js";
 import { type Decoded, strictDecoder } from "./strict-decode.js";
 import { TimeLimit } from "./time-limit.js";
-import type { FieldShape, MessageShape } from "./wire-shape.js";
+import { type MessageShape, text } from "./wire-shape.js";
 
 type Answer = NonNullable<ServerReflectionResponse["messageResponse"]>;
 type Call = ServerDuplexStream<Decoded<ServerReflectionRequest>, ServerReflectionResponse>;
-
-const text = (name: string): FieldShape => ({ name, isRepeated: false, message: undefined });
 
 /** By the field numbers of the proto. */
 const REQUEST: MessageShape = {

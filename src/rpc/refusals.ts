@@ -33,6 +33,9 @@ export function malformed(field: string, description: string): CacheError {
   });
 }
 
+/** What every refusal of a request says that is not protobuf of its message. */
+export const NOT_PROTOBUF = "is not valid protobuf";
+
 /** The server is about to stop; another one, or the next start of this one, will serve. */
 export function draining(): CacheError {
   return new CacheError("unavailable", "the server is draining");

@@ -1,8 +1,8 @@
 import { ServerInterceptingCall, type ServerInterceptor } from "@grpc/grpc-js";
 import type { Gate } from "./admission/gate.js";
-import { MalformedRequest } from "./foreign-request.js";
+import { MalformedRequest } from "./auxiliary-request.js";
 import { http2StreamOf } from "./http2-stream.js";
-import { malformed } from "./refusals.js";
+import { malformed, NOT_PROTOBUF } from "./refusals.js";
 import { toStatus } from "./status.js";
 
 /** An interceptor that refuses what no call may send, for servers that count no calls. */
@@ -19,7 +19,7 @@ export function refuseBadCalls(gate: Gate): ServerInterceptor {
         next({
           onReceiveMessage: (message, receive) => {
             if (!(message instanceof MalformedRequest)) receive(message);
-            else call.sendStatus(toStatus(malformed("request", "is not valid protobuf")));
+            else call.sendStatus(toStatus(malformed("request", NOT_PROTOBUF)));
           },
         });
       },

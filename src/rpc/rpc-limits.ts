@@ -24,13 +24,13 @@ export const SUBSCRIBE_REQUEST_BYTES_MAX = 64 * KIB;
 /** What a queued request of a read stream costs beside its bytes, so that tiny ones are not free. */
 export const QUEUED_REQUEST_BYTES = 512;
 /** Unary calls at once to services other than the cache's: health probes. */
-export const FOREIGN_CALLS_MAX = 256;
+export const AUXILIARY_CALLS_MAX = 256;
 /** Streams of those services, which stay open: apart, so that they cannot keep probes out. */
-export const FOREIGN_STREAMS_MAX = 256;
+export const AUXILIARY_STREAMS_MAX = 256;
 /** A request to those services names a service or a symbol. */
-export const FOREIGN_REQUEST_BYTES_MAX = 64 * KIB;
+export const AUXILIARY_REQUEST_BYTES_MAX = 64 * KIB;
 /** Requests of one stream of those services that have arrived and were not read: clients ask one by one. */
-export const FOREIGN_READ_AHEAD_MAX = 64;
+export const AUXILIARY_READ_AHEAD_MAX = 64;
 /** How long a stream of reflection may ask nothing until it is ended: it holds one of those streams. */
 export const REFLECTION_IDLE_LIMIT_MS = 60_000;
 /** Streams on one connection: a proxy may bring everything over one. */

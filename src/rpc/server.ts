@@ -14,15 +14,15 @@ import { Capacity, type FullObserver } from "./admission/capacity.js";
 import type { FloodObserver } from "./admission/connection.js";
 import { Gate } from "./admission/gate.js";
 import { InFlight } from "./admission/in-flight.js";
+import { catchMalformedRequests } from "./auxiliary-request.js";
 import type { CallObserver } from "./call-observer.js";
 import { Drain } from "./drain.js";
-import { catchMalformedRequests } from "./foreign-request.js";
 import { createInterceptor } from "./interceptor.js";
 import type { AllowedHomeservers } from "./request-check.js";
 import {
+  AUXILIARY_CALLS_MAX,
+  AUXILIARY_STREAMS_MAX,
   CONCURRENT_STREAMS_MAX,
-  FOREIGN_CALLS_MAX,
-  FOREIGN_STREAMS_MAX,
   KEEPALIVE_INTERVAL_MS,
   KEEPALIVE_TIMEOUT_MS,
   REQUEST_TIME_LIMIT_MS,
@@ -57,11 +57,11 @@ export interface GrpcServerOptions {
   /** The homeservers that requests may name; undefined: any. */
   readonly allowedHomeservers: AllowedHomeservers;
   readonly limits?: ServerLimits;
-  /** Is told of each connection that is ended because of a flood; nobody is, unless given. */
+  /** Called for each connection that is ended because of a flood, if it is given. */
   readonly onFlood?: FloodObserver;
-  /** Called whenever a call finds a capacity full; nothing is, unless given. */
+  /** Called whenever a call finds a capacity full, if it is given. */
   readonly onFull?: FullObserver;
-  /** As the store has it: told to subscribers. */
+  /** As the store has it: sent to subscribers. */
   readonly silenceLimitMs: number;
   readonly progressIntervalMs: number;
 }
@@ -76,7 +76,7 @@ export interface TransportUsage {
   /** Bytes of batches on their way to subscribers. */
   readonly subscriptionBytes: number;
   /** Calls of other services: health, reflection. */
-  readonly foreignCalls: number;
+  readonly auxiliaryCalls: number;
 }
 
 export interface GrpcServer {
@@ -110,8 +110,8 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const capacity = (name: string, max: number) => new Capacity(max, { ...shared, name });
   const readStreams = capacity("read streams", limits.readStreamsMax ?? READ_STREAMS_MAX);
   const subscriptions = capacity("subscribers", limits.subscribersMax ?? SUBSCRIBERS_MAX);
-  const foreignCalls = capacity("unary calls of health", FOREIGN_CALLS_MAX);
-  const foreignStreams = capacity("streams of health and reflection", FOREIGN_STREAMS_MAX);
+  const auxiliaryCalls = capacity("unary calls of health", AUXILIARY_CALLS_MAX);
+  const auxiliaryStreams = capacity("streams of health and reflection", AUXILIARY_STREAMS_MAX);
   const batches = new BatchCapacity(
     limits.subscriptionBytesMax ?? SUBSCRIPTION_BYTES_MAX,
     clock,
@@ -126,8 +126,8 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
         drain,
         readStreams,
         subscriptions,
-        foreignCalls,
-        foreignStreams,
+        auxiliaryCalls,
+        auxiliaryStreams,
         allowedHomeservers,
         observer,
         callTimeLimitMs,
@@ -159,7 +159,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       bytesInFlight: inFlight.usage().bytes,
       readStreams: readStreams.used,
       subscriptionBytes: batches.used,
-      foreignCalls: foreignCalls.used + foreignStreams.used,
+      auxiliaryCalls: auxiliaryCalls.used + auxiliaryStreams.used,
     }),
   };
 }

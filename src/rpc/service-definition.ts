@@ -1,11 +1,10 @@
 import * as wire from "../gen/splitcache/v1/event_cache_service.js";
 import { serializeOutgoing } from "./outgoing.js";
 import { strictDecoder } from "./strict-decode.js";
-import type { FieldShape, MessageShape } from "./wire-shape.js";
+import { type FieldShape, type MessageShape, text } from "./wire-shape.js";
 
 const generated = wire.EventCacheServiceService;
 
-const text = (name: string): FieldShape => ({ name, isRepeated: false, message: undefined });
 const texts = (name: string): FieldShape => ({ name, isRepeated: true, message: undefined });
 const message = (name: string, shape: MessageShape): FieldShape => ({
   name,

@@ -1,6 +1,7 @@
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { CacheError } from "../core/errors.js";
 import { findFault } from "./faulty-field.js";
+import { NOT_PROTOBUF } from "./refusals.js";
 import { isWellFormed, type MessageShape } from "./wire-shape.js";
 
 /** A request as it arrived: the message, or why it is none. */
@@ -25,7 +26,7 @@ export function strictDecoder<Message>(
   return (bytes) => {
     const byteLength = bytes.byteLength;
     if (!isWellFormed(bytes, shape)) {
-      return { ok: false, byteLength, error: refusal(bytes, shape, "is not valid protobuf") };
+      return { ok: false, byteLength, error: refusal(bytes, shape, NOT_PROTOBUF) };
     }
     try {
       return { ok: true, byteLength, message: type.decode(new StrictReader(bytes)) };

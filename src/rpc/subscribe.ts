@@ -73,7 +73,7 @@ async function* framesOfStore(
           yield new BatchMessage(bytes);
           position = frame.to;
         } else if (frame.kind === "ready" && isContinued) {
-          // The client has been told, and a batch follows at once.
+          // The client has its Ready frame, and a batch follows at once.
           continue;
         } else {
           room?.resize(0);

@@ -27,8 +27,8 @@ export interface CallContext {
   readonly readStreams: Capacity;
   /** Subscribe calls from their headers on, so also those that have not sent their request yet. */
   readonly subscriptions: Capacity;
-  readonly foreignCalls: Capacity;
-  readonly foreignStreams: Capacity;
+  readonly auxiliaryCalls: Capacity;
+  readonly auxiliaryStreams: Capacity;
   readonly allowedHomeservers: AllowedHomeservers;
   readonly observer: CallObserver;
   readonly callTimeLimitMs: number;
@@ -39,8 +39,8 @@ export interface CallContext {
 
 /**
  * A call from its headers until its HTTP/2 stream is closed, which is when its
- * memory is free: the layer between grpc-js and the handlers. Tells the observer
- * of it and refuses what no call may send; what it is allowed to take is for the
+ * memory is free: the layer between grpc-js and the handlers. Reports it to the
+ * observer and refuses what no call may send; what it is allowed to take is for the
  * kinds of calls to say. Once it is closed, nothing that is still reported of it
  * counts: grpc-js may deliver messages after their call has ended.
  */
@@ -166,7 +166,7 @@ export abstract class TrackedCall extends ServerInterceptingCall {
     this.#expectClose();
   }
 
-  /** A stream that is told to close and does not has a peer that takes nothing, not even that. */
+  /** If a stream was closed and stays open, its peer reads nothing at all: ends the connection. */
   #expectClose(): void {
     const stream = this.stream;
     if (stream === undefined) this.#end();

@@ -35,7 +35,13 @@ function begin(session: ClientHttp2Session, method: string, headers = {}) {
 }
 
 async function expectIdle(server: TestServer): Promise<void> {
-  const idle = { callsInFlight: 0, bytesInFlight: 0, readStreams: 0, subscriptionBytes: 0, foreignCalls: 0 };
+  const idle = {
+    callsInFlight: 0,
+    bytesInFlight: 0,
+    readStreams: 0,
+    subscriptionBytes: 0,
+    auxiliaryCalls: 0,
+  };
   await eventually(() => expect(server.usage()).toEqual(idle));
 }
 
@@ -128,8 +134,8 @@ describe("requests that never finish", () => {
   it.each([
     ["callsInFlight", "GetEvents", 300],
     ["readStreams", "GetEventsStream", 1100],
-    ["foreignCalls", "/grpc.health.v1.Health/Check", 300],
-    ["foreignCalls", "/grpc.health.v1.Health/Watch", 300],
+    ["auxiliaryCalls", "/grpc.health.v1.Health/Check", 300],
+    ["auxiliaryCalls", "/grpc.health.v1.Health/Watch", 300],
   ] as const)("of one connection leave %s for another: %s", async (gauge, method, count) => {
     const server = await startWithAllServices({ limits: { requestTimeLimitMs: 60_000 } });
     const session = server.raw();

@@ -27,7 +27,7 @@ async function expectIdle(server: TestServer): Promise<void> {
       bytesInFlight: 0,
       readStreams: 0,
       subscriptionBytes: 0,
-      foreignCalls: 0,
+      auxiliaryCalls: 0,
     }),
   );
 }

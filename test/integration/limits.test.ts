@@ -212,7 +212,7 @@ describe("calls of other services", () => {
     const { server, start } = await startWithHealth();
     const watches = Array.from({ length: 128 }, () => start("Watch"));
     for (const { stream } of watches) stream.end(emptyRequest);
-    await eventually(() => expect(server.usage().foreignCalls).toBe(128));
+    await eventually(() => expect(server.usage().auxiliaryCalls).toBe(128));
     const oneMore = start("Watch");
     oneMore.stream.end(emptyRequest);
     oneMore.stream.resume();
@@ -222,7 +222,7 @@ describe("calls of other services", () => {
     probe.stream.resume();
     expect(await probe.end).toBe(`${status.OK}`);
     for (const { stream } of watches) stream.close(constants.NGHTTP2_CANCEL);
-    await eventually(() => expect(server.usage().foreignCalls).toBe(0));
+    await eventually(() => expect(server.usage().auxiliaryCalls).toBe(0));
   });
 
   it.each(["Check", "Watch"])("are refused when they announce more than 64 KiB: %s", async (method) => {
@@ -231,7 +231,7 @@ describe("calls of other services", () => {
     stream.write(framed(Buffer.alloc(100_000)).subarray(0, 5));
     stream.resume();
     expect(await end).toBe(`${status.RESOURCE_EXHAUSTED}`);
-    await eventually(() => expect(server.usage().foreignCalls).toBe(0));
+    await eventually(() => expect(server.usage().auxiliaryCalls).toBe(0));
   });
 });
 

@@ -7,7 +7,7 @@ import { descriptorSet } from "../../src/gen/descriptor-set.js";
 import { EventCacheServiceClient } from "../../src/gen/splitcache/v1/event_cache_service.js";
 import { Drain } from "../../src/rpc/drain.js";
 import { addReflection } from "../../src/rpc/reflection.js";
-import { FOREIGN_REQUEST_BYTES_MAX } from "../../src/rpc/rpc-limits.js";
+import { AUXILIARY_REQUEST_BYTES_MAX } from "../../src/rpc/rpc-limits.js";
 import { ask, openReflection, type ReflectionStream } from "../support/reflection.js";
 import { startTestServer, type TestServer } from "../support/start-server.js";
 
@@ -132,7 +132,7 @@ describe("reflection", () => {
   });
 
   it("refuses a stream whose request is too large, before it is read", async () => {
-    const name = "x".repeat(4 * FOREIGN_REQUEST_BYTES_MAX);
+    const name = "x".repeat(4 * AUXILIARY_REQUEST_BYTES_MAX);
     stream.write({ host: "", messageRequest: { $case: "fileContainingSymbol", value: name } });
     expect(await once(stream, "error")).toMatchObject([{ code: status.RESOURCE_EXHAUSTED }]);
   });

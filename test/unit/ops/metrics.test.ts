@@ -62,7 +62,7 @@ function metricsOf(homeservers: Map<string, number>, configuredHomeservers: read
       bytesInFlight: 2,
       readStreams: 3,
       subscriptionBytes: 4,
-      foreignCalls: 5,
+      auxiliaryCalls: 5,
     }),
     limits: {
       memoryBytes: 10,

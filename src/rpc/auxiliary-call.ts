@@ -1,9 +1,9 @@
 import type { CacheError } from "../core/errors.js";
 import { Place } from "./admission/displaceable.js";
 import type { Arrival } from "./admission/message-heads.js";
-import { MalformedRequest } from "./foreign-request.js";
-import { displaced, exhausted, full, malformed } from "./refusals.js";
-import { FOREIGN_READ_AHEAD_MAX, FOREIGN_REQUEST_BYTES_MAX } from "./rpc-limits.js";
+import { MalformedRequest } from "./auxiliary-request.js";
+import { displaced, exhausted, full, malformed, NOT_PROTOBUF } from "./refusals.js";
+import { AUXILIARY_READ_AHEAD_MAX, AUXILIARY_REQUEST_BYTES_MAX } from "./rpc-limits.js";
 import { TimeLimit } from "./time-limit.js";
 import { TrackedCall } from "./tracked-call.js";
 
@@ -12,8 +12,8 @@ import { TrackedCall } from "./tracked-call.js";
  * answer while the cache is at its capacities or drains. They have bounds of
  * their own, unary calls apart from streams, and a client that does not read their replies is not read either.
  */
-export class ForeignCall extends TrackedCall {
-  protected override readonly requestBytesMax = FOREIGN_REQUEST_BYTES_MAX;
+export class AuxiliaryCall extends TrackedCall {
+  protected override readonly requestBytesMax = AUXILIARY_REQUEST_BYTES_MAX;
   #place: Place | undefined;
   /** Requests that have arrived and were not read. */
   #unread = 0;
@@ -23,8 +23,8 @@ export class ForeignCall extends TrackedCall {
   readonly #timeLimit = new TimeLimit(this.context.callTimeLimitMs, () => this.reset());
 
   protected override admit(): CacheError | undefined {
-    const { foreignCalls, foreignStreams } = this.context;
-    const capacity = this.labels.type === "unary" ? foreignCalls : foreignStreams;
+    const { auxiliaryCalls, auxiliaryStreams } = this.context;
+    const capacity = this.labels.type === "unary" ? auxiliaryCalls : auxiliaryStreams;
     const end = () => this.refuse(displaced("calls of health and reflection"));
     const place = Place.take(capacity, this.holder, end);
     if (!(place instanceof Place)) return full(place, "calls of health and reflection");
@@ -35,7 +35,7 @@ export class ForeignCall extends TrackedCall {
 
   protected override receivedBytes({ messages, isInside }: Arrival): void {
     this.#unread += messages;
-    if (this.#unread > FOREIGN_READ_AHEAD_MAX)
+    if (this.#unread > AUXILIARY_READ_AHEAD_MAX)
       this.refuse(exhausted("too many requests before their replies"));
     else if (isInside) this.requestTimeLimit.arm();
     // Handlers of single requests wait for the half-close.
@@ -44,7 +44,7 @@ export class ForeignCall extends TrackedCall {
 
   protected override receivedMessage(message: unknown): CacheError | undefined {
     this.#unread -= 1;
-    return message instanceof MalformedRequest ? malformed("request", "is not valid protobuf") : undefined;
+    return message instanceof MalformedRequest ? malformed("request", NOT_PROTOBUF) : undefined;
   }
 
   protected override receivedHalfClose(): void {
