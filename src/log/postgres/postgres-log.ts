@@ -5,7 +5,7 @@ import { Appender } from "./appender.js";
 import { Background } from "./background.js";
 import { type LeaseClock, SuspensionClock } from "./clock.js";
 import { Enrolments } from "./enrolments.js";
-import { FailureReport, type PostgresLogEvents } from "./failure-report.js";
+import { FailureReport } from "./failure-report.js";
 import { LogFailure } from "./failures.js";
 import { FollowedHomeserver } from "./followed-homeserver.js";
 import { Follower } from "./follower.js";
@@ -18,23 +18,12 @@ import { MembersView } from "./members-view.js";
 import { Membership } from "./membership.js";
 import { parseNotification } from "./notification.js";
 import { POSTGRES_LIMITS, type PostgresLimits } from "./postgres-limits.js";
+import type { PostgresLogOptions } from "./postgres-log-options.js";
 import { Reports } from "./reports.js";
 import { DEFAULT_SCHEMA } from "./schema-sql.js";
-import { describeTarget, type PostgresTarget } from "./target.js";
+import { describeTarget } from "./target.js";
 import { Trimmer } from "./trim.js";
 import { UpState } from "./up-state.js";
-
-export interface PostgresLogOptions {
-  readonly target: PostgresTarget;
-  /** The schema that holds the tables; also the channel of notifications. */
-  readonly schema?: string;
-  readonly events: PostgresLogEvents;
-  /** How this sidecar's connections are named in pg_stat_activity. */
-  readonly applicationName?: string;
-  readonly limits?: PostgresLimits;
-  readonly clock?: LeaseClock;
-  readonly randomBytes?: (length: number) => Buffer;
-}
 
 /**
  * The invalidation logs in PostgreSQL: any number of sidecars follow them and are one
@@ -69,6 +58,7 @@ class PostgresLog implements Log {
   readonly #up: UpState;
   readonly #followed = new Map<string, FollowedHomeserver>();
   readonly #onFailure = (error: unknown) => this.#report.failed(error);
+  readonly #isOneServer = () => areOnOneServer(this.#followLink, this.#callLink);
   #isClosed = false;
 
   constructor(options: PostgresLogOptions) {
@@ -92,22 +82,24 @@ class PostgresLog implements Log {
     });
     const incarnation = new Incarnation(this.#clock, this.#limits.expelAfterMs, this.#schema);
     this.#membership = this.#newMembership(incarnation);
-    const isOneServer = () => areOnOneServer(this.#followLink, this.#callLink);
-    this.#up = new UpState(this.#clock, this.#report, () => isOneServer() && this.#membership.isLive());
+    this.#up = new UpState(this.#clock, this.#report, () => this.#isOneServer() && this.#membership.isLive());
     this.#enrolments = new Enrolments({
       ...this.#common,
       link: this.#callLink,
       newEpoch: () => this.#randomBytes(16),
-      isOneServer,
       memberId: () => this.#membership.memberId,
       onEnrolled: (followed) => this.#follower.wake(followed),
       onRefused: () => void this.#renew(),
     });
     this.#follower = new Follower({
+      ...this.#common,
       link: this.#followLink,
       reads: new LogReads(this.#followLink, this.#schema),
-      reports: new Reports(this.#followLink, this.#schema, () => this.#membership.memberId, this.#onFailure),
-      isOneServer,
+      reports: new Reports({
+        ...this.#common,
+        link: this.#followLink,
+        memberId: () => this.#membership.memberId,
+      }),
       onReachedHead: (followed) => void this.#enrolments.enrol(followed),
       onBackwards: (followed) => void this.#wentBackwards(followed),
       nowMs,
@@ -176,7 +168,8 @@ class PostgresLog implements Log {
 
   /** What nearly every part needs. */
   get #common() {
-    return { schema: this.#schema, limits: this.#limits, clock: this.#clock, onFailure: this.#onFailure };
+    const parts = { schema: this.#schema, limits: this.#limits, clock: this.#clock };
+    return { ...parts, onFailure: this.#onFailure, isOneServer: this.#isOneServer };
   }
 
   #newMembership(incarnation: Incarnation): Membership {
@@ -186,7 +179,7 @@ class PostgresLog implements Log {
       followLink: this.#followLink,
       callLink: this.#callLink,
       randomBytes: this.#randomBytes,
-      mayRenew: () => !this.#follower.isFailing && areOnOneServer(this.#followLink, this.#callLink),
+      mayRenew: () => !this.#follower.isFailing && this.#isOneServer(),
       onLost: (reason) => {
         for (const followed of this.#all) followed.drop(reason);
       },

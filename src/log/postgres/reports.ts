@@ -8,6 +8,13 @@ import type { Statement } from "./session.js";
 /** How often one report is tried: the second time with the epoch that the row has. */
 const ATTEMPTS = 2;
 
+export interface ReportsOptions {
+  readonly link: Link;
+  readonly schema: string;
+  memberId(): string | undefined;
+  onFailure(error: unknown): void;
+}
+
 /** Tells the other sidecars what this one has applied: changes wait for it. */
 export class Reports {
   readonly #link: Link;
@@ -15,15 +22,10 @@ export class Reports {
   readonly #onFailure: (error: unknown) => void;
   readonly #statements: ReturnType<typeof statements>;
 
-  constructor(
-    link: Link,
-    schema: string,
-    memberId: () => string | undefined,
-    onFailure: (error: unknown) => void,
-  ) {
-    this.#onFailure = onFailure;
+  constructor({ link, schema, memberId, onFailure }: ReportsOptions) {
     this.#link = link;
     this.#memberId = memberId;
+    this.#onFailure = onFailure;
     this.#statements = statements(schema);
   }
 

@@ -1,0 +1,16 @@
+import type { LeaseClock } from "./clock.js";
+import type { PostgresLogEvents } from "./failure-report.js";
+import type { PostgresLimits } from "./postgres-limits.js";
+import type { PostgresTarget } from "./target.js";
+
+export interface PostgresLogOptions {
+  readonly target: PostgresTarget;
+  /** The schema that holds the tables; also the channel of notifications. */
+  readonly schema?: string;
+  readonly events: PostgresLogEvents;
+  /** How this sidecar's connections are named in pg_stat_activity. */
+  readonly applicationName?: string;
+  readonly limits?: PostgresLimits;
+  readonly clock?: LeaseClock;
+  readonly randomBytes?: (length: number) => Buffer;
+}
