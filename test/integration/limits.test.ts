@@ -140,8 +140,9 @@ describe("requests that are sent halfway", () => {
 describe("calls in flight", () => {
   it("are refused with RetryInfo from their headers on, when there are too many", async () => {
     const { server, client } = await startWithLargeEvent({ limits: { callsInFlightMax: 8 } });
-    const calls = Array.from({ length: 8 }, () => rawCall(server.raw(), "GetEvents"));
-    await eventually(() => expect(server.usage().callsInFlight).toBe(8));
+    // Their replies wait: until their requests have arrived they could lose their places.
+    const calls = Array.from({ length: 8 }, () => startRead(server.raw({ initialWindowSize: 0 })));
+    await eventually(() => expect(server.usage().bytesInFlight).toBeGreaterThan(1_600_000));
     expect(await failureOf(call(client, client.getEvents, read([])))).toMatchObject({
       code: status.RESOURCE_EXHAUSTED,
       canRetry: true,

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { constants } from "node:http2";
 import { type ClientReadableStream, type ServiceError, status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
@@ -346,7 +347,9 @@ describe("requests to subscribe", () => {
     const { server, client } = await open({ limits: { subscribersMax: 2 } });
     const session = server.raw();
     const silent = [rawCall(server.raw(), "Subscribe"), rawCall(session, "Subscribe")];
-    await eventually(() => expect(server.started).toHaveLength(2));
+    // Until they have subscribed they could lose their places.
+    for (const { stream } of silent) stream.end(request);
+    await Promise.all(silent.map(({ stream }) => once(stream, "data")));
     // Streams of a connection open in order, so that this one comes behind them.
     const third = rawCall(session, "Subscribe");
     third.stream.resume();
