@@ -28,7 +28,8 @@ export interface JsonMember {
  * around it; undefined if it is not, by RFC 8259, or if any object in it has a
  * key twice (escaped or not): two parsers may then see two different values.
  * Undefined as well if it nests deeper than 1,000 objects and arrays, or has more
- * than 20,000 values: members of objects and items of arrays, at all depths.
+ * than 20,000 members, objects and arrays, at all depths. Other items of arrays
+ * are not counted: real events have tens of thousands.
  *
  * Takes time and memory linear in the text, however deep or wide it is.
  */
@@ -55,7 +56,7 @@ interface ObjectText {
   readonly end: number;
 }
 
-/** How many values of a document may still be read. */
+/** How many members, objects and arrays of a document may still be read. */
 class ValueBudget {
   #left = VALUES_MAX;
 
@@ -93,9 +94,11 @@ function endOfValue(text: string, start: number, budget: ValueBudget): number {
   const open: Container[] = [];
   let at = start;
   for (;;) {
-    if (!budget.take()) return INVALID;
     const code = text.charCodeAt(at);
-    if (code === OPEN_BRACE || code === OPEN_BRACKET) {
+    const isContainer = code === OPEN_BRACE || code === OPEN_BRACKET;
+    const isCounted = isContainer || open.length === 0 || open.at(-1) !== ARRAY;
+    if (isCounted && !budget.take()) return INVALID;
+    if (isContainer) {
       // The document's object is the first level.
       if (open.length + 1 === NESTING_MAX) return INVALID;
       const container = code === OPEN_BRACE ? new ObjectKeys() : ARRAY;

@@ -15,8 +15,8 @@ const TEXT_BYTES_MAX = 64 * BODY_BYTES_MAX;
  * Undefined if the event cannot be redacted: the room version is not one of "1"
  * to "12"; the text is not valid UTF-8 or not one JSON object by RFC 8259 (a byte
  * order mark, or anything behind the object, is not), or it nests deeper than 1,000
- * levels or has more than 20,000 members and items; any object in it has a key
- * twice; its `type` is missing or not a string; it is longer than 16 MiB.
+ * levels or has more than 20,000 members, objects and arrays; any object in it has
+ * a key twice; its `type` is missing or not a string; it is longer than 16 MiB.
  *
  * A `content` that is not an object becomes `{}`; one that is missing stays so.
  * A `third_party_invite` that is not an object is dropped.

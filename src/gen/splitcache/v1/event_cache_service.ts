@@ -207,9 +207,9 @@ export interface Redaction {
    * Optional. The redacted event's JSON text, at most 262,144 bytes. Left out
    * of a write: the server makes it by the redaction algorithm of the room
    * version. Where it cannot (unknown room version; body not valid JSON, with a
-   * key twice, nested deeper than 1,000, or with more than 20,000 members and
-   * items in all its objects and arrays), reads under REDACTION_VIEW_REDACTED
-   * report the event missing. Empty in replies under REDACTION_VIEW_REDACTED,
+   * key twice, nested deeper than 1,000, or with more than 20,000 members,
+   * objects and arrays in all), reads under REDACTION_VIEW_REDACTED report the
+   * event missing. Empty in replies under REDACTION_VIEW_REDACTED,
    * where it is the event's body.
    */
   redactedBody: Buffer;
