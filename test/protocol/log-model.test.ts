@@ -54,33 +54,35 @@ describe("with all rules of the log, I1 holds", () => {
   });
 });
 
-describe.runIf(LARGE)("with all rules of the log, I1 holds in large scopes", () => {
-  it.each<[string, LogScope, number]>([
-    ["the database is promoted", { ...base, promotions: 1 }, 150_000],
-    [
-      "a snapshot is restored, between two changes",
-      { ...still, restores: 1, writers: ["invalidate", "other"] },
-      150_000,
-    ],
-    ["a sidecar dies", { ...base, deaths: 1 }, 60_000],
-    ["a lease has two ticks, a clock loses one", { ...base, lease: 2, drift: 1 }, 85_000],
-    ["a sidecar leaves, and a request of it is late", { ...base, leaves: 1, ghosts: 1 }, 150_000],
-    [
-      "a Set… and a change race over a tier",
-      { ...alone, writers: ["set", "invalidate"], tier: true },
-      150_000,
-    ],
-    ["a Set… is repeated", { ...alone, writers: ["set", "invalidate"], retries: 1 }, 150_000],
-    [
-      "requests of two epochs are late",
-      { ...still, writers: ["newEpoch", "invalidate"], ghosts: 1 },
-      100_000,
-    ],
-    ["two members have clocks", { ...base, sidecars: ["both", "member"] }, 500_000],
-  ])("when %s", (_, scope, statesMin) => {
-    expectHolds(logModel(scope), statesMin);
+// They take minutes: without being asked for they are no tests at all, rather than skipped ones.
+if (LARGE)
+  describe("with all rules of the log, I1 holds in large scopes", () => {
+    it.each<[string, LogScope, number]>([
+      ["the database is promoted", { ...base, promotions: 1 }, 150_000],
+      [
+        "a snapshot is restored, between two changes",
+        { ...still, restores: 1, writers: ["invalidate", "other"] },
+        150_000,
+      ],
+      ["a sidecar dies", { ...base, deaths: 1 }, 60_000],
+      ["a lease has two ticks, a clock loses one", { ...base, lease: 2, drift: 1 }, 85_000],
+      ["a sidecar leaves, and a request of it is late", { ...base, leaves: 1, ghosts: 1 }, 150_000],
+      [
+        "a Set… and a change race over a tier",
+        { ...alone, writers: ["set", "invalidate"], tier: true },
+        150_000,
+      ],
+      ["a Set… is repeated", { ...alone, writers: ["set", "invalidate"], retries: 1 }, 150_000],
+      [
+        "requests of two epochs are late",
+        { ...still, writers: ["newEpoch", "invalidate"], ghosts: 1 },
+        100_000,
+      ],
+      ["two members have clocks", { ...base, sidecars: ["both", "member"] }, 500_000],
+    ])("when %s", (_, scope, statesMin) => {
+      expectHolds(logModel(scope), statesMin);
+    });
   });
-});
 
 describe("each rule of the log is there for a reason", () => {
   it.each<[string, keyof LogRules, LogScope]>([
