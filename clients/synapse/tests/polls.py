@@ -11,7 +11,7 @@ E1, E2, E3 = b"1" * 16, b"2" * 16, b"3" * 16
 
 
 def poll(at: float, *rows: str, **more: Any) -> Poll:
-    """One that was sent then, and answered a moment later."""
+    """A poll that was sent at that time, and answered a moment later."""
     shown: dict[str, Any] = {
         "answered_at": at + 0.1,
         "epoch": E1,

@@ -95,7 +95,7 @@ class Story:
 def test_nobody_is_served_what_was_before_a_change(seed: int) -> None:
     story = Story(seed)
     story.run()
-    # In the end all is well again: what was owed is announced, and everybody reads.
+    # In the end everything that was owed is announced, and every process reads again.
     for process in story.world.processes:
         assert process.outbox.is_open()
         assert process.outbox.uses(story.world.logs[-1].epoch)

@@ -61,7 +61,7 @@ class EpochRules:
         return self.uses(epoch) and now - self._since >= COUNTS_AFTER_S
 
     def may_register(self, proposed: bytes, sent_at: float) -> bool:
-        """Whether an epoch may replace the current one: that of the reply to a request of then."""
+        """Whether the epoch of a reply to a request sent then may replace the current one."""
         # A reply to a request from before the current one was seen may be a late one.
         is_late = self.current != b"" and sent_at <= self._since
         return proposed not in (b"", self.current, *self._superseded) and not is_late

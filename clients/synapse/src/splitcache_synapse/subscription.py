@@ -182,7 +182,7 @@ class _Stream:
                 if not self._hand_over(frame):
                     break
         except grpc.RpcError as error:
-            # Attempts to open one that fail are many while a sidecar is gone.
+            # While a sidecar is gone, many attempts to open a stream fail.
             level = logging.INFO if self._has_begun else logging.DEBUG
             logger.log(level, "splitcache: the stream of changes has ended: %s", error.code())
         finally:
