@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import process from "node:process";
-import { describeFailure } from "./cli/describe-failure.js";
+import { describeFailure } from "./cli/client/describe-failure.js";
 import { runDemo } from "./demo.js";
 
 /** The process of `npm run demo`: exits with 1 if anything was not as it must be. */

@@ -1,11 +1,12 @@
 import { join } from "node:path";
 import process from "node:process";
 import { getHeapStatistics } from "node:v8";
-import { abortScope } from "./cli/abort-scope.js";
-import { askPosition } from "./cli/ask-position.js";
-import { type Connection, connect } from "./cli/connection.js";
-import { follow } from "./cli/follow.js";
-import { NoticeCollector } from "./cli/notice-collector.js";
+import { abortScope } from "./cli/client/abort-scope.js";
+import { askPosition } from "./cli/client/ask-position.js";
+import { type Connection, connect } from "./cli/client/connection.js";
+import { follow } from "./cli/client/follow.js";
+import { NoticeCollector } from "./cli/client/notice-collector.js";
+import { formatPairs } from "./cli/io/table.js";
 import { type ChangeStory, ChangeWitness, storyText } from "./cli/replay/change-story.js";
 import { readCorpus } from "./cli/replay/corpus.js";
 import { replay } from "./cli/replay/replay.js";
@@ -13,14 +14,13 @@ import { type ReplayReport, Tally } from "./cli/replay/replay-report.js";
 import { formatReport } from "./cli/replay/report-text.js";
 import { TraceDatabase } from "./cli/replay/trace-database.js";
 import { readTrace } from "./cli/replay/trace-line.js";
-import { formatPairs } from "./cli/table.js";
+import { startServer } from "./compose.js";
 import { formatListenAddress } from "./config/address.js";
 import { parseConfig } from "./config/parse-config.js";
-import { LineOutput } from "./ops/line-output.js";
-import { createLog } from "./ops/log.js";
-import { readVersion } from "./ops/version.js";
 import { standardErrorWriter } from "./process/standard-error.js";
-import { startServer } from "./server.js";
+import { readVersion } from "./process/version.js";
+import { LineOutput } from "./telemetry/line-output.js";
+import { createLog } from "./telemetry/log.js";
 
 export interface DemoOptions {
   /** The folder that holds the recorded `events.jsonl.gz` and `trace.jsonl.gz`. */

@@ -1,6 +1,5 @@
 import type { Command } from "commander";
-import { checkArguments } from "./check-arguments.js";
-import type { CliIo } from "./cli-io.js";
+import { checkArguments } from "./client/check-arguments.js";
 import { registerGet } from "./commands/get.js";
 import { registerHealth } from "./commands/health.js";
 import { registerInvalidate } from "./commands/invalidate.js";
@@ -14,6 +13,7 @@ import { registerReplay } from "./commands/replay.js";
 import { registerStats } from "./commands/stats.js";
 import { registerWait } from "./commands/wait.js";
 import { registerWatch } from "./commands/watch.js";
+import type { CliIo } from "./io/cli-io.js";
 
 /**
  * Adds every client command to a program. A command sets the exit code and

@@ -1,6 +1,5 @@
 import { stat } from "node:fs/promises";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { CliIo } from "../cli-io.js";
 import {
   addConnectionOptions,
   addExamples,
@@ -8,16 +7,17 @@ import {
   type ConnectionFlags,
   type OutputFlags,
   runClient,
-} from "../client-command.js";
+} from "../client/client-command.js";
 import { ExitCode } from "../exit-code.js";
-import { progressBar } from "../progress-bar.js";
+import type { CliIo } from "../io/cli-io.js";
+import { progressBar } from "../io/progress-bar.js";
+import { terminalText } from "../io/terminal-text.js";
 import { readCorpus } from "../replay/corpus.js";
 import { replay } from "../replay/replay.js";
 import type { RedactedBodies } from "../replay/reply-check.js";
 import { formatReport, reportJson } from "../replay/report-text.js";
 import { TraceDatabase } from "../replay/trace-database.js";
 import { PASSED_OVER, readTrace } from "../replay/trace-line.js";
-import { terminalText } from "../terminal-text.js";
 
 /** Not the environment's homeserver: a replay purges what it acts for. */
 const DEFAULT_HOMESERVER = "replay.example";

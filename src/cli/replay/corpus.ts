@@ -1,7 +1,7 @@
 import { CliError } from "../cli-error.js";
 import { ExitCode } from "../exit-code.js";
-import { parseJson } from "../parse-json.js";
-import { type ReadProgress, readFileLines } from "../read-lines.js";
+import { parseJson } from "../io/parse-json.js";
+import { type ReadProgress, readFileLines } from "../io/read-lines.js";
 
 /** One line of an events file: an event that the recorded homeserver stored at some time. */
 export interface CorpusEvent {

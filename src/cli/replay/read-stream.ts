@@ -6,7 +6,7 @@ import type {
   GetEventsStreamResponse,
 } from "../../gen/splitcache/v1/event_cache_service.js";
 import { CliError } from "../cli-error.js";
-import type { Connection } from "../connection.js";
+import type { Connection } from "../client/connection.js";
 import { ExitCode } from "../exit-code.js";
 
 interface Waiting {

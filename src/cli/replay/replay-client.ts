@@ -1,4 +1,4 @@
-import { BATCH_MAX } from "../../core/limits.js";
+import { BATCH_MAX } from "../../core/model/limits.js";
 import {
   type CachedEvent,
   EventCacheServiceService as Calls,
@@ -8,11 +8,11 @@ import {
   type RedactionView,
   type SetOutcome,
 } from "../../gen/splitcache/v1/event_cache_service.js";
-import { chunks } from "../chunks.js";
 import { CliError } from "../cli-error.js";
-import type { Connection } from "../connection.js";
+import { chunks } from "../client/chunks.js";
+import type { Connection } from "../client/connection.js";
+import { putBatches } from "../client/put-batches.js";
 import { ExitCode } from "../exit-code.js";
-import { putBatches } from "../put-batches.js";
 import { Latencies } from "./latencies.js";
 import { ReadStream } from "./read-stream.js";
 import type { Effect } from "./trace-database.js";

@@ -1,4 +1,4 @@
-import { BATCH_MAX } from "../../core/limits.js";
+import { BATCH_MAX } from "../../core/model/limits.js";
 import {
   type CachedEvent,
   type GetEventsResponse,
@@ -7,9 +7,9 @@ import {
   RedactionView,
   SetOutcome,
 } from "../../gen/splitcache/v1/event_cache_service.js";
-import { chunks } from "../chunks.js";
-import type { Connection } from "../connection.js";
-import { outcomeName } from "../outcome-name.js";
+import { chunks } from "../client/chunks.js";
+import type { Connection } from "../client/connection.js";
+import { outcomeName } from "../io/outcome-name.js";
 import { type Announcement, ReplayClient } from "./replay-client.js";
 import { ReplayReport } from "./replay-report.js";
 import { differingField, type RedactedBodies } from "./reply-check.js";

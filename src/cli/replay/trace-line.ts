@@ -1,7 +1,7 @@
 import { CliError } from "../cli-error.js";
 import { ExitCode } from "../exit-code.js";
-import { parseJson } from "../parse-json.js";
-import { type ReadProgress, readFileLines } from "../read-lines.js";
+import { parseJson } from "../io/parse-json.js";
+import { type ReadProgress, readFileLines } from "../io/read-lines.js";
 
 /** An event as the trace names it: by `n` of the corpus, or by its ID if it was not stored then. */
 export type TraceId = number | string;
