@@ -9,7 +9,6 @@ import { registerPurgeRoom } from "./commands/purge-room.js";
 import { registerPut } from "./commands/put.js";
 import { registerRedact } from "./commands/redact.js";
 import { registerReject } from "./commands/reject.js";
-import { registerReplay } from "./commands/replay.js";
 import { registerStats } from "./commands/stats.js";
 import { registerWait } from "./commands/wait.js";
 import { registerWatch } from "./commands/watch.js";
@@ -39,5 +38,4 @@ const COMMANDS = [
   registerHealth,
   registerWait,
   registerLogSchema,
-  registerReplay,
 ];

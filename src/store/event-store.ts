@@ -12,7 +12,7 @@ import type {
   StoreStats,
   SubscribeRequest,
 } from "../core/model/store.js";
-import type { StoreLog } from "../core/model/store-observer.js";
+import type { StoreObserver } from "../core/model/store-observer.js";
 import type {
   Change,
   EventId,
@@ -23,7 +23,7 @@ import type {
   SetOutcome,
   SubscriptionFrame,
 } from "../core/model/types.js";
-import { redactAhead } from "../core/redaction/with-redacted-bodies.js";
+import { withRedactedBodies } from "../core/redaction/with-redacted-bodies.js";
 import { Homeservers } from "../core/rules/homeservers.js";
 import { SplitCache } from "../core/rules/split-cache.js";
 import type { Log } from "../log/port.js";
@@ -42,7 +42,7 @@ export interface EventStoreOptions {
   readonly memoryBytes: number;
   /** How much of the budget may lie in the JavaScript heap. */
   readonly heapBytesMax: number;
-  readonly log: StoreLog;
+  readonly log: StoreObserver;
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
   /** Milliseconds since 1970. */
@@ -129,7 +129,7 @@ class CachedEventStore implements EventStore {
   }
 
   async putEvents(request: PutRequest): Promise<PutResult> {
-    const events = await redactAhead(request.events, { clock: this.#clock, defer });
+    const events = await withRedactedBodies(request.events, { clock: this.#clock, defer });
     const homeserver = await this.#enterCurrent(request.homeserver);
     await homeserver.log.catchUp(request.asOf);
     if (!homeserver.log.isCurrent()) {

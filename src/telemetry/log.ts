@@ -1,6 +1,6 @@
 import { pino, stdTimeFunctions } from "pino";
 import { withoutSecrets } from "../config/without-secrets.js";
-import type { StoreLog } from "../core/model/store-observer.js";
+import type { StoreObserver } from "../core/model/store-observer.js";
 import type { RpcLog } from "../rpc/rpc-log.js";
 import { LineLimit } from "./line-limit.js";
 
@@ -90,7 +90,7 @@ function shownError(error: unknown, depth = 0): unknown {
  * 10 seconds, then how many were left out. `keysMax` is how many homeservers are
  * counted apart at once.
  */
-export function storeLogTo(log: Log, keysMax: number): StoreLog {
+export function storeLogTo(log: Log, keysMax: number): StoreObserver {
   const limit = new LineLimit({
     linesMax: STORE_LINES_MAX,
     windowMs: LINES_WINDOW_MS,

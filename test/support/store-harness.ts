@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { EventStore } from "../../src/core/model/store.js";
-import type { StoreLog } from "../../src/core/model/store-observer.js";
+import type { StoreObserver } from "../../src/core/model/store-observer.js";
 import type {
   Epoch,
   EventId,
@@ -63,7 +63,7 @@ export const makeMemoryStore = (options: Partial<EventStoreOptions> = {}): Store
 };
 
 /** Writes what a store tells the operator to a list. */
-export function storeLogInto(logged: string[]): StoreLog {
+export function storeLogInto(logged: string[]): StoreObserver {
   return {
     logRestarted: (homeserver, _epoch, reason) => logged.push(`${homeserver} ${reason}`),
     homeserverForgotten: (homeserver) => logged.push(`${homeserver} forgotten`),

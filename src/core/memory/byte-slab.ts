@@ -25,7 +25,7 @@ export interface RangeOwner {
  * a page that became empty is used again, only in a later turn of the event loop:
  * who got a range by a lookup may read it until his turn ends.
  */
-export class FrameSlab {
+export class ByteSlab {
   readonly #pages = new Set<Page>();
   readonly #defer: (recycle: () => void) => void;
   /** The page that is being filled. */

@@ -1,9 +1,9 @@
 import type { CacheStats } from "../model/store.js";
 import type { EventId, NewEvent } from "../model/types.js";
 import type { Bounded, BoundedCache, Bounds, Cost, MakeBoundedCache } from "./bounded-cache.js";
-import { FrameSlab, type RangeOwner, type SlabRange, slabCost } from "./byte-slab.js";
+import { ByteSlab, type RangeOwner, type SlabRange, slabCost } from "./byte-slab.js";
 import { frameBytes, frameHolds, writeFrame } from "./encoded-event.js";
-import { hashOf, IncrementalMap } from "./extendible-hash-map.js";
+import { ExtendibleHashMap, hashOf } from "./extendible-hash-map.js";
 import { CACHE_SLOT_BYTES, MAP_SLOT_BYTES, residentBytes, stringBytes } from "./heap-cost.js";
 
 /**
@@ -35,12 +35,12 @@ export interface EventCacheOptions {
  * however many homeservers put it, and dropped with its last reference.
  */
 export class EventCache {
-  readonly #firstVariants = new IncrementalMap<EventId, Variant>();
+  readonly #firstVariants = new ExtendibleHashMap<EventId, Variant>();
   readonly #recency: BoundedCache<Variant>;
-  readonly #slab: FrameSlab;
+  readonly #slab: ByteSlab;
 
   constructor({ bounds, makeCache, defer, onOrphans }: EventCacheOptions) {
-    this.#slab = new FrameSlab(defer);
+    this.#slab = new ByteSlab(defer);
     this.#recency = makeCache<Variant>(bounds, (variant) => {
       this.#unlink(variant);
       onOrphans(variant.references);

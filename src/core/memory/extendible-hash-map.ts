@@ -7,7 +7,7 @@
  * is full is split, so no operation ever moves more than a few thousand entries.
  * While it is small it is one Map and nothing else.
  */
-export class IncrementalMap<K extends string, V> {
+export class ExtendibleHashMap<K extends string, V> {
   #directory: Shard<K, V>[] = [{ depth: 0, entries: new Map() }];
   /** The directory has 2^depth places; a key's place is the low bits of its hash. */
   #depth = 0;

@@ -2,7 +2,7 @@ import type { CacheStats, MissReason } from "../model/store.js";
 import type { EventId, EventState, RoomId } from "../model/types.js";
 import type { Bounded, BoundedCache, Bounds, Cost, MakeBoundedCache } from "./bounded-cache.js";
 import type { EventCache, Variant } from "./event-cache.js";
-import { IncrementalMap } from "./extendible-hash-map.js";
+import { ExtendibleHashMap } from "./extendible-hash-map.js";
 import { BUFFER_BYTES, CACHE_SLOT_BYTES, MAP_SLOT_BYTES, residentBytes, stringBytes } from "./heap-cost.js";
 
 /** What one homeserver says of one event. */
@@ -28,8 +28,8 @@ export interface Room {
 
 /** One homeserver's metadata: its rooms, and its entries by event ID, at most one each. */
 export class HomeserverMetadata {
-  readonly rooms = new IncrementalMap<RoomId, Room>();
-  readonly entries = new IncrementalMap<EventId, MetadataEntry>();
+  readonly rooms = new ExtendibleHashMap<RoomId, Room>();
+  readonly entries = new ExtendibleHashMap<EventId, MetadataEntry>();
 }
 
 export interface NewEntry {

@@ -9,7 +9,7 @@ import type { Epoch, Homeserver } from "./types.js";
 export type RestartReason = "started" | "asked" | "expelled" | "gap" | "database";
 
 /** What a store reports to the operator, as it happens; never events, rooms or users. */
-export interface StoreLog {
+export interface StoreObserver {
   /** A homeserver's copy of the log starts anew: its cache is empty. Its subscribers are reset if the epoch is another. */
   logRestarted(homeserver: Homeserver, epoch: Epoch, reason: RestartReason): void;
   /** An idle homeserver was forgotten. */

@@ -53,7 +53,7 @@ export interface EventState {
 }
 
 /**
- * A hit: what never changes, in the wire form that event-frame.ts defines, and
+ * A hit: what never changes, in the wire form that encoded-event.ts defines, and
  * what this homeserver said of it when the lookup was made.
  */
 export interface StoredEvent {

@@ -13,7 +13,10 @@ export interface Pacing {
  * judged or stored: a batch of the largest bodies takes long, and other calls
  * must not wait for it. What cannot be redacted stays without.
  */
-export async function redactAhead(events: readonly NewEvent[], pacing: Pacing): Promise<readonly NewEvent[]> {
+export async function withRedactedBodies(
+  events: readonly NewEvent[],
+  pacing: Pacing,
+): Promise<readonly NewEvent[]> {
   if (!events.some(needsRedactedBody)) return events;
   const { clock, defer } = pacing;
   let sliceEndMs = clock() + REDACT_SLICE_MS;

@@ -2,7 +2,7 @@ import { HomeserverMetadata } from "../memory/metadata-cache.js";
 import { type Counters, newCounters } from "../model/counters.js";
 import { LOG_EVENT_IDS_MAX } from "../model/limits.js";
 import type { HomeserverStats } from "../model/store.js";
-import type { RestartReason, StoreLog } from "../model/store-observer.js";
+import type { RestartReason, StoreObserver } from "../model/store-observer.js";
 import type { Change, Epoch, Homeserver, Position } from "../model/types.js";
 import { InvalidationLog } from "./invalidation-log.js";
 import { SubscriberHub } from "./subscription.js";
@@ -17,7 +17,7 @@ export interface HomeserverDeps {
   readonly defer: (wake: () => void) => void;
   /** Takes metadata that no read can reach any more, to be swept. */
   readonly discard: (metadata: HomeserverMetadata) => void;
-  readonly log: StoreLog;
+  readonly log: StoreObserver;
 }
 
 /** All that is kept for one homeserver; nothing of it is shared with another. */

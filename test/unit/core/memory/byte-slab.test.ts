@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { FrameSlab, PAGE_BYTES, type RangeOwner, slabCost } from "../../../../src/core/memory/byte-slab.js";
+import { ByteSlab, PAGE_BYTES, type RangeOwner, slabCost } from "../../../../src/core/memory/byte-slab.js";
 import type { ByteRange } from "../../../../src/core/model/types.js";
 import { laterTurns } from "../rules/parts.js";
 
@@ -10,7 +10,7 @@ const LARGEST = 260 * KIB;
 /** A slab beside a model that knows what every range should hold: one number, in every byte. */
 function checkedSlab() {
   const turns = laterTurns();
-  const slab = new FrameSlab(turns.defer);
+  const slab = new ByteSlab(turns.defer);
   const live: { readonly owner: RangeOwner; readonly size: number; readonly fill: number }[] = [];
   let count = 0;
   return {
@@ -54,7 +54,7 @@ function* numbers(seed: number): Generator<number, never> {
   }
 }
 
-describe("FrameSlab", () => {
+describe("ByteSlab", () => {
   it("keeps every live byte through any order of allocations, frees and turns", () => {
     const step = fc.record({
       act: fc.constantFrom("allocate", "allocate", "free", "turn"),

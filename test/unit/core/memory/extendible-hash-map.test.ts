@@ -1,16 +1,16 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
-import { hashOf, IncrementalMap } from "../../../../src/core/memory/extendible-hash-map.js";
+import { ExtendibleHashMap, hashOf } from "../../../../src/core/memory/extendible-hash-map.js";
 
 /** More characters than the hash looks at: keys with this prefix all collide. */
 const COLLIDING = "$".padEnd(48, "c");
 
-describe("IncrementalMap", () => {
+describe("ExtendibleHashMap", () => {
   it("agrees with a Map through many splits, for keys that spread and keys that collide", () => {
     fc.assert(
       fc.property(fc.infiniteStream(fc.nat()), fc.boolean(), (numbers, collide) => {
-        const map = new IncrementalMap<string, number>();
+        const map = new ExtendibleHashMap<string, number>();
         const model = new Map<string, number>();
         for (let step = 0; step < 30_000; step++) {
           const number = numbers.next().value!;
@@ -35,7 +35,7 @@ describe("IncrementalMap", () => {
   });
 
   it("tells an absent key from one that was never set, and counts an overwritten one once", () => {
-    const map = new IncrementalMap<string, number>();
+    const map = new ExtendibleHashMap<string, number>();
     expect([map.size, map.get("a"), map.delete("a")]).toEqual([0, undefined, false]);
     map.set("a", 1);
     map.set("a", 2);
@@ -44,14 +44,14 @@ describe("IncrementalMap", () => {
   });
 
   it("yields every value once when some shards are far deeper than others", () => {
-    const map = new IncrementalMap<string, string>();
+    const map = new ExtendibleHashMap<string, string>();
     const keys = Array.from({ length: 6000 }, (_, n) => (n % 6 === 0 ? `$${n}` : `${COLLIDING}${n}`));
     for (const key of keys) map.set(key, key);
     expect([...map.values()].sort()).toEqual([...keys].sort());
   });
 
   it("yields every value that is there from beginning to end, whatever is split and deleted meanwhile", () => {
-    const map = new IncrementalMap<string, string>();
+    const map = new ExtendibleHashMap<string, string>();
     const stays = Array.from({ length: 5000 }, (_, n) => `$stays${n}`);
     const leaves = Array.from({ length: 5000 }, (_, n) => `$leaves${n}`);
     for (const key of [...stays, ...leaves]) map.set(key, key);
@@ -80,7 +80,7 @@ describe("IncrementalMap", () => {
       return this;
     });
     try {
-      const map = new IncrementalMap<string, number>();
+      const map = new ExtendibleHashMap<string, number>();
       for (let n = 0; n < 4096; n++) map.set(`$${n}`, n);
       expect([largest, moves]).toEqual([4096, 4096]);
       for (let n = 4096; n < 100_000; n++) {
@@ -96,7 +96,7 @@ describe("IncrementalMap", () => {
   });
 
   it("never yields a value that was deleted before its turn", () => {
-    const map = new IncrementalMap<string, string>();
+    const map = new ExtendibleHashMap<string, string>();
     for (let n = 0; n < 10_000; n++) map.set(`$${n}`, `$${n}`);
     const values = map.values();
     values.next();

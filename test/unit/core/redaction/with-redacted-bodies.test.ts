@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { redactAhead } from "../../../../src/core/redaction/with-redacted-bodies.js";
+import { withRedactedBodies } from "../../../../src/core/redaction/with-redacted-bodies.js";
 import { eventId, messageEvent } from "../../../support/store-harness.js";
 
 const unmade = { redactedBy: eventId("$r"), redactedBody: undefined };
@@ -19,7 +19,7 @@ function pacing() {
   };
 }
 
-describe("redactAhead", () => {
+describe("withRedactedBodies", () => {
   it("makes the redacted bodies that are needed and leaves everything else alone", async () => {
     const given = { redactedBy: eventId("$r"), redactedBody: Buffer.from("{}") };
     const events = [
@@ -28,7 +28,7 @@ describe("redactAhead", () => {
       messageEvent("$made", { redaction: unmade }),
       messageEvent("$cannot", { redaction: unmade, roomVersion: "unknown" }),
     ];
-    const [plain, kept, made, cannot] = await redactAhead(events, pacing());
+    const [plain, kept, made, cannot] = await withRedactedBodies(events, pacing());
     expect([plain, kept]).toEqual(events.slice(0, 2));
     expect(JSON.parse(Buffer.from(made!.redaction!.redactedBody!).toString())).toMatchObject({ content: {} });
     expect(made!.redaction!.redactedBy).toBe("$r");
@@ -37,7 +37,7 @@ describe("redactAhead", () => {
 
   it("lets others have a turn when its slice is over", async () => {
     const paced = pacing();
-    await redactAhead(
+    await withRedactedBodies(
       Array.from({ length: 30 }, (_, n) => messageEvent(`$${n}`, { redaction: unmade })),
       paced,
     );
@@ -47,7 +47,7 @@ describe("redactAhead", () => {
   it("takes no time for events that need nothing", async () => {
     const paced = pacing();
     const events = [messageEvent("$a"), messageEvent("$b")];
-    expect(await redactAhead(events, paced)).toBe(events);
+    expect(await withRedactedBodies(events, paced)).toBe(events);
     expect(paced.clock()).toBe(0);
   });
 });

@@ -1,4 +1,9 @@
-import { BATCH_MAX } from "../../core/model/limits.js";
+import { CliError } from "../../src/cli/cli-error.js";
+import { chunks } from "../../src/cli/client/chunks.js";
+import type { Connection } from "../../src/cli/client/connection.js";
+import { putBatches } from "../../src/cli/client/put-batches.js";
+import { ExitCode } from "../../src/cli/exit-code.js";
+import { BATCH_MAX } from "../../src/core/model/limits.js";
 import {
   type CachedEvent,
   EventCacheServiceService as Calls,
@@ -7,12 +12,7 @@ import {
   type PutOutcome,
   type RedactionView,
   type SetOutcome,
-} from "../../gen/splitcache/v1/event_cache_service.js";
-import { CliError } from "../cli-error.js";
-import { chunks } from "../client/chunks.js";
-import type { Connection } from "../client/connection.js";
-import { putBatches } from "../client/put-batches.js";
-import { ExitCode } from "../exit-code.js";
+} from "../../src/gen/splitcache/v1/event_cache_service.js";
 import { Latencies } from "./latencies.js";
 import { ReadStream } from "./read-stream.js";
 import type { Effect } from "./trace-database.js";

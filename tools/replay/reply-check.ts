@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { type CachedEvent, RedactionView } from "../../gen/splitcache/v1/event_cache_service.js";
+import { type CachedEvent, RedactionView } from "../../src/gen/splitcache/v1/event_cache_service.js";
 
 /** Who makes the redacted bodies: the homeserver gives them with its writes, or the sidecar makes them. */
 export type RedactedBodies = "given" | "made";

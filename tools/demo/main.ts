@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import process from "node:process";
-import { describeFailure } from "./cli/client/describe-failure.js";
+import { describeFailure } from "../../src/cli/client/describe-failure.js";
 import { runDemo } from "./demo.js";
 
 /** The process of `npm run demo`: exits with 1 if anything was not as it must be. */
@@ -9,7 +9,7 @@ const interrupted = new AbortController();
 process.once("SIGINT", () => interrupted.abort());
 try {
   const isRight = await runDemo({
-    sampleDir: join(import.meta.dirname, "../demo"),
+    sampleDir: join(import.meta.dirname, "../../../demo"),
     print: (text) => process.stdout.write(`${text}\n`),
     signal: interrupted.signal,
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { differingField } from "../../../../src/cli/replay/reply-check.js";
 import { type CachedEvent, RedactionView } from "../../../../src/gen/splitcache/v1/event_cache_service.js";
+import { differingField } from "../../../../tools/replay/reply-check.js";
 
 const { ORIGINAL, REDACTED } = RedactionView;
 const NONE = Buffer.alloc(0);

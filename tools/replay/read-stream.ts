@@ -1,13 +1,13 @@
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
+import { CliError } from "../../src/cli/cli-error.js";
+import type { Connection } from "../../src/cli/client/connection.js";
+import { ExitCode } from "../../src/cli/exit-code.js";
 import type {
   GetEventsRequest,
   GetEventsResponse,
   GetEventsStreamRequest,
   GetEventsStreamResponse,
-} from "../../gen/splitcache/v1/event_cache_service.js";
-import { CliError } from "../cli-error.js";
-import type { Connection } from "../client/connection.js";
-import { ExitCode } from "../exit-code.js";
+} from "../../src/gen/splitcache/v1/event_cache_service.js";
 
 interface Waiting {
   readonly resolve: (response: GetEventsResponse) => void;

@@ -1,12 +1,12 @@
-import { BATCH_MAX } from "../../core/model/limits.js";
+import { chunks } from "../../src/cli/client/chunks.js";
+import type { Connection } from "../../src/cli/client/connection.js";
+import { terminalText } from "../../src/cli/io/terminal-text.js";
+import { BATCH_MAX } from "../../src/core/model/limits.js";
 import {
   type CachedEvent,
   EventCacheServiceService as Calls,
   RedactionView,
-} from "../../gen/splitcache/v1/event_cache_service.js";
-import { chunks } from "../client/chunks.js";
-import type { Connection } from "../client/connection.js";
-import { terminalText } from "../io/terminal-text.js";
+} from "../../src/gen/splitcache/v1/event_cache_service.js";
 import type { ReplayObserver } from "./replay.js";
 import type { Announcement } from "./replay-client.js";
 import type { InvalidationCause } from "./trace-database.js";

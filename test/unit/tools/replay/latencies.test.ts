@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Latencies } from "../../../../src/cli/replay/latencies.js";
+import { Latencies } from "../../../../tools/replay/latencies.js";
 
 describe("Latencies", () => {
   it("counts calls by their kind, failed ones too, and hands results on", async () => {

@@ -1,5 +1,5 @@
-import { formatDuration } from "../io/duration.js";
-import { formatPairs, formatTable } from "../io/table.js";
+import { formatDuration } from "../../src/cli/io/duration.js";
+import { formatPairs, formatTable } from "../../src/cli/io/table.js";
 import type { LatencySummary } from "./latencies.js";
 import type { ReplayReport } from "./replay-report.js";
 

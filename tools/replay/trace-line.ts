@@ -1,7 +1,7 @@
-import { CliError } from "../cli-error.js";
-import { ExitCode } from "../exit-code.js";
-import { parseJson } from "../io/parse-json.js";
-import { type ReadProgress, readFileLines } from "../io/read-lines.js";
+import { CliError } from "../../src/cli/cli-error.js";
+import { ExitCode } from "../../src/cli/exit-code.js";
+import { parseJson } from "../../src/cli/io/parse-json.js";
+import { type ReadProgress, readFileLines } from "../../src/cli/io/read-lines.js";
 
 /** An event as the trace names it: by `n` of the corpus, or by its ID if it was not stored then. */
 export type TraceId = number | string;

@@ -1,26 +1,25 @@
 import { join } from "node:path";
 import process from "node:process";
 import { getHeapStatistics } from "node:v8";
-import { abortScope } from "./cli/client/abort-scope.js";
-import { askPosition } from "./cli/client/ask-position.js";
-import { type Connection, connect } from "./cli/client/connection.js";
-import { follow } from "./cli/client/follow.js";
-import { NoticeCollector } from "./cli/client/notice-collector.js";
-import { formatPairs } from "./cli/io/table.js";
-import { type ChangeStory, ChangeWitness, storyText } from "./cli/replay/change-story.js";
-import { readCorpus } from "./cli/replay/corpus.js";
-import { replay } from "./cli/replay/replay.js";
-import { type ReplayReport, Tally } from "./cli/replay/replay-report.js";
-import { formatReport } from "./cli/replay/report-text.js";
-import { TraceDatabase } from "./cli/replay/trace-database.js";
-import { readTrace } from "./cli/replay/trace-line.js";
-import { startServer } from "./compose.js";
-import { formatListenAddress } from "./config/address.js";
-import { parseConfig } from "./config/parse-config.js";
-import { standardErrorWriter } from "./process/standard-error.js";
-import { readVersion } from "./process/version.js";
-import { LineOutput } from "./telemetry/line-output.js";
-import { createLog } from "./telemetry/log.js";
+import { abortScope } from "../../src/cli/client/abort-scope.js";
+import { askPosition } from "../../src/cli/client/ask-position.js";
+import { type Connection, connect } from "../../src/cli/client/connection.js";
+import { follow } from "../../src/cli/client/follow.js";
+import { NoticeCollector } from "../../src/cli/client/notice-collector.js";
+import { formatPairs } from "../../src/cli/io/table.js";
+import { startServer } from "../../src/compose.js";
+import { formatListenAddress } from "../../src/config/address.js";
+import { parseConfig } from "../../src/config/parse-config.js";
+import { standardErrorWriter } from "../../src/process/standard-error.js";
+import { LineOutput } from "../../src/telemetry/line-output.js";
+import { createLog } from "../../src/telemetry/log.js";
+import { type ChangeStory, ChangeWitness, storyText } from "../replay/change-story.js";
+import { readCorpus } from "../replay/corpus.js";
+import { replay } from "../replay/replay.js";
+import { type ReplayReport, Tally } from "../replay/replay-report.js";
+import { formatReport } from "../replay/report-text.js";
+import { TraceDatabase } from "../replay/trace-database.js";
+import { readTrace } from "../replay/trace-line.js";
 
 export interface DemoOptions {
   /** The folder that holds the recorded `events.jsonl.gz` and `trace.jsonl.gz`. */
@@ -71,7 +70,7 @@ function startSidecar() {
   const sources = { flags: { texts: flags, unknown: [] }, environment: {}, file: undefined };
   return startServer(parseConfig({ ...sources, memoryLimitBytes: undefined }).config, {
     log: createLog({ level: "warn", to: new LineOutput(standardErrorWriter()) }),
-    version: readVersion(),
+    version: "demo",
     nodeVersion: process.version,
     pid: process.pid,
     env: {},

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type CorpusEvent, readCorpus } from "../../../../src/cli/replay/corpus.js";
-import { TraceDatabase } from "../../../../src/cli/replay/trace-database.js";
-import { readTrace, type WriteLine } from "../../../../src/cli/replay/trace-line.js";
+import { type CorpusEvent, readCorpus } from "../../../../tools/replay/corpus.js";
+import { TraceDatabase } from "../../../../tools/replay/trace-database.js";
+import { readTrace, type WriteLine } from "../../../../tools/replay/trace-line.js";
 import { sharedDataDir } from "../../../support/shared-data.js";
 
 const MESSAGE = event({

@@ -1,4 +1,7 @@
-import { BATCH_MAX } from "../../core/model/limits.js";
+import { chunks } from "../../src/cli/client/chunks.js";
+import type { Connection } from "../../src/cli/client/connection.js";
+import { outcomeName } from "../../src/cli/io/outcome-name.js";
+import { BATCH_MAX } from "../../src/core/model/limits.js";
 import {
   type CachedEvent,
   type GetEventsResponse,
@@ -6,10 +9,7 @@ import {
   PutOutcome,
   RedactionView,
   SetOutcome,
-} from "../../gen/splitcache/v1/event_cache_service.js";
-import { chunks } from "../client/chunks.js";
-import type { Connection } from "../client/connection.js";
-import { outcomeName } from "../io/outcome-name.js";
+} from "../../src/gen/splitcache/v1/event_cache_service.js";
 import { type Announcement, ReplayClient } from "./replay-client.js";
 import { ReplayReport } from "./replay-report.js";
 import { differingField, type RedactedBodies } from "./reply-check.js";

@@ -2,22 +2,21 @@ import { stat } from "node:fs/promises";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import {
   addConnectionOptions,
-  addExamples,
   addOutputOption,
   type ConnectionFlags,
   type OutputFlags,
   runClient,
-} from "../client/client-command.js";
-import { ExitCode } from "../exit-code.js";
-import type { CliIo } from "../io/cli-io.js";
-import { progressBar } from "../io/progress-bar.js";
-import { terminalText } from "../io/terminal-text.js";
-import { readCorpus } from "../replay/corpus.js";
-import { replay } from "../replay/replay.js";
-import type { RedactedBodies } from "../replay/reply-check.js";
-import { formatReport, reportJson } from "../replay/report-text.js";
-import { TraceDatabase } from "../replay/trace-database.js";
-import { PASSED_OVER, readTrace } from "../replay/trace-line.js";
+} from "../../src/cli/client/client-command.js";
+import { ExitCode } from "../../src/cli/exit-code.js";
+import type { CliIo } from "../../src/cli/io/cli-io.js";
+import { terminalText } from "../../src/cli/io/terminal-text.js";
+import { readCorpus } from "./corpus.js";
+import { progressBar } from "./progress-bar.js";
+import { replay } from "./replay.js";
+import type { RedactedBodies } from "./reply-check.js";
+import { formatReport, reportJson } from "./report-text.js";
+import { TraceDatabase } from "./trace-database.js";
+import { PASSED_OVER, readTrace } from "./trace-line.js";
 
 /** Not the environment's homeserver: a replay purges what it acts for. */
 const DEFAULT_HOMESERVER = "replay.example";
@@ -31,7 +30,7 @@ interface ReplayFlags extends ConnectionFlags, OutputFlags {
   readonly concurrency: number;
 }
 
-/** `replay`: drives a sidecar with a recorded trace. */
+/** Adds `replay`, which drives a sidecar with a recorded trace, to a program. */
 export function registerReplay(program: Command, io: CliIo): void {
   const command = program
     .command("replay")
@@ -59,10 +58,7 @@ export function registerReplay(program: Command, io: CliIo): void {
     )
     .option("--concurrency <n>", "reads in flight between two writes", parseConcurrency, 32);
   addOutputOption(addConnectionOptions(command));
-  addExamples(command, ["replay demo/events.jsonl.gz demo/trace.jsonl.gz --check"]).addHelpText(
-    "after",
-    `\n${LINES_HELP}`,
-  );
+  command.addHelpText("after", `\n${EXAMPLE_HELP}\n\n${LINES_HELP}`);
   command.action((eventsPath: string, tracePath: string, flags: ReplayFlags) =>
     runClient(io, flags, async (connection) => {
       const sizes = await Promise.all([stat(eventsPath), stat(tracePath)]);
@@ -83,6 +79,9 @@ export function registerReplay(program: Command, io: CliIo): void {
     }),
   );
 }
+
+const EXAMPLE_HELP = `Example:
+  npm run replay -- demo/events.jsonl.gz demo/trace.jsonl.gz --check`;
 
 const LINES_HELP = `What the lines of a trace become:
   persist                   PutEvents, one call a transaction, as_of from before it

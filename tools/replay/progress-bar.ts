@@ -1,5 +1,5 @@
 import { SingleBar } from "cli-progress";
-import type { CliIo } from "./cli-io.js";
+import type { CliIo } from "../../src/cli/io/cli-io.js";
 
 export interface ProgressBar {
   /** Adds to what is done. */

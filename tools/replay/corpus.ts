@@ -1,7 +1,7 @@
-import { CliError } from "../cli-error.js";
-import { ExitCode } from "../exit-code.js";
-import { parseJson } from "../io/parse-json.js";
-import { type ReadProgress, readFileLines } from "../io/read-lines.js";
+import { CliError } from "../../src/cli/cli-error.js";
+import { ExitCode } from "../../src/cli/exit-code.js";
+import { parseJson } from "../../src/cli/io/parse-json.js";
+import { type ReadProgress, readFileLines } from "../../src/cli/io/read-lines.js";
 
 /** One line of an events file: an event that the recorded homeserver stored at some time. */
 export interface CorpusEvent {

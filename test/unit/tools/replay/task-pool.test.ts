@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { TaskPool } from "../../../../src/cli/replay/task-pool.js";
+import { TaskPool } from "../../../../tools/replay/task-pool.js";
 
 describe("TaskPool", () => {
   it("runs no more tasks at once than it may, and drains", async () => {
