@@ -1,5 +1,6 @@
 import { createServer, type RequestListener, type Server } from "node:http";
-import { type HostCheck, isLoopback, loopbackHostCheck } from "../net/host-check.js";
+import { isLoopback } from "../config/address.js";
+import { type HostCheck, loopbackHostCheck } from "../net/host-check.js";
 
 /** What the HTTP server answers from. */
 export interface AdminSources {
