@@ -13,6 +13,7 @@ import {
 } from "../../src/gen/splitcache/v1/event_cache_service.js";
 import { adminClientOf, callUnary } from "../support/admin-client.js";
 import { eventually } from "../support/eventually.js";
+import { runCli } from "../support/run-cli.js";
 import { startTestServer, type TestServer } from "../support/start-server.js";
 
 const servers: TestServer[] = [];
@@ -343,6 +344,28 @@ describe("the admin listener", () => {
     const cache = new EventCacheServiceClient(server.adminAddress, credentials.createInsecure());
     clients.push(cache);
     await expect(positionOf(cache, "alpha.example")).rejects.toMatchObject(unknown);
+  });
+
+  it("reports AdminService as serving while the sidecar is drained, and so do its watches", async () => {
+    const { admin, server } = await start();
+    const states: string[] = [];
+    const watch = admin.makeServerStreamRequest(
+      "/grpc.health.v1.Health/Watch",
+      (name: string) => Buffer.from([0x0a, name.length, ...Buffer.from(name)]),
+      (bytes: Buffer) => (bytes[1] === 1 ? "SERVING" : "NOT_SERVING"),
+      "splitcache.v1.EventCacheService",
+    );
+    watch.on("data", (state: string) => states.push(state)).on("error", () => {});
+    await eventually(() => expect(states).toEqual(["SERVING"]));
+    await callUnary(admin, admin.drain, {});
+    await eventually(() => expect(states).toEqual(["SERVING", "NOT_SERVING"]));
+    const env = { SPLITCACHE_ADDRESS: server.adminAddress };
+    const service = "splitcache.admin.v1.AdminService";
+    expect((await runCli(["health", "--service", service], { env })).stdout).toBe("SERVING\n");
+    expect((await runCli(["health"], { env })).stdout).toBe("NOT_SERVING\n");
+    await callUnary(admin, admin.undrain, {});
+    await eventually(() => expect(states).toEqual(["SERVING", "NOT_SERVING", "SERVING"]));
+    watch.cancel();
   });
 
   it("is not there unless it is asked for", async () => {
