@@ -15,11 +15,16 @@ export interface Page {
   readonly after: readonly string[] | undefined;
 }
 
-/** Reads the page of a request whose items are named by so many parts. */
-export function pageOf(check: RequestCheck, { pageSize, pageToken }: PageRequest, parts: number): Page {
+/** Reads the page of a request whose items are named by so many parts; `isName`: whether these parts can name one. */
+export function pageOf(
+  check: RequestCheck,
+  { pageSize, pageToken }: PageRequest,
+  parts: number,
+  isName: (parts: readonly string[]) => boolean = () => true,
+): Page {
   if (pageSize > PAGE_SIZE_MAX) check.note("page_size", `must be at most ${PAGE_SIZE_MAX}, is ${pageSize}`);
   const problem = textProblem(pageToken, PAGE_TOKEN_BYTES_MAX);
-  const after = problem === undefined && pageToken !== "" ? readToken(pageToken, parts) : undefined;
+  const after = problem === undefined && pageToken !== "" ? readToken(pageToken, parts, isName) : undefined;
   check.note("page_token", problem);
   if (problem === undefined && pageToken !== "" && after === undefined) {
     check.note("page_token", "must be the next_page_token of a reply to this call");
@@ -61,11 +66,15 @@ function writeToken(parts: readonly string[]): string {
   return Buffer.from(JSON.stringify(parts)).toString("base64url");
 }
 
-function readToken(token: string, parts: number): readonly string[] | undefined {
+function readToken(
+  token: string,
+  parts: number,
+  isName: (parts: readonly string[]) => boolean,
+): readonly string[] | undefined {
   try {
     const read: unknown = JSON.parse(Buffer.from(token, "base64url").toString("utf8"));
-    const isName = Array.isArray(read) && read.length === parts && read.every(isString);
-    return isName ? read : undefined;
+    const isWhole = Array.isArray(read) && read.length === parts && read.every(isString);
+    return isWhole && isName(read) ? read : undefined;
   } catch {
     return undefined;
   }

@@ -35,26 +35,29 @@ export function createAdminService(sources: AdminSources, log: RpcLog, clock: ()
       async (request) => listHomeservers(sources, request),
     ),
     listMembers: unary(
-      (check, request: wire.ListMembersRequest) => pageOf(check, request, 1),
+      (check, request: wire.ListMembersRequest) => pageOf(check, request, 1, ([id]) => isMemberId(id)),
       (page) => listMembers(sources, page),
     ),
     listMemberPositions: unary(
       (check, request: wire.ListMemberPositionsRequest) => ({
-        page: pageOf(check, request, 2),
+        page: pageOf(check, request, 2, ([, id]) => isMemberId(id)),
         homeserver: nameOf(check, "homeserver", request.homeserver),
-        memberId: nameOf(check, "member_id", request.memberId),
+        memberId: memberIdOf(check, request.memberId),
       }),
       (request) => listMemberPositions(sources, request),
     ),
     listSubscribers: unary(
       (check, request: wire.ListSubscribersRequest) => ({
-        page: pageOf(check, request, 1),
+        page: pageOf(check, request, 1, ([number]) => isNumber(number)),
         homeserver: nameOf(check, "homeserver", request.homeserver),
       }),
       async (request) => listSubscribers(sources, request, clock()),
     ),
     listConnections: unary(
-      (check, request: wire.ListConnectionsRequest) => pageOf(check, request, 2),
+      (check, request: wire.ListConnectionsRequest) =>
+        pageOf(check, request, 2, ([listener = "", number]) => {
+          return Object.hasOwn(sources.connections, listener) && isNumber(number);
+        }),
       async (page) => listConnections(sources, page, clock()),
     ),
     getLogLevel: unasked(() => ({ logLevel: toLogLevel(sources.log.level) })),
@@ -85,6 +88,21 @@ export function createAdminService(sources: AdminSources, log: RpcLog, clock: ()
 function nameOf(check: RequestCheck, field: string, name: string): string | undefined {
   check.note(field, textProblem(name, NAME_BYTES_MAX));
   return name === "" ? undefined : name;
+}
+
+function memberIdOf(check: RequestCheck, id: string): string | undefined {
+  if (id !== "" && !isMemberId(id))
+    check.note("member_id", `must be 1 to ${NAME_BYTES_MAX} letters and digits`);
+  return id === "" ? undefined : id;
+}
+
+function isMemberId(id = ""): boolean {
+  return /^[0-9A-Za-z]+$/.test(id) && id.length <= NAME_BYTES_MAX;
+}
+
+/** The number of a subscription or a connection. */
+function isNumber(text = ""): boolean {
+  return /^\d{1,15}$/.test(text);
 }
 
 interface HomeserverPage {

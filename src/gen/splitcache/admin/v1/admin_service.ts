@@ -315,7 +315,10 @@ export interface ListMemberPositionsRequest {
   pageToken: string;
   /** Optional. Shows this homeserver alone, at most 255 bytes. Left out: all. */
   homeserver: string;
-  /** Optional. Shows this member alone, at most 255 bytes. Left out: all. */
+  /**
+   * Optional. Shows this member alone, 1 to 255 letters and digits. Left out:
+   * all.
+   */
   memberId: string;
 }
 
