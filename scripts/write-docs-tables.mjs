@@ -7,11 +7,11 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Registry } from "prom-client";
 import { configTable } from "../dist/config/config-table.js";
-import * as limits from "../dist/core/limits.js";
-import { observeCalls } from "../dist/ops/call-metrics.js";
-import { registerConnectionMetrics } from "../dist/ops/connection-metrics.js";
-import { observeFloods } from "../dist/ops/floods.js";
-import { createMetrics } from "../dist/ops/metrics.js";
+import * as limits from "../dist/core/model/limits.js";
+import { observeCalls } from "../dist/telemetry/call-metrics.js";
+import { registerConnectionMetrics } from "../dist/telemetry/connection-metrics.js";
+import { observeFloods } from "../dist/telemetry/floods.js";
+import { createMetrics } from "../dist/telemetry/metrics.js";
 
 /** Each generated part: its page, the name in its markers, and what makes it. */
 const PARTS = [
