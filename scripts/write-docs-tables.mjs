@@ -90,10 +90,10 @@ function bytes(number) {
   return `${count(number)} bytes`;
 }
 
-/** The exit codes as the help of every command ends with them. */
+/** The exit codes: the end of the help of every command, or a help topic of their own. */
 function exitCodes() {
-  const text = help("health", "--help");
-  return text.slice(text.indexOf("\n", text.indexOf("Exit codes:")) + 1);
+  const [, codes] = help("health", "--help").split("Exit codes:\n");
+  return codes ?? help("help", "exit-codes");
 }
 
 function help(...args) {
