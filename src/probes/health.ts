@@ -7,28 +7,27 @@ import {
 } from "@grpc/grpc-js";
 import { service } from "grpc-health-check";
 
-/** What probes see of this process. */
+/** The health of this process, for probes. */
 export interface Health {
-  /** Whether calls are taken. */
+  /** Whether calls are accepted. */
   readonly ready: boolean;
-  /** Adds grpc.health.v1.Health to a server. `alsoServed`: services of this server that a drain does not end. */
+  /** Adds grpc.health.v1.Health to a server. `alsoServed`: services of this server that a drain does not affect. */
   addTo(server: Server, alsoServed?: readonly string[]): void;
-  /** Answers NOT_SERVING while the process is drained, and tells this to every watch. */
+  /** Reports NOT_SERVING while the sidecar is drained, also to every watch. */
   setDrained(isDrained: boolean): void;
-  /** Answers NOT_SERVING from now on, tells this to every watch and ends it: an open one would delay the exit. */
+  /** Reports NOT_SERVING from now on, also to every watch, and ends the watches: an open one would delay the exit. */
   stop(): void;
 }
 
-/** The state of what the store stands on. */
+/** The state of the log and the tier. */
 export interface BackendState {
   readonly invalidationLog: { status(): { readonly isUp: boolean } };
   readonly tier: { status(): { readonly isUp: boolean } } | undefined;
 }
 
 /**
- * Each name, and whether what it stands for works. The empty name is the whole server;
- * it does not depend on log or tier: a cache without them misses, and nothing must be
- * restarted for that.
+ * The health of each service name. The empty name is the whole server. It does not
+ * depend on log or tier: without them the cache misses, and a restart would not help.
  */
 function servicesOf({ invalidationLog, tier }: BackendState): ReadonlyMap<string, () => boolean> {
   return new Map([
@@ -75,7 +74,10 @@ export function createHealth(backends: BackendState): Health {
   function handlers(alsoServed: readonly string[]) {
     const replyFor = (name: string): HealthReply => ({ status: statusOf(name, alsoServed) });
     return {
-      check: ({ request }: ServerUnaryCall<HealthRequest, HealthReply>, callback: sendUnaryData<HealthReply>) => {
+      check: (
+        { request }: ServerUnaryCall<HealthRequest, HealthReply>,
+        callback: sendUnaryData<HealthReply>,
+      ) => {
         const reply = replyFor(request.service);
         if (reply.status !== "SERVICE_UNKNOWN") callback(null, reply);
         else callback({ code: status.NOT_FOUND, details: "the service is not known" });

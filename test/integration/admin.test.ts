@@ -12,6 +12,7 @@ import {
 } from "../../src/gen/splitcache/admin/v1/admin_service.js";
 import {
   EventCacheServiceClient,
+  GetEventsRequest,
   type SubscribeResponse,
 } from "../../src/gen/splitcache/v1/event_cache_service.js";
 import { adminClientOf, callUnary } from "../support/admin-client.js";
@@ -39,7 +40,7 @@ const FIRST_PAGE = { pageSize: 0, pageToken: "" };
 const ALL = { ...FIRST_PAGE, homeserver: "" };
 
 async function positionOf(client: EventCacheServiceClient, homeserver: string) {
-  const request = { homeserver, eventIds: [], redactionView: 0, minPosition: undefined } as const;
+  const request = GetEventsRequest.create({ homeserver });
   return (await callUnary(client, client.getEvents, request)).position;
 }
 

@@ -16,7 +16,7 @@ export interface MembersViewOptions {
   isLive(): boolean;
 }
 
-/** The members: how many there are, counted now and then, and what they do, read when asked. */
+/** The members: their number, counted at intervals, and their leases and positions, read on request. */
 export class MembersView implements LogMembers {
   readonly #options: MembersViewOptions;
   readonly #statements: ReturnType<typeof statements>;

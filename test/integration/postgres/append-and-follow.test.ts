@@ -193,7 +193,8 @@ describe.skipIf(!hasPostgres())("the PostgreSQL log", () => {
       const page = { after: undefined, limit: 10, homeserver: "status.example", memberId: undefined };
       const positions = await a.log.members.positions(page);
       expect(positions).toHaveLength(2);
-      for (const shown of positions) expect(shown).toMatchObject({ applied: position, head: position, lag: 0 });
+      for (const shown of positions)
+        expect(shown).toMatchObject({ applied: position, head: position, lag: 0 });
     });
   });
 });

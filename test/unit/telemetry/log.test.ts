@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { LogLevel } from "../../../src/config/log-levels.js";
 import type { Epoch, Homeserver } from "../../../src/core/model/types.js";
 import { readVersion } from "../../../src/process/version.js";
-import type { LogLevel } from "../../../src/config/log-levels.js";
 import { createLog, storeLogTo } from "../../../src/telemetry/log.js";
 import { reportStart } from "../../../src/telemetry/start-report.js";
 
