@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { addExamples } from "../client/client-command.js";
 import type { CliIo } from "../io/cli-io.js";
 import { addAdminCommand } from "./admin/admin-command.js";
 import { connections } from "./admin/connections.js";
@@ -20,5 +21,6 @@ export function registerAdmin(program: Command, io: CliIo): void {
     .description(
       "Commands for operators. The sidecar serves them where --admin-listen says, and else nowhere.",
     );
+  addExamples(group, ["admin subscribers", "admin members -o json", "admin drain"]);
   for (const command of COMMANDS) addAdminCommand(group, io, command);
 }
