@@ -7,6 +7,11 @@ from collections.abc import Callable
 from prometheus_client import Counter, Gauge, Histogram
 
 _SERVER = "server_name"
+_ACTIVE = Gauge(
+    "splitcache_bridge_active",
+    "1 while the module is in use; 0 if it is switched off or does not support this Synapse",
+    [_SERVER],
+)
 _LOOKUPS = Counter(
     "splitcache_bridge_lookups", "Events looked up, by result: hit or miss", [_SERVER, "result"]
 )
@@ -58,6 +63,10 @@ _OTHER_EPOCHS = Counter(
     "Replies of an epoch that is not the registered one, and not used",
     [_SERVER],
 )
+
+
+def report_active(server_name: str, is_active: bool) -> None:
+    _ACTIVE.labels(server_name).set(is_active)
 
 
 class BridgeMetrics:

@@ -1,19 +1,16 @@
-"""The module that homeserver.yaml names: puts the parts together."""
+"""Puts the parts together, beside a Synapse that is supported."""
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Mapping
 from typing import Any
 
-import synapse
 from synapse.logging.context import make_deferred_yieldable, run_in_background
-from synapse.module_api import ModuleApi
 
 from splitcache_synapse.announcer import Announcer
 from splitcache_synapse.clock import monotonic
-from splitcache_synapse.config import BridgeConfig, parse_config
+from splitcache_synapse.config import BridgeConfig
 from splitcache_synapse.epoch_rules import EPOCH_SILENCE_MAX_S
 from splitcache_synapse.event_cache import replace_event_cache
 from splitcache_synapse.freshness import Freshness, Unchecked
@@ -30,31 +27,20 @@ from splitcache_synapse.relay import Relay
 from splitcache_synapse.sidecar import Sidecar
 from splitcache_synapse.stored_event import from_cached, prepare
 from splitcache_synapse.subscription import Subscription
-from splitcache_synapse.supported import require_supported
 from splitcache_synapse.transport import BlockingTransport, GrpcTransport, Transport
 from splitcache_synapse.writes import Writes
 
 logger = logging.getLogger(__name__)
 
 
-class SplitcacheModule:
-    """Lets this process of Synapse read events from a splitcache sidecar.
+class Bridge:
+    """What reads events of a process of Synapse from the sidecar, and announces what it changes.
 
-    Raises UnsupportedSynapse beside a release of Synapse that it does not know, and ConfigError if
-    the tables of the outbox are not there and cannot be created.
+    Raises ConfigError if the tables of the outbox are not there and cannot be created.
     """
 
-    def __init__(self, config: BridgeConfig, api: ModuleApi) -> None:
-        require_supported(synapse.__version__)
-        # Modules have no other way to the storage layer.
-        hs = api._hs
+    def __init__(self, config: BridgeConfig, hs: Any) -> None:
         pool = hs.get_datastores().main.db_pool
-        if not config.enabled:
-            database = OutboxDatabase(pool.engine, pool._database_config)
-            database.create_tables()
-            database.forget_state()
-            logger.info("splitcache: switched off")
-            return
         self._reactor = hs.get_reactor()
         self._homeserver = config.homeserver or hs.hostname
         self._metrics = BridgeMetrics(hs.hostname)
@@ -103,11 +89,6 @@ class SplitcacheModule:
             phase="before", eventType="shutdown", shutdown_func=self._stop
         )
         logger.info("splitcache: reads events of %s at %s", self._homeserver, config.address)
-
-    @staticmethod
-    def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
-        """Called by Synapse with the `config` of the `modules` entry."""
-        return parse_config(config)
 
     def _make_outbox(self, address: str, pool: Any) -> None:
         database = OutboxDatabase(pool.engine, pool._database_config)
