@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from email import message_from_string
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -29,6 +30,9 @@ from splitcache_synapse.source_hash import Definition, definitions, hash_of, par
 from splitcache_synapse.supported import differences, hashes, known_functions  # noqa: E402
 
 KNOWN = HERE / "src" / "splitcache_synapse" / "known_functions.json"
+
+# The file changes while this runs.
+forget_known_functions = known_functions.cache_clear
 
 Known = dict[str, dict[str, dict[str, list[str]]]]
 
@@ -90,7 +94,7 @@ def add(packages: list[Path]) -> int:
             span[:] = [ends[0], ends[-1]]
         print(f"{release}: added")
     KNOWN.write_text(json.dumps(known, indent=2) + "\n", "ascii")
-    known_functions.cache_clear()
+    forget_known_functions()
     # A function that writes to a table of events must be listed by name.
     return check(packages)
 
@@ -132,8 +136,7 @@ def release_of(package: Path) -> str:
         import synapse
 
         return synapse.__version__
-    (version,) = re.findall(r"^Version: (.+)$", metadata.read_text("utf-8"), re.MULTILINE)
-    return str(version)
+    return str(message_from_string(metadata.read_text("utf-8"))["Version"])
 
 
 def defined(path: Path) -> dict[str, list[Definition]]:

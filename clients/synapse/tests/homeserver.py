@@ -82,9 +82,7 @@ class Homeserver:
         self.store: Any = self.hs.get_datastores().main
         self._direct = BlockingTransport(address, self.reactor)
         bridge = {"address": address, "read_deadline": "5s"}
-        module = SplitcacheModule(
-            SplitcacheModule.parse_config(bridge), self.hs.get_module_api()
-        )
+        module = SplitcacheModule(SplitcacheModule.parse_config(bridge), self.hs.get_module_api())
         assert module.bridge is not None
         self.module = module.bridge
         self.reactor.startRunning(installSignalHandlers=False)

@@ -36,7 +36,8 @@ class SplitcacheModule:
         # None: Synapse reads its database alone.
         self.bridge: Bridge | None = None
         found = unknown_parts() if config.enabled else ()
-        report_active(hs.hostname, config.enabled and not found)
+        if config.enabled:
+            report_active(hs.hostname, not found)
         if not config.enabled:
             from splitcache_synapse.bystander import stand_by
 

@@ -9,13 +9,16 @@ from typing import Any
 from synapse.logging.context import make_deferred_yieldable, run_in_background
 
 from splitcache_synapse.announcer import Announcer
+from splitcache_synapse.audit import Audit
+from splitcache_synapse.audited import AuditedSidecar, ShadowedSidecar
 from splitcache_synapse.clock import monotonic
 from splitcache_synapse.config import BridgeConfig
+from splitcache_synapse.database_reader import DatabaseReader
 from splitcache_synapse.epoch_rules import EPOCH_SILENCE_MAX_S
 from splitcache_synapse.event_cache import replace_event_cache
 from splitcache_synapse.freshness import Freshness, Unchecked
 from splitcache_synapse.generation import PoolGeneration
-from splitcache_synapse.metrics import BridgeMetrics
+from splitcache_synapse.metrics import AuditMetrics, BridgeMetrics
 from splitcache_synapse.near_cache import NearCache
 from splitcache_synapse.outbox import Outbox
 from splitcache_synapse.outbox_database import OutboxDatabase
@@ -76,7 +79,7 @@ class Bridge:
             freshness=freshness,
             metrics=self._metrics,
         )
-        self._patch(hs.get_datastores())
+        self._patch(config, hs)
         if self._outbox is not None:
             self._subscribe(hs.get_datastores().main, hs.get_instance_name())
         # Not before the reactor runs: Synapse forks when it is a daemon, and threads would stay
@@ -116,7 +119,8 @@ class Bridge:
             drop=LocalCaches(store, self._reads),
         )
 
-    def _patch(self, datastores: Any) -> None:
+    def _patch(self, config: BridgeConfig, hs: Any) -> None:
+        datastores = hs.get_datastores()
         store = datastores.main
         self._writes = Writes(
             store,
@@ -124,7 +128,18 @@ class Bridge:
             self._announcer,
             has_outbox=self._outbox is not None,
         )
-        self._reads = Reads(store, self._sidecar, self._reactor, self._metrics)
+        self._audit = Audit(
+            share=config.audit_share,
+            read_database=DatabaseReader(store).read,
+            lookup=self._sidecar.lookup,
+            reactor=self._reactor,
+            server_name=hs.hostname,
+            metrics=AuditMetrics(hs.hostname),
+        )
+        served: Any = AuditedSidecar(self._sidecar, self._audit)
+        if config.shadow:
+            served = ShadowedSidecar(self._sidecar, self._audit, self._reactor, monotonic)
+        self._reads = Reads(store, served, self._reactor, self._metrics)
         replace_event_cache(
             store,
             announce_event=self._announce_event,
@@ -160,6 +175,7 @@ class Bridge:
     def _stop(self) -> None:
         # What has been committed is announced first, as long as the process lives; what is left
         # then is relayed by the others.
+        self._audit.stop()
         if self._subscription is not None:
             self._subscription.stop()
         if self._pool_generation is not None:

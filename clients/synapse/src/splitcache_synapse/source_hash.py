@@ -71,7 +71,7 @@ def _value(value: object) -> Iterator[str]:
         yield "]"
     else:
         # In ASCII: which characters are printable depends on the release of Python.
-        yield f"{type(value).__name__}:{ascii(value)}"
+        yield f"{type(value).__name__}:{value!a}"
 
 
 def _is_text_alone(node: object) -> bool:

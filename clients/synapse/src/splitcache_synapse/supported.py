@@ -49,7 +49,7 @@ def hashes(package: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def differences(package: Path, known: Known) -> list[str]:
-    """In what the package `synapse` in this folder is not as it is known. Empty: it is supported."""
+    """In what the package `synapse` in this folder is not as known. Empty: it is supported."""
     if not (package / "__init__.py").exists():
         return [f"{package} holds no source"]
     try:

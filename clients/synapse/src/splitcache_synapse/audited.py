@@ -1,0 +1,115 @@
+"""The sidecar, with what it serves audited: a share of it, or in shadow all of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from synapse.storage.databases.main.events_worker import EventCacheEntry
+from twisted.internet.defer import Deferred
+
+from splitcache_synapse.audit import Audit, Entries
+from splitcache_synapse.comparison import Fields, fields
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_synapse.lookups import Lookup
+from splitcache_synapse.sidecar import Sidecar
+
+logger = logging.getLogger(__name__)
+
+# Hits in shadow that Synapse is reading from its database.
+_SHADOWED_MAX = 10_000
+# By then it has, or reads them no more: the event is not stored, say.
+_READ_WITHIN_S = 10.0
+
+
+class AuditedSidecar:
+    """For readers, in the place of a Sidecar; all else is that one's."""
+
+    def __init__(self, sidecar: Sidecar, audit: Audit) -> None:
+        self._sidecar = sidecar
+        self._audit = audit
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sidecar, name)
+
+    def lookup(self, event_ids: Collection[str]) -> Deferred[Lookup]:
+        return self._sidecar.lookup(event_ids).addCallback(self._looked_up)
+
+    def _looked_up(self, lookup: Lookup) -> Lookup:
+        if lookup.hits:
+            _quietly(self._audit.hits, lookup.hits)
+        return lookup
+
+
+class ShadowedSidecar:
+    """As AuditedSidecar. Readers are told that all is missing, and read the database; what they
+    read is then compared with what would have been served, and only what was missing is put."""
+
+    def __init__(
+        self, sidecar: Sidecar, audit: Audit, reactor: Any, monotonic: Callable[[], float]
+    ) -> None:
+        self._sidecar = sidecar
+        self._audit = audit
+        self._reactor = reactor
+        self._monotonic = monotonic
+        # By event ID, the oldest first: what would have been served, and when.
+        self._shadowed: dict[str, tuple[Fields, float]] = {}
+        self._is_sweeping = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sidecar, name)
+
+    def lookup(self, event_ids: Collection[str]) -> Deferred[Lookup]:
+        return self._sidecar.lookup(event_ids).addCallback(self._looked_up)
+
+    def put(self, entries: Sequence[EventCacheEntry], as_of: pb.Position) -> None:
+        missed = [one for one in entries if one.event.event_id not in self._shadowed]
+        _quietly(self._compare, entries)
+        self._sidecar.put(missed, as_of)
+
+    def _looked_up(self, lookup: Lookup) -> Lookup:
+        if lookup.hits:
+            _quietly(self._shadow, lookup.hits)
+        return lookup._replace(hits={}, keep=frozenset())
+
+    def _shadow(self, hits: Entries) -> None:
+        now = self._monotonic()
+        for event_id, entry in hits.items():
+            self._audit_oldest(self._shadowed.pop(event_id, None), event_id)
+            self._shadowed[event_id] = (fields(entry), now)
+        while len(self._shadowed) > _SHADOWED_MAX:
+            event_id = next(iter(self._shadowed))
+            self._audit_oldest(self._shadowed.pop(event_id), event_id)
+        self._sweep_later()
+
+    def _compare(self, entries: Sequence[EventCacheEntry]) -> None:
+        for entry in entries:
+            shadowed = self._shadowed.pop(entry.event.event_id, None)
+            if shadowed is not None:
+                self._audit.compare(entry.event.event_id, shadowed[0], entry)
+
+    def _audit_oldest(self, shadowed: tuple[Fields, float] | None, event_id: str) -> None:
+        """The reader has not shown what it has read: the audit reads by itself."""
+        if shadowed is not None:
+            self._audit.add(event_id, shadowed[0])
+
+    def _sweep_later(self) -> None:
+        if self._shadowed and not self._is_sweeping:
+            self._is_sweeping = True
+            self._reactor.callLater(_READ_WITHIN_S, self._sweep)
+
+    def _sweep(self) -> None:
+        self._is_sweeping = False
+        before = self._monotonic() - _READ_WITHIN_S
+        for event_id in [one for one, (_, at) in self._shadowed.items() if at <= before]:
+            self._audit_oldest(self._shadowed.pop(event_id), event_id)
+        self._sweep_later()
+
+
+def _quietly(call: Callable[..., None], *args: Any) -> None:
+    """No fault of the audit is a reader's."""
+    try:
+        call(*args)
+    except Exception:
+        logger.exception("splitcache: reads were not audited")
