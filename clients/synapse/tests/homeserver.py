@@ -81,7 +81,7 @@ class Homeserver:
         self.hs.setup()
         self.store: Any = self.hs.get_datastores().main
         self._direct = BlockingTransport(address, self.reactor)
-        bridge = {"address": address, "read_deadline": "5s"}
+        bridge = {"address": address, "read_deadline": "5s", "audit": "0%"}
         module = SplitcacheModule(SplitcacheModule.parse_config(bridge), self.hs.get_module_api())
         assert module.bridge is not None
         self.module = module.bridge

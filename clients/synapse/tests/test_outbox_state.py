@@ -41,8 +41,8 @@ def test_the_bound_is_that_of_the_oldest_row_if_it_is_older_than_the_poll() -> N
     rules, clock = OutboxRules(), Clock()
     state = RulesState(rules, clock)
     rules.polled(poll(100.0))
-    rules.polled(poll(101.0, rows=("row",)))
-    rules.polled(poll(102.0, rows=("row",)))
+    rules.polled(poll(101.0, "row"))
+    rules.polled(poll(102.0, "row"))
     clock.now = 102.5
     assert state.rows() == 1
     assert state.gate_age_s() == 0.5

@@ -116,6 +116,8 @@ class Audit:
             self._reactor.callLater(PAUSE_S, self._begin)
 
     def _begin(self) -> None:
+        if self._is_closed:
+            return
         cases = [self._waiting.popleft() for _ in range(min(BATCH_MAX, len(self._waiting)))]
         self._in_background(self._read_once(cases))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,6 +58,7 @@ def differing(one: Fields, other: Fields) -> list[str]:
     return [ascii(name[:_NAME_MAX])[1:-1] for name in names[:_NAMES_MAX]]
 
 
-def _body(event: Any) -> dict[str, Any]:
+def _body(event: Any) -> dict[str, str]:
+    """As text, which tells 1 from 1.0 and true, and which nobody changes in place."""
     parts: dict[str, Any] = event.get_dict_for_persistence()
-    return parts
+    return {name: json.dumps(value, sort_keys=True, default=dict) for name, value in parts.items()}
