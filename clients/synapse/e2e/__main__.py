@@ -19,7 +19,7 @@ from .client import User
 from .cluster import SYNAPSE, Cluster
 from .compare import Comparison
 from .faults import Faults
-from .figures import LOOKUPS, cold_reads, count, shared_bodies
+from .figures import AUDITS, LOOKUPS, cold_reads, count, shared_bodies
 from .life import Life
 
 
@@ -59,6 +59,12 @@ def run_scenarios(names: list[str], *, bridge: bool) -> tuple[int, int]:
         total = sum(comparison.compared.values())
         print(f"{total} reads compared ({kinds}); {len(comparison.differences)} differ; ", end="")
         print(f"hits of what still runs: {hits:.0f}")
+        audited = count(cluster, AUDITS, SYNAPSE, 'outcome="same"')
+        different = count(cluster, AUDITS, SYNAPSE, 'outcome="different"')
+        print(f"audits of what still runs: {audited:.0f} the same, {different:.0f} different")
+        if bridge and (audited == 0 or different):
+            print("FAILED: nothing was audited, or a read was wrong")
+            failed += 1
         for line in (line for name in SYNAPSE for line in cluster.processes[name].defects()):
             print(f"FAILED: in a log: {line}")
             failed += 1
@@ -91,7 +97,8 @@ def run_one(name: str, scenario: object, comparison: Comparison, cluster: Cluste
 def print_figures() -> None:
     columns = []
     for bridge in (False, True):
-        cluster = Cluster(bridge=bridge)
+        # What the audit reads would be counted, too.
+        cluster = Cluster(bridge=bridge, audit="0%")
         try:
             cluster.start()
             columns.append(cold_reads(cluster))

@@ -35,10 +35,12 @@ NEIGHBOUR = "neighbour"
 
 
 class Cluster:
-    """`bridge` switches the module on; the sidecar runs in either case."""
+    """`bridge` switches the module on; the sidecar runs in either case. `audit` is the share of
+    hits that the module reads from the database as well."""
 
-    def __init__(self, *, bridge: bool) -> None:
+    def __init__(self, *, bridge: bool, audit: str = "100%") -> None:
         self.bridge = bridge
+        self._audit = audit
         self.folder = Path(tempfile.mkdtemp(prefix="splitcache-e2e-"))
         self.folder.chmod(0o755)
         self.ports = {name: free_port() for name in (*SYNAPSE, NEIGHBOUR)}
@@ -107,7 +109,9 @@ class Cluster:
 
     def _homeserver(self, database: str) -> Homeserver:
         sidecar = self.socket if self.bridge else None
-        return Homeserver(self.folder, free_port(), self._postgres_port, database, sidecar)
+        return Homeserver(
+            self.folder, free_port(), self._postgres_port, database, sidecar, self._audit
+        )
 
     def _add(self, name: str, command: list[str], ready: Any, **more: Any) -> None:
         log = self.folder / f"{name}.log"
@@ -174,7 +178,7 @@ class Cluster:
                 "worker_log_config": str(self.folder / "log.yaml"),
             }
             if name in self.proxies and self.bridge:
-                worker["modules"] = modules(self.folder / f"{name}.sock")
+                worker["modules"] = modules(self.folder / f"{name}.sock", self._audit)
             write(self.folder, f"{name}.yaml", worker)
 
     def _listeners(self, name: str) -> list[dict[str, Any]]:

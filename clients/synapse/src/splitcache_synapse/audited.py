@@ -33,8 +33,8 @@ class AuditedSidecar:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sidecar, name)
 
-    def lookup(self, event_ids: Collection[str]) -> Deferred[Lookup]:
-        return self._sidecar.lookup(event_ids).addCallback(self._looked_up)
+    def lookup(self, event_ids: Collection[str], *more: Any) -> Deferred[Lookup]:
+        return self._sidecar.lookup(event_ids, *more).addCallback(self._looked_up)
 
     def _looked_up(self, lookup: Lookup) -> Lookup:
         if lookup.hits:
@@ -60,13 +60,13 @@ class ShadowedSidecar:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sidecar, name)
 
-    def lookup(self, event_ids: Collection[str]) -> Deferred[Lookup]:
-        return self._sidecar.lookup(event_ids).addCallback(self._looked_up)
+    def lookup(self, event_ids: Collection[str], *more: Any) -> Deferred[Lookup]:
+        return self._sidecar.lookup(event_ids, *more).addCallback(self._looked_up)
 
-    def put(self, entries: Sequence[EventCacheEntry], as_of: pb.Position) -> None:
+    def put(self, entries: Sequence[EventCacheEntry], as_of: pb.Position, *more: Any) -> None:
         missed = [one for one in entries if one.event.event_id not in self._shadowed]
         _quietly(self._compare, entries)
-        self._sidecar.put(missed, as_of)
+        self._sidecar.put(missed, as_of, *more)
 
     def _looked_up(self, lookup: Lookup) -> Lookup:
         if lookup.hits:
