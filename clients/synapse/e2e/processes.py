@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 START_TIMEOUT_S = 60.0
+# A crash, a logging context that was left, and a read that the audit found to be wrong.
+_DEFECTS = (" CRITICAL ", "logging context", "is not what the database says")
 
 
 def free_port() -> int:
@@ -23,10 +25,6 @@ def free_port() -> int:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
-
-
-# A crash, a logging context that was left, and a read that the audit found to be wrong.
-_DEFECTS = (" CRITICAL ", "logging context", "is not what the database says")
 
 
 class Process:
