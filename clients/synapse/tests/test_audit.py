@@ -313,3 +313,14 @@ def test_in_shadow_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch
     assert len(world.shadowed._shadowed) == 2
     world.turn()
     assert world.audited() == {"same": 3}
+
+
+def test_in_shadow_a_large_lookup_is_compared_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would keep the reactor from all else. What is not compared is counted, and not put."""
+    monkeypatch.setattr("splitcache_synapse.audited._OF_A_LOOKUP_MAX", 0)
+    world = Shadow()
+    world.held = {ID: SAME}
+    world.served(ID)
+    world.shadowed.put([SAME], POSITION)
+    assert world.audited() == {"dropped": 1}
+    assert world.put_into == [([], POSITION)]

@@ -8,7 +8,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import synapse
 
+import release_tests
 import releases
 from splitcache_synapse.supported import known_functions
 from tests.test_supported import CENSOR, INSTALLED, RELIED_ON
@@ -92,3 +94,22 @@ def test_a_range_goes_from_the_first_release_to_the_last_by_number(
 def test_the_file_is_as_the_script_writes_it() -> None:
     text = releases.KNOWN.read_text()
     assert json.dumps(known_functions(), indent=2) + "\n" == text
+
+
+def test_the_documents_say_what_is_supported() -> None:
+    ends = {
+        end
+        for functions in known_functions().values()
+        for spans in functions.values()
+        for span in spans.values()
+        for end in span
+    }
+    first, last = min(ends, key=releases.by_number), max(ends, key=releases.by_number)
+    for name in ("README.md", "RELEASES.md"):
+        assert f"Synapse {first} to {last}" in (releases.HERE / name).read_text()
+
+
+def test_the_newest_releases_are_tested_beside_the_installed_one() -> None:
+    tested = [synapse.__version__, *release_tests.NEWEST]
+    assert len(tested) == len(set(tested)) == 6
+    assert tested == sorted(tested, key=releases.by_number, reverse=True)

@@ -11,7 +11,6 @@ import math
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from itertools import islice
 from typing import Any, NamedTuple
 
 from synapse.logging.context import (  # type: ignore[attr-defined]
@@ -82,19 +81,32 @@ class Audit:
 
     def hits(self, hits: Entries) -> None:
         """The sidecar has served these events. Those that are audited are taken down at once."""
-        start = 0
-        while self._skip < len(hits) - start:
-            start += self._skip
-            for event_id, entry in islice(hits.items(), start, start + 1):
+        if self._skip >= len(hits):
+            self._skip -= len(hits)
+            return
+        every = list(hits.items())
+        at = self._skip
+        while at < len(every):
+            event_id, entry = every[at]
+            if self.takes():
                 self.add(event_id, fields(entry))
-            start += 1
-            self._skip = self._next_skip()
-        self._skip -= len(hits) - start
+            else:
+                self.drop()
+            at += 1 + self._next_skip()
+        self._skip = at - len(every)
+
+    def takes(self) -> bool:
+        """Whether there is room for one more."""
+        return len(self._waiting) < WAITING_MAX and not self._is_closed
+
+    def drop(self) -> None:
+        """A hit that was to be compared is not."""
+        self._metrics.audited("dropped")
 
     def add(self, event_id: str, served: Fields) -> None:
         """Has the event read from the database, and compared with this."""
-        if len(self._waiting) >= WAITING_MAX or self._is_closed:
-            self._metrics.audited("dropped")
+        if not self.takes():
+            self.drop()
             return
         self._waiting.append(_Case(event_id, served))
         self._begin_later()
@@ -136,7 +148,7 @@ class Audit:
         if not differing(case.served, stored):
             self._metrics.audited("same")
         elif self._confirming >= WAITING_MAX or self._is_closed:
-            self._metrics.audited("dropped")
+            self.drop()
         else:
             self._confirming += 1
             self._reactor.callLater(CONFIRM_AFTER_S, self._confirm, case)
