@@ -137,15 +137,18 @@ def _from_cached(cached: pb.CachedEvent) -> EventCacheEntry | None:
     return EventCacheEntry(event=event, redacted_event=redacted_event)
 
 
-def own_facts(internal_metadata: bytes) -> OwnFacts | None:
+def own_facts(encoded: bytes) -> OwnFacts | None:
     """What an entry's internal metadata says; None if it is of another version.
 
     Raises ValueError or TypeError if it is damaged.
     """
-    stored = json.loads(internal_metadata)
+    stored = json.loads(encoded)
     if not isinstance(stored, list) or not stored or stored[0] != FORMAT_VERSION:
         return None
-    return OwnFacts(*stored[1:6], tuple(stored[6:]))
+    _, stream_ordering, instance_name, outlier, internal_metadata, unsigned, *age_ts = stored
+    return OwnFacts(
+        stream_ordering, instance_name, outlier, internal_metadata, unsigned, tuple(age_ts)
+    )
 
 
 def _encode(value: dict[str, Any] | list[Any]) -> bytes:
