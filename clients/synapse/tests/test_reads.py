@@ -156,7 +156,7 @@ class _LargeLookup:
         store = self._home.store
 
         async def read() -> Any:
-            with LoggingContext(name="test", server_name=NAME):
+            with LoggingContext(name="reader", server_name=NAME):
                 return await store.get_unredacted_events_from_cache_or_db(self.event_ids)
 
         self._found = Deferred.fromCoroutine(read())
@@ -208,18 +208,26 @@ def test_synapse_reads_itself_what_could_not_be_read_early(
     assert set(large.end()) == set(stored)
 
 
-def test_an_early_read_leaks_no_logging_context(
+def test_an_early_read_is_the_readers_and_leaks_no_logging_context(
     home: Homeserver, room_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored = home.send(room_id)
     forget(home, stored)
-    fetched = database_reads(home, monkeypatch)
+    fetch = home.module._reads._get_events_from_db
+    contexts: list[str] = []
+
+    async def watched(event_ids: Any) -> Any:
+        contexts.append(str(current_context()))
+        return await fetch(event_ids)
+
+    monkeypatch.setattr(home.module._reads, "_get_events_from_db", watched)
     large = _LargeLookup(home, monkeypatch, stored)
     large.begin()
-    assert current_context() == SENTINEL_CONTEXT
-    home.run_until(lambda: bool(fetched))
+    home.run_until(lambda: bool(contexts))
+    assert contexts == ["reader"]
     assert current_context() == SENTINEL_CONTEXT
     large.end()
+    assert contexts == ["reader", "reader"]
     assert current_context() == SENTINEL_CONTEXT
 
 

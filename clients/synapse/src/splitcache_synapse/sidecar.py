@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from splitcache_synapse.breaker import Breaker
+from splitcache_synapse.breaker import CLOSED, Breaker
 from splitcache_synapse.fills import Fills, Prepare
 from splitcache_synapse.freshness import Freshness
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
@@ -109,9 +109,28 @@ class Sidecar:
             self._send()
         return result
 
-    def put(self, entries: Sequence[Any], as_of: pb.Position) -> None:
-        """Puts what was read from the database after `as_of`. Nobody waits for it."""
-        self._fills.put(entries, as_of)
+    def put(
+        self,
+        entries: Sequence[Any],
+        as_of: pb.Position,
+        on_done: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Puts what was read from the database after `as_of`. `on_done` is called once, whatever
+        becomes of it."""
+        self._fills.put(entries, as_of, on_done)
+
+    def takes(self, as_of: pb.Position) -> bool:
+        """Whether what is read from the database after `as_of` may be put now."""
+        return (
+            not self._closed
+            and self._breaker.state == CLOSED
+            and self._freshness.fills(as_of.epoch)
+        )
+
+    def position(self) -> pb.Position | None:
+        """A position that this process has; None if it has none. May be asked in any thread."""
+        epoch, sequence = self._near.position
+        return pb.Position(epoch=epoch, sequence=sequence) if epoch else None
 
     def invalidated(self, event_id: str | None) -> None:
         """This process drops the event (None: any event) from its own cache: a lookup under way
