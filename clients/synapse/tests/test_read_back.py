@@ -16,7 +16,7 @@ from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.read_back import EVENTS_MAX, WAITING_MAX, ReadBack
 from tests.homeserver import NAME, Homeserver
 from tests.loop_reactor import PATIENCE_S
-from tests.test_reads import database_reads, forget
+from tests.test_reads import forget
 
 AS_OF = pb.Position(epoch=b"e" * 16, sequence=1)
 
@@ -147,12 +147,18 @@ def test_while_the_gate_is_closed_nothing_is_put_nor_read(
     event_id = home.send(room_id)
     home.run_until(lambda: home.held(event_id) is not None)
     monkeypatch.setattr(home.module._outbox._rules, "is_open", lambda now: False)
-    fetched = database_reads(home, monkeypatch)
+    enqueue = home.store._enqueue_events
+    fetched: list[str] = []
+
+    async def watched(event_ids: Any) -> Any:
+        fetched.extend(event_ids)
+        return await enqueue(event_ids)
+
+    monkeypatch.setattr(home.store, "_enqueue_events", watched)
     not_put = counted("new_events", "not_put")
     event_id = home.send(room_id)
-    assert counted("new_events", "not_put") == not_put + 1
+    home.run_until(lambda: counted("new_events", "not_put") == not_put + 1)
     assert event_id not in fetched
-    assert not home.module._read_back._is_running
 
 
 def test_a_persist_waits_neither_for_the_database_nor_for_the_sidecar(
@@ -221,10 +227,11 @@ def test_reads_what_waits_together_up_to_a_bound_and_with_the_oldest_position() 
     of_another_epoch = pb.Position(epoch=b"f" * 16, sequence=0)
     made.queue.stored(["$a"], later)
     made.queue.stored(["$b"], AS_OF)
+    made.queue.stored(["$b2"], later)
     made.queue.stored(["$c"], of_another_epoch)
     many = [f"${n}" for n in range(EVENTS_MAX + 1)]
     made.queue.stored(many, later)
-    assert made.queue._next() == (["$a", "$b"], AS_OF)
+    assert made.queue._next() == (["$a", "$b", "$b2"], AS_OF)
     assert made.queue._next() == (["$c"], of_another_epoch)
     assert made.queue._next() == (many[:-1], later)
     assert made.queue._next() == (many[-1:], later)

@@ -64,7 +64,7 @@ class ReadBack:
     def stored(self, event_ids: Sequence[str], as_of: pb.Position | None) -> None:
         """COMMIT has been answered. `as_of` is a position that was known before the transaction
         began; without one nothing is put."""
-        if as_of is None or not self._sidecar.takes(as_of):
+        if as_of is None:
             self._metrics.stored("not_put", len(event_ids))
             return
         taken = event_ids[: WAITING_MAX - self._waiting_events]
@@ -106,7 +106,6 @@ class ReadBack:
         return event_ids, as_of
 
     async def _read_back(self, event_ids: list[str], as_of: pb.Position) -> None:
-        # The sidecar may have gone since.
         if not self._sidecar.takes(as_of):
             self._metrics.stored("not_put", len(event_ids))
             return
