@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { frameBody } from "../../src/core/event-frame.js";
+import { frameBody } from "../../src/core/memory/encoded-event.js";
 import {
   ID_BYTES_MAX,
   INTERNAL_METADATA_BYTES_MAX,
   REJECTED_REASON_BYTES_MAX,
-} from "../../src/core/limits.js";
-import type { Epoch, Position } from "../../src/core/types.js";
+} from "../../src/core/model/limits.js";
+import type { Epoch, Position } from "../../src/core/model/types.js";
 import {
   ALPHA,
   asHomeserver,

@@ -1,0 +1,108 @@
+import { createServer, type RequestListener, type Server } from "node:http";
+import { type HostCheck, isLoopback, loopbackHostCheck } from "../net/host-check.js";
+
+/** The sources of the HTTP server's answers. */
+export interface AdminSources {
+  readonly isReady: () => boolean;
+  /** Left out: there is no /metrics. */
+  readonly metrics?: MetricsSource;
+  /**
+   * Given: while the server listens on loopback, the Host of a request must be a
+   * loopback name or this one. Left out: any Host is answered.
+   */
+  readonly configuredHost?: string;
+}
+
+/** Metrics in the text format of Prometheus. */
+export interface MetricsSource {
+  readonly contentType: string;
+  metrics(): Promise<Buffer>;
+}
+
+interface Answer {
+  readonly code: number;
+  readonly body: Buffer;
+  readonly contentType: string;
+}
+
+/** The time limit for the request of a probe or a scrape. */
+const REQUEST_TIMEOUT_MS = 5000;
+/** The time limit from the connection until the reply has left: a client that does not read must not hold the reply. */
+const CONNECTION_TIMEOUT_MS = 30_000;
+
+/**
+ * Creates the HTTP server of probes and metrics. It does not listen by itself.
+ * /livez shows that the event loop runs and checks nothing else, so that a failure
+ * elsewhere does not get the process killed.
+ */
+export function createAdminHttp(sources: AdminSources): Server {
+  const options = {
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: REQUEST_TIMEOUT_MS,
+  };
+  const { configuredHost } = sources;
+  const allowsHost = configuredHost === undefined ? undefined : loopbackHostCheck(configuredHost);
+  const server: Server = createServer(
+    options,
+    handlerFor(routesOf(sources), (host) => {
+      const bound = server.address();
+      const isLocal = typeof bound === "object" && bound !== null && isLoopback(bound.address);
+      return !isLocal || allowsHost === undefined || allowsHost(host);
+    }),
+  );
+  // One request each: requests in a pipeline would all be held at once.
+  server.maxRequestsPerSocket = 1;
+  server.on("connection", (socket) => {
+    const timer = setTimeout(() => socket.destroy(), CONNECTION_TIMEOUT_MS).unref();
+    socket.once("close", () => clearTimeout(timer));
+  });
+  return server;
+}
+
+type Routes = ReadonlyMap<string, () => Answer | Promise<Answer>>;
+
+function routesOf({ isReady, metrics }: AdminSources): Routes {
+  const routes = new Map<string, () => Answer | Promise<Answer>>([
+    ["/livez", () => plain(200, "ok")],
+    ["/readyz", () => (isReady() ? plain(200, "ok") : plain(503, "draining"))],
+  ]);
+  if (metrics !== undefined) {
+    routes.set("/metrics", async () => ({
+      code: 200,
+      body: await metrics.metrics(),
+      contentType: metrics.contentType,
+    }));
+  }
+  return routes;
+}
+
+function handlerFor(routes: Routes, allowsHost: HostCheck): RequestListener {
+  return ({ method, url = "", headers }, response) => {
+    const route = routes.get(url.split("?", 1)[0] ?? "");
+    const isRead = method === "GET" || method === "HEAD";
+    const answer = !allowsHost(headers.host)
+      ? Promise.resolve(plain(421, WRONG_HOST))
+      : isRead
+        ? Promise.resolve(route?.() ?? plain(404, "not found"))
+        : Promise.resolve(plain(405, "only GET and HEAD"));
+    void answer
+      .catch(() => plain(500, "internal error"))
+      .then(({ code, body, contentType }) => {
+        response.writeHead(code, {
+          "content-type": contentType,
+          "content-length": body.byteLength,
+          "cache-control": "no-store",
+          ...(isRead ? {} : { allow: "GET, HEAD" }),
+        });
+        response.end(method === "HEAD" ? undefined : body);
+      });
+  };
+}
+
+const WRONG_HOST = "Host must be localhost, a loopback address or the host of --http";
+
+function plain(code: number, line: string): Answer {
+  return { code, body: Buffer.from(`${line}\n`), contentType: "text/plain; charset=utf-8" };
+}
