@@ -83,6 +83,9 @@ class Comparison:
         held = len(self._sidecar.hits(self._cluster.own.name, event_ids))
         return held > 0 if any_of_them else held == len(event_ids)
 
+    def empty_sidecar(self) -> None:
+        self._sidecar.empty(self._cluster.own.name)
+
     def redactions(self, room_id: str) -> frozenset[str]:
         """The events of the room that are redacted."""
         return frozenset(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from .client import User
 from .cluster import Cluster
 
-_FETCHES = "synapse_util_metrics_block_count_total"
+FETCHES = "synapse_util_metrics_block_count_total"
 LOOKUPS = "splitcache_bridge_lookups_total"
 GATE = "splitcache_bridge_gate_open"
 ROUNDS = 3
@@ -75,7 +75,7 @@ def cold_reads(cluster: Cluster, rooms: int = 8, messages: int = 60) -> dict[str
     return {
         "/messages, cold worker, ms": statistics.median(messages_ms),
         "/sync, cold worker, ms": statistics.median(syncs_ms),
-        "database fetches": count(cluster, _FETCHES, cold, '"_fetch_event_list"'),
+        "database fetches": count(cluster, FETCHES, cold, '"_fetch_event_list"'),
         "lookups": count(cluster, LOOKUPS, cold),
         "hits": count(cluster, LOOKUPS, cold, 'result="hit"'),
     }
