@@ -38,7 +38,8 @@ NEIGHBOUR = "neighbour"
 
 class Cluster:
     """`bridge` switches the module on; the sidecar runs in either case. With `durable` it has its
-    log in PostgreSQL, and a tier in Redis."""
+    log in PostgreSQL, and a tier in Redis. Then lookups have time: it is counted what the sidecar
+    holds, and not how fast it is just after its start on a machine that starts everything."""
 
     def __init__(self, *, bridge: bool, durable: bool = False) -> None:
         self.bridge = bridge
@@ -112,7 +113,10 @@ class Cluster:
 
     def _homeserver(self, database: str) -> Homeserver:
         sidecar = self.socket if self.bridge else None
-        return Homeserver(self.folder, free_port(), self._postgres_port, database, sidecar)
+        deadline = "5s" if self._durable else None
+        return Homeserver(
+            self.folder, free_port(), self._postgres_port, database, sidecar, deadline
+        )
 
     def _add(self, name: str, command: list[str], ready: Any, **more: Any) -> None:
         log = self.folder / f"{name}.log"
@@ -191,7 +195,7 @@ class Cluster:
                 "worker_log_config": str(self.folder / "log.yaml"),
             }
             if name in self.proxies and self.bridge:
-                worker["modules"] = modules(self.folder / f"{name}.sock")
+                worker["modules"] = modules(self.folder / f"{name}.sock", self.own.read_deadline)
             write(self.folder, f"{name}.yaml", worker)
 
     def _listeners(self, name: str) -> list[dict[str, Any]]:

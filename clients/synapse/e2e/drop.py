@@ -12,8 +12,8 @@ from .scenario import Scenario
 
 # The reader whose first reads are counted.
 READER = "generic2"
-ROOMS = 4
-MESSAGES = 60
+ROOMS = 3
+MESSAGES = 30
 
 
 class Drop(Scenario):
