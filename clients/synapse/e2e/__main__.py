@@ -20,7 +20,7 @@ from .cluster import SYNAPSE, Cluster
 from .compare import Comparison
 from .drop import Drop
 from .faults import Faults
-from .figures import LOOKUPS, cold_reads, count, shared_bodies
+from .figures import LOOKUPS, cold_reads, count, long_polls, shared_bodies
 from .life import Life
 
 
@@ -116,13 +116,13 @@ def print_figures() -> None:
         cluster = Cluster(bridge=bridge)
         try:
             cluster.start()
-            columns.append(cold_reads(cluster))
+            columns.append(cold_reads(cluster) | long_polls(cluster))
             shared = shared_bodies(cluster) if bridge else {}
         finally:
             cluster.stop()
-    print(f"\n{'':32}{'without':>10}{'with':>10}")
+    print(f"\n{'':36}{'without':>10}{'with':>10}")
     for name in columns[0]:
-        print(f"{name:32}{columns[0][name]:10.1f}{columns[1][name]:10.1f}")
+        print(f"{name:36}{columns[0][name]:10.1f}{columns[1][name]:10.1f}")
     print("\nTwo homeservers in one room")
     for name, number in shared.items():
         print(f"{name:32}{number:20.0f}")
