@@ -6,11 +6,12 @@ import statistics
 import time
 import urllib.request
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 from .client import User
 from .cluster import Cluster
 
-_FETCHES = "synapse_util_metrics_block_count_total"
+FETCHES = "synapse_util_metrics_block_count_total"
 LOOKUPS = "splitcache_bridge_lookups_total"
 AUDITS = "splitcache_bridge_audits_total"
 GATE = "splitcache_bridge_gate_open"
@@ -76,10 +77,36 @@ def cold_reads(cluster: Cluster, rooms: int = 8, messages: int = 60) -> dict[str
     return {
         "/messages, cold worker, ms": statistics.median(messages_ms),
         "/sync, cold worker, ms": statistics.median(syncs_ms),
-        "database fetches": count(cluster, _FETCHES, cold, '"_fetch_event_list"'),
+        "database fetches": count(cluster, FETCHES, cold, '"_fetch_event_list"'),
         "lookups": count(cluster, LOOKUPS, cold),
         "hits": count(cluster, LOOKUPS, cold, 'result="hit"'),
     }
+
+
+def long_polls(cluster: Cluster, messages: int = 100) -> dict[str, float]:
+    """Says something each time that three processes have shown the last thing said."""
+    pollers = ("main", "generic1", "generic2")
+    ports = cluster.ports
+    user = User(ports["main"], "poller")
+    room_id = user.create_room(ports["generic1"], "10")
+    user.say(ports["generic1"], room_id, "the first")
+    since = {name: user.sync(ports[name])["next_batch"] for name in pollers}
+    before = count(cluster, FETCHES, pollers, '"_fetch_event_list"')
+
+    def until_shown(name: str, event_id: str) -> None:
+        shown: set[str] = set()
+        while event_id not in shown:
+            reply = user.poll(ports[name], since[name])
+            since[name] = reply["next_batch"]
+            joined = reply.get("rooms", {}).get("join", {}).get(room_id, {})
+            shown = {event["event_id"] for event in joined.get("timeline", {}).get("events", [])}
+
+    with ThreadPoolExecutor(len(pollers)) as threads:
+        for number in range(messages):
+            said = user.say(ports["generic1"], room_id, f"message {number}")
+            list(threads.map(until_shown, pollers, [said] * len(pollers)))
+    fetches = count(cluster, FETCHES, pollers, '"_fetch_event_list"') - before
+    return {f"fetches, {messages} messages, 3 pollers": fetches}
 
 
 def shared_bodies(cluster: Cluster, messages: int = 100) -> dict[str, float]:

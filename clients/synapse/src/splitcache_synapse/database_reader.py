@@ -10,11 +10,11 @@ from synapse.storage.databases.main.events_worker import EventCacheEntry
 
 class DatabaseReader:
     """The event store as its own method sees it that reads the database, but for its caches: what
-    that method keeps could outlive a change that is made while it reads."""
+    that method keeps could outlive a change that is made while it reads, or take the place of new
+    events that they have already."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
-        self._read = type(store)._get_events_from_db
         self._get_event_cache = _NoCache()
 
     def __getattr__(self, name: str) -> Any:
@@ -26,7 +26,8 @@ class DatabaseReader:
 
     async def read(self, event_ids: Collection[str]) -> dict[str, EventCacheEntry]:
         # A redaction's target brings the redaction along.
-        entries: dict[str, EventCacheEntry] = await self._read(self, event_ids)
+        read = type(self._store)._get_events_from_db
+        entries: dict[str, EventCacheEntry] = await read(self, event_ids)
         return entries
 
 

@@ -25,6 +25,7 @@ from splitcache_synapse.outbox_database import OutboxDatabase
 from splitcache_synapse.outbox_rules import OutboxRules
 from splitcache_synapse.outbox_table import OutboxTable
 from splitcache_synapse.pending import Pending
+from splitcache_synapse.read_back import ReadBack
 from splitcache_synapse.reads import LocalCaches, Reads
 from splitcache_synapse.relay import Relay
 from splitcache_synapse.sidecar import Sidecar
@@ -122,11 +123,16 @@ class Bridge:
     def _patch(self, config: BridgeConfig, hs: Any) -> None:
         datastores = hs.get_datastores()
         store = datastores.main
+        self._read_back = ReadBack(
+            store, self._sidecar, self._reactor, self._metrics, hs.run_as_background_process
+        )
         self._writes = Writes(
             store,
             datastores.persist_events,
             self._announcer,
             has_outbox=self._outbox is not None,
+            position=self._sidecar.position,
+            stored=self._read_back.stored,
         )
         self._audit = Audit(
             share=config.audit_share,

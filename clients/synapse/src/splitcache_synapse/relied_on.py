@@ -13,6 +13,7 @@ RELIED_ON: dict[str, tuple[str, ...]] = {
     ),
     "events/utils.py": ("prune_event", "prune_event_dict", "clone_event"),
     "synapse_rust/events.pyi": ("Event", "EventInternalMetadata", "Unsigned"),
+    "server.py": ("HomeServer.run_as_background_process",),
     # The transaction that is wrapped, and its callbacks.
     "storage/database.py": (
         "LoggingTransaction.__init__",
