@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +24,9 @@ def count(cluster: Cluster, name: str, processes: Iterable[str], *labels: str) -
     """The sum of the processes' samples whose labels hold each of the given texts."""
     total = 0.0
     for process in processes:
-        port = cluster.metrics_ports[process]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_synapse/metrics") as reply:
-            for line in reply.read().decode().splitlines():
-                if line.startswith(name + "{") and all(label in line for label in labels):
-                    total += float(line.rpartition(" ")[2])
+        for line in _metrics(cluster, process):
+            if line.startswith(name + "{") and all(label in line for label in labels):
+                total += float(line.rpartition(" ")[2])
     return total
 
 
@@ -42,12 +42,20 @@ def sidecar_gauge(cluster: Cluster, name: str, label: str) -> float:
 
 def gauge(cluster: Cluster, name: str, process: str) -> float:
     """The one sample of one process; nan before there is one."""
-    port = cluster.metrics_ports[process]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/_synapse/metrics") as reply:
-        for line in reply.read().decode().splitlines():
-            if line.startswith(name + "{"):
-                return float(line.rpartition(" ")[2])
+    for line in _metrics(cluster, process):
+        if line.startswith(name + "{"):
+            return float(line.rpartition(" ")[2])
     return float("nan")
+
+
+def _metrics(cluster: Cluster, process: str) -> list[str]:
+    url = f"http://127.0.0.1:{cluster.metrics_ports[process]}/_synapse/metrics"
+    for _ in range(10):
+        # Of a Synapse that starts, metrics may be added while they are listed: it answers 500.
+        with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(url) as reply:
+            lines: list[str] = reply.read().decode().splitlines()
+            return lines
+    raise OSError(f"the metrics of {process} cannot be read")
 
 
 def cold_reads(cluster: Cluster, rooms: int = 8, messages: int = 60) -> dict[str, float]:
