@@ -1,6 +1,8 @@
-import { createServer } from "node:net";
+import type { Server as HttpServer } from "node:http";
+import { createServer, type Server } from "node:net";
 import type { Server as GrpcServer } from "@grpc/grpc-js";
 import type { AdminServer } from "./admin/server.js";
+import type { Security } from "./compose-security.js";
 import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
 import { connectionBounds, openFilesMin, PROBE_CONNECTIONS_MAX } from "./net/connection-bounds.js";
@@ -28,6 +30,7 @@ export interface PortSources {
   readonly grpc: GrpcServer;
   /** Makes the server of operators. */
   makeAdmin(connections: ConnectionTables): AdminServer;
+  readonly security: Security;
   readonly health: Health;
   /** Takes the metrics of connections. */
   readonly families: MetricFamilies;
@@ -59,7 +62,7 @@ export interface Ports {
 
 /** Opens all ports of the configuration; rejects with a ListenError if one cannot be opened. */
 export async function openPorts(config: Config, sources: PortSources): Promise<Ports> {
-  const { grpc, health, families, scrape, log, onFlood } = sources;
+  const { grpc, health, families, scrape, log, onFlood, security } = sources;
   const listenerLog = listenerLogTo(log);
   const bounds = boundsOf(config, sources);
   const descriptors = new DescriptorReserve();
@@ -75,21 +78,26 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
   };
   registerConnectionMetrics(families, tables);
   const connections = new GrpcConnections(tables.grpc, sessionsOf(grpc), {
+    ...transportOf(security),
     idleTimeoutMs: config.connectionIdleTimeoutMs,
   });
   const probes = createProbeServers(health, tables.health, new Gate(() => performance.now(), onFlood));
   const http = createAdminHttp({
     isReady: () => health.ready,
     metrics: scrape,
-    ...(config.http === "off" ? {} : { configuredHost: config.http.host }),
+    mayReadMetrics: security.mayReadMetrics,
+    // Over TLS a page of another name has no certificate, so the check has nothing to do.
+    ...(config.http === "off" || security.secureHttp !== undefined
+      ? {}
+      : { configuredHost: config.http.host }),
   });
   const admin = sources.makeAdmin(tables);
-  http.on("connection", (socket) => void tables.http.accept(socket));
   const listeners = new ListenerGroups({
     socketMode: config.socketMode,
     onError: (error) => listenerLog.acceptFailed(error),
   });
-  const grpcServer = () => createServer({ noDelay: true }, (socket) => connections.take(socket));
+  const grpcServer = (address: ListenAddress) =>
+    createServer({ noDelay: true }, (socket) => connections.take(socket, address));
   const destroy = () => {
     listeners.destroy();
     probes.stop();
@@ -99,7 +107,9 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
   try {
     await listeners.open("grpc", config.listen, grpcServer);
     await listeners.open("health", config.healthListen, probes.make);
-    await listeners.open("http", config.http === "off" ? [] : [config.http], () => http);
+    await listeners.open("http", config.http === "off" ? [] : [config.http], () =>
+      httpListener(http, tables.http, security),
+    );
     await listeners.open("admin", config.adminListen, admin.make);
   } catch (failure) {
     destroy();
@@ -117,6 +127,26 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
     },
     destroy,
   };
+}
+
+/** What TLS and authentication have to do with gRPC connections. */
+export function transportOf({ secureGrpc, access }: Security) {
+  return {
+    secure: secureGrpc,
+    ...(access !== undefined && { onOpen: access.opened.bind(access) }),
+  };
+}
+
+/** The server that listens for HTTP: itself, or one that makes TLS of its connections first. */
+function httpListener(http: HttpServer, table: ConnectionTable, { secureHttp }: Security): Server {
+  if (secureHttp === undefined) {
+    http.on("connection", (socket) => void table.accept(socket));
+    return http;
+  }
+  return createServer({ noDelay: true }, (socket) => {
+    if (table.accept(socket) === undefined) return;
+    secureHttp(socket, (secured) => http.emit("connection", secured));
+  });
 }
 
 /**

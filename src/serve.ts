@@ -94,8 +94,10 @@ async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void>
   // The process may take a quarter of its budget more. At the smallest budget it takes that by itself.
   io.boundHeapGarbage((config.memoryBytes - MEMORY_BUDGET_BYTES_MIN) / 4);
   io.onUnexpectedFailure((err) => fail("unexpected failure", { err }));
+  let reload = () => {};
   io.onReloadRequested(() => {
-    log.info("SIGHUP has no effect: no option can be reloaded; restart to change the configuration");
+    log.info("SIGHUP: certificates and clients are read again; other options need a restart");
+    reload();
   });
   const registry = new Registry();
   registerProcessMetrics(registry);
@@ -107,6 +109,7 @@ async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void>
     for (const line of lines.slice(1)) log.fatal(line);
     return fail(lines[0]!);
   });
+  reload = () => server.reload();
   const { stopRequested } = io;
   if (!stopRequested.aborted) await once(stopRequested, "abort");
   log.info("stopping", { signal: stopRequested.reason });

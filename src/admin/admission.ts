@@ -1,6 +1,5 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import {
-  type Metadata,
   ServerInterceptingCall,
   type ServerInterceptingCallInterface,
   type ServerInterceptor,
@@ -15,12 +14,8 @@ import { toStatus } from "../rpc/status.js";
 import { ADMIN_SERVICE } from "./definition.js";
 import { ADMIN_CALL_TIME_LIMIT_MS, ADMIN_CALLS_MAX } from "./limits.js";
 
-/** Says why the caller with these headers may not administer; undefined if it may. */
-export type Authorize = (headers: Metadata) => CacheError | undefined;
-
 export interface AdmissionOptions {
   readonly gate: Gate;
-  readonly authorize: Authorize;
   readonly callsMax?: number;
   readonly callTimeLimitMs?: number;
 }
@@ -31,7 +26,7 @@ export interface AdmissionOptions {
  * reflection need no permission, and have the bounds of the listener alone.
  */
 export function admitOperators(options: AdmissionOptions): ServerInterceptor {
-  const { gate, authorize, callsMax = ADMIN_CALLS_MAX, callTimeLimitMs = ADMIN_CALL_TIME_LIMIT_MS } = options;
+  const { gate, callsMax = ADMIN_CALLS_MAX, callTimeLimitMs = ADMIN_CALL_TIME_LIMIT_MS } = options;
   const refuseBadCall = refuseBadCalls(gate);
   let running = 0;
   return (method, call) => {
@@ -52,13 +47,7 @@ export function admitOperators(options: AdmissionOptions): ServerInterceptor {
           running -= 1;
           limit.disarm();
         });
-        next({
-          onReceiveMetadata: (headers, receive) => {
-            const refusal = authorize(headers);
-            if (refusal === undefined) receive(headers);
-            else call.sendStatus(toStatus(refusal));
-          },
-        });
+        next();
       },
     });
   };

@@ -11,6 +11,7 @@ import {
 import { LOG_LEVELS } from "./log-levels.js";
 import { logOptions } from "./log-options.js";
 import { type OptionText, optionTexts } from "./option-text.js";
+import { securityOptions } from "./security-options.js";
 import { tierOptions } from "./tier-options.js";
 import {
   byteSize,
@@ -20,7 +21,6 @@ import {
   homeserverName,
   integer,
   listenAddress,
-  localAddress,
   oneOf,
   tcpAddress,
   tcpAddressOrOff,
@@ -52,14 +52,15 @@ export const configSchema = z.strictObject({
     defaults: [],
     several: true,
   }),
-  adminListen: z.array(localAddress()).register(optionTexts, {
+  adminListen: z.array(listenAddress()).register(optionTexts, {
     name: "admin-listen",
     placeholder: "<address>",
     description:
-      "Serves AdminService for operators at a loopback host:port, [::1]:port or unix:path; it takes no credentials",
+      "Serves AdminService for operators at host:port, [ipv6]:port or unix:path; off loopback only with authentication",
     defaults: [],
     several: true,
   }),
+  ...securityOptions,
   socketMode: fileMode().register(optionTexts, {
     name: "socket-mode",
     placeholder: "<mode>",

@@ -1,5 +1,6 @@
 import { stringify } from "yaml";
 import { MEMORY_BUDGET_BYTES_DEFAULT, MEMORY_BUDGET_BYTES_MIN } from "../core/model/limits.js";
+import { formatListenAddress, isLocal, type ListenAddress } from "./address.js";
 import { type Config, type ConfigKey, configOptions, configSchema, fileKeyOf, flagOf } from "./options.js";
 import { parsePostgresUrl } from "./postgres-url.js";
 import {
@@ -76,6 +77,7 @@ function contradictionsIn(
   const mistakes = NEEDS.filter(
     ({ key, other, isMet }) => isGiven(key) && other in config && !isMet(config),
   ).map(({ key, what }) => ({ place: placeOf(key), problem: `requires ${what}` }));
+  mistakes.push(...exposures(config, placeOf));
   if (config.log === undefined || config.log === "memory") return mistakes;
   const { problem } = parsePostgresUrl(config.log, environment);
   if (problem !== undefined) mistakes.push({ place: placeOf("log"), problem });
@@ -85,6 +87,24 @@ function contradictionsIn(
     mistakes.push({ place: "PGPASSFILE", problem: ignored });
   }
   return mistakes;
+}
+
+/** Listeners that serve other machines without asking who calls. */
+function exposures(config: Partial<Config>, placeOf: (key: ConfigKey) => string): Mistake[] {
+  const { listen = [], adminListen = [], authFile, tlsClientCaFile, insecure } = config;
+  if (authFile !== undefined || tlsClientCaFile !== undefined) return [];
+  const authentication = `${flagOf("authFile")} or ${flagOf("tlsClientCaFile")}`;
+  const exposed = (key: ConfigKey, addresses: readonly ListenAddress[], remedy: string) =>
+    addresses
+      .filter((address) => !isLocal(address))
+      .map((address) => ({
+        place: placeOf(key),
+        problem: `${formatListenAddress(address)} may be reached from other machines, so it requires ${authentication}${remedy}`,
+      }));
+  return [
+    ...(insecure === true ? [] : exposed("listen", listen, `, or ${flagOf("insecure")} to serve any client`)),
+    ...exposed("adminListen", adminListen, ""),
+  ];
 }
 
 /** What can be read of a configuration; what a mistaken setting contradicts cannot be told. */
@@ -146,6 +166,9 @@ const NEEDS: readonly Need[] = [
   { key: "tierTlsCertFile", ...needs("tierTlsKeyFile") },
   { key: "tierTlsKeyFile", ...overTls },
   { key: "tierTlsKeyFile", ...needs("tierTlsCertFile") },
+  { key: "tlsCertFile", ...needs("tlsKeyFile") },
+  { key: "tlsKeyFile", ...needs("tlsCertFile") },
+  { key: "tlsClientCaFile", ...needs("tlsCertFile") },
 ];
 
 function isDefault(setting: Setting): boolean {

@@ -13,7 +13,7 @@ import { BatchCapacity } from "./admission/batch-capacity.js";
 import { Capacity, type FullObserver } from "./admission/capacity.js";
 import type { FloodObserver } from "./admission/connection.js";
 import { Drain } from "./admission/drain.js";
-import { Gate } from "./admission/gate.js";
+import { type Access, Gate } from "./admission/gate.js";
 import { InFlight } from "./admission/in-flight.js";
 import { catchMalformedRequests } from "./calls/auxiliary-request.js";
 import type { CallObserver } from "./calls/call-observer.js";
@@ -55,6 +55,8 @@ export interface GrpcServerOptions {
   readonly log: RpcLog;
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
+  /** Decides who may make a call; left out: everybody may do everything. */
+  readonly access?: Access | undefined;
   /** The homeservers that requests may name; undefined: any. */
   readonly allowedHomeservers: AllowedHomeservers;
   readonly limits?: ServerLimits;
@@ -98,8 +100,8 @@ export interface GrpcServer {
 /** Makes the gRPC server of a store. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const { store, observer, log, clock, allowedHomeservers, limits = {} } = options;
-  const { onFlood = () => {}, onFull = () => {} } = options;
-  const gate = new Gate(clock, onFlood);
+  const { onFlood = () => {}, onFull = () => {}, access } = options;
+  const gate = new Gate(clock, onFlood, access);
   const shared = { activePeers: new ActiveParties(clock), onFull };
   const inFlight = new InFlight(
     {
@@ -115,15 +117,13 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const subscriptions = capacity("subscribers", limits.subscribersMax ?? SUBSCRIBERS_MAX);
   const auxiliaryCalls = capacity("unary calls of health", AUXILIARY_CALLS_MAX);
   const auxiliaryStreams = capacity("streams of health and reflection", AUXILIARY_STREAMS_MAX);
-  const batches = new BatchCapacity(
-    limits.subscriptionBytesMax ?? SUBSCRIPTION_BYTES_MAX,
-    clock,
-    shared.activePeers,
-  );
+  const batchBytesMax = limits.subscriptionBytesMax ?? SUBSCRIPTION_BYTES_MAX;
+  const batches = new BatchCapacity(batchBytesMax, clock, shared.activePeers);
   const server = new Server({
     interceptors: [
       createInterceptor({
         gate,
+        access,
         inFlight,
         drain,
         readStreams,

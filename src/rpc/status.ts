@@ -42,6 +42,8 @@ export function toCacheError(error: unknown, log: RpcLog): CacheError {
 
 const CODES: Readonly<Record<CacheErrorKind, status>> = {
   invalidArgument: status.INVALID_ARGUMENT,
+  unauthenticated: status.UNAUTHENTICATED,
+  permissionDenied: status.PERMISSION_DENIED,
   exhausted: status.RESOURCE_EXHAUSTED,
   tooLarge: status.RESOURCE_EXHAUSTED,
   unavailable: status.UNAVAILABLE,

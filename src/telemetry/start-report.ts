@@ -17,8 +17,16 @@ export interface StartReport {
   readonly memoryBytes: number;
   readonly heapLimitBytes: number;
   readonly heapBytesMax: number;
+  readonly security: SecurityReport;
   /** Bound of gRPC connections. */
   readonly connectionsMax: number;
+}
+
+/** What protects the listeners. */
+export interface SecurityReport {
+  readonly usesTls: boolean;
+  /** Whether calls need credentials, or connections a client certificate. */
+  readonly isAuthenticated: boolean;
 }
 
 /** Logs the start in one line, then a warning for each thing that is better known now than later. */
@@ -33,6 +41,8 @@ export function reportStart(log: Log, report: StartReport): void {
     http: httpAddress === undefined ? "off" : formatListenAddress(httpAddress),
     healthListen: report.healthAddresses.map(formatListenAddress),
     adminListen: report.adminAddresses.map(formatListenAddress),
+    tls: report.security.usesTls,
+    authentication: report.security.isAuthenticated,
     log: report.logUrl,
     tier: report.tierUrl,
     memoryBytes,
@@ -44,11 +54,9 @@ export function reportStart(log: Log, report: StartReport): void {
     connectionsMax: report.connectionsMax,
   });
   for (const address of report.addresses.filter((address) => !isLocal(address))) {
-    log.warn("any client that reaches this listener can read and purge everything: it takes no credentials", {
-      listen: formatListenAddress(address),
-    });
+    warnOfListener(log, address, report.security);
   }
-  if (httpAddress !== undefined && !isLocal(httpAddress)) {
+  if (httpAddress !== undefined && !isLocal(httpAddress) && !report.security.isAuthenticated) {
     log.warn("any client that reaches this listener can read the names of the homeservers in its metrics", {
       http: formatListenAddress(httpAddress),
     });
@@ -63,3 +71,18 @@ export function reportStart(log: Log, report: StartReport): void {
 
 /** About what lies in the heap of a full budget where bodies have 1 KiB or so: keys, metadata and logs. */
 const SMALL_EVENTS_HEAP_EIGHTHS = 5;
+
+function warnOfListener(
+  log: Log,
+  address: ListenAddress,
+  { isAuthenticated, usesTls }: SecurityReport,
+): void {
+  const listen = formatListenAddress(address);
+  if (!isAuthenticated) {
+    log.warn("any client that reaches this listener can read and purge everything: it takes no credentials", {
+      listen,
+    });
+  } else if (!usesTls) {
+    log.warn("tokens and events cross the network in cleartext: give --tls-cert-file", { listen });
+  }
+}

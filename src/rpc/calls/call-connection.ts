@@ -1,4 +1,5 @@
 import type { Metadata } from "@grpc/grpc-js";
+import type { Principal } from "../../auth/principal.js";
 import type { Connection } from "../admission/connection.js";
 
 /** Hands a call's connection to its handler, in the call's metadata: grpc-js passes nothing else on. */
@@ -12,4 +13,15 @@ export function connectionOf(metadata: Metadata): Connection | undefined {
   return metadata.getOpaque(KEY) as Connection | undefined;
 }
 
+/** Hands on who makes a call, likewise. */
+export function setPrincipal(metadata: Metadata, principal: Principal | undefined): void {
+  metadata.setOpaque(PRINCIPAL_KEY, principal);
+}
+
+/** Who makes a call; undefined where calls need no credentials. */
+export function principalOf(metadata: Metadata): Principal | undefined {
+  return metadata.getOpaque(PRINCIPAL_KEY) as Principal | undefined;
+}
+
+const PRINCIPAL_KEY = "splitcache.principal";
 const KEY = "splitcache.connection";

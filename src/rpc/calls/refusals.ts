@@ -1,3 +1,4 @@
+import { mayName, type Principal } from "../../auth/principal.js";
 import { CacheError } from "../../core/model/errors.js";
 import type { Full } from "../admission/capacity.js";
 
@@ -39,4 +40,13 @@ export const NOT_PROTOBUF = "is not valid protobuf";
 /** The server is about to stop; another one, or the next start of this one, will serve. */
 export function draining(): CacheError {
   return new CacheError("unavailable", "the server is draining");
+}
+
+/**
+ * Why a client may not name this homeserver, or undefined. It is asked before anything is looked up, so that
+ * neither the answer nor its time depends on whether the homeserver is known. An empty name is no name.
+ */
+export function denied(principal: Principal | undefined, homeserver: string): CacheError | undefined {
+  if (principal === undefined || homeserver === "" || mayName(principal, homeserver)) return undefined;
+  return new CacheError("permissionDenied", "this client may not act for the homeserver of the request");
 }

@@ -2,7 +2,8 @@ import type { CacheError } from "../../core/model/errors.js";
 import { Place } from "../admission/displaceable.js";
 import { SUBSCRIBE_REQUEST_BYTES_MAX } from "../limits.js";
 import { BatchMessage } from "../wire/batch-message.js";
-import { displaced, draining, full } from "./refusals.js";
+import type { Decoded } from "../wire/strict-decode.js";
+import { denied, displaced, draining, full } from "./refusals.js";
 import { StreamCall } from "./stream-call.js";
 import { TimeLimit } from "./time-limit.js";
 
@@ -18,6 +19,8 @@ import { TimeLimit } from "./time-limit.js";
 export class SubscriptionCall extends StreamCall {
   protected override readonly requestBytesMax = SUBSCRIBE_REQUEST_BYTES_MAX;
   #place: Place | undefined;
+  /** Stops to hear of changes of rights. */
+  #forgetChanges: (() => void) | undefined;
   readonly #batchTimeLimit = new TimeLimit(this.context.callTimeLimitMs, () => this.reset());
 
   protected override admit(): CacheError | undefined {
@@ -30,8 +33,16 @@ export class SubscriptionCall extends StreamCall {
     return undefined;
   }
 
-  protected override receivedMessage(): CacheError | undefined {
-    return undefined;
+  protected override receivedMessage(message: unknown): CacheError | undefined {
+    // The service's deserialisers make nothing else.
+    const request = message as Decoded<{ homeserver: string }>;
+    if (!request.ok) return undefined;
+    const denial = () => denied(this.principal, request.message.homeserver);
+    this.#forgetChanges = this.context.access?.onChange(() => {
+      const revoked = denial();
+      if (revoked !== undefined) this.refuse(revoked);
+    });
+    return denial();
   }
 
   protected override receivedHalfClose(): void {
@@ -50,6 +61,7 @@ export class SubscriptionCall extends StreamCall {
 
   protected override release(): void {
     super.release();
+    this.#forgetChanges?.();
     this.#batchTimeLimit.disarm();
     this.#place?.give();
   }

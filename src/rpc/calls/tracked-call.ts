@@ -1,16 +1,17 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { Metadata, ServerInterceptingCall, type ServerInterceptingCallInterface } from "@grpc/grpc-js";
+import type { Principal } from "../../auth/principal.js";
 import type { CacheError } from "../../core/model/errors.js";
 import type { Capacity, Holder } from "../admission/capacity.js";
 import type { Drain } from "../admission/drain.js";
-import type { Gate, IncomingCall } from "../admission/gate.js";
+import type { Access, Gate, IncomingCall } from "../admission/gate.js";
 import { IDENTITY } from "../admission/header-check.js";
 import type { InFlight } from "../admission/in-flight.js";
 import type { Arrival } from "../admission/message-heads.js";
 import type { AllowedHomeservers } from "../convert/request-check.js";
 import { CLOSE_TIME_LIMIT_MS } from "../limits.js";
 import { CANCELLED, toStatus } from "../status.js";
-import { setConnection } from "./call-connection.js";
+import { setConnection, setPrincipal } from "./call-connection.js";
 import type { CallLabels, CallObserver } from "./call-observer.js";
 import { http2StreamOf } from "./http2-stream.js";
 import { arrivedTooSlowly, malformed, tooLarge } from "./refusals.js";
@@ -22,6 +23,7 @@ type Status = Parameters<ServerInterceptingCallInterface["sendStatus"]>[0];
 /** What all calls of a server share. */
 export interface CallContext {
   readonly gate: Gate;
+  readonly access: Access | undefined;
   readonly inFlight: InFlight;
   readonly drain: Drain;
   readonly readStreams: Capacity;
@@ -53,6 +55,8 @@ export abstract class TrackedCall extends ServerInterceptingCall {
   protected readonly holder: Holder;
   /** Runs while a request is due; the kinds of calls say when that is. */
   protected readonly requestTimeLimit: TimeLimit;
+  /** Who makes the call; undefined where calls need no credentials. */
+  protected readonly principal: Principal | undefined;
   readonly #incoming: IncomingCall | undefined;
   readonly #startedAt: number;
   #statusCode: number | undefined;
@@ -68,6 +72,7 @@ export abstract class TrackedCall extends ServerInterceptingCall {
     this.stream = http2StreamOf(call);
     this.labels = labels;
     this.#incoming = this.stream && context.gate.callOf(this.stream);
+    this.principal = this.#incoming?.principal;
     this.holder = { connection: this.#incoming?.connection };
     const { requestTimeLimitMs } = context;
     this.requestTimeLimit = new TimeLimit(requestTimeLimitMs, () =>
@@ -92,6 +97,7 @@ export abstract class TrackedCall extends ServerInterceptingCall {
     this.call.start({
       onReceiveMetadata: (metadata) => {
         setConnection(metadata, this.holder.connection);
+        setPrincipal(metadata, this.principal);
         listener.onReceiveMetadata(metadata);
       },
       onReceiveMessage: (message) => this.#receiveMessage(message, listener),

@@ -6,7 +6,7 @@ import type { Arrival } from "../admission/message-heads.js";
 import { homeserverProblem } from "../convert/request-check.js";
 import { outgoingBytes } from "../wire/outgoing.js";
 import type { Decoded } from "../wire/strict-decode.js";
-import { displaced, draining } from "./refusals.js";
+import { denied, displaced, draining } from "./refusals.js";
 import { TimeLimit } from "./time-limit.js";
 import { TrackedCall } from "./tracked-call.js";
 
@@ -54,6 +54,8 @@ export class UnaryCall extends TrackedCall {
     const request = message as Decoded<{ homeserver: string }>;
     if (!request.ok) return undefined;
     const { homeserver } = request.message;
+    const denial = denied(this.principal, homeserver);
+    if (denial !== undefined) return denial;
     // The handler refuses a bad name; here it would only count as one more homeserver.
     if (homeserverProblem(homeserver, this.context.allowedHomeservers) !== undefined) return undefined;
     return this.#ticket?.assign(homeserver);

@@ -1,12 +1,13 @@
 import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js";
+import type { Principal } from "../../auth/principal.js";
 import { CacheError } from "../../core/model/errors.js";
 import type { EventStore } from "../../core/model/store.js";
 import * as wire from "../../gen/splitcache/v1/event_cache_service.js";
 import type { Holder } from "../admission/capacity.js";
 import type { Drain } from "../admission/drain.js";
 import type { InFlight, InFlightTicket } from "../admission/in-flight.js";
-import { connectionOf } from "../calls/call-connection.js";
-import { draining } from "../calls/refusals.js";
+import { connectionOf, principalOf } from "../calls/call-connection.js";
+import { denied, draining } from "../calls/refusals.js";
 import { fromGetEvents } from "../convert/request.js";
 import { type AllowedHomeservers, checked, homeserverProblem } from "../convert/request-check.js";
 import { STREAM_LOOKUP_IDS_MAX } from "../limits.js";
@@ -15,6 +16,7 @@ import { toCacheError, toRequestFailure } from "../status.js";
 import type { Outgoing } from "../wire/outgoing.js";
 import { streamedReply } from "../wire/reply-encoder.js";
 import type { Decoded } from "../wire/strict-decode.js";
+import { asSeenBy, readOf } from "./reader-view.js";
 import { StreamWriter } from "./stream-writer.js";
 
 /** What all read streams of a server share. */
@@ -60,6 +62,7 @@ class ReadStream {
   readonly #context: ReadStreamContext;
   readonly #writer: StreamWriter<Message>;
   readonly #holder: Holder;
+  readonly #principal: Principal | undefined;
   readonly #accepted: Accepted[] = [];
   readonly #requestIds = new Set<bigint>();
   #isDrained = false;
@@ -75,6 +78,7 @@ class ReadStream {
     this.#context = context;
     this.#writer = writer;
     this.#holder = { connection: connectionOf(call.metadata) };
+    this.#principal = principalOf(call.metadata);
     call.on("data", (decoded: Decoded<wire.GetEventsStreamRequest>) => this.#accept(decoded));
     call.once("end", () => {
       this.#isHalfClosed = true;
@@ -131,7 +135,9 @@ class ReadStream {
       // A bad name is refused when it is its turn; here it would only count as one more homeserver.
       const isNamed = homeserverProblem(homeserver, this.#context.allowedHomeservers) === undefined;
       const refusal =
-        ticket.addBytes(decoded.byteLength) ?? (isNamed ? ticket.assign(homeserver) : undefined);
+        denied(this.#principal, homeserver) ??
+        ticket.addBytes(decoded.byteLength) ??
+        (isNamed ? ticket.assign(homeserver) : undefined);
       this.#requestIds.add(request.requestId);
       this.#accepted.push(
         refusal === undefined
@@ -176,11 +182,12 @@ class ReadStream {
 
   async #read({ requestId, request }: wire.GetEventsStreamRequest): Promise<Outgoing> {
     const { allowedHomeservers, store } = this.#context;
-    const read = checked(allowedHomeservers, (check) => {
+    const asked = checked(allowedHomeservers, (check) => {
       if (request === undefined) check.note("request", "is required");
       return fromGetEvents(check, request ?? wire.GetEventsRequest.create());
     });
-    return streamedReply(requestId, read, await store.getEvents(read));
+    const read = readOf(this.#principal, asked);
+    return streamedReply(requestId, read, asSeenBy(this.#principal, await store.getEvents(read)));
   }
 
   async #write(requestId: bigint, message: Message): Promise<void> {

@@ -9,6 +9,7 @@ import * as from from "../convert/request.js";
 import { checked, type RequestCheck } from "../convert/request-check.js";
 import { getEventsReply } from "../wire/reply-encoder.js";
 import { type ReadStreamContext, readStreamHandler } from "./read-stream.js";
+import { asSeenBy, readOf } from "./reader-view.js";
 import { type SubscribeContext, subscriptionFrames } from "./subscription.js";
 import { serverStreamHandler, unaryHandler } from "./unary-and-stream.js";
 
@@ -26,7 +27,13 @@ export function createService(context: ReadStreamContext & SubscribeContext) {
     );
 
   return {
-    getEvents: unary(from.fromGetEvents, async (read) => getEventsReply(read, await store.getEvents(read))),
+    getEvents: unaryHandler(async (request: wire.GetEventsRequest, caller) => {
+      const read = readOf(
+        caller,
+        checked(allowedHomeservers, (check) => from.fromGetEvents(check, request)),
+      );
+      return getEventsReply(read, asSeenBy(caller, await store.getEvents(read)));
+    }, log),
     getEventsStream: readStreamHandler(context),
     putEvent: unary(from.fromPutEvent, async (put) => toPutEventResponse(await store.putEvents(put))),
     putEvents: unary(from.fromPutEvents, async (put) => toPutEventsResponse(await store.putEvents(put))),

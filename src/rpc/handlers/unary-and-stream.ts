@@ -1,7 +1,8 @@
 import type { handleServerStreamingCall, handleUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+import type { Principal } from "../../auth/principal.js";
 import { CacheError } from "../../core/model/errors.js";
 import type { Connection } from "../admission/connection.js";
-import { connectionOf } from "../calls/call-connection.js";
+import { connectionOf, principalOf } from "../calls/call-connection.js";
 import type { RpcLog } from "../rpc-log.js";
 import { toCacheError, toStatus } from "../status.js";
 import type { Decoded } from "../wire/strict-decode.js";
@@ -9,11 +10,11 @@ import { StreamWriter } from "./stream-writer.js";
 
 /** A unary call from a promise. A call that nobody waits for any more does nothing. */
 export function unaryHandler<Request, Response>(
-  serve: (request: Request) => Promise<Response>,
+  serve: (request: Request, caller: Principal | undefined) => Promise<Response>,
   log: RpcLog,
 ): handleUnaryCall<Decoded<Request>, Response> {
   return (call, callback) => {
-    const answer = async () => serve(requestOf(call));
+    const answer = async () => serve(requestOf(call), principalOf(call.metadata));
     answer().then(
       (response) => callback(null, response),
       (error: unknown) => callback(toStatus(toCacheError(error, log))),

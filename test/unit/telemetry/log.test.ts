@@ -129,6 +129,7 @@ const REPORT = {
   heapLimitBytes: 1000 * MIB,
   heapBytesMax: 600 * MIB,
   connectionsMax: 4096,
+  security: { usesTls: false, isAuthenticated: false },
 } as const;
 
 it("reports the budget and its split at the start", () => {
@@ -161,6 +162,13 @@ it("warns at the start of each listener that others can reach, probes aside", ()
   const open = { kind: "tcp", host: "0.0.0.0", port: 1 } as const;
   reportStart(log, { ...REPORT, addresses: [open, { ...open, host: "::" }], httpAddress: open });
   expect(lines).toMatchObject([{ listen: "0.0.0.0:1" }, { listen: "[::]:1" }, { http: "0.0.0.0:1" }]);
+  lines.length = 0;
+  const security = { usesTls: false, isAuthenticated: true };
+  reportStart(log, { ...REPORT, addresses: [open], httpAddress: open, security });
+  expect(lines).toMatchObject([{ listen: "0.0.0.0:1", msg: expect.stringContaining("cleartext") }]);
+  lines.length = 0;
+  reportStart(log, { ...REPORT, addresses: [open], security: { usesTls: true, isAuthenticated: true } });
+  expect(lines).toEqual([]);
 });
 
 it("knows the version of its package", () => {
