@@ -10,6 +10,7 @@ import { isFaithful, NOT_UTF8 } from "./check-arguments.js";
 import { type Connection, connect } from "./connection.js";
 import { DEFAULT_ADDRESS_HELP, defaultAddress } from "./default-address.js";
 import { describeFailure } from "./describe-failure.js";
+import { addSecurityOptions, type SecurityFlags, securityOf } from "./security.js";
 
 /** Not SPLITCACHE_HOMESERVER: with that `serve` would serve no other homeserver. */
 const HOMESERVER_VARIABLE = "SPLITCACHE_CLIENT_HOMESERVER";
@@ -17,7 +18,7 @@ const HOMESERVER_VARIABLE = "SPLITCACHE_CLIENT_HOMESERVER";
 /** What a command prints: for people, or one JSON object a line. */
 export type OutputFormat = "table" | "json";
 
-export interface ConnectionFlags {
+export interface ConnectionFlags extends SecurityFlags {
   readonly address?: string;
   readonly timeout: number;
 }
@@ -30,10 +31,10 @@ export interface OutputFlags {
   readonly output: OutputFormat;
 }
 
-/** Adds `--address`. */
+/** Adds `--address`, and the options of TLS and of the token. */
 export function addAddressOption(command: Command): Command {
   const where = "the sidecar: host:port or unix:path";
-  return command.option("--address <address>", `${where} (${DEFAULT_ADDRESS_HELP})`);
+  return addSecurityOptions(command.option("--address <address>", `${where} (${DEFAULT_ADDRESS_HELP})`));
 }
 
 /** Adds `--address` and `--timeout`. */
@@ -90,7 +91,8 @@ export function runClient(
 ): Promise<void> {
   const address = addressOf(flags, io);
   return runCommand(io, address, async () => {
-    const connection = connect({ address, timeoutMs: flags.timeout, signal: io.signal });
+    const security = securityOf(flags, io);
+    const connection = connect({ address, timeoutMs: flags.timeout, signal: io.signal, security });
     try {
       return await run(connection);
     } finally {

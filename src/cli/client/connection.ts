@@ -1,4 +1,5 @@
 import {
+  type ChannelCredentials,
   credentials,
   InterceptingCall,
   type Interceptor,
@@ -9,6 +10,7 @@ import {
 import { EventCacheServiceClient } from "../../gen/splitcache/v1/event_cache_service.js";
 import { CliError } from "../cli-error.js";
 import { ExitCode } from "../exit-code.js";
+import type { ClientSecurity, ClientTls } from "./security.js";
 
 /** A channel to one sidecar. Connects with the first call, and again when it breaks. */
 export interface Connection {
@@ -40,6 +42,7 @@ export interface ConnectionOptions {
   /** How long one call may take. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
+  readonly security: ClientSecurity;
 }
 
 /**
@@ -52,13 +55,15 @@ const CHANNEL_OPTIONS = {
   "grpc.max_reconnect_backoff_ms": 1000,
 };
 
-export function connect({ address, timeoutMs, signal }: ConnectionOptions): Connection {
+export function connect({ address, timeoutMs, signal, security }: ConnectionOptions): Connection {
   if (!/^unix:.|^[^/]+:\d{1,5}$/.test(address)) {
     throw new CliError(ExitCode.usage, `address ${address}: expected host:port or unix:path`);
   }
-  const client = new EventCacheServiceClient(address, credentials.createInsecure(), {
+  const { tls, token } = security;
+  const client = new EventCacheServiceClient(address, channelCredentials(tls), {
     ...CHANNEL_OPTIONS,
-    interceptors: [keepContentType],
+    ...(tls?.serverName !== undefined && { "grpc.ssl_target_name_override": tls.serverName }),
+    interceptors: [keepContentType, ...(token === undefined ? [] : [sendToken(token)])],
   });
   // One listener for all calls: an AbortSignal warns of a leak beyond ten.
   const running = new Set<Cancellable>();
@@ -82,6 +87,30 @@ export function connect({ address, timeoutMs, signal }: ConnectionOptions): Conn
       client.close();
     },
   };
+}
+
+function channelCredentials(tls: ClientTls | undefined): ChannelCredentials {
+  if (tls === undefined) return credentials.createInsecure();
+  const [ca, key, cert] = [tls.ca, tls.key, tls.cert].map((pem) =>
+    pem === undefined ? null : Buffer.from(pem),
+  );
+  try {
+    return credentials.createSsl(ca, key, cert);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new CliError(ExitCode.usage, `the files of --tls-… cannot be used: ${problem}`, error);
+  }
+}
+
+/** Adds the token to each call, also over a Unix socket or to a proxy nearby: so not as call credentials, which require TLS. */
+function sendToken(token: string): Interceptor {
+  return (options, nextCall) =>
+    new InterceptingCall(nextCall(options), {
+      start: (metadata, listener, next) => {
+        metadata.set("authorization", `Bearer ${token}`);
+        next(metadata, listener);
+      },
+    });
 }
 
 /**

@@ -3,6 +3,7 @@ import { CliError } from "../cli-error.js";
 import { abortScope } from "../client/abort-scope.js";
 import { addExamples, addOutputOption, type OutputFlags, runCommand } from "../client/client-command.js";
 import { httpGet } from "../client/http-get.js";
+import { addSecurityOptions, type SecurityFlags, securityOf } from "../client/security.js";
 import { ExitCode } from "../exit-code.js";
 import type { CliIo } from "../io/cli-io.js";
 import { parseDurationMs } from "../io/duration.js";
@@ -11,7 +12,7 @@ import { formatTable } from "../io/table.js";
 
 const DEFAULT_HTTP = "127.0.0.1:9464";
 
-interface StatsFlags extends OutputFlags {
+interface StatsFlags extends OutputFlags, SecurityFlags {
   readonly http?: string;
   readonly timeout: number;
   readonly all?: true;
@@ -36,12 +37,12 @@ export function registerStats(program: Command, io: CliIo): void {
         .argParser(parseDurationMs)
         .default(5000, "5s"),
     );
-  addOutputOption(command);
+  addOutputOption(addSecurityOptions(command));
   addExamples(command, ["stats", "stats --http 127.0.0.1:9464 -o json"]);
   command.action((flags: StatsFlags) => {
     const address = flags.http ?? io.env["SPLITCACHE_HTTP"] ?? DEFAULT_HTTP;
     return runCommand(io, address, async () => {
-      const samples = parseMetrics(await fetchMetrics(address, flags.timeout, io.signal));
+      const samples = parseMetrics(await fetchMetrics(address, flags, io));
       if (flags.output === "json") {
         for (const { name, labels, value } of samples) {
           io.stdout.write(`${JSON.stringify({ name, labels: Object.fromEntries(labels), value })}\n`);
@@ -55,12 +56,13 @@ export function registerStats(program: Command, io: CliIo): void {
   });
 }
 
-async function fetchMetrics(address: string, timeoutMs: number, signal: AbortSignal): Promise<string> {
-  const url = `http://${address}/metrics`;
+async function fetchMetrics(address: string, flags: StatsFlags, io: CliIo): Promise<string> {
+  const security = securityOf(flags, io);
+  const url = `${security.tls === undefined ? "http" : "https"}://${address}/metrics`;
   if (!URL.canParse(url)) throw new CliError(ExitCode.usage, `address ${address}: expected host:port`);
-  const limit = abortScope(signal, timeoutMs);
+  const limit = abortScope(io.signal, flags.timeout);
   try {
-    const { status, text } = await httpGet(url, limit.signal);
+    const { status, text } = await httpGet(url, limit.signal, security);
     if (status !== 200) throw new CliError(ExitCode.failure, `${url} answers ${status}`);
     return text;
   } catch (failure) {

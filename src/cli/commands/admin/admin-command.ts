@@ -2,6 +2,7 @@ import { type Command, Option } from "commander";
 import { addExamples, addOutputOption, type OutputFlags, runCommand } from "../../client/client-command.js";
 import { type Connection, connect } from "../../client/connection.js";
 import { ADMIN_ADDRESS_HELP, adminAddress } from "../../client/default-address.js";
+import { addSecurityOptions, type SecurityFlags, securityOf } from "../../client/security.js";
 import type { ExitCode } from "../../exit-code.js";
 import type { CliIo } from "../../io/cli-io.js";
 import { parseDurationMs } from "../../io/duration.js";
@@ -30,7 +31,7 @@ export interface AdminCall {
   print(objects: readonly object[], text: string): void;
 }
 
-interface AdminFlags extends OutputFlags {
+interface AdminFlags extends OutputFlags, SecurityFlags {
   readonly address?: string;
   readonly timeout: number;
 }
@@ -49,13 +50,15 @@ export function addAdminCommand(group: Command, io: CliIo, declared: AdminComman
         .argParser(parseDurationMs)
         .default(5000, "5s"),
     );
+  addSecurityOptions(command);
   for (const [form, help] of Object.entries(declared.flags ?? {})) command.option(form, help);
   addExamples(addOutputOption(command), declared.examples);
   command.action(() => {
     const flags = command.opts<AdminFlags & AdminCall["flags"]>();
     const address = flags.address ?? adminAddress(io.env);
     return runCommand(io, address, async () => {
-      const connection = connect({ address, timeoutMs: flags.timeout, signal: io.signal });
+      const security = securityOf(flags, io);
+      const connection = connect({ address, timeoutMs: flags.timeout, signal: io.signal, security });
       const args = command.processedArgs.filter((text): text is string => typeof text === "string");
       const print = (objects: readonly object[], text: string) => {
         const lines = objects.map((object) => `${JSON.stringify(object)}\n`).join("");
