@@ -50,6 +50,7 @@ export async function runDemo({ sampleDir, print, signal }: DemoOptions): Promis
     address,
     timeoutMs: CALL_TIMEOUT_MS,
     signal: ended.signal,
+    security: { tls: undefined, token: undefined },
   });
   try {
     return await demonstrate(worker, sampleDir, print);
