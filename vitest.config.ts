@@ -3,16 +3,28 @@ import { defineConfig } from "vitest/config";
 /** grpc-js would go through these even to loopback. */
 const env = { grpc_proxy: "", https_proxy: "", http_proxy: "" };
 
-const project = (name: string) => ({
-  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout: 30_000, hookTimeout: 30_000, env },
+const project = (name: string, options: { readonly isolate?: boolean } = {}) => ({
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    env,
+    ...options,
+  },
 });
 
 export default defineConfig({
   test: {
     // Many of them wait for servers more than they work.
     maxWorkers: "100%",
-    projects: ["unit", "contract", "protocol", "model", "integration", "soak", "interop", "attack"].map(
-      project,
-    ),
+    projects: [
+      // One module graph for all files of a worker: to load it anew for each takes longer than the tests.
+      project("unit", { isolate: false }),
+      project("properties", { isolate: false }),
+      ...["contract", "protocol", "model", "integration", "soak", "interop", "attack"].map((name) =>
+        project(name),
+      ),
+    ],
   },
 });
