@@ -18,6 +18,12 @@ export default defineConfig({
   test: {
     // Many of them wait for servers more than they work.
     maxWorkers: "100%",
+    coverage: {
+      provider: "v8",
+      include: ["src/**/*.ts"],
+      exclude: ["src/gen/**"],
+      reporter: ["text-summary", "html"],
+    },
     projects: [
       // One module graph for all files of a worker: to load it anew for each takes longer than the tests.
       project("unit", { isolate: false }),
