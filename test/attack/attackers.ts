@@ -7,7 +7,7 @@ import type { Random } from "./random.js";
 import type { Findings } from "./report.js";
 import { GET_EVENTS, GET_EVENTS_STREAM, PUT_EVENTS, SUBSCRIBE } from "./requests.js";
 import { hold, holdSocket, openSocket, turn, writeMany } from "./sockets.js";
-import type { Homeserver } from "./world.js";
+import type { Homeserver } from "./scenario.js";
 
 /** What an attack on a connection works with. */
 export interface Attacker {

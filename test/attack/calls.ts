@@ -8,7 +8,7 @@ import { mutateMessage } from "./mutate-message.js";
 import type { Random } from "./random.js";
 import type { Findings } from "./report.js";
 import type { Method } from "./requests.js";
-import type { Homeserver } from "./world.js";
+import type { Homeserver } from "./scenario.js";
 
 /** What is known of a call while it is under way; a reply is judged by it. */
 export interface Sent {

@@ -10,7 +10,7 @@ import { mutateMessage } from "./mutate-message.js";
 import type { Random } from "./random.js";
 import type { Findings } from "./report.js";
 import * as requests from "./requests.js";
-import { type Homeserver, newHomeserver } from "./world.js";
+import { type Homeserver, newHomeserver } from "./scenario.js";
 
 export interface WorkerOptions {
   readonly port: number;

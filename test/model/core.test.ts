@@ -6,7 +6,7 @@ import { commandArbitraries } from "../support/model/commands.js";
 import { startMemoryHost } from "../support/model/memory-host.js";
 import { runSettings } from "../support/model/run-settings.js";
 import { storeSidecar } from "../support/model/sidecar.js";
-import { World } from "../support/model/world.js";
+import { Scenario } from "../support/model/scenario.js";
 
 const { runs, commands, timeoutMs } = runSettings(500);
 
@@ -33,10 +33,10 @@ describe("the memory store, its clients' steps interleaved", () => {
               watch: (sidecar, around) => checkedSidecar(sidecar, around, { epochs, comparesFrames: true }),
             });
             const stage = { turn: (label: string) => scheduler.schedule(Promise.resolve(), label) };
-            const world = new World(host, stage);
-            await fc.scheduledModelRun(scheduler, () => ({ model: {}, real: world }), acts);
-            await scheduler.waitFor(world.ended());
-            await world.close();
+            const scenario = new Scenario(host, stage);
+            await fc.scheduledModelRun(scheduler, () => ({ model: {}, real: scenario }), acts);
+            await scheduler.waitFor(scenario.ended());
+            await scenario.close();
           },
         ),
         runs,

@@ -7,7 +7,7 @@ import { commandArbitraries } from "../support/model/commands.js";
 import { connectOverSocket } from "../support/model/grpc-connection.js";
 import { startMemoryHost } from "../support/model/memory-host.js";
 import { runSettings } from "../support/model/run-settings.js";
-import { World } from "../support/model/world.js";
+import { Scenario } from "../support/model/scenario.js";
 
 const { runs, commands, timeoutMs } = runSettings(100);
 
@@ -26,9 +26,9 @@ describe("the running service", () => {
             connect: connectOverSocket,
             watch: (sidecar, around) => checkedSidecar(sidecar, around, { epochs, comparesFrames: false }),
           });
-          const world = new World(host, { turn: async () => {} });
-          await fc.asyncModelRun(() => ({ model: {}, real: world }), acts);
-          await world.close();
+          const scenario = new Scenario(host, { turn: async () => {} });
+          await fc.asyncModelRun(() => ({ model: {}, real: scenario }), acts);
+          await scenario.close();
         }),
         runs,
       );
@@ -52,10 +52,10 @@ describe("the running service", () => {
               watch: (sidecar) => auditedSidecar(sidecar),
             });
             const stage = { turn: (label: string) => scheduler.schedule(Promise.resolve(), label) };
-            const world = new World(host, stage);
-            await fc.scheduledModelRun(scheduler, () => ({ model: {}, real: world }), acts);
-            await scheduler.waitFor(world.ended());
-            await world.close();
+            const scenario = new Scenario(host, stage);
+            await fc.scheduledModelRun(scheduler, () => ({ model: {}, real: scenario }), acts);
+            await scheduler.waitFor(scenario.ended());
+            await scenario.close();
           },
         ),
         runs,

@@ -4,11 +4,11 @@ import { eventId } from "../store-harness.js";
 import { fills, hearings, homes, keeps, lateKeeps, persists, races, spansMs, writes } from "./plans.js";
 import { type FillPlan, persist, putAheadOfLog, readAndFill } from "./reader.js";
 import type { Stage } from "./stage.js";
-import { EVENTS, type World } from "./world.js";
+import { EVENTS, type Scenario } from "./scenario.js";
 import { type WritePlan, write } from "./writer.js";
 
-/** Something that happens in a world. */
-export type Command = fc.AsyncCommand<object, World>;
+/** Something that happens in a scenario. */
+export type Command = fc.AsyncCommand<object, Scenario>;
 
 /**
  * Everything that can happen, in the proportions in which it is of use.
@@ -16,18 +16,18 @@ export type Command = fc.AsyncCommand<object, World>;
  * begins goes on while others begin, as the stage decides.
  */
 export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.Arbitrary<Command>[] {
-  const command = (label: string, act: (world: World) => Promise<void>): Command => ({
+  const command = (label: string, act: (scenario: Scenario) => Promise<void>): Command => ({
     check: () => true,
-    async run(_, world) {
-      world.check();
-      const ended = world.begin(act(world));
+    async run(_, scenario) {
+      scenario.check();
+      const ended = scenario.begin(act(scenario));
       if (waits) await ended;
-      world.check();
+      scenario.check();
     },
     toString: () => label,
   });
-  const make = <T>(arbitrary: fc.Arbitrary<T>, name: string, act: (world: World, plan: T) => Promise<void>) =>
-    arbitrary.map((plan) => command(`${name} ${JSON.stringify(plan)}`, (world) => act(world, plan)));
+  const make = <T>(arbitrary: fc.Arbitrary<T>, name: string, act: (scenario: Scenario, plan: T) => Promise<void>) =>
+    arbitrary.map((plan) => command(`${name} ${JSON.stringify(plan)}`, (scenario) => act(scenario, plan)));
 
   const fill = make(fills, "fill", ({ homes, stage }, { home, ...plan }) =>
     readAndFill(homes[home]!, plan, stage),
@@ -111,17 +111,17 @@ function deletion(one: EventId): WritePlan {
 
 const HAPPENINGS = ["restart", "stranger", "tick", "sweep", "hangUp"] as const;
 
-async function happen(world: World, what: (typeof HAPPENINGS)[number]): Promise<void> {
+async function happen(scenario: Scenario, what: (typeof HAPPENINGS)[number]): Promise<void> {
   switch (what) {
     case "restart":
-      return world.restart();
+      return scenario.restart();
     case "stranger":
-      return world.stranger();
+      return scenario.stranger();
     case "tick":
-      return world.host.tick();
+      return scenario.host.tick();
     case "sweep":
-      return world.host.sweep();
+      return scenario.host.sweep();
     case "hangUp":
-      for (const follower of world.followers) follower.hangUp();
+      for (const follower of scenario.followers) follower.hangUp();
   }
 }

@@ -1,6 +1,6 @@
 import type { Sidecar } from "./sidecar.js";
 
-/** The sidecar that a world is about, and what only its surroundings can do to it. */
+/** The sidecar that a scenario is about, and what only its surroundings can do to it. */
 export interface Host {
   /** The one that runs now; it fails where it answers what it must not. */
   readonly sidecar: Sidecar;

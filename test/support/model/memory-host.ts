@@ -111,7 +111,7 @@ export async function startMemoryHost({ tinyBytes, connect, watch }: MemoryHostO
 
 const TICK_MS = 1000;
 const SWEEP_MS = 20_000;
-/** The two of the world, and a place for a stranger. */
+/** The two of the scenario, and a place for a stranger. */
 const HOMESERVERS = 3;
 
 function expectAtMost(what: string, count: number, max: number): void {

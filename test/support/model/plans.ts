@@ -3,7 +3,7 @@ import { HOMESERVER_IDLE_MS } from "../../../src/core/model/limits.js";
 import { TTL_MS } from "../store-harness.js";
 import type { Plan } from "./changes.js";
 import { LONG_TEXT, UNKNOWN_VERSION } from "./event-facts.js";
-import { EVENTS, ROOMS } from "./world.js";
+import { EVENTS, ROOMS } from "./scenario.js";
 
 /** What the commands of a model test choose from, in the proportions in which it is of use. */
 

@@ -11,7 +11,7 @@ export const EVENTS: readonly EventId[] = ["$a", "$b", "$c", "$d"].map(eventId);
 export const ROOMS: readonly RoomId[] = ["!one:alpha.example", "!two:alpha.example"].map(roomId);
 
 /** Two homeservers that share events, with their workers, on one sidecar. */
-export class World {
+export class Scenario {
   readonly host: Host;
   readonly stage: Stage;
   readonly homes: readonly Home[];
