@@ -5,8 +5,8 @@ import { checkedSidecar } from "../support/model/checked-sidecar.js";
 import { commandArbitraries } from "../support/model/commands.js";
 import { startMemoryHost } from "../support/model/memory-host.js";
 import { runSettings } from "../support/model/run-settings.js";
-import { storeSidecar } from "../support/model/sidecar.js";
 import { Scenario } from "../support/model/scenario.js";
+import { storeSidecar } from "../support/model/sidecar.js";
 
 const { runs, commands, timeoutMs } = runSettings(500);
 
@@ -25,17 +25,17 @@ describe("the memory store, its clients' steps interleaved", () => {
           fc.scheduler({ act: toItsEnd }),
           fc.commands(commandArbitraries({ waits: false }), commands),
           fc.constantFrom(...tinyBytes),
-          async (scheduler, acts, tiny) => {
+          async (interleaving, acts, tiny) => {
             const epochs = new Set<Epoch>();
             const host = await startMemoryHost({
               tinyBytes: tiny,
               connect: async (store) => ({ sidecar: storeSidecar(store), close: async () => {} }),
               watch: (sidecar, around) => checkedSidecar(sidecar, around, { epochs, comparesFrames: true }),
             });
-            const stage = { turn: (label: string) => scheduler.schedule(Promise.resolve(), label) };
-            const scenario = new Scenario(host, stage);
-            await fc.scheduledModelRun(scheduler, () => ({ model: {}, real: scenario }), acts);
-            await scheduler.waitFor(scenario.ended());
+            const scheduler = { turn: (label: string) => interleaving.schedule(Promise.resolve(), label) };
+            const scenario = new Scenario(host, scheduler);
+            await fc.scheduledModelRun(interleaving, () => ({ model: {}, real: scenario }), acts);
+            await interleaving.waitFor(scenario.ended());
             await scenario.close();
           },
         ),

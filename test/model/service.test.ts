@@ -45,16 +45,16 @@ describe("the running service", () => {
           fc.commands(commandArbitraries({ waits: false }), commands),
           // One call in four is given up at some point of its way, and made again.
           fc.infiniteStream(fc.option(fc.nat({ max: 12 }), { nil: undefined, freq: 4 })),
-          async (scheduler, acts, turns) => {
+          async (interleaving, acts, turns) => {
             const host = await startMemoryHost({
               tinyBytes: undefined,
               connect: (store) => connectOverSocket(store, () => turns.next().value),
               watch: (sidecar) => auditedSidecar(sidecar),
             });
-            const stage = { turn: (label: string) => scheduler.schedule(Promise.resolve(), label) };
-            const scenario = new Scenario(host, stage);
-            await fc.scheduledModelRun(scheduler, () => ({ model: {}, real: scenario }), acts);
-            await scheduler.waitFor(scenario.ended());
+            const scheduler = { turn: (label: string) => interleaving.schedule(Promise.resolve(), label) };
+            const scenario = new Scenario(host, scheduler);
+            await fc.scheduledModelRun(interleaving, () => ({ model: {}, real: scenario }), acts);
+            await interleaving.waitFor(scenario.ended());
             await scenario.close();
           },
         ),

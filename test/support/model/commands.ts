@@ -3,8 +3,8 @@ import type { EventId } from "../../../src/core/model/types.js";
 import { eventId } from "../store-harness.js";
 import { fills, hearings, homes, keeps, lateKeeps, persists, races, spansMs, writes } from "./plans.js";
 import { type FillPlan, persist, putAheadOfLog, readAndFill } from "./reader.js";
-import type { Stage } from "./stage.js";
 import { EVENTS, type Scenario } from "./scenario.js";
+import type { Scheduler } from "./scheduler.js";
 import { type WritePlan, write } from "./writer.js";
 
 /** Something that happens in a scenario. */
@@ -13,7 +13,7 @@ export type Command = fc.AsyncCommand<object, Scenario>;
 /**
  * Everything that can happen, in the proportions in which it is of use.
  * `waits`: each command is over before the next begins; otherwise what a command
- * begins goes on while others begin, as the stage decides.
+ * begins goes on while others begin, as the scheduler decides.
  */
 export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.Arbitrary<Command>[] {
   const command = (label: string, act: (scenario: Scenario) => Promise<void>): Command => ({
@@ -26,31 +26,37 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
     },
     toString: () => label,
   });
-  const make = <T>(arbitrary: fc.Arbitrary<T>, name: string, act: (scenario: Scenario, plan: T) => Promise<void>) =>
-    arbitrary.map((plan) => command(`${name} ${JSON.stringify(plan)}`, (scenario) => act(scenario, plan)));
+  const make = <T>(
+    arbitrary: fc.Arbitrary<T>,
+    name: string,
+    act: (scenario: Scenario, plan: T) => Promise<void>,
+  ) => arbitrary.map((plan) => command(`${name} ${JSON.stringify(plan)}`, (scenario) => act(scenario, plan)));
 
-  const fill = make(fills, "fill", ({ homes, stage }, { home, ...plan }) =>
-    readAndFill(homes[home]!, plan, stage),
+  const fill = make(fills, "fill", ({ homes, scheduler }, { home, ...plan }) =>
+    readAndFill(homes[home]!, plan, scheduler),
   );
   const warm = make(homes, "fill all at once", ({ homes }, home) => readAndFill(homes[home]!, ALL, AT_ONCE));
-  const change = make(writes, "write", ({ homes, stage }, { home, ...plan }) =>
-    write(homes[home]!, plan, stage),
+  const change = make(writes, "write", ({ homes, scheduler }, { home, ...plan }) =>
+    write(homes[home]!, plan, scheduler),
   );
-  const store = make(persists, "persist", ({ homes, stage }, { home, ...plan }) =>
-    persist(homes[home]!, plan, stage),
+  const store = make(persists, "persist", ({ homes, scheduler }, { home, ...plan }) =>
+    persist(homes[home]!, plan, scheduler),
   );
-  const hear = make(hearings, "hear", ({ host, followers, stage }, { follower, frames }) =>
-    followers[follower]!.hear(frames, stage, () => host.tick()),
+  const hear = make(hearings, "hear", ({ host, followers, scheduler }, { follower, frames }) =>
+    followers[follower]!.hear(frames, scheduler, () => host.tick()),
   );
-  const keep = make(keeps, "keep", ({ followers, stage }, { follower, eventId, view }) =>
-    followers[follower]!.keep(eventId, view, stage),
+  const keep = make(keeps, "keep", ({ followers, scheduler }, { follower, eventId, view }) =>
+    followers[follower]!.keep(eventId, view, scheduler),
   );
-  const race = make(races, "race", async ({ homes, stage }, { home, puts, ...plan }) => {
+  const race = make(races, "race", async ({ homes, scheduler }, { home, puts, ...plan }) => {
     const changeNext = async () => {
-      await stage.turn("a writer enters the race");
-      await write(homes[home]!, plan, stage);
+      await scheduler.turn("a writer enters the race");
+      await write(homes[home]!, plan, scheduler);
     };
-    await Promise.all([readAndFill(homes[home]!, { ...ALL, refreshes: true, puts }, stage), changeNext()]);
+    await Promise.all([
+      readAndFill(homes[home]!, { ...ALL, refreshes: true, puts }, scheduler),
+      changeNext(),
+    ]);
   });
   const lateFill = make(races, "late fill", async ({ homes }, { home, puts, ...plan }) => {
     const fillAll = { ...ALL, refreshes: true, puts };
@@ -77,7 +83,7 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
   const happening = make(fc.constantFrom(...HAPPENINGS), "happens", happen);
   const all: [number, fc.Arbitrary<Command>][] = [
     [5, fill],
-    // Its two halves overlap whatever the stage.
+    // Its two halves overlap whatever the scheduler.
     [waits ? 0 : 4, race],
     [4, warm],
     [2, lateFill],
@@ -94,8 +100,8 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
   return all.flatMap(([weight, arbitrary]) => Array.from({ length: weight }, () => arbitrary));
 }
 
-/** A stage on which nobody else gets a turn. */
-export const AT_ONCE: Stage = { turn: async () => {} };
+/** A scheduler on which nobody else gets a turn. */
+export const AT_ONCE: Scheduler = { turn: async () => {} };
 export const ALL: FillPlan = {
   eventIds: EVENTS,
   view: "redacted",

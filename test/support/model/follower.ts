@@ -3,7 +3,7 @@ import type { SeenEvent } from "./event-facts.js";
 import type { Home } from "./home.js";
 import { Place } from "./place.js";
 import { concerns } from "./reference-homeserver.js";
-import { SidecarLost, type Stage } from "./stage.js";
+import { type Scheduler, SidecarLost } from "./scheduler.js";
 import { staleness } from "./truth.js";
 
 /**
@@ -26,7 +26,7 @@ export class Follower {
   }
 
   /** Takes up to so many frames, or all that there are; connects first if it must, and resumes. */
-  async hear(frames: number, stage: Stage, tick: () => void): Promise<void> {
+  async hear(frames: number, scheduler: Scheduler, tick: () => void): Promise<void> {
     if (this.#isBusy) return;
     this.#isBusy = true;
     try {
@@ -41,7 +41,7 @@ export class Follower {
         if (done === true) return this.hangUp();
         this.#apply(value);
         if (value.kind === "progress") return;
-        await stage.turn(`a follower of ${this.#home.name} hears`);
+        await scheduler.turn(`a follower of ${this.#home.name} hears`);
         // Its connection may have gone in the meantime.
         if (this.#connection === undefined) return;
       }
@@ -70,11 +70,11 @@ export class Follower {
    * Reads an event and keeps it, unless the reply is from before the follower
    * began, or something that it has applied since names the event.
    */
-  async keep(eventId: EventId, view: RedactionView, stage: Stage): Promise<void> {
+  async keep(eventId: EventId, view: RedactionView, scheduler: Scheduler): Promise<void> {
     const reply = await this.#home.read([eventId], view);
     const seen = reply?.events[0];
     if (reply === undefined || seen === undefined) return;
-    await stage.turn(`a follower of ${this.#home.name} keeps what it read`);
+    await scheduler.turn(`a follower of ${this.#home.name} keeps what it read`);
     const { epoch, sequence: readAt } = reply.position;
     if (epoch !== this.#place.here?.epoch || readAt < this.#beginning) return;
     const outdated = this.#applied.some(

@@ -1,7 +1,7 @@
 import type { EventId, NewEvent, RedactionView, RoomId } from "../../../src/core/model/types.js";
 import { newEvent } from "./event-facts.js";
 import type { Home } from "./home.js";
-import { type Stage, unlessLost } from "./stage.js";
+import { type Scheduler, unlessLost } from "./scheduler.js";
 
 export interface FillPlan {
   readonly eventIds: readonly EventId[];
@@ -15,7 +15,7 @@ export interface FillPlan {
 }
 
 /** A worker that reads events and fills in what missed, from a snapshot of the database. */
-export async function readAndFill(home: Home, plan: FillPlan, stage: Stage): Promise<void> {
+export async function readAndFill(home: Home, plan: FillPlan, scheduler: Scheduler): Promise<void> {
   const { eventIds, view } = plan;
   const minPosition = plan.readsOwnWrites
     ? home.announcements.findLast(({ position }) => position)?.position
@@ -23,10 +23,10 @@ export async function readAndFill(home: Home, plan: FillPlan, stage: Stage): Pro
   const reply = await home.read(eventIds, view, minPosition);
   if (reply === undefined) return;
   const missing = eventIds.filter((_, at) => plan.refreshes || reply.events[at] === undefined);
-  await stage.turn(`${home.name}: a reader opens its snapshot`);
+  await scheduler.turn(`${home.name}: a reader opens its snapshot`);
   const events = snapshot(home, missing);
   for (let put = 0; put < plan.puts; put++) {
-    await stage.turn(`${home.name}: a reader's put arrives`);
+    await scheduler.turn(`${home.name}: a reader's put arrives`);
     await unlessLost(home.sidecar.putEvents({ homeserver: home.name, events, asOf: reply.position }));
   }
 }
@@ -39,15 +39,15 @@ export interface PersistPlan {
 }
 
 /** A worker that stores a new event in the database and then in the sidecar. */
-export async function persist(home: Home, plan: PersistPlan, stage: Stage): Promise<void> {
+export async function persist(home: Home, plan: PersistPlan, scheduler: Scheduler): Promise<void> {
   const asOf = await home.position();
-  await stage.turn(`${home.name}: a persister commits`);
+  await scheduler.turn(`${home.name}: a persister commits`);
   const facts = home.database.read(plan.eventId);
   if (facts.row !== undefined) return;
   const row = home.newRow(plan.roomId, plan.roomVersion, plan.text);
   home.database.commit(new Map([[plan.eventId, { row }]]));
   if (asOf === undefined) return;
-  await stage.turn(`${home.name}: a persister's put arrives`);
+  await scheduler.turn(`${home.name}: a persister's put arrives`);
   const events = [newEvent(plan.eventId, row, facts)];
   await unlessLost(home.sidecar.putEvents({ homeserver: home.name, events, asOf }));
 }

@@ -5,7 +5,7 @@ import { NO_FACTS, UNKNOWN_VERSION } from "./event-facts.js";
 import { Follower } from "./follower.js";
 import { Home } from "./home.js";
 import type { Host } from "./host.js";
-import { type Stage, unlessLost } from "./stage.js";
+import { type Scheduler, unlessLost } from "./scheduler.js";
 
 export const EVENTS: readonly EventId[] = ["$a", "$b", "$c", "$d"].map(eventId);
 export const ROOMS: readonly RoomId[] = ["!one:alpha.example", "!two:alpha.example"].map(roomId);
@@ -13,16 +13,16 @@ export const ROOMS: readonly RoomId[] = ["!one:alpha.example", "!two:alpha.examp
 /** Two homeservers that share events, with their workers, on one sidecar. */
 export class Scenario {
   readonly host: Host;
-  readonly stage: Stage;
+  readonly scheduler: Scheduler;
   readonly homes: readonly Home[];
   readonly followers: readonly Follower[];
   #acts: Promise<void>[] = [];
   #strangers = 0;
   #failure: { readonly cause: unknown } | undefined;
 
-  constructor(host: Host, stage: Stage) {
+  constructor(host: Host, scheduler: Scheduler) {
     this.host = host;
-    this.stage = stage;
+    this.scheduler = scheduler;
     this.homes = [ALPHA, BETA].map((name: Homeserver) => new Home(name, () => host.sidecar));
     this.followers = this.homes.flatMap((one) => [new Follower(one), new Follower(one)]);
     for (const one of this.homes) fillDatabase(one);

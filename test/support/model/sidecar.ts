@@ -3,7 +3,7 @@ import { CacheError, type CacheErrorKind } from "../../../src/core/model/errors.
 import type { EventStore, PutRequest, ReadRequest } from "../../../src/core/model/store.js";
 import type { Position, PutOutcome, RedactionView, StoredEvent } from "../../../src/core/model/types.js";
 import type { SeenEvent } from "./event-facts.js";
-import { SidecarLost } from "./stage.js";
+import { SidecarLost } from "./scheduler.js";
 
 /** What clients call, whether it is in this process or behind a socket. */
 export interface Sidecar
