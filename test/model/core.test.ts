@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, it, vi } from "vitest";
 import type { Epoch } from "../../src/core/model/types.js";
 import { checkedSidecar } from "../support/model/checked-sidecar.js";
 import { commandArbitraries } from "../support/model/commands.js";
-import { startMemoryHost } from "../support/model/memory-host.js";
+import { startMemoryHost } from "../support/model/memory-system.js";
 import { runSettings } from "../support/model/run-settings.js";
 import { Scenario } from "../support/model/scenario.js";
 import { storeSidecar } from "../support/model/sidecar.js";
@@ -27,13 +27,13 @@ describe("the memory store, its clients' steps interleaved", () => {
           fc.constantFrom(...tinyBytes),
           async (interleaving, acts, tiny) => {
             const epochs = new Set<Epoch>();
-            const host = await startMemoryHost({
+            const system = await startMemoryHost({
               tinyBytes: tiny,
               connect: async (store) => ({ sidecar: storeSidecar(store), close: async () => {} }),
               watch: (sidecar, around) => checkedSidecar(sidecar, around, { epochs, comparesFrames: true }),
             });
             const scheduler = { turn: (label: string) => interleaving.schedule(Promise.resolve(), label) };
-            const scenario = new Scenario(host, scheduler);
+            const scenario = new Scenario(system, scheduler);
             await fc.scheduledModelRun(interleaving, () => ({ model: {}, real: scenario }), acts);
             await interleaving.waitFor(scenario.ended());
             await scenario.close();

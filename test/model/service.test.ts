@@ -5,7 +5,7 @@ import { auditedSidecar } from "../support/model/audit.js";
 import { checkedSidecar } from "../support/model/checked-sidecar.js";
 import { commandArbitraries } from "../support/model/commands.js";
 import { connectOverSocket } from "../support/model/grpc-connection.js";
-import { startMemoryHost } from "../support/model/memory-host.js";
+import { startMemoryHost } from "../support/model/memory-system.js";
 import { runSettings } from "../support/model/run-settings.js";
 import { Scenario } from "../support/model/scenario.js";
 
@@ -21,12 +21,12 @@ describe("the running service", () => {
       await fc.assert(
         fc.asyncProperty(fc.commands(commandArbitraries({ waits: true }), commands), async (acts) => {
           const epochs = new Set<Epoch>();
-          const host = await startMemoryHost({
+          const system = await startMemoryHost({
             tinyBytes: undefined,
             connect: connectOverSocket,
             watch: (sidecar, around) => checkedSidecar(sidecar, around, { epochs, comparesFrames: false }),
           });
-          const scenario = new Scenario(host, { turn: async () => {} });
+          const scenario = new Scenario(system, { turn: async () => {} });
           await fc.asyncModelRun(() => ({ model: {}, real: scenario }), acts);
           await scenario.close();
         }),
@@ -46,13 +46,13 @@ describe("the running service", () => {
           // One call in four is given up at some point of its way, and made again.
           fc.infiniteStream(fc.option(fc.nat({ max: 12 }), { nil: undefined, freq: 4 })),
           async (interleaving, acts, turns) => {
-            const host = await startMemoryHost({
+            const system = await startMemoryHost({
               tinyBytes: undefined,
               connect: (store) => connectOverSocket(store, () => turns.next().value),
               watch: (sidecar) => auditedSidecar(sidecar),
             });
             const scheduler = { turn: (label: string) => interleaving.schedule(Promise.resolve(), label) };
-            const scenario = new Scenario(host, scheduler);
+            const scenario = new Scenario(system, scheduler);
             await fc.scheduledModelRun(interleaving, () => ({ model: {}, real: scenario }), acts);
             await interleaving.waitFor(scenario.ended());
             await scenario.close();

@@ -42,8 +42,8 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
   const store = make(persists, "persist", ({ homes, scheduler }, { home, ...plan }) =>
     persist(homes[home]!, plan, scheduler),
   );
-  const hear = make(hearings, "hear", ({ host, followers, scheduler }, { follower, frames }) =>
-    followers[follower]!.hear(frames, scheduler, () => host.tick()),
+  const hear = make(hearings, "hear", ({ system, followers, scheduler }, { follower, frames }) =>
+    followers[follower]!.hear(frames, scheduler, () => system.tick()),
   );
   const keep = make(keeps, "keep", ({ followers, scheduler }, { follower, eventId, view }) =>
     followers[follower]!.keep(eventId, view, scheduler),
@@ -66,12 +66,12 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
     };
     await readAndFill(homes[home]!, fillAll, { turn: changeAndFill });
   });
-  const lateKeep = make(lateKeeps, "late keep", async ({ host, homes, followers }, keep) => {
+  const lateKeep = make(lateKeeps, "late keep", async ({ system, homes, followers }, keep) => {
     const { home, eventId, view, ...plan } = keep;
     const follower = followers[2 * home]!;
     const changeAndHear = async () => {
       await write(homes[home]!, plan, AT_ONCE);
-      await follower.hear(100, AT_ONCE, () => host.tick());
+      await follower.hear(100, AT_ONCE, () => system.tick());
     };
     await follower.keep(eventId, view, { turn: changeAndHear });
   });
@@ -79,7 +79,7 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
     for (const one of UNRELATED) await write(homes[home]!, deletion(one), AT_ONCE);
   });
   const ahead = make(homes, "put ahead of the log", ({ homes }, home) => putAheadOfLog(homes[home]!, EVENTS));
-  const time = make(spansMs, "pass", async ({ host }, ms) => host.advance(ms));
+  const time = make(spansMs, "pass", async ({ system }, ms) => system.advance(ms));
   const happening = make(fc.constantFrom(...HAPPENINGS), "happens", happen);
   const all: [number, fc.Arbitrary<Command>][] = [
     [5, fill],
@@ -124,9 +124,9 @@ async function happen(scenario: Scenario, what: (typeof HAPPENINGS)[number]): Pr
     case "stranger":
       return scenario.stranger();
     case "tick":
-      return scenario.host.tick();
+      return scenario.system.tick();
     case "sweep":
-      return scenario.host.sweep();
+      return scenario.system.sweep();
     case "hangUp":
       for (const follower of scenario.followers) follower.hangUp();
   }
