@@ -1,7 +1,7 @@
 import type { EventId, Notice, RedactionView, SubscriptionFrame } from "../../../src/core/model/types.js";
 import type { SeenEvent } from "./event-facts.js";
 import type { Home } from "./home.js";
-import { Place } from "./place.js";
+import { LogCursor } from "./log-cursor.js";
 import { concerns } from "./reference-homeserver.js";
 import { type Scheduler, SidecarLost } from "./scheduler.js";
 import { staleness } from "./truth.js";
@@ -12,7 +12,7 @@ import { staleness } from "./truth.js";
  */
 export class Follower {
   readonly #home: Home;
-  readonly #place = new Place();
+  readonly #cursor = new LogCursor();
   /** Where it began, or began again: what changed before, it was not told. */
   #beginning = 0;
   /** What it has applied since. */
@@ -58,7 +58,7 @@ export class Follower {
     const end = await this.#home.endOfLog();
     for (
       let ticks = 0;
-      this.#place.here?.epoch !== end.epoch || this.#place.here.sequence !== end.sequence;
+      this.#cursor.here?.epoch !== end.epoch || this.#cursor.here.sequence !== end.sequence;
       ticks++
     ) {
       if (ticks > FRAMES_MAX) throw new Error(`a follower never gets to ${end.epoch}/${end.sequence}`);
@@ -76,7 +76,7 @@ export class Follower {
     if (reply === undefined || seen === undefined) return;
     await scheduler.turn(`a follower of ${this.#home.name} keeps what it read`);
     const { epoch, sequence: readAt } = reply.position;
-    if (epoch !== this.#place.here?.epoch || readAt < this.#beginning) return;
+    if (epoch !== this.#cursor.here?.epoch || readAt < this.#beginning) return;
     const outdated = this.#applied.some(
       ({ sequence, change }) => sequence > readAt && concerns(change, seen.eventId, seen.roomId),
     );
@@ -95,14 +95,14 @@ export class Follower {
   #connect(): Connection {
     const abort = new AbortController();
     const { name, sidecar } = this.#home;
-    const resumeAfter = this.#place.here;
-    this.#place.connect();
+    const resumeAfter = this.#cursor.here;
+    this.#cursor.connect();
     const frames = sidecar.subscribe({ homeserver: name, resumeAfter, signal: abort.signal });
     return { abort, frames: frames[Symbol.asyncIterator]() };
   }
 
   #apply(frame: SubscriptionFrame): void {
-    const notices = this.#place.apply(frame);
+    const notices = this.#cursor.apply(frame);
     if (notices === undefined) this.#forget();
     for (const notice of notices ?? []) {
       this.#applied.push(notice);
@@ -114,14 +114,14 @@ export class Follower {
   }
 
   #forget(): void {
-    this.#beginning = this.#place.here!.sequence;
+    this.#beginning = this.#cursor.here!.sequence;
     this.#applied = [];
     this.#held = new Map();
   }
 
   /** Nothing that it holds may be older than a change that it has applied. */
   #check(): void {
-    const { epoch, sequence } = this.#place.here!;
+    const { epoch, sequence } = this.#cursor.here!;
     const applied = this.#home.announcements.filter(
       ({ position }) => position?.epoch === epoch && position.sequence <= sequence,
     );
