@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import type { EventId } from "../../../src/core/model/types.js";
 import { eventId } from "../store-harness.js";
-import { fills, hearings, homes, keeps, lateKeeps, persists, races, spansMs, writes } from "./plans.js";
+import { fills, hearings, homeservers, keeps, lateKeeps, persists, races, spansMs, writes } from "./plans.js";
 import { type FillPlan, persist, putAheadOfLog, readAndFill } from "./reader.js";
 import { EVENTS, type Scenario } from "./scenario.js";
 import type { Scheduler } from "./scheduler.js";
@@ -32,15 +32,15 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
     act: (scenario: Scenario, plan: T) => Promise<void>,
   ) => arbitrary.map((plan) => command(`${name} ${JSON.stringify(plan)}`, (scenario) => act(scenario, plan)));
 
-  const fill = make(fills, "fill", ({ homes, scheduler }, { home, ...plan }) =>
-    readAndFill(homes[home]!, plan, scheduler),
+  const fill = make(fills, "fill", ({ homeservers, scheduler }, { homeserver, ...plan }) =>
+    readAndFill(homeservers[homeserver]!, plan, scheduler),
   );
-  const warm = make(homes, "fill all at once", ({ homes }, home) => readAndFill(homes[home]!, ALL, AT_ONCE));
-  const change = make(writes, "write", ({ homes, scheduler }, { home, ...plan }) =>
-    write(homes[home]!, plan, scheduler),
+  const warm = make(homeservers, "fill all at once", ({ homeservers }, homeserver) => readAndFill(homeservers[homeserver]!, ALL, AT_ONCE));
+  const change = make(writes, "write", ({ homeservers, scheduler }, { homeserver, ...plan }) =>
+    write(homeservers[homeserver]!, plan, scheduler),
   );
-  const store = make(persists, "persist", ({ homes, scheduler }, { home, ...plan }) =>
-    persist(homes[home]!, plan, scheduler),
+  const store = make(persists, "persist", ({ homeservers, scheduler }, { homeserver, ...plan }) =>
+    persist(homeservers[homeserver]!, plan, scheduler),
   );
   const hear = make(hearings, "hear", ({ system, followers, scheduler }, { follower, frames }) =>
     followers[follower]!.hear(frames, scheduler, () => system.tick()),
@@ -48,37 +48,37 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
   const keep = make(keeps, "keep", ({ followers, scheduler }, { follower, eventId, view }) =>
     followers[follower]!.keep(eventId, view, scheduler),
   );
-  const race = make(races, "race", async ({ homes, scheduler }, { home, puts, ...plan }) => {
+  const race = make(races, "race", async ({ homeservers, scheduler }, { homeserver, puts, ...plan }) => {
     const changeNext = async () => {
       await scheduler.turn("a writer enters the race");
-      await write(homes[home]!, plan, scheduler);
+      await write(homeservers[homeserver]!, plan, scheduler);
     };
     await Promise.all([
-      readAndFill(homes[home]!, { ...ALL, refreshes: true, puts }, scheduler),
+      readAndFill(homeservers[homeserver]!, { ...ALL, refreshes: true, puts }, scheduler),
       changeNext(),
     ]);
   });
-  const lateFill = make(races, "late fill", async ({ homes }, { home, puts, ...plan }) => {
+  const lateFill = make(races, "late fill", async ({ homeservers }, { homeserver, puts, ...plan }) => {
     const fillAll = { ...ALL, refreshes: true, puts };
     const changeAndFill = async () => {
-      await write(homes[home]!, plan, AT_ONCE);
-      await readAndFill(homes[home]!, fillAll, AT_ONCE);
+      await write(homeservers[homeserver]!, plan, AT_ONCE);
+      await readAndFill(homeservers[homeserver]!, fillAll, AT_ONCE);
     };
-    await readAndFill(homes[home]!, fillAll, { turn: changeAndFill });
+    await readAndFill(homeservers[homeserver]!, fillAll, { turn: changeAndFill });
   });
-  const lateKeep = make(lateKeeps, "late keep", async ({ system, homes, followers }, keep) => {
-    const { home, eventId, view, ...plan } = keep;
-    const follower = followers[2 * home]!;
+  const lateKeep = make(lateKeeps, "late keep", async ({ system, homeservers, followers }, keep) => {
+    const { homeserver, eventId, view, ...plan } = keep;
+    const follower = followers[2 * homeserver]!;
     const changeAndHear = async () => {
-      await write(homes[home]!, plan, AT_ONCE);
+      await write(homeservers[homeserver]!, plan, AT_ONCE);
       await follower.hear(100, AT_ONCE, () => system.tick());
     };
     await follower.keep(eventId, view, { turn: changeAndHear });
   });
-  const burst = make(homes, "changes of other events", async ({ homes }, home) => {
-    for (const one of UNRELATED) await write(homes[home]!, deletion(one), AT_ONCE);
+  const burst = make(homeservers, "changes of other events", async ({ homeservers }, homeserver) => {
+    for (const one of UNRELATED) await write(homeservers[homeserver]!, deletion(one), AT_ONCE);
   });
-  const ahead = make(homes, "put ahead of the log", ({ homes }, home) => putAheadOfLog(homes[home]!, EVENTS));
+  const ahead = make(homeservers, "put ahead of the log", ({ homeservers }, homeserver) => putAheadOfLog(homeservers[homeserver]!, EVENTS));
   const time = make(spansMs, "pass", async ({ system }, ms) => system.advance(ms));
   const happening = make(fc.constantFrom(...HAPPENINGS), "happens", happen);
   const all: [number, fc.Arbitrary<Command>][] = [

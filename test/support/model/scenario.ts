@@ -3,7 +3,7 @@ import type { EventId, Homeserver, RoomId } from "../../../src/core/model/types.
 import { ALPHA, BETA, eventId, homeserver, roomId } from "../store-harness.js";
 import { NO_FACTS, UNKNOWN_VERSION } from "./event-facts.js";
 import { Follower } from "./follower.js";
-import { Home } from "./home.js";
+import { TestHomeserver } from "./test-homeserver.js";
 import { type Scheduler, unlessLost } from "./scheduler.js";
 import type { SystemUnderTest } from "./system-under-test.js";
 
@@ -14,7 +14,7 @@ export const ROOMS: readonly RoomId[] = ["!one:alpha.example", "!two:alpha.examp
 export class Scenario {
   readonly system: SystemUnderTest;
   readonly scheduler: Scheduler;
-  readonly homes: readonly Home[];
+  readonly homeservers: readonly TestHomeserver[];
   readonly followers: readonly Follower[];
   #acts: Promise<void>[] = [];
   #strangers = 0;
@@ -23,9 +23,9 @@ export class Scenario {
   constructor(system: SystemUnderTest, scheduler: Scheduler) {
     this.system = system;
     this.scheduler = scheduler;
-    this.homes = [ALPHA, BETA].map((name: Homeserver) => new Home(name, () => system.sidecar));
-    this.followers = this.homes.flatMap((one) => [new Follower(one), new Follower(one)]);
-    for (const one of this.homes) fillDatabase(one);
+    this.homeservers = [ALPHA, BETA].map((name: Homeserver) => new TestHomeserver(name, () => system.sidecar));
+    this.followers = this.homeservers.flatMap((one) => [new Follower(one), new Follower(one)]);
+    for (const one of this.homeservers) fillDatabase(one);
   }
 
   /** Begins something that goes on while others act. */
@@ -78,7 +78,7 @@ export class Scenario {
         follower.hangUp();
       }
       // The sweep is what takes a purged room out of memory.
-      for (const { name } of this.homes) {
+      for (const { name } of this.homeservers) {
         for (const room of ROOMS) await this.system.sidecar.purgeRoom(name, room);
       }
       this.system.sweep();
@@ -90,16 +90,16 @@ export class Scenario {
 }
 
 /** One event alike on both homeservers, one unlike, one in the other room that nobody can redact, and one yet to come. */
-function fillDatabase(home: Home): void {
+function fillDatabase(homeserver: TestHomeserver): void {
   const [alike, unlike, elsewhere] = EVENTS;
   const facts = (room: RoomId, text: string, version = "10") => ({
     ...NO_FACTS,
-    row: home.newRow(room, version, text),
+    row: homeserver.newRow(room, version, text),
   });
-  home.database.commit(
+  homeserver.database.commit(
     new Map([
       [alike!, facts(ROOMS[0]!, "alike")],
-      [unlike!, facts(ROOMS[0]!, home.name)],
+      [unlike!, facts(ROOMS[0]!, homeserver.name)],
       [elsewhere!, facts(ROOMS[1]!, "alike", UNKNOWN_VERSION)],
     ]),
   );

@@ -1,5 +1,5 @@
 import { makeChange, type Plan } from "./changes.js";
-import type { Home } from "./home.js";
+import type { TestHomeserver } from "./test-homeserver.js";
 import { type Scheduler, SidecarLost } from "./scheduler.js";
 
 export interface WritePlan {
@@ -12,16 +12,16 @@ export interface WritePlan {
 
 /** A writer: it calls after its commit, until its call is OK. */
 export async function write(
-  home: Home,
+  homeserver: TestHomeserver,
   { plan, carriesPosition, calls }: WritePlan,
   scheduler: Scheduler,
 ): Promise<void> {
-  const asOf = carriesPosition ? await home.position() : undefined;
-  const change = makeChange(home, plan);
-  await scheduler.turn(`${home.name}: a writer commits ${plan.kind}`);
+  const asOf = carriesPosition ? await homeserver.position() : undefined;
+  const change = makeChange(homeserver, plan);
+  await scheduler.turn(`${homeserver.name}: a writer commits ${plan.kind}`);
   change.commit();
   for (let made = 0, lost = 0; made < calls && lost < PATIENCE; ) {
-    await scheduler.turn(`${home.name}: a writer's ${plan.kind} arrives`);
+    await scheduler.turn(`${homeserver.name}: a writer's ${plan.kind} arrives`);
     try {
       await change.announce(asOf);
       made += 1;

@@ -9,7 +9,7 @@ import { type Announcement, staleness, tally } from "./truth.js";
  * A homeserver: its database, what its writers have announced, and its workers'
  * way to read.
  */
-export class Home {
+export class TestHomeserver {
   readonly database = new Database();
   readonly announcements: Announcement[] = [];
   readonly name: Homeserver;
