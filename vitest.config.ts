@@ -28,6 +28,7 @@ export default defineConfig({
       // One module graph for all files of a worker: to load it anew for each takes longer than the tests.
       project("unit", { isolate: false }),
       project("properties", { isolate: false }),
+      project("tidy", { isolate: false }),
       ...["contract", "protocol", "model", "integration", "soak", "interop", "attack"].map((name) =>
         project(name),
       ),

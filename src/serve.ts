@@ -41,7 +41,7 @@ export interface ServeIo {
 }
 
 /** The exit codes of `serve`; on a second signal it is 128 + the signal's number. */
-export const SERVE_EXIT = { stopped: 0, failed: 1, usage: 2 } as const;
+const SERVE_EXIT = { stopped: 0, failed: 1, usage: 2 } as const;
 
 /** Adds the command that runs the cache. */
 export function addServeCommand(command: Command, io: ServeIo): void {
