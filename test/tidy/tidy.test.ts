@@ -19,15 +19,9 @@ const STILL_LONG = new Set([
   "test/integration/admission.test.ts",
   "test/integration/calls.test.ts",
   "test/integration/cli.test.ts",
-  "test/integration/connections.test.ts",
-  "test/integration/limits.test.ts",
-  "test/integration/ops.test.ts",
   "test/integration/read-stream.test.ts",
-  "test/integration/subscribe.test.ts",
   "test/support/grpc-server.ts",
   "test/unit/config/config.test.ts",
-  "test/unit/core/redaction/redaction.test.ts",
-  "test/unit/core/rules/invalidation-log.test.ts",
 ]);
 
 describe("the repository", () => {

@@ -35,7 +35,9 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
   const fill = make(fills, "fill", ({ homeservers, scheduler }, { homeserver, ...plan }) =>
     readAndFill(homeservers[homeserver]!, plan, scheduler),
   );
-  const warm = make(homeservers, "fill all at once", ({ homeservers }, homeserver) => readAndFill(homeservers[homeserver]!, ALL, AT_ONCE));
+  const warm = make(homeservers, "fill all at once", ({ homeservers }, homeserver) =>
+    readAndFill(homeservers[homeserver]!, ALL, AT_ONCE),
+  );
   const change = make(writes, "write", ({ homeservers, scheduler }, { homeserver, ...plan }) =>
     write(homeservers[homeserver]!, plan, scheduler),
   );
@@ -78,7 +80,9 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
   const burst = make(homeservers, "changes of other events", async ({ homeservers }, homeserver) => {
     for (const one of UNRELATED) await write(homeservers[homeserver]!, deletion(one), AT_ONCE);
   });
-  const ahead = make(homeservers, "put ahead of the log", ({ homeservers }, homeserver) => putAheadOfLog(homeservers[homeserver]!, EVENTS));
+  const ahead = make(homeservers, "put ahead of the log", ({ homeservers }, homeserver) =>
+    putAheadOfLog(homeservers[homeserver]!, EVENTS),
+  );
   const time = make(spansMs, "pass", async ({ system }, ms) => system.advance(ms));
   const happening = make(fc.constantFrom(...HAPPENINGS), "happens", happen);
   const all: [number, fc.Arbitrary<Command>][] = [

@@ -1,9 +1,9 @@
 import type { EventId, Notice, RedactionView, SubscriptionFrame } from "../../../src/core/model/types.js";
 import type { SeenEvent } from "./event-facts.js";
-import type { TestHomeserver } from "./test-homeserver.js";
 import { LogCursor } from "./log-cursor.js";
 import { concerns } from "./reference-homeserver.js";
 import { type Scheduler, SidecarLost } from "./scheduler.js";
+import type { TestHomeserver } from "./test-homeserver.js";
 import { staleness } from "./truth.js";
 
 /**

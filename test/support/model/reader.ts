@@ -1,7 +1,7 @@
 import type { EventId, NewEvent, RedactionView, RoomId } from "../../../src/core/model/types.js";
 import { newEvent } from "./event-facts.js";
-import type { TestHomeserver } from "./test-homeserver.js";
 import { type Scheduler, unlessLost } from "./scheduler.js";
+import type { TestHomeserver } from "./test-homeserver.js";
 
 export interface FillPlan {
   readonly eventIds: readonly EventId[];
@@ -15,7 +15,11 @@ export interface FillPlan {
 }
 
 /** A worker that reads events and fills in what missed, from a snapshot of the database. */
-export async function readAndFill(homeserver: TestHomeserver, plan: FillPlan, scheduler: Scheduler): Promise<void> {
+export async function readAndFill(
+  homeserver: TestHomeserver,
+  plan: FillPlan,
+  scheduler: Scheduler,
+): Promise<void> {
   const { eventIds, view } = plan;
   const minPosition = plan.readsOwnWrites
     ? homeserver.announcements.findLast(({ position }) => position)?.position
@@ -27,7 +31,9 @@ export async function readAndFill(homeserver: TestHomeserver, plan: FillPlan, sc
   const events = snapshot(homeserver, missing);
   for (let put = 0; put < plan.puts; put++) {
     await scheduler.turn(`${homeserver.name}: a reader's put arrives`);
-    await unlessLost(homeserver.sidecar.putEvents({ homeserver: homeserver.name, events, asOf: reply.position }));
+    await unlessLost(
+      homeserver.sidecar.putEvents({ homeserver: homeserver.name, events, asOf: reply.position }),
+    );
   }
 }
 
@@ -39,7 +45,11 @@ export interface PersistPlan {
 }
 
 /** A worker that stores a new event in the database and then in the sidecar. */
-export async function persist(homeserver: TestHomeserver, plan: PersistPlan, scheduler: Scheduler): Promise<void> {
+export async function persist(
+  homeserver: TestHomeserver,
+  plan: PersistPlan,
+  scheduler: Scheduler,
+): Promise<void> {
   const asOf = await homeserver.position();
   await scheduler.turn(`${homeserver.name}: a persister commits`);
   const facts = homeserver.database.read(plan.eventId);

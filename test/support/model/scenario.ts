@@ -3,9 +3,9 @@ import type { EventId, Homeserver, RoomId } from "../../../src/core/model/types.
 import { ALPHA, BETA, eventId, homeserver, roomId } from "../store-harness.js";
 import { NO_FACTS, UNKNOWN_VERSION } from "./event-facts.js";
 import { Follower } from "./follower.js";
-import { TestHomeserver } from "./test-homeserver.js";
 import { type Scheduler, unlessLost } from "./scheduler.js";
 import type { SystemUnderTest } from "./system-under-test.js";
+import { TestHomeserver } from "./test-homeserver.js";
 
 export const EVENTS: readonly EventId[] = ["$a", "$b", "$c", "$d"].map(eventId);
 export const ROOMS: readonly RoomId[] = ["!one:alpha.example", "!two:alpha.example"].map(roomId);
@@ -23,7 +23,9 @@ export class Scenario {
   constructor(system: SystemUnderTest, scheduler: Scheduler) {
     this.system = system;
     this.scheduler = scheduler;
-    this.homeservers = [ALPHA, BETA].map((name: Homeserver) => new TestHomeserver(name, () => system.sidecar));
+    this.homeservers = [ALPHA, BETA].map(
+      (name: Homeserver) => new TestHomeserver(name, () => system.sidecar),
+    );
     this.followers = this.homeservers.flatMap((one) => [new Follower(one), new Follower(one)]);
     for (const one of this.homeservers) fillDatabase(one);
   }

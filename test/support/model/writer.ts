@@ -1,6 +1,6 @@
 import { makeChange, type Plan } from "./changes.js";
-import type { TestHomeserver } from "./test-homeserver.js";
 import { type Scheduler, SidecarLost } from "./scheduler.js";
+import type { TestHomeserver } from "./test-homeserver.js";
 
 export interface WritePlan {
   readonly plan: Plan;
