@@ -82,7 +82,11 @@ export function unknownPaths(tree: Tree, exists: (path: string) => boolean): str
   const folders = "src|test|tools|scripts|docs|proto|deploy|clients|examples|bench|demo|third_party";
   const named = new RegExp(`\`((?:${folders})/[\\w./@-]*\\w/?)\``, "g");
   return [
-    ...mentions(tree, named, (path) => !exists(path) && !/[*{…]/.test(path)),
+    ...mentions(
+      tree,
+      named,
+      (path, document) => !exists(path) && !exists(normalize(`${dirname(document)}/${path}`)),
+    ),
     ...mentions(
       tree,
       /\]\((?!https?:|mailto:)([\w./-]+)(?:#[\w-]*)?\)/g,
