@@ -16,6 +16,7 @@ import { bannedWords } from "./words.js";
 const STILL_LONG = new Set([
   "src/log/postgres/postgres-log.ts",
   "src/store/event-store.ts",
+  "test/integration/admin.test.ts",
   "test/integration/admission.test.ts",
   "test/integration/calls.test.ts",
   "test/integration/cli.test.ts",
