@@ -4,8 +4,8 @@ const REPLACEMENT_BYTES = Buffer.from(REPLACEMENT_CHARACTER);
 const MARK = "\uDC80";
 
 /**
- * Decodes UTF-8. In a text that is not UTF-8 the first faulty character becomes half of a surrogate
- * pair, so that whoever parses the text can say where it is: see `isUnicode`.
+ * Decodes UTF-8. In a text that is not UTF-8 the first invalid character becomes half of a surrogate
+ * pair, so that the parser of the text can name its place: see `isUnicode`.
  */
 export function decodeUtf8(bytes: Buffer): string {
   const text = bytes.toString();
@@ -24,7 +24,18 @@ export function decodeUtf8(bytes: Buffer): string {
   }
 }
 
-/** Whether a text holds no half of a surrogate pair: encoded, it would become another text. */
+/** Whether a text has no half of a surrogate pair, which UTF-8 cannot encode. */
 export function isUnicode(text: string): boolean {
   return !/\p{Cs}/u.test(text);
+}
+
+/** What is wrong with a text that is not faithful. */
+export const NOT_UTF8 = "is not valid UTF-8, or has the character U+FFFD, which replaces invalid bytes";
+
+/**
+ * Whether an argument or a variable holds what the user gave. Node.js puts U+FFFD in place of each
+ * invalid byte, so that two IDs would become one; a genuine U+FFFD looks the same.
+ */
+export function isFaithful(text: string): boolean {
+  return isUnicode(text) && !text.includes(REPLACEMENT_CHARACTER);
 }

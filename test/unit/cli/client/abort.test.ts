@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { abortScope } from "../../../../src/cli/client/abort-scope.js";
+import { abortScope } from "../../../../src/cli/client/abort.js";
 
 describe("abortScope", () => {
   beforeEach(() => void vi.useFakeTimers());
@@ -13,7 +13,7 @@ describe("abortScope", () => {
     expect(signal.aborted).toBe(true);
   });
 
-  it("is aborted with its parent, also with one that is already", () => {
+  it("is aborted with its parent, also if the parent is aborted before", () => {
     const parent = new AbortController();
     const { signal } = abortScope(parent.signal, 1000);
     expect(signal.aborted).toBe(false);

@@ -2,13 +2,15 @@ import { InvalidArgumentError } from "commander";
 import { EPOCH_BYTES } from "../../core/model/limits.js";
 import type { Position } from "../../gen/splitcache/v1/event_cache_service.js";
 
-const PATTERN = new RegExp(`^([0-9a-f]{${2 * EPOCH_BYTES}}):(\\d+)$`);
+/** Positions, epochs and outcomes of the contract, as the command line writes them. */
 
-/** Parses what `formatPosition` writes; a commander argument parser. */
+const POSITION = new RegExp(`^([0-9a-f]{${2 * EPOCH_BYTES}}):(\\d+)$`);
+
+/** Reads what `formatPosition` writes; a flag's parser. */
 export function parsePosition(text: string): Position {
-  const [, epoch, sequence] = PATTERN.exec(text) ?? [];
+  const [, epoch, sequence] = POSITION.exec(text) ?? [];
   if (epoch === undefined || sequence === undefined) {
-    throw new InvalidArgumentError("Expected a position such as get prints it: <epoch>:<sequence>.");
+    throw new InvalidArgumentError("Expected a position as get prints it: <epoch>:<sequence>.");
   }
   return { epoch: Buffer.from(epoch, "hex"), sequence: BigInt(sequence) };
 }
@@ -21,4 +23,10 @@ export function formatPosition(position: Position | undefined): string {
 /** The epoch alone, in hexadecimal digits. */
 export function epochText(position: Position): string {
   return Buffer.from(position.epoch).toString("hex");
+}
+
+/** The name of an enum's value, in lower case. */
+export function outcomeName(values: Readonly<Record<string, unknown>>, value: number | undefined): string {
+  const name = Object.keys(values).find((name) => values[name] === value);
+  return name?.toLowerCase() ?? "unknown";
 }

@@ -1,10 +1,17 @@
 import { BATCH_MAX, REQUEST_BYTES_MAX } from "../../core/model/limits.js";
 import type { CachedEvent } from "../../gen/splitcache/v1/event_cache_service.js";
 
-/** What the homeserver's name and the position of a request take, generously. */
+/** An upper bound of the bytes of a request's homeserver name and position. */
 const ENVELOPE_BYTES = 1024;
-/** Tags and lengths of the fields of one event, generously. */
+/** An upper bound of the bytes of the tags and lengths of one event's fields. */
 const EVENT_OVERHEAD_BYTES = 64;
+
+/** Splits a list, in order, into pieces of at most `size`. */
+export function chunks<T>(list: readonly T[], size: number): T[][] {
+  const pieces: T[][] = [];
+  for (let start = 0; start < list.length; start += size) pieces.push(list.slice(start, start + size));
+  return pieces;
+}
 
 /** Splits events, in order, into batches that each fit into one PutEvents call. */
 export function putBatches(events: readonly CachedEvent[]): CachedEvent[][] {
@@ -24,7 +31,7 @@ export function putBatches(events: readonly CachedEvent[]): CachedEvent[][] {
   return batches;
 }
 
-/** At least the bytes that an event takes in a request. */
+/** An upper bound of the bytes of an event in a request. */
 function encodedBytesMax(event: CachedEvent): number {
   const texts = [event.eventId, event.roomId, event.roomVersion, event.rejectedReason];
   const redactedBy = event.redaction?.redactedBy ?? "";

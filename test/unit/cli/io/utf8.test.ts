@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeUtf8, isUnicode } from "../../../../src/cli/io/decode-utf8.js";
+import { decodeUtf8, isUnicode } from "../../../../src/cli/io/utf8.js";
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

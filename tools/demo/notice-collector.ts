@@ -1,7 +1,6 @@
-import type { Notice, Position } from "../../gen/splitcache/v1/event_cache_service.js";
-import { CliError } from "../cli-error.js";
-import { ExitCode } from "../exit-code.js";
-import type { Followed } from "./follow.js";
+import type { Followed } from "../../src/cli/client/follow.js";
+import { CliError, ExitCode } from "../../src/cli/exit-code.js";
+import type { Notice, Position } from "../../src/gen/splitcache/v1/event_cache_service.js";
 
 /** Gathers the notices of a followed log as they come, until the log's signal is aborted. */
 export class NoticeCollector {
