@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Registry } from "prom-client";
-import { configTable } from "../dist/config/config-table.js";
+import { configTable } from "../dist/config/flags.js";
 import * as limits from "../dist/core/model/limits.js";
 import { observeCalls } from "../dist/telemetry/call-metrics.js";
 import { registerConnectionMetrics } from "../dist/telemetry/connection-metrics.js";

@@ -414,7 +414,7 @@ describe("the client commands", () => {
       const { code, stderr } = await run(["get", "--address", "127.0.0.1:1", "$one"]);
       expect(code).toBe(4);
       expect(stderr).toBe(
-        "splitcache: no sidecar answers at 127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1.\n",
+        "splitcache: no sidecar answers at 127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1\n",
       );
     });
 
