@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Registry } from "prom-client";
+import { EXIT_CODES } from "../dist/cli/exit-code.js";
 import { configTable } from "../dist/config/flags.js";
 import * as limits from "../dist/core/model/limits.js";
 import { observeCalls } from "../dist/telemetry/call-metrics.js";
@@ -19,7 +20,7 @@ const PARTS = [
   ["metrics.md", "metrics", metricsTable],
   ["limits.md", "limits", limitsTable],
   ["command-line.md", "commands", () => fenced(help("--help"))],
-  ["command-line.md", "exit-codes", () => fenced(exitCodes())],
+  ["command-line.md", "exit-codes", exitCodesTable],
 ];
 
 const isCheck = process.argv.includes("--check");
@@ -90,10 +91,9 @@ function bytes(number) {
   return `${count(number)} bytes`;
 }
 
-/** The exit codes as the help of every command ends with them. */
-function exitCodes() {
-  const text = help("health", "--help");
-  return text.slice(text.indexOf("\n", text.indexOf("Exit codes:")) + 1);
+function exitCodesTable() {
+  const rows = Object.entries(EXIT_CODES).map(([code, meaning]) => `| ${code} | ${meaning} |`);
+  return ["| Code | Meaning |", "|---|---|", ...rows].join("\n");
 }
 
 function help(...args) {

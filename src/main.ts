@@ -23,7 +23,9 @@ const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 const stopRequested = abortOnSignal();
 const program = new Command("splitcache")
   .description("Caches Matrix events for homeservers and streams their changes.")
-  .version(readVersion())
+  .version(readVersion(), "-V, --version", "Prints the version.")
+  .helpOption("-h, --help", "Shows this help.")
+  .helpCommand("help [command]", "Shows the help of a command")
   // A narrow terminal still wraps: the default of 40 would leave long lines.
   .configureHelp({ minWidthToWrap: 20 })
   .configureOutput({ writeErr: (text) => process.stderr.write(withoutSecrets(text)) })
