@@ -35,7 +35,7 @@ export interface ServeIo {
   readonly stopRequested: AbortSignal;
   /** Calls back at each SIGHUP; from then on SIGHUP does not end the process. */
   onReloadRequested(reload: () => void): void;
-  /** Calls back for a failure that nobody handled. */
+  /** Calls back for an unhandled error. */
   onUnexpectedFailure(report: (error: unknown) => void): void;
   /** Ends the process. */
   exit(code: number): never;

@@ -10,7 +10,7 @@ import type { CliIo } from "./io/cli-io.js";
 import { terminalText } from "./io/text.js";
 import { isFaithful, NOT_UTF8 } from "./io/utf8.js";
 
-/** A command as it is declared. `addCommand` makes the command of the program from it. */
+/** The declaration of a command. `addCommand` builds the command of the program from it. */
 export interface Declaration<F extends Flags, Call> {
   readonly name: string;
   /** One line for the list of commands. */
@@ -23,7 +23,7 @@ export interface Declaration<F extends Flags, Call> {
   readonly examples: readonly string[];
   /** Text for the end of the help. */
   readonly notes?: string;
-  /** Throws a CliError, or whatever a call of the sidecar throws. */
+  /** Throws a CliError, or the error of a call. */
   run(call: Call): Promise<ExitCode>;
 }
 

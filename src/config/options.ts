@@ -111,7 +111,7 @@ export const configSchema = z.strictObject({
   metadataTtlMs: option(
     duration("1s", "30d").optional(),
     "metadata-ttl <duration>",
-    "Limits how long an event is served after its put, as a backstop for changes that nobody announces",
+    "Limits how long an event is served after its put, as a backstop for changes that are not announced",
     { defaultNote: "1h, 24h with a PostgreSQL log" },
   ),
   log: option(

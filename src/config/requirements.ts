@@ -50,7 +50,7 @@ const REQUIREMENTS: Partial<Record<ConfigKey, readonly Requirement[]>> = {
   tierTlsKeyFile: [tlsTier, also("tierTlsCertFile")],
 };
 
-/** A problem of settings that are valid one by one: the option or the variable, and what is wrong with it. */
+/** A problem of settings that are valid one by one, with the option or the variable that it is reported for. */
 export type Contradiction = readonly [of: ConfigKey | "PGPASSFILE", problem: string];
 
 /**

@@ -19,8 +19,8 @@ export const get = homeserverCommand({
   name: "get",
   summary: "Reads events",
   description:
-    "Reads events as the homeserver would. Names missing events on stderr and exits with 3: the cache does " +
-    "not hold them, for whatever reason. Without event IDs, prints the current position.",
+    "Reads events as the homeserver would. Names missing events on stderr and exits with 3. A missing event " +
+    "is not in the cache; the reason is not known. Without event IDs, prints the current position.",
   args: { "[event-id...]": "The events to read." },
   flags: { view: choice("Selects the body of a redacted event.", ["redacted", "original"]) },
   examples: [

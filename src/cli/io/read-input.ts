@@ -98,7 +98,7 @@ export async function readJsonText({ stdin, signal }: CliIo, file: string, field
   return bytes;
 }
 
-/** The pieces of a stream. A file that cannot be read is an error of usage, whatever the reason. */
+/** The pieces of a stream. A file that cannot be read is an error of usage. */
 async function* chunksOf(stream: Readable, name: string): AsyncGenerator<Buffer> {
   try {
     yield* stream as AsyncIterable<Buffer>;

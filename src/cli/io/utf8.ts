@@ -29,7 +29,7 @@ export function isUnicode(text: string): boolean {
   return !/\p{Cs}/u.test(text);
 }
 
-/** What is wrong with a text that is not faithful. */
+/** The problem of a text that is not faithful. */
 export const NOT_UTF8 = "is not valid UTF-8, or has the character U+FFFD, which replaces invalid bytes";
 
 /**

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { parseJson } from "../../../../src/cli/io/parse-json.js";
 import { decodeUtf8 } from "../../../../src/cli/io/utf8.js";
 
-/** Two ways to write what is no Unicode, and the problem that is named. */
+/** Two ways to write text that is not Unicode, and the named problem. */
 const FAULTS = [
   [Buffer.from("\\ud800"), "has half of a surrogate pair"],
   [Buffer.from("\\uDC80x"), "has half of a surrogate pair"],
