@@ -1,7 +1,13 @@
 import { Argument, type Command, Option } from "commander";
 import { withoutSecrets } from "../config/without-secrets.js";
 import { NAME_BYTES_MAX } from "../core/model/limits.js";
-import { ADDRESS_HELP, defaultAddress, parseAddress } from "./client/address.js";
+import {
+  ADDRESS_HELP,
+  ADMIN_ADDRESS_HELP,
+  defaultAddress,
+  defaultAdminAddress,
+  parseAddress,
+} from "./client/address.js";
 import { type Connection, connect } from "./client/connection.js";
 import { describeFailure } from "./client/describe-failure.js";
 import { CliError, ExitCode } from "./exit-code.js";
@@ -56,11 +62,18 @@ const HOMESERVER_VARIABLE = "SPLITCACHE_CLIENT_HOMESERVER";
 const outputFlags = {
   output: choice("Selects the format of the output.", ["text", "json"], { short: "-o" }),
 };
+const timeout = duration("Limits the time of one call.", "5s");
 const sidecarFlags = {
   address: parsed("<address>", "Names the sidecar: host:port or unix:path.", parseAddress, {
     note: ADDRESS_HELP,
   }),
-  timeout: duration("Limits the time of one call.", "5s"),
+  timeout,
+};
+const adminFlags = {
+  address: parsed("<address>", "Names the sidecar's admin listener: host:port or unix:path.", parseAddress, {
+    note: ADMIN_ADDRESS_HELP,
+  }),
+  timeout,
 };
 const homeserverFlags = {
   homeserver: text("<name>", "Names the homeserver to act for.", {
@@ -80,13 +93,26 @@ export function localCommand<F extends Flags>(declared: Declaration<F, Call<F>>)
 
 /** Declares a command that calls a sidecar; adds `--address`, `--timeout` and `--output`. */
 export function sidecarCommand<F extends Flags>(declared: Declaration<F, SidecarCall<F>>): ClientCommand {
+  return connectedCommand(declared, sidecarFlags, defaultAddress);
+}
+
+/** Declares a command that calls the admin listener of a sidecar; adds the same flags. */
+export function adminCommand<F extends Flags>(declared: Declaration<F, SidecarCall<F>>): ClientCommand {
+  return connectedCommand(declared, adminFlags, defaultAdminAddress);
+}
+
+function connectedCommand<F extends Flags>(
+  declared: Declaration<F, SidecarCall<F>>,
+  connectionFlags: typeof sidecarFlags,
+  addressOf: (env: CliIo["env"]) => string,
+): ClientCommand {
   return localCommand({
     ...declared,
-    flags: { ...sidecarFlags, ...declared.flags },
+    flags: { ...connectionFlags, ...declared.flags },
     run: async (given) => {
       const call = given as Pick<SidecarCall<F>, "io" | "args" | "flags" | "print">;
       const { io, flags } = call;
-      const address = flags.address ?? defaultAddress(io.env);
+      const address = flags.address ?? addressOf(io.env);
       const connection = connect({ address, timeoutMs: flags.timeout, signal: io.signal });
       try {
         return await declared.run({ ...call, connection });
@@ -113,6 +139,18 @@ export function homeserverCommand<F extends Flags>(
   });
 }
 
+/** Adds a group of commands, which follow its name. */
+export function addGroup(
+  program: Command,
+  io: CliIo,
+  group: Pick<ClientCommand, "name" | "summary" | "description" | "examples">,
+  commands: readonly ClientCommand[],
+): void {
+  const added = program.command(group.name).summary(group.summary).description(group.description);
+  added.addHelpText("after", endOfHelp(group));
+  for (const command of commands) addCommand(added, io, command);
+}
+
 /** Adds a command to a program. It sets the exit code and reports its failure itself. */
 export function addCommand(program: Command, io: CliIo, declared: ClientCommand): void {
   const command = program.command(declared.name).summary(declared.summary).description(declared.description);
@@ -135,7 +173,7 @@ export function addCommand(program: Command, io: CliIo, declared: ClientCommand)
   });
 }
 
-function endOfHelp({ examples, notes }: ClientCommand): string {
+function endOfHelp({ examples, notes }: Pick<ClientCommand, "examples" | "notes">): string {
   const lines = examples.map((example) => `  $ splitcache ${example}`);
   const parts = [
     ...(lines.length === 0 ? [] : [["Examples:", ...lines].join("\n")]),

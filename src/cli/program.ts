@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { addCommand } from "./command.js";
+import { addCommand, addGroup } from "./command.js";
+import { ADMIN, ADMIN_COMMANDS } from "./commands/admin.js";
 import { exitCodes } from "./commands/exit-codes.js";
 import { get } from "./commands/get.js";
 import { health } from "./commands/health.js";
@@ -27,4 +28,5 @@ const COMMANDS = [
  */
 export function addClientCommands(program: Command, io: CliIo): void {
   for (const command of COMMANDS) addCommand(program, io, command);
+  addGroup(program, io, ADMIN, ADMIN_COMMANDS);
 }

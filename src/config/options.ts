@@ -8,6 +8,7 @@ import {
   REQUEST_BYTES_MAX,
   SUBSCRIBERS_MAX,
 } from "../core/model/limits.js";
+import { LOG_LEVELS } from "./log-levels.js";
 import {
   byteSize,
   duration,
@@ -18,6 +19,7 @@ import {
   integer,
   keyPrefix,
   listenAddress,
+  localAddress,
   logUrl,
   oneOf,
   schemaName,
@@ -71,7 +73,6 @@ function count(name: string, max: number, standard: number, what: string) {
   });
 }
 
-const LOG_LEVELS = ["debug", "info", "warn", "error", "fatal", "silent"] as const;
 const MEMORY_MIN = formatBytes(MEMORY_BUDGET_BYTES_MIN);
 
 /** The options of `splitcache serve`. This schema validates every source; help and docs/ derive from it. */
@@ -92,6 +93,12 @@ export const configSchema = z.strictObject({
     z.array(tcpAddress()),
     "health-listen <address>",
     "Serves only grpc.health.v1, /livez and /readyz at host:port, for probes from other machines",
+    { several: true },
+  ),
+  adminListen: option(
+    z.array(localAddress()),
+    "admin-listen <address>",
+    "Serves AdminService for operators at a loopback host:port, [::1]:port or unix:path, without credentials",
     { several: true },
   ),
   socketMode: option(

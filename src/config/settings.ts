@@ -38,6 +38,7 @@ const PREFIX = "SPLITCACHE_";
 const OTHER_VARIABLES: ReadonlySet<string> = new Set([
   "SPLITCACHE_CONFIG",
   "SPLITCACHE_ADDRESS",
+  "SPLITCACHE_ADMIN_ADDRESS",
   "SPLITCACHE_CLIENT_HOMESERVER",
 ]);
 /** The variables that Kubernetes sets for a Service called splitcache, or splitcache-redis. */

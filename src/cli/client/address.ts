@@ -7,6 +7,8 @@ import type { CliIo } from "../io/cli-io.js";
 /** What `defaultAddress` answers, for the help. */
 export const ADDRESS_HELP =
   "env: SPLITCACHE_ADDRESS, else the first of SPLITCACHE_LISTEN; default: 127.0.0.1:50051";
+export const ADMIN_ADDRESS_HELP =
+  "env: SPLITCACHE_ADMIN_ADDRESS, else the first of SPLITCACHE_ADMIN_LISTEN; default: 127.0.0.1:50052";
 export const HTTP_ADDRESS_HELP = "env: SPLITCACHE_HTTP; default: 127.0.0.1:9464";
 
 const ADDRESS_KIND = "host:port or [ipv6]:port with a port from 1 to 65535, or unix:path";
@@ -30,13 +32,12 @@ export function parseHttpAddress(text: string): string {
  * of `serve`, such as a container's health check, finds the sidecar where it listens.
  */
 export function defaultAddress(env: CliIo["env"]): string {
-  const { SPLITCACHE_ADDRESS, SPLITCACHE_LISTEN } = env;
-  // An empty variable counts as not set, as it does for `serve`.
-  if (SPLITCACHE_ADDRESS) {
-    if (isAddress(SPLITCACHE_ADDRESS)) return SPLITCACHE_ADDRESS;
-    throw new CliError(ExitCode.usage, `SPLITCACHE_ADDRESS=${SPLITCACHE_ADDRESS}: expected ${ADDRESS_KIND}`);
-  }
-  return reachable(SPLITCACHE_LISTEN?.split(",")[0]?.trim() || "127.0.0.1:50051");
+  return addressOf(env, "SPLITCACHE_ADDRESS", "SPLITCACHE_LISTEN") ?? "127.0.0.1:50051";
+}
+
+/** The address of the sidecar's admin listener if no flag gives it. */
+export function defaultAdminAddress(env: CliIo["env"]): string {
+  return addressOf(env, "SPLITCACHE_ADMIN_ADDRESS", "SPLITCACHE_ADMIN_LISTEN") ?? "127.0.0.1:50052";
 }
 
 /** The address of the metrics if no flag gives it. */
@@ -45,6 +46,14 @@ export function defaultHttpAddress({ SPLITCACHE_HTTP: text }: CliIo["env"]): str
   const address = httpAddress(text);
   if (address !== undefined) return reachable(address);
   throw new CliError(ExitCode.usage, `SPLITCACHE_HTTP=${text}: expected ${HTTP_ADDRESS_KIND}`);
+}
+
+/** An empty variable counts as not set, as it does for `serve`. */
+function addressOf(env: CliIo["env"], address: string, listen: string): string | undefined {
+  const given = env[address];
+  if (!given) return reachable(env[listen]?.split(",")[0]?.trim() ?? "") || undefined;
+  if (isAddress(given)) return given;
+  throw new CliError(ExitCode.usage, `${address}=${given}: expected ${ADDRESS_KIND}`);
 }
 
 function isAddress(text: string): boolean {

@@ -1,8 +1,9 @@
 import { InvalidArgumentError } from "commander";
 import { EPOCH_BYTES } from "../../core/model/limits.js";
+import type { Duration } from "../../gen/google/protobuf/duration.js";
 import type { Position } from "../../gen/splitcache/v1/event_cache_service.js";
 
-/** Positions, epochs and outcomes of the contract, as the command line writes them. */
+/** Positions, epochs, outcomes and durations of the contract, as the command line writes them. */
 
 const POSITION = new RegExp(`^([0-9a-f]{${2 * EPOCH_BYTES}}):(\\d+)$`);
 
@@ -29,4 +30,9 @@ export function epochText(position: Position): string {
 export function outcomeName(values: Readonly<Record<string, unknown>>, value: number | undefined): string {
   const name = Object.keys(values).find((name) => values[name] === value);
   return name?.toLowerCase() ?? "unknown";
+}
+
+/** The milliseconds of a duration; 0 if it is absent. */
+export function durationMs(duration: Duration | undefined): number {
+  return duration === undefined ? 0 : Number(duration.seconds) * 1000 + Math.floor(duration.nanos / 1e6);
 }
