@@ -1,4 +1,4 @@
-import type { Change, Epoch, EventId, Homeserver, Position } from "../src/core/types.js";
+import type { Change, Epoch, EventId, Homeserver, Position } from "../src/core/model/types.js";
 import type { HomeserverLog, Log, LogCopy } from "../src/log/port.js";
 import { createPostgresLog } from "../src/log/postgres/postgres-log.js";
 import { PostgresServer } from "../test/support/postgres/postgres-server.js";

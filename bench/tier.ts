@@ -5,7 +5,7 @@
  * 20 homeservers share.
  */
 import { createClient, RESP_TYPES } from "@redis/client";
-import type { Epoch, EventId, Homeserver, RoomId } from "../src/core/types.js";
+import type { Epoch, EventId, Homeserver, RoomId } from "../src/core/model/types.js";
 import type { Tier, TierEntry } from "../src/tier/port.js";
 import { createRedisTier } from "../src/tier/redis/redis-tier.js";
 import { NO_CREDENTIALS } from "../src/tier/redis/target.js";

@@ -4,10 +4,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { Registry } from "prom-client";
 import { configTable } from "../dist/config/config-table.js";
-import { observeCalls } from "../dist/ops/call-metrics.js";
-import { registerConnectionMetrics } from "../dist/ops/connection-metrics.js";
-import { observeFloods } from "../dist/ops/floods.js";
-import { createMetrics } from "../dist/ops/metrics.js";
+import { observeCalls } from "../dist/telemetry/call-metrics.js";
+import { registerConnectionMetrics } from "../dist/telemetry/connection-metrics.js";
+import { observeFloods } from "../dist/telemetry/floods.js";
+import { createMetrics } from "../dist/telemetry/metrics.js";
 
 const path = new URL("../README.md", import.meta.url);
 const before = readFileSync(path, "utf8");

@@ -3,14 +3,14 @@ import { constants, totalmem } from "node:os";
 import process from "node:process";
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { Command, CommanderError } from "commander";
-import type { CliIo } from "./cli/cli-io.js";
 import { ExitCode } from "./cli/exit-code.js";
+import type { CliIo } from "./cli/io/cli-io.js";
 import { withoutSecrets } from "./config/without-secrets.js";
-import { boundGarbage } from "./ops/heap-garbage.js";
-import { LineOutput } from "./ops/line-output.js";
-import { readVersion } from "./ops/version.js";
+import { boundGarbage } from "./process/heap-garbage.js";
 import { standardErrorWriter } from "./process/standard-error.js";
+import { readVersion } from "./process/version.js";
 import type { ServeIo } from "./serve.js";
+import { LineOutput } from "./telemetry/line-output.js";
 
 /**
  * The process edge: arguments, environment, signals and exit codes. A command

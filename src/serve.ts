@@ -2,16 +2,16 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { Registry } from "prom-client";
+import { startServer } from "./compose.js";
 import { addConfigFlags, givenFlags } from "./config/flags.js";
 import { ConfigError, type ParsedConfig, parseConfig } from "./config/parse-config.js";
 import type { ConfigFile } from "./config/settings.js";
 import { withoutSecrets } from "./config/without-secrets.js";
-import { MEMORY_BUDGET_BYTES_MIN } from "./core/limits.js";
-import type { LineOutput } from "./ops/line-output.js";
-import { ListenError } from "./ops/listeners.js";
-import { createLog } from "./ops/log.js";
-import { registerProcessMetrics } from "./ops/metrics.js";
-import { startServer } from "./server.js";
+import { MEMORY_BUDGET_BYTES_MIN } from "./core/model/limits.js";
+import { ListenError } from "./net/listeners.js";
+import type { LineOutput } from "./telemetry/line-output.js";
+import { createLog } from "./telemetry/log.js";
+import { registerProcessMetrics } from "./telemetry/metrics.js";
 
 /** What `serve` needs of the process. */
 export interface ServeIo {

@@ -1,6 +1,5 @@
 import type { Command } from "commander";
-import { checkArguments } from "./check-arguments.js";
-import type { CliIo } from "./cli-io.js";
+import { checkArguments } from "./client/check-arguments.js";
 import { registerGet } from "./commands/get.js";
 import { registerHealth } from "./commands/health.js";
 import { registerInvalidate } from "./commands/invalidate.js";
@@ -10,10 +9,10 @@ import { registerPurgeRoom } from "./commands/purge-room.js";
 import { registerPut } from "./commands/put.js";
 import { registerRedact } from "./commands/redact.js";
 import { registerReject } from "./commands/reject.js";
-import { registerReplay } from "./commands/replay.js";
 import { registerStats } from "./commands/stats.js";
 import { registerWait } from "./commands/wait.js";
 import { registerWatch } from "./commands/watch.js";
+import type { CliIo } from "./io/cli-io.js";
 
 /**
  * Adds every client command to a program. A command sets the exit code and
@@ -39,5 +38,4 @@ const COMMANDS = [
   registerHealth,
   registerWait,
   registerLogSchema,
-  registerReplay,
 ];

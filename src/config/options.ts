@@ -7,7 +7,7 @@ import {
   READ_STREAMS_MAX,
   REQUEST_BYTES_MAX,
   SUBSCRIBERS_MAX,
-} from "../core/limits.js";
+} from "../core/model/limits.js";
 import { logOptions } from "./log-options.js";
 import { type OptionText, optionTexts } from "./option-text.js";
 import { tierOptions } from "./tier-options.js";

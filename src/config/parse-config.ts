@@ -1,5 +1,5 @@
 import { stringify } from "yaml";
-import { MEMORY_BUDGET_BYTES_DEFAULT, MEMORY_BUDGET_BYTES_MIN } from "../core/limits.js";
+import { MEMORY_BUDGET_BYTES_DEFAULT, MEMORY_BUDGET_BYTES_MIN } from "../core/model/limits.js";
 import { type Config, type ConfigKey, configOptions, configSchema, fileKeyOf, flagOf } from "./options.js";
 import { parsePostgresUrl } from "./postgres-url.js";
 import {

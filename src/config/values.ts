@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { NAME_BYTES_MAX } from "../core/limits.js";
+import { NAME_BYTES_MAX } from "../core/model/limits.js";
 import { parseListenAddress, parseTcpAddress, type TcpAddress } from "./address.js";
 import { parseRedisUrl, type RedisAddress } from "./redis-url.js";
 

@@ -1,5 +1,5 @@
-import type { RestartReason } from "../core/store-log.js";
-import type { Change, Homeserver, Position } from "../core/types.js";
+import type { RestartReason } from "../core/model/store-observer.js";
+import type { Change, Homeserver, Position } from "../core/model/types.js";
 
 /**
  * The invalidation logs of all homeservers: the only place of order and

@@ -1,6 +1,6 @@
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import process from "node:process";
-import type { WriteSome } from "../ops/line-output.js";
+import type { WriteSome } from "../telemetry/line-output.js";
 
 /**
  * Writes to standard error without waiting for its reader: if a pipe or a terminal takes no more, the

@@ -1,12 +1,12 @@
 import { Metadata, type StatusObject, status } from "@grpc/grpc-js";
-import { CacheError, type CacheErrorKind, type FieldViolation } from "../core/errors.js";
-import { ERROR_DETAILS_BYTES_MAX } from "../core/limits.js";
+import { CacheError, type CacheErrorKind, type FieldViolation } from "../core/model/errors.js";
+import { ERROR_DETAILS_BYTES_MAX } from "../core/model/limits.js";
 import type { Any } from "../gen/google/protobuf/any.js";
 import { BadRequest, RetryInfo } from "../gen/google/rpc/error_details.js";
 import { Status } from "../gen/google/rpc/status.js";
 import type { RequestFailure } from "../gen/splitcache/v1/event_cache_service.js";
-import { toDuration } from "./convert-reply.js";
-import { RETRY_DELAY_MS, STATUS_MESSAGE_BYTES_MAX } from "./rpc-limits.js";
+import { toDuration } from "./convert/reply.js";
+import { RETRY_DELAY_MS, STATUS_MESSAGE_BYTES_MAX } from "./limits.js";
 import type { RpcLog } from "./rpc-log.js";
 
 /** The status of a call that was answered. */

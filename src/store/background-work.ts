@@ -1,6 +1,11 @@
-import { PROGRESS_INTERVAL_MS, SWEEP_INTERVAL_MS, SWEEP_PAUSE_MS, SWEEP_SLICE_MS } from "../core/limits.js";
-import type { HomeserverMetadata } from "../core/metadata-cache.js";
-import type { Sweep } from "../core/sweep.js";
+import type { HomeserverMetadata } from "../core/memory/metadata-cache.js";
+import {
+  PROGRESS_INTERVAL_MS,
+  SWEEP_INTERVAL_MS,
+  SWEEP_PAUSE_MS,
+  SWEEP_SLICE_MS,
+} from "../core/model/limits.js";
+import type { Sweep } from "../core/rules/sweep.js";
 
 export interface BackgroundWorkOptions {
   readonly sweep: Sweep;

@@ -1,4 +1,4 @@
-import { SLAB_RESERVE_BYTES } from "../core/frame-slab.js";
+import { SLAB_RESERVE_BYTES } from "../core/memory/byte-slab.js";
 import {
   CACHE_ENTRIES_MAX,
   EVENTS_HEAP_SHARE_SIXTEENTHS,
@@ -7,7 +7,7 @@ import {
   LOG_SHARE_EIGHTHS,
   METADATA_HEAP_SHARE_SIXTEENTHS,
   METADATA_SHARE_EIGHTHS,
-} from "../core/limits.js";
+} from "../core/model/limits.js";
 
 /** How a budget of bytes, and its part that may lie in the heap, is split among caches and logs. */
 export function splitBudget(memoryBytes: number, heapBytesMax: number) {

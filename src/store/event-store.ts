@@ -1,8 +1,6 @@
-import { CacheError } from "../core/errors.js";
-import { Homeservers } from "../core/homeservers.js";
-import { HOMESERVERS_MAX, METADATA_TTL_MS_DEFAULT, SUBSCRIBERS_MAX } from "../core/limits.js";
-import { redactAhead } from "../core/redact-ahead.js";
-import { SplitCache } from "../core/split-cache.js";
+import { ShardedLru } from "../core/memory/sharded-lru.js";
+import { CacheError } from "../core/model/errors.js";
+import { HOMESERVERS_MAX, METADATA_TTL_MS_DEFAULT, SUBSCRIBERS_MAX } from "../core/model/limits.js";
 import type {
   EventStore,
   PutRequest,
@@ -13,8 +11,8 @@ import type {
   SetResult,
   StoreStats,
   SubscribeRequest,
-} from "../core/store.js";
-import type { StoreLog } from "../core/store-log.js";
+} from "../core/model/store.js";
+import type { StoreObserver } from "../core/model/store-observer.js";
 import type {
   Change,
   EventId,
@@ -24,13 +22,15 @@ import type {
   RoomId,
   SetOutcome,
   SubscriptionFrame,
-} from "../core/types.js";
+} from "../core/model/types.js";
+import { withRedactedBodies } from "../core/redaction/with-redacted-bodies.js";
+import { Homeservers } from "../core/rules/homeservers.js";
+import { SplitCache } from "../core/rules/split-cache.js";
 import type { Log } from "../log/port.js";
 import type { Tier } from "../tier/port.js";
 import { startBackgroundWork } from "./background-work.js";
 import { splitBudget } from "./budget.js";
 import { FollowedHomeserver } from "./followed-homeserver.js";
-import { ShardedLru } from "./sharded-lru.js";
 import { SharedTier } from "./shared-tier.js";
 
 export interface EventStoreOptions {
@@ -42,7 +42,7 @@ export interface EventStoreOptions {
   readonly memoryBytes: number;
   /** How much of the budget may lie in the JavaScript heap. */
   readonly heapBytesMax: number;
-  readonly log: StoreLog;
+  readonly log: StoreObserver;
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
   /** Milliseconds since 1970. */
@@ -129,7 +129,7 @@ class CachedEventStore implements EventStore {
   }
 
   async putEvents(request: PutRequest): Promise<PutResult> {
-    const events = await redactAhead(request.events, { clock: this.#clock, defer });
+    const events = await withRedactedBodies(request.events, { clock: this.#clock, defer });
     const homeserver = await this.#enterCurrent(request.homeserver);
     await homeserver.log.catchUp(request.asOf);
     if (!homeserver.log.isCurrent()) {

@@ -1,9 +1,9 @@
-import type { HomeserverDeps } from "../core/homeserver-state.js";
-import { HomeserverState } from "../core/homeserver-state.js";
-import type { WithState } from "../core/homeservers.js";
-import type { SplitCache } from "../core/split-cache.js";
-import type { RestartReason } from "../core/store-log.js";
-import type { Change, Homeserver, Position } from "../core/types.js";
+import type { RestartReason } from "../core/model/store-observer.js";
+import type { Change, Homeserver, Position } from "../core/model/types.js";
+import type { HomeserverDeps } from "../core/rules/homeserver-state.js";
+import { HomeserverState } from "../core/rules/homeserver-state.js";
+import type { WithState } from "../core/rules/homeservers.js";
+import type { SplitCache } from "../core/rules/split-cache.js";
 import type { HomeserverLog, Log, LogCopy } from "../log/port.js";
 
 /** A homeserver's caches together with the log that they obey. */

@@ -1,5 +1,5 @@
-import type { LateFill, SplitCache, WriteBack } from "../core/split-cache.js";
-import type { EventId, NewEvent, Position } from "../core/types.js";
+import type { EventId, NewEvent, Position } from "../core/model/types.js";
+import type { LateFill, SplitCache, WriteBack } from "../core/rules/split-cache.js";
 import type { Tier } from "../tier/port.js";
 import type { FollowedHomeserver } from "./followed-homeserver.js";
 

@@ -1,4 +1,4 @@
-import type { EventId, Homeserver, NewEvent, Position } from "../core/types.js";
+import type { EventId, Homeserver, NewEvent, Position } from "../core/model/types.js";
 
 /**
  * A shared tier keeps what one sidecar has stored for the next one that starts,

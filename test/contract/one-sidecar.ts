@@ -3,8 +3,8 @@ import {
   ID_BYTES_MAX,
   INTERNAL_METADATA_BYTES_MAX,
   REJECTED_REASON_BYTES_MAX,
-} from "../../src/core/limits.js";
-import type { Batch } from "../../src/core/types.js";
+} from "../../src/core/model/limits.js";
+import type { Batch } from "../../src/core/model/types.js";
 import { ALPHA, asHomeserver, type MakeStore, messageEvent } from "../support/store-harness.js";
 import { useStores } from "../support/use-store.js";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { frameBody, frameRoomVersion } from "../../src/core/event-frame.js";
+import { frameBody, frameRoomVersion } from "../../src/core/memory/encoded-event.js";
 import {
   ALPHA,
   asHomeserver,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Batch } from "../../src/core/types.js";
+import type { Batch } from "../../src/core/model/types.js";
 import { eventually } from "../support/eventually.js";
 import { ALPHA, asHomeserver, eventId, messageEvent, ROOM } from "../support/store-harness.js";
 import type { MakeSidecars } from "../support/three-sidecars.js";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Batch, Change, Epoch } from "../../src/core/types.js";
+import type { Batch, Change, Epoch } from "../../src/core/model/types.js";
 import {
   ALPHA,
   asHomeserver,

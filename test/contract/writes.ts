@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { frameBody } from "../../src/core/event-frame.js";
-import type { Epoch, Position } from "../../src/core/types.js";
+import { frameBody } from "../../src/core/memory/encoded-event.js";
+import type { Epoch, Position } from "../../src/core/model/types.js";
 import {
   ALPHA,
   asHomeserver,

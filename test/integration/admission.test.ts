@@ -5,7 +5,7 @@ import { compressionAlgorithms, credentials, Metadata, type ServiceError, status
 import { HealthImplementation } from "grpc-health-check";
 import { describe, expect, it } from "vitest";
 import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
-import { addReflection } from "../../src/rpc/reflection.js";
+import { addReflection } from "../../src/probes/reflection.js";
 import { eventually } from "../support/eventually.js";
 import { call, framed, rawCall, type TestServer, useGrpcServers } from "../support/grpc-server.js";
 import { cachedEvent, HOMESERVER, put, read } from "../support/wire.js";

@@ -1,8 +1,8 @@
 import { constants } from "node:http2";
 import { status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
-import { CacheError } from "../../src/core/errors.js";
-import type { EventStore } from "../../src/core/store.js";
+import { CacheError } from "../../src/core/model/errors.js";
+import type { EventStore } from "../../src/core/model/store.js";
 import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
 import { eventually } from "../support/eventually.js";
 import { call, failureOf, framed, rawCall, type TestServer, useGrpcServers } from "../support/grpc-server.js";

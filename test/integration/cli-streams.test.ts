@@ -6,7 +6,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { parseMetrics } from "../../src/cli/metrics-text.js";
+import { parseMetrics } from "../../src/cli/io/metrics-text.js";
 import { buildProgram, type Program } from "../support/build-program.js";
 import { eventually } from "../support/eventually.js";
 import { startTestServer, type TestServer } from "../support/start-server.js";

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { parseMetrics } from "../../src/cli/metrics-text.js";
+import { parseMetrics } from "../../src/cli/io/metrics-text.js";
 import type { Config } from "../../src/config/options.js";
 import type { EventCacheServiceClient } from "../../src/gen/splitcache/v1/event_cache_service.js";
 import { buildProgram, type Program, type RunningProgram } from "../support/build-program.js";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { runDemo } from "../../src/demo.js";
+import { runDemo } from "../../tools/demo/demo.js";
 
 it("the demo replays its trace, tells what changed, and finds everything right", async () => {
   let output = "";

@@ -7,14 +7,14 @@ import { join } from "node:path";
 import { Client, credentials, type MethodDefinition, status } from "@grpc/grpc-js";
 import { service as healthService } from "grpc-health-check";
 import { afterEach, describe, expect, it } from "vitest";
-import { parseMetrics } from "../../src/cli/metrics-text.js";
+import { parseMetrics } from "../../src/cli/io/metrics-text.js";
 import type { Config } from "../../src/config/options.js";
 import {
   EventCacheServiceClient,
   type GetEventsResponse,
   type SubscribeResponse,
 } from "../../src/gen/splitcache/v1/event_cache_service.js";
-import { ListenError } from "../../src/ops/listeners.js";
+import { ListenError } from "../../src/net/listeners.js";
 import { eventually } from "../support/eventually.js";
 import { type RawCall, rawCall } from "../support/grpc-server.js";
 import { ask, openReflection } from "../support/reflection.js";

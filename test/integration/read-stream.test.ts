@@ -2,7 +2,7 @@ import { constants } from "node:http2";
 import { type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
 import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
-import { READ_AHEAD_MAX } from "../../src/rpc/rpc-limits.js";
+import { READ_AHEAD_MAX } from "../../src/rpc/limits.js";
 import { eventually } from "../support/eventually.js";
 import {
   call,

@@ -5,9 +5,9 @@ import { type Client, credentials, Server, ServerCredentials, status } from "@gr
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { descriptorSet } from "../../src/gen/descriptor-set.js";
 import { EventCacheServiceClient } from "../../src/gen/splitcache/v1/event_cache_service.js";
-import { Drain } from "../../src/rpc/drain.js";
-import { addReflection } from "../../src/rpc/reflection.js";
-import { AUXILIARY_REQUEST_BYTES_MAX } from "../../src/rpc/rpc-limits.js";
+import { addReflection } from "../../src/probes/reflection.js";
+import { Drain } from "../../src/rpc/admission/drain.js";
+import { AUXILIARY_REQUEST_BYTES_MAX } from "../../src/rpc/limits.js";
 import { ask, openReflection, type ReflectionStream } from "../support/reflection.js";
 import { startTestServer, type TestServer } from "../support/start-server.js";
 

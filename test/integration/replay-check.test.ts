@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { SetOutcome } from "../../src/gen/splitcache/v1/event_cache_service.js";
+import { registerReplay } from "../../tools/replay/command.js";
 import { type NaiveFaults, type NaiveSidecar, startNaiveSidecar } from "../support/naive-sidecar.js";
 import { runCli } from "../support/run-cli.js";
 
@@ -17,7 +18,9 @@ describe("replay --check", () => {
   async function replayAgainst(faults: NaiveFaults) {
     sidecar = await startNaiveSidecar({}, faults);
     const files = [join(DEMO, "events.jsonl.gz"), join(DEMO, "trace.jsonl.gz")];
-    return runCli(["replay", ...files, "--check", "--address", sidecar.address, "-o", "json"]);
+    return runCli(["replay", ...files, "--check", "--address", sidecar.address, "-o", "json"], {
+      register: registerReplay,
+    });
   }
 
   /** Replays a trace of two events, `$e` and `$by`. */
@@ -33,7 +36,7 @@ describe("replay --check", () => {
       await writeLines(join(dir, "trace.jsonl"), lines),
     ];
     const to = ["--address", sidecar?.address ?? "", "-o", "json"];
-    const run = await runCli(["replay", ...paths, "--check", ...to]);
+    const run = await runCli(["replay", ...paths, "--check", ...to], { register: registerReplay });
     await rm(dir, { recursive: true });
     return run;
   }

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { registerReplay } from "../../tools/replay/command.js";
 import { runCli } from "../support/run-cli.js";
 import { sharedDataDir } from "../support/shared-data.js";
 import { startTestServer, type TestServer } from "../support/start-server.js";
@@ -20,7 +21,9 @@ describe("a recorded trace", () => {
   async function replay(dir: string, ...flags: string[]) {
     const files = [join(dir, "events.jsonl.gz"), join(dir, "trace.jsonl.gz")];
     const to = ["--address", server.address, "--timeout", "1m", "-o", "json"];
-    const { code, stdout, stderr } = await runCli(["replay", ...files, "--check", ...to, ...flags]);
+    const { code, stdout, stderr } = await runCli(["replay", ...files, "--check", ...to, ...flags], {
+      register: registerReplay,
+    });
     expect(stderr).toBe("");
     expect(code).toBe(0);
     return JSON.parse(stdout);

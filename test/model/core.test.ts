@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, it, vi } from "vitest";
-import type { Epoch } from "../../src/core/types.js";
+import type { Epoch } from "../../src/core/model/types.js";
 import { checkedSidecar } from "../support/model/checked-sidecar.js";
 import { commandArbitraries } from "../support/model/commands.js";
 import { startMemoryHost } from "../support/model/memory-host.js";

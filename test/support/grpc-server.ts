@@ -16,15 +16,15 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js";
 import { afterEach } from "vitest";
-import type { EventStore } from "../../src/core/store.js";
+import type { EventStore } from "../../src/core/model/store.js";
 import { BadRequest, RetryInfo } from "../../src/gen/google/rpc/error_details.js";
 import { Status } from "../../src/gen/google/rpc/status.js";
 import {
   EventCacheServiceClient,
   type RequestFailure,
 } from "../../src/gen/splitcache/v1/event_cache_service.js";
-import type { CallLabels } from "../../src/rpc/call-observer.js";
-import { createGrpcServer, type GrpcServer, type GrpcServerOptions } from "../../src/rpc/server.js";
+import type { CallLabels } from "../../src/rpc/calls/call-observer.js";
+import { createGrpcServer, type GrpcServer, type GrpcServerOptions } from "../../src/rpc/grpc-server.js";
 import { makeMemoryStore } from "./store-harness.js";
 
 export interface TestServer extends GrpcServer {

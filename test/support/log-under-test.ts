@@ -1,4 +1,4 @@
-import type { Change, Position } from "../../src/core/types.js";
+import type { Change, Position } from "../../src/core/model/types.js";
 import type { HomeserverLog, Log, LogCopy } from "../../src/log/port.js";
 import { newEpoch } from "./store-harness.js";
 

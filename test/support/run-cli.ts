@@ -1,5 +1,6 @@
 import { Readable, Writable } from "node:stream";
 import { Command, CommanderError } from "commander";
+import type { CliIo } from "../../src/cli/io/cli-io.js";
 import { registerClientCommands } from "../../src/cli/program.js";
 
 export interface CliRun {
@@ -12,6 +13,8 @@ export interface CliRunOptions {
   readonly env?: Record<string, string>;
   readonly stdin?: string | Buffer | AsyncIterable<string>;
   readonly signal?: AbortSignal;
+  /** Adds the commands to the program; by default those of the command line. */
+  readonly register?: (program: Command, io: CliIo) => void;
   /** Called with all of stdout so far whenever there is more. */
   readonly onStdout?: (text: string) => void;
 }
@@ -25,7 +28,8 @@ export async function runCli(args: readonly string[], options: CliRunOptions = {
     writeOut: (text) => stdout.stream.write(text),
     writeErr: (text) => stderr.stream.write(text),
   });
-  registerClientCommands(program, {
+  const register = options.register ?? registerClientCommands;
+  register(program, {
     stdout: stdout.stream,
     stderr: stderr.stream,
     stdin: Readable.from(bytesOf(options.stdin ?? "")),

@@ -1,10 +1,10 @@
 import { type ChannelOptions, credentials } from "@grpc/grpc-js";
+import { startServer } from "../../src/compose.js";
 import { formatListenAddress } from "../../src/config/address.js";
 import type { Config } from "../../src/config/options.js";
 import { parseConfig } from "../../src/config/parse-config.js";
 import { EventCacheServiceClient } from "../../src/gen/splitcache/v1/event_cache_service.js";
-import { createLog } from "../../src/ops/log.js";
-import { startServer } from "../../src/server.js";
+import { createLog } from "../../src/telemetry/log.js";
 
 /** The real server on real sockets, in this process. */
 export interface TestServer {

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import type { EventStore } from "../../src/core/store.js";
-import type { StoreLog } from "../../src/core/store-log.js";
+import type { EventStore } from "../../src/core/model/store.js";
+import type { StoreObserver } from "../../src/core/model/store-observer.js";
 import type {
   Epoch,
   EventId,
@@ -9,7 +9,7 @@ import type {
   Position,
   RoomId,
   SubscriptionFrame,
-} from "../../src/core/types.js";
+} from "../../src/core/model/types.js";
 import { createMemoryLog } from "../../src/log/memory/memory-log.js";
 import { createEventStore, type EventStoreOptions } from "../../src/store/event-store.js";
 
@@ -63,7 +63,7 @@ export const makeMemoryStore = (options: Partial<EventStoreOptions> = {}): Store
 };
 
 /** Writes what a store tells the operator to a list. */
-export function storeLogInto(logged: string[]): StoreLog {
+export function storeLogInto(logged: string[]): StoreObserver {
   return {
     logRestarted: (homeserver, _epoch, reason) => logged.push(`${homeserver} ${reason}`),
     homeserverForgotten: (homeserver) => logged.push(`${homeserver} forgotten`),

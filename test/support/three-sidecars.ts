@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { performance } from "node:perf_hooks";
-import { frameHolds } from "../../src/core/event-frame.js";
+import { frameHolds } from "../../src/core/memory/encoded-event.js";
 import type {
   EventStore,
   HomeserverStats,
@@ -11,8 +11,8 @@ import type {
   SetRejectedRequest,
   StoreStats,
   SubscribeRequest,
-} from "../../src/core/store.js";
-import type { EventId, Homeserver, RoomId } from "../../src/core/types.js";
+} from "../../src/core/model/store.js";
+import type { EventId, Homeserver, RoomId } from "../../src/core/model/types.js";
 import { createPostgresLog } from "../../src/log/postgres/postgres-log.js";
 import type { PostgresTarget } from "../../src/log/postgres/target.js";
 import type { Tier } from "../../src/tier/port.js";

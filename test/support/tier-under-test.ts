@@ -1,4 +1,4 @@
-import type { EventId, Homeserver } from "../../src/core/types.js";
+import type { EventId, Homeserver } from "../../src/core/model/types.js";
 import type { Tier, TierEntry } from "../../src/tier/port.js";
 
 /** A tier that keeps what it is given, answers when a test lets it, and may be altered by the test. */

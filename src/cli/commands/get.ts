@@ -1,14 +1,13 @@
 import type { Command } from "commander";
 import { Option } from "commander";
-import { BATCH_MAX } from "../../core/limits.js";
+import { BATCH_MAX } from "../../core/model/limits.js";
 import {
   type CachedEvent,
   EventCacheServiceService as Calls,
   type Position,
   RedactionView,
 } from "../../gen/splitcache/v1/event_cache_service.js";
-import { chunks } from "../chunks.js";
-import type { CliIo } from "../cli-io.js";
+import { chunks } from "../client/chunks.js";
 import {
   addConnectionOptions,
   addExamples,
@@ -19,13 +18,14 @@ import {
   homeserverOf,
   type OutputFlags,
   runClient,
-} from "../client-command.js";
-import type { Connection } from "../connection.js";
-import { EVENT_JSON_HELP, formatEventJson } from "../event-json.js";
+} from "../client/client-command.js";
+import type { Connection } from "../client/connection.js";
 import { ExitCode } from "../exit-code.js";
-import { formatPosition } from "../position-text.js";
-import { formatTable } from "../table.js";
-import { terminalText } from "../terminal-text.js";
+import type { CliIo } from "../io/cli-io.js";
+import { EVENT_JSON_HELP, formatEventJson } from "../io/event-json.js";
+import { formatPosition } from "../io/position-text.js";
+import { formatTable } from "../io/table.js";
+import { terminalText } from "../io/terminal-text.js";
 
 interface GetFlags extends ConnectionFlags, HomeserverFlags, OutputFlags {
   readonly view: "redacted" | "original";

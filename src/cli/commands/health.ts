@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import type { CliIo } from "../cli-io.js";
 import {
   addConnectionOptions,
   addExamples,
@@ -7,9 +6,10 @@ import {
   type ConnectionFlags,
   type OutputFlags,
   runClient,
-} from "../client-command.js";
+} from "../client/client-command.js";
+import { servingStatus } from "../client/serving-status.js";
 import { ExitCode } from "../exit-code.js";
-import { servingStatus } from "../serving-status.js";
+import type { CliIo } from "../io/cli-io.js";
 
 interface HealthFlags extends ConnectionFlags, OutputFlags {
   readonly service: string;

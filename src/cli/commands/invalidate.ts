@@ -1,11 +1,10 @@
 import type { Command } from "commander";
-import { BATCH_MAX } from "../../core/limits.js";
+import { BATCH_MAX } from "../../core/model/limits.js";
 import {
   EventCacheServiceService as Calls,
   type Position,
 } from "../../gen/splitcache/v1/event_cache_service.js";
-import { chunks } from "../chunks.js";
-import type { CliIo } from "../cli-io.js";
+import { chunks } from "../client/chunks.js";
 import {
   addConnectionOptions,
   addExamples,
@@ -16,9 +15,10 @@ import {
   homeserverOf,
   type OutputFlags,
   runClient,
-} from "../client-command.js";
+} from "../client/client-command.js";
 import { ExitCode } from "../exit-code.js";
-import { printChange } from "../print-change.js";
+import type { CliIo } from "../io/cli-io.js";
+import { printChange } from "../io/print-change.js";
 
 interface InvalidateFlags extends ConnectionFlags, HomeserverFlags, OutputFlags {
   readonly room: string;

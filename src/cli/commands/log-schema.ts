@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { DEFAULT_SCHEMA, grantSql, SCHEMA_NAME, schemaSql } from "../../log/postgres/schema-sql.js";
-import type { CliIo } from "../cli-io.js";
-import { addExamples } from "../client-command.js";
+import { addExamples } from "../client/client-command.js";
+import type { CliIo } from "../io/cli-io.js";
 
 interface LogSchemaFlags {
   readonly schema: string;

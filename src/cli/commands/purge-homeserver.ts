@@ -1,7 +1,6 @@
 import type { Command } from "commander";
 import { EventCacheServiceService as Calls } from "../../gen/splitcache/v1/event_cache_service.js";
 import { CliError } from "../cli-error.js";
-import type { CliIo } from "../cli-io.js";
 import {
   addConnectionOptions,
   addExamples,
@@ -12,9 +11,10 @@ import {
   homeserverOf,
   type OutputFlags,
   runClient,
-} from "../client-command.js";
+} from "../client/client-command.js";
 import { ExitCode } from "../exit-code.js";
-import { printChange } from "../print-change.js";
+import type { CliIo } from "../io/cli-io.js";
+import { printChange } from "../io/print-change.js";
 
 interface PurgeHomeserverFlags extends ConnectionFlags, HomeserverFlags, OutputFlags {
   readonly yes?: true;

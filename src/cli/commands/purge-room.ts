@@ -1,6 +1,5 @@
 import type { Command } from "commander";
 import { EventCacheServiceService as Calls } from "../../gen/splitcache/v1/event_cache_service.js";
-import type { CliIo } from "../cli-io.js";
 import {
   addConnectionOptions,
   addExamples,
@@ -11,9 +10,10 @@ import {
   homeserverOf,
   type OutputFlags,
   runClient,
-} from "../client-command.js";
+} from "../client/client-command.js";
 import { ExitCode } from "../exit-code.js";
-import { printChange } from "../print-change.js";
+import type { CliIo } from "../io/cli-io.js";
+import { printChange } from "../io/print-change.js";
 
 interface PurgeRoomFlags extends ConnectionFlags, HomeserverFlags, OutputFlags {}
 

@@ -6,9 +6,8 @@ import {
   type Position,
   PutOutcome,
 } from "../../gen/splitcache/v1/event_cache_service.js";
-import { askPosition } from "../ask-position.js";
 import { CliError } from "../cli-error.js";
-import type { CliIo } from "../cli-io.js";
+import { askPosition } from "../client/ask-position.js";
 import {
   addConnectionOptions,
   addExamples,
@@ -19,15 +18,16 @@ import {
   homeserverOf,
   type OutputFlags,
   runClient,
-} from "../client-command.js";
-import { EVENT_JSON_HELP, parseEventJson } from "../event-json.js";
+} from "../client/client-command.js";
+import { putBatches } from "../client/put-batches.js";
 import { ExitCode } from "../exit-code.js";
-import { outcomeName } from "../outcome-name.js";
-import { parsePosition } from "../position-text.js";
-import { putBatches } from "../put-batches.js";
-import { readJsonText } from "../read-json-text.js";
-import { readFileLines, readLines } from "../read-lines.js";
-import { formatTable } from "../table.js";
+import type { CliIo } from "../io/cli-io.js";
+import { EVENT_JSON_HELP, parseEventJson } from "../io/event-json.js";
+import { outcomeName } from "../io/outcome-name.js";
+import { parsePosition } from "../io/position-text.js";
+import { readJsonText } from "../io/read-json-text.js";
+import { readFileLines, readLines } from "../io/read-lines.js";
+import { formatTable } from "../io/table.js";
 
 interface PutFlags extends ConnectionFlags, HomeserverFlags, OutputFlags {
   readonly asOf?: Position;

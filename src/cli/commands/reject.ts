@@ -4,9 +4,8 @@ import {
   type Position,
   SetOutcome,
 } from "../../gen/splitcache/v1/event_cache_service.js";
-import { askPosition } from "../ask-position.js";
 import { CliError } from "../cli-error.js";
-import type { CliIo } from "../cli-io.js";
+import { askPosition } from "../client/ask-position.js";
 import {
   addConnectionOptions,
   addExamples,
@@ -17,11 +16,12 @@ import {
   homeserverOf,
   type OutputFlags,
   runClient,
-} from "../client-command.js";
+} from "../client/client-command.js";
 import { ExitCode } from "../exit-code.js";
-import { outcomeName } from "../outcome-name.js";
-import { parsePosition } from "../position-text.js";
-import { printChange } from "../print-change.js";
+import type { CliIo } from "../io/cli-io.js";
+import { outcomeName } from "../io/outcome-name.js";
+import { parsePosition } from "../io/position-text.js";
+import { printChange } from "../io/print-change.js";
 
 interface RejectFlags extends ConnectionFlags, HomeserverFlags, OutputFlags {
   readonly room: string;

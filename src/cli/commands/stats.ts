@@ -1,13 +1,13 @@
 import { type Command, Option } from "commander";
-import { abortScope } from "../abort-scope.js";
 import { CliError } from "../cli-error.js";
-import type { CliIo } from "../cli-io.js";
-import { addExamples, addOutputOption, type OutputFlags, runCommand } from "../client-command.js";
-import { parseDurationMs } from "../duration.js";
+import { abortScope } from "../client/abort-scope.js";
+import { addExamples, addOutputOption, type OutputFlags, runCommand } from "../client/client-command.js";
+import { httpGet } from "../client/http-get.js";
 import { ExitCode } from "../exit-code.js";
-import { httpGet } from "../http-get.js";
-import { parseMetrics, type Sample } from "../metrics-text.js";
-import { formatTable } from "../table.js";
+import type { CliIo } from "../io/cli-io.js";
+import { parseDurationMs } from "../io/duration.js";
+import { parseMetrics, type Sample } from "../io/metrics-text.js";
+import { formatTable } from "../io/table.js";
 
 const DEFAULT_HTTP = "127.0.0.1:9464";
 

@@ -1,13 +1,13 @@
 import { type Command, Option } from "commander";
-import { abortableDelay } from "../abortable-delay.js";
 import { CliError } from "../cli-error.js";
-import type { CliIo } from "../cli-io.js";
-import { addAddressOption, addExamples, type ConnectionFlags, runClient } from "../client-command.js";
-import type { Connection } from "../connection.js";
-import { isAnswered, isUnavailable } from "../describe-failure.js";
-import { formatDuration, parseDurationMs } from "../duration.js";
+import { abortableDelay } from "../client/abortable-delay.js";
+import { addAddressOption, addExamples, type ConnectionFlags, runClient } from "../client/client-command.js";
+import type { Connection } from "../client/connection.js";
+import { isAnswered, isUnavailable } from "../client/describe-failure.js";
+import { servingStatus } from "../client/serving-status.js";
 import { ExitCode } from "../exit-code.js";
-import { servingStatus } from "../serving-status.js";
+import type { CliIo } from "../io/cli-io.js";
+import { formatDuration, parseDurationMs } from "../io/duration.js";
 
 const ATTEMPT_INTERVAL_MS = 100;
 

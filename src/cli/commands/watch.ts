@@ -1,9 +1,8 @@
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import type { Position } from "../../gen/splitcache/v1/event_cache_service.js";
-import { abortScope } from "../abort-scope.js";
 import { CliError } from "../cli-error.js";
-import type { CliIo } from "../cli-io.js";
+import { abortScope } from "../client/abort-scope.js";
 import {
   addConnectionOptions,
   addExamples,
@@ -14,12 +13,13 @@ import {
   homeserverOf,
   type OutputFlags,
   runClient,
-} from "../client-command.js";
-import { parseDurationMs } from "../duration.js";
+} from "../client/client-command.js";
+import { follow } from "../client/follow.js";
 import { ExitCode } from "../exit-code.js";
-import { follow } from "../follow.js";
-import { followedJson, followedText } from "../followed-text.js";
-import { formatPosition, parsePosition } from "../position-text.js";
+import type { CliIo } from "../io/cli-io.js";
+import { parseDurationMs } from "../io/duration.js";
+import { followedJson, followedText } from "../io/followed-text.js";
+import { formatPosition, parsePosition } from "../io/position-text.js";
 
 interface WatchFlags extends ConnectionFlags, HomeserverFlags, OutputFlags {
   readonly resumeAfter?: Position;

@@ -1,4 +1,4 @@
-import type { Epoch, Position } from "../../core/types.js";
+import type { Epoch, Position } from "../../core/model/types.js";
 import type { HomeserverLog, Log, LogCopy } from "../port.js";
 
 /**

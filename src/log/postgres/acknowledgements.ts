@@ -1,5 +1,5 @@
-import { CacheError } from "../../core/errors.js";
-import type { Position } from "../../core/types.js";
+import { CacheError } from "../../core/model/errors.js";
+import type { Position } from "../../core/model/types.js";
 import type { LeaseClock } from "./clock.js";
 import { bytesOf } from "./epoch-bytes.js";
 import type { FollowedHomeserver } from "./followed-homeserver.js";

@@ -1,4 +1,4 @@
-import type { Position } from "../../core/types.js";
+import type { Position } from "../../core/model/types.js";
 import type { ChangeToken } from "./change-codec.js";
 import { BATCH_BYTES_MAX, BATCH_CHANGES_MAX } from "./postgres-limits.js";
 

@@ -1,5 +1,5 @@
-import { CacheError } from "../../core/errors.js";
-import type { Change, Epoch, Position } from "../../core/types.js";
+import { CacheError } from "../../core/model/errors.js";
+import type { Change, Epoch, Position } from "../../core/model/types.js";
 import type { Acknowledgements } from "./acknowledgements.js";
 import { type AppendQueue, newQueue, type PendingChange, takeBatch } from "./append-queue.js";
 import { encodeChange, TOKEN_BYTES, weightOf } from "./change-codec.js";

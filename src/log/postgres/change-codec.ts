@@ -1,4 +1,4 @@
-import type { Change, EventId, RoomId } from "../../core/types.js";
+import type { Change, EventId, RoomId } from "../../core/model/types.js";
 
 /** Recognises a change that this sidecar appended, when it is followed. */
 export type ChangeToken = string;

@@ -1,4 +1,4 @@
-import type { Epoch } from "../../core/types.js";
+import type { Epoch } from "../../core/model/types.js";
 
 /** An epoch as the tables keep it. */
 export function bytesOf(epoch: Epoch): Buffer {

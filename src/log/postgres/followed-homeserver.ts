@@ -1,5 +1,5 @@
-import { CacheError } from "../../core/errors.js";
-import type { Change, Epoch, Homeserver, Position } from "../../core/types.js";
+import { CacheError } from "../../core/model/errors.js";
+import type { Change, Epoch, Homeserver, Position } from "../../core/model/types.js";
 import type { HomeserverLog, LogCopy } from "../port.js";
 import type { ChangeToken } from "./change-codec.js";
 import type { PostgresLimits } from "./postgres-limits.js";

@@ -1,4 +1,4 @@
-import type { Position } from "../../core/types.js";
+import type { Position } from "../../core/model/types.js";
 import { decodeChange } from "./change-codec.js";
 import type { Enrolment, FollowedHomeserver } from "./followed-homeserver.js";
 import type { Link } from "./link.js";

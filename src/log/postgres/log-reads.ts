@@ -1,4 +1,4 @@
-import type { Epoch } from "../../core/types.js";
+import type { Epoch } from "../../core/model/types.js";
 import { bytesOf, epochOf } from "./epoch-bytes.js";
 import type { FollowedHomeserver } from "./followed-homeserver.js";
 import type { Link } from "./link.js";

@@ -1,4 +1,4 @@
-import type { Homeserver, Position } from "../../core/types.js";
+import type { Homeserver, Position } from "../../core/model/types.js";
 import type { LogMember } from "../port.js";
 import { epochOf } from "./epoch-bytes.js";
 import type { FollowedHomeserver } from "./followed-homeserver.js";

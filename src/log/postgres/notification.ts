@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Epoch } from "../../core/types.js";
+import type { Epoch } from "../../core/model/types.js";
 
 /** The longest list of changes that is sent; PostgreSQL takes less than 8,000 bytes in all. */
 const CHANGES_BYTES_MAX = 6900;

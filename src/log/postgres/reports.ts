@@ -1,4 +1,4 @@
-import type { Position } from "../../core/types.js";
+import type { Position } from "../../core/model/types.js";
 import { bytesOf, epochOf } from "./epoch-bytes.js";
 import { causeOf } from "./failures.js";
 import type { Enrolment, FollowedHomeserver } from "./followed-homeserver.js";

@@ -1,4 +1,4 @@
-import { HOMESERVER_IDLE_MS } from "../../core/limits.js";
+import { HOMESERVER_IDLE_MS } from "../../core/model/limits.js";
 
 /**
  * Knows whether several parties of one kind, homeservers or peer addresses, are

@@ -1,4 +1,4 @@
-import { BATCH_BYTES_MAX } from "../../core/limits.js";
+import { BATCH_BYTES_MAX } from "../../core/model/limits.js";
 import { ActiveParties } from "./active-parties.js";
 import { Capacity, type Holder } from "./capacity.js";
 

@@ -1,4 +1,4 @@
-import { IN_FLIGHT_SHARE_OF_ONE } from "../../core/limits.js";
+import { IN_FLIGHT_SHARE_OF_ONE } from "../../core/model/limits.js";
 import type { ActiveParties } from "./active-parties.js";
 import type { Connection } from "./connection.js";
 import { type Displaceable, Displaceables } from "./displaceable.js";

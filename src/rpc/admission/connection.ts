@@ -1,5 +1,5 @@
 import { constants, type Http2Session } from "node:http2";
-import { FLOOD_ALLOWANCES } from "../rpc-limits.js";
+import { FLOOD_ALLOWANCES } from "../limits.js";
 
 /** What ends a connection that does it too often. */
 export type FloodKind = keyof typeof FLOOD_ALLOWANCES;

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http2";
 import { Metadata, type StatusObject, status } from "@grpc/grpc-js";
-import { malformed } from "../refusals.js";
+import { malformed } from "../calls/refusals.js";
 import { toStatus } from "../status.js";
 
 /** The only encoding of requests that is served; replies are never encoded in another one. */

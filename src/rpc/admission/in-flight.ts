@@ -1,6 +1,6 @@
-import type { CacheError } from "../../core/errors.js";
-import { REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from "../../core/limits.js";
-import { full } from "../refusals.js";
+import type { CacheError } from "../../core/model/errors.js";
+import { REPLY_BYTES_MAX, REQUEST_BYTES_MAX } from "../../core/model/limits.js";
+import { full } from "../calls/refusals.js";
 import { ActiveParties } from "./active-parties.js";
 import { Capacity, type CapacityOptions, type Holder } from "./capacity.js";
 

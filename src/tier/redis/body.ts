@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { NewEvent, RoomId } from "../../core/types.js";
+import type { NewEvent, RoomId } from "../../core/model/types.js";
 
 /**
  * What all homeservers share of an event: room ID, room version and body. Stored

@@ -1,4 +1,4 @@
-import type { EventId, Homeserver } from "../../core/types.js";
+import type { EventId, Homeserver } from "../../core/model/types.js";
 import type { TierEntry } from "../port.js";
 import { bodiesOf, encodeBody, referenceTo } from "./body.js";
 import type { Argument, Connection } from "./connection.js";

@@ -1,4 +1,4 @@
-import type { EventId, Homeserver } from "../../core/types.js";
+import type { EventId, Homeserver } from "../../core/model/types.js";
 
 /**
  * The names of the keys. None has a hash tag of ours, so a Cluster spreads a

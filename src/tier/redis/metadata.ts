@@ -1,5 +1,5 @@
 import { createHmac, createSecretKey, hkdfSync, type KeyObject, timingSafeEqual } from "node:crypto";
-import type { Epoch, EventId, Homeserver, Position } from "../../core/types.js";
+import type { Epoch, EventId, Homeserver, Position } from "../../core/model/types.js";
 import { type BodyReference, DIGEST_BYTES } from "./body.js";
 import { HOMESERVER_KEYS_MAX } from "./limits.js";
 

@@ -1,4 +1,4 @@
-import type { EventId, Homeserver } from "../../core/types.js";
+import type { EventId, Homeserver } from "../../core/model/types.js";
 import type { TierEntry } from "../port.js";
 import { type Body, type BodyReference, decodeBody } from "./body.js";
 import type { Breaker } from "./breaker.js";

@@ -1,4 +1,4 @@
-import type { EventId, Homeserver } from "../../core/types.js";
+import type { EventId, Homeserver } from "../../core/model/types.js";
 import type { Tier, TierEntry, TierLog, TierStatus } from "../port.js";
 import { Breaker } from "./breaker.js";
 import { createConnection, nameOf } from "./connection.js";

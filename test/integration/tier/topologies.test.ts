@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
-import type { EventId } from "../../../src/core/types.js";
+import type { EventId } from "../../../src/core/model/types.js";
 import { eventually } from "../../support/eventually.js";
 import { hasRedisServer } from "../../support/redis/processes.js";
 import { startCluster, startSentinel, startSingle, type Topology } from "../../support/tier/topologies.js";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { EventId } from "../../../src/core/types.js";
+import type { EventId } from "../../../src/core/model/types.js";
 import { eventually } from "../../support/eventually.js";
 import { hasRedisServer, type RedisProcess } from "../../support/redis/processes.js";
 import { startSingle, type Topology } from "../../support/tier/topologies.js";

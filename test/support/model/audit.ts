@@ -6,7 +6,7 @@ import type {
   Position,
   PutOutcome,
   RoomId,
-} from "../../../src/core/types.js";
+} from "../../../src/core/model/types.js";
 import type { Watch } from "./memory-host.js";
 import { concerns } from "./reference-homeserver.js";
 import type { Sidecar } from "./sidecar.js";

@@ -1,4 +1,4 @@
-import type { EventId, Position, RoomId } from "../../../src/core/types.js";
+import type { EventId, Position, RoomId } from "../../../src/core/model/types.js";
 import { type Facts, NO_FACTS } from "./event-facts.js";
 import type { Home } from "./home.js";
 import type { Announcement } from "./truth.js";

@@ -1,5 +1,5 @@
-import type { SubscribeRequest } from "../../../src/core/store.js";
-import type { Position, SubscriptionFrame } from "../../../src/core/types.js";
+import type { SubscribeRequest } from "../../../src/core/model/store.js";
+import type { Position, SubscriptionFrame } from "../../../src/core/model/types.js";
 import { expectSame } from "./expect-same.js";
 import type { Reference } from "./reference.js";
 import type { ReferenceHomeserver } from "./reference-homeserver.js";

@@ -1,5 +1,5 @@
-import type { SetResult } from "../../../src/core/store.js";
-import type { Change, Epoch, EventId, Homeserver, Position } from "../../../src/core/types.js";
+import type { SetResult } from "../../../src/core/model/store.js";
+import type { Change, Epoch, EventId, Homeserver, Position } from "../../../src/core/model/types.js";
 import { checkedFrames } from "./checked-frames.js";
 import { isSame } from "./event-facts.js";
 import { expectSame } from "./expect-same.js";

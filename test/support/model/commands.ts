@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { EventId } from "../../../src/core/types.js";
+import type { EventId } from "../../../src/core/model/types.js";
 import { eventId } from "../store-harness.js";
 import { fills, hearings, homes, keeps, lateKeeps, persists, races, spansMs, writes } from "./plans.js";
 import { type FillPlan, persist, putAheadOfLog, readAndFill } from "./reader.js";

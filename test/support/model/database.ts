@@ -1,4 +1,4 @@
-import type { EventId } from "../../../src/core/types.js";
+import type { EventId } from "../../../src/core/model/types.js";
 import { type Fact, type Facts, NO_FACTS } from "./event-facts.js";
 
 /** One homeserver's database: the truth, with all that was ever true. */

@@ -1,4 +1,4 @@
-import type { EventId, NewEvent, RedactionView, RoomId } from "../../../src/core/types.js";
+import type { EventId, NewEvent, RedactionView, RoomId } from "../../../src/core/model/types.js";
 
 /** All that a homeserver's database says of one event; each fact changes on its own. */
 export interface Facts {

@@ -1,4 +1,4 @@
-import type { EventId, Notice, RedactionView, SubscriptionFrame } from "../../../src/core/types.js";
+import type { EventId, Notice, RedactionView, SubscriptionFrame } from "../../../src/core/model/types.js";
 import type { SeenEvent } from "./event-facts.js";
 import type { Home } from "./home.js";
 import { Place } from "./place.js";

@@ -1,7 +1,7 @@
 import { credentials, ServerCredentials } from "@grpc/grpc-js";
-import type { EventStore } from "../../../src/core/store.js";
+import type { EventStore } from "../../../src/core/model/store.js";
 import { EventCacheServiceClient } from "../../../src/gen/splitcache/v1/event_cache_service.js";
-import { createGrpcServer, type TransportUsage } from "../../../src/rpc/server.js";
+import { createGrpcServer, type TransportUsage } from "../../../src/rpc/grpc-server.js";
 import { grpcSidecar, type Patience } from "./grpc-sidecar.js";
 import type { Connection } from "./memory-host.js";
 

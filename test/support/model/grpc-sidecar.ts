@@ -1,5 +1,5 @@
 import { type CallOptions, type ClientUnaryCall, Metadata, type ServiceError, status } from "@grpc/grpc-js";
-import type { SubscriptionFrame } from "../../../src/core/types.js";
+import type { SubscriptionFrame } from "../../../src/core/model/types.js";
 import type {
   EventCacheServiceClient,
   SubscribeResponse,

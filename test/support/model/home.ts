@@ -1,4 +1,4 @@
-import type { EventId, Homeserver, Position, RedactionView, RoomId } from "../../../src/core/types.js";
+import type { EventId, Homeserver, Position, RedactionView, RoomId } from "../../../src/core/model/types.js";
 import { Database } from "./database.js";
 import type { Row } from "./event-facts.js";
 import type { SeenReply, Sidecar } from "./sidecar.js";

@@ -1,6 +1,6 @@
 import { vi } from "vitest";
-import type { EventStore } from "../../../src/core/store.js";
-import type { Homeserver } from "../../../src/core/types.js";
+import type { EventStore } from "../../../src/core/model/store.js";
+import type { Homeserver } from "../../../src/core/model/types.js";
 import { makeMemoryStore } from "../store-harness.js";
 import type { Host } from "./host.js";
 import type { Sidecar } from "./sidecar.js";

@@ -1,4 +1,4 @@
-import type { Notice, Position, SubscriptionFrame } from "../../../src/core/types.js";
+import type { Notice, Position, SubscriptionFrame } from "../../../src/core/model/types.js";
 
 /**
  * Where a subscriber is in its homeserver's log. Fails on a frame that is out of place:

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { HOMESERVER_IDLE_MS } from "../../../src/core/limits.js";
+import { HOMESERVER_IDLE_MS } from "../../../src/core/model/limits.js";
 import { TTL_MS } from "../store-harness.js";
 import type { Plan } from "./changes.js";
 import { LONG_TEXT, UNKNOWN_VERSION } from "./event-facts.js";

@@ -1,4 +1,4 @@
-import type { EventId, NewEvent, RedactionView, RoomId } from "../../../src/core/types.js";
+import type { EventId, NewEvent, RedactionView, RoomId } from "../../../src/core/model/types.js";
 import { newEvent } from "./event-facts.js";
 import type { Home } from "./home.js";
 import { type Stage, unlessLost } from "./stage.js";

@@ -3,7 +3,7 @@ import type {
   ReadRequest,
   SetRedactionRequest,
   SetRejectedRequest,
-} from "../../../src/core/store.js";
+} from "../../../src/core/model/store.js";
 import type {
   Change,
   Epoch,
@@ -12,7 +12,7 @@ import type {
   PutOutcome,
   RoomId,
   SetOutcome,
-} from "../../../src/core/types.js";
+} from "../../../src/core/model/types.js";
 import { type Facts, factsOf, type SeenEvent, seenAs } from "./event-facts.js";
 
 /**

@@ -1,5 +1,5 @@
-import { HOMESERVER_IDLE_MS } from "../../../src/core/limits.js";
-import type { Epoch, Homeserver, Position } from "../../../src/core/types.js";
+import { HOMESERVER_IDLE_MS } from "../../../src/core/model/limits.js";
+import type { Epoch, Homeserver, Position } from "../../../src/core/model/types.js";
 import { TTL_MS } from "../store-harness.js";
 import { expectSame } from "./expect-same.js";
 import type { WatchSurroundings } from "./memory-host.js";

@@ -1,7 +1,7 @@
-import { CacheError, type CacheErrorKind } from "../../../src/core/errors.js";
-import { frameBody, frameRoomVersion } from "../../../src/core/event-frame.js";
-import type { EventStore, PutRequest, ReadRequest } from "../../../src/core/store.js";
-import type { Position, PutOutcome, RedactionView, StoredEvent } from "../../../src/core/types.js";
+import { frameBody, frameRoomVersion } from "../../../src/core/memory/encoded-event.js";
+import { CacheError, type CacheErrorKind } from "../../../src/core/model/errors.js";
+import type { EventStore, PutRequest, ReadRequest } from "../../../src/core/model/store.js";
+import type { Position, PutOutcome, RedactionView, StoredEvent } from "../../../src/core/model/types.js";
 import type { SeenEvent } from "./event-facts.js";
 import { SidecarLost } from "./stage.js";
 

@@ -1,4 +1,4 @@
-import type { EventId, Position, RedactionView, RoomId } from "../../../src/core/types.js";
+import type { EventId, Position, RedactionView, RoomId } from "../../../src/core/model/types.js";
 import type { Database } from "./database.js";
 import { type Fact, isSame, type SeenEvent, seenAs } from "./event-facts.js";
 

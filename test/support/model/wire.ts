@@ -12,7 +12,7 @@ import type {
   RoomId,
   SetOutcome,
   SubscriptionFrame,
-} from "../../../src/core/types.js";
+} from "../../../src/core/model/types.js";
 import * as pb from "../../../src/gen/splitcache/v1/event_cache_service.js";
 import type { SeenEvent } from "./event-facts.js";
 import { SidecarLost } from "./stage.js";

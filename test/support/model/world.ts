@@ -1,5 +1,5 @@
-import { HOMESERVER_IDLE_MS } from "../../../src/core/limits.js";
-import type { EventId, Homeserver, RoomId } from "../../../src/core/types.js";
+import { HOMESERVER_IDLE_MS } from "../../../src/core/model/limits.js";
+import type { EventId, Homeserver, RoomId } from "../../../src/core/model/types.js";
 import { ALPHA, BETA, eventId, homeserver, roomId } from "../store-harness.js";
 import { NO_FACTS, UNKNOWN_VERSION } from "./event-facts.js";
 import { Follower } from "./follower.js";

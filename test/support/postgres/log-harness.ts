@@ -1,5 +1,5 @@
 import { afterEach } from "vitest";
-import type { Change, Position } from "../../../src/core/types.js";
+import type { Change, Position } from "../../../src/core/model/types.js";
 import type { HomeserverLog, Log } from "../../../src/log/port.js";
 import type { FailureCause } from "../../../src/log/postgres/failures.js";
 import { POSTGRES_LIMITS, type PostgresLimits } from "../../../src/log/postgres/postgres-limits.js";

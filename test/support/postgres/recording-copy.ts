@@ -1,4 +1,4 @@
-import type { Change, Epoch, EventId, Homeserver, Position } from "../../../src/core/types.js";
+import type { Change, Epoch, EventId, Homeserver, Position } from "../../../src/core/model/types.js";
 import type { LogCopy } from "../../../src/log/port.js";
 
 /** A copy that keeps what it was told. */

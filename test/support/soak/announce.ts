@@ -1,4 +1,4 @@
-import type { Change, Homeserver, Position } from "../../../src/core/types.js";
+import type { Change, Homeserver, Position } from "../../../src/core/model/types.js";
 import type { Sidecar } from "../model/sidecar.js";
 import { eventId } from "../store-harness.js";
 import { ALL, nameOf, roomOf } from "./soaked-home.js";

@@ -43,7 +43,7 @@ export class SidecarProcess {
     const link = await LinkProxy.start(postgresPort);
     const port = await freePort();
     const log = `postgres://postgres@127.0.0.1:${link.port}/postgres`;
-    const own = ["--listen", `127.0.0.1:${port}`, "--http", "off", "--log", log, "--log-level", "error"];
+    const own = ["--listen", `127.0.0.1:${port}`, "--http", "off", "--log", log, "--log-level", "warn"];
     const one = new SidecarProcess(link, port, program, ["serve", ...own, ...args]);
     await one.#untilItListens();
     return one;
@@ -56,6 +56,7 @@ export class SidecarProcess {
 
   /** Stops it as an operator does, and starts another version in its place. */
   async replace(program: Program): Promise<void> {
+    if (program === this.#program) return;
     this.#running.kill("SIGTERM");
     await this.#running.end;
     this.#program = program;

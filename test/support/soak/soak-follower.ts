@@ -1,4 +1,4 @@
-import type { Change, Homeserver, Position } from "../../../src/core/types.js";
+import type { Change, Homeserver, Position } from "../../../src/core/model/types.js";
 import { Place } from "../model/place.js";
 import type { Sidecar } from "../model/sidecar.js";
 

@@ -1,4 +1,4 @@
-import type { Position } from "../../../src/core/types.js";
+import type { Position } from "../../../src/core/model/types.js";
 import type { Sidecar } from "../model/sidecar.js";
 import { unlessLost } from "../model/stage.js";
 import { ALPHA, BETA, messageEvent } from "../store-harness.js";

@@ -1,4 +1,4 @@
-import type { Epoch, Homeserver, Position, RoomId } from "../../../src/core/types.js";
+import type { Epoch, Homeserver, Position, RoomId } from "../../../src/core/model/types.js";
 import type { SeenEvent } from "../model/event-facts.js";
 import { eventId, roomId } from "../store-harness.js";
 import { ToldLog } from "./soak-follower.js";

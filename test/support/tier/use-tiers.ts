@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { performance } from "node:perf_hooks";
 import { afterEach, expect } from "vitest";
-import type { Epoch, EventId, Homeserver, NewEvent, RoomId } from "../../../src/core/types.js";
+import type { Epoch, EventId, Homeserver, NewEvent, RoomId } from "../../../src/core/model/types.js";
 import type { Tier, TierEntry } from "../../../src/tier/port.js";
 import { createRedisTier, type RedisTierOptions } from "../../../src/tier/redis/redis-tier.js";
 import { eventually } from "../eventually.js";

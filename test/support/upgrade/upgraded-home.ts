@@ -1,4 +1,4 @@
-import type { Change, Homeserver, Position } from "../../../src/core/types.js";
+import type { Change, Homeserver, Position } from "../../../src/core/model/types.js";
 import { eventually } from "../eventually.js";
 import type { Sidecar } from "../model/sidecar.js";
 import { SidecarLost } from "../model/stage.js";

@@ -1,6 +1,6 @@
 import { status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
-import { CacheError, type CacheErrorKind } from "../../../src/core/errors.js";
+import { CacheError, type CacheErrorKind } from "../../../src/core/model/errors.js";
 import { BadRequest, RetryInfo } from "../../../src/gen/google/rpc/error_details.js";
 import { Status } from "../../../src/gen/google/rpc/status.js";
 import { toCacheError, toRequestFailure, toStatus } from "../../../src/rpc/status.js";

@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
-import { SLAB_RESERVE_BYTES } from "../../../src/core/frame-slab.js";
-import { residentBytes } from "../../../src/core/heap-cost.js";
-import { LOG_SHARE_EIGHTHS } from "../../../src/core/limits.js";
-import type { EventId } from "../../../src/core/types.js";
+import { SLAB_RESERVE_BYTES } from "../../../src/core/memory/byte-slab.js";
+import { residentBytes } from "../../../src/core/memory/heap-cost.js";
+import { LOG_SHARE_EIGHTHS } from "../../../src/core/model/limits.js";
+import type { EventId } from "../../../src/core/model/types.js";
 import {
   ALPHA,
   asHomeserver,

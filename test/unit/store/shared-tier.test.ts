@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { frameBody } from "../../../src/core/event-frame.js";
+import { frameBody } from "../../../src/core/memory/encoded-event.js";
 import type { HomeserverLog, Log, LogCopy } from "../../../src/log/port.js";
 import { WRITE_BACK_INTERVAL_MS } from "../../../src/store/shared-tier.js";
 import {

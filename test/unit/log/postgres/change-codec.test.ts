@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Change, EventId, RoomId } from "../../../../src/core/types.js";
+import type { Change, EventId, RoomId } from "../../../../src/core/model/types.js";
 import { decodeChange, encodeChange, weightOf } from "../../../../src/log/postgres/change-codec.js";
 
 const TOKEN = "0123456789abcdef";

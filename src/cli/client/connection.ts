@@ -1,0 +1,131 @@
+import {
+  credentials,
+  InterceptingCall,
+  type Interceptor,
+  Metadata,
+  type MethodDefinition,
+  type ServiceError,
+} from "@grpc/grpc-js";
+import { EventCacheServiceClient } from "../../gen/splitcache/v1/event_cache_service.js";
+import { CliError } from "../cli-error.js";
+import { ExitCode } from "../exit-code.js";
+
+/** A channel to one sidecar. Connects with the first call, and again when it breaks. */
+export interface Connection {
+  readonly address: string;
+  /** For streams; single calls go through `call`. */
+  readonly client: EventCacheServiceClient;
+  /** Aborted when the user interrupts. */
+  readonly signal: AbortSignal;
+  /** Makes one call with the connection's deadline. Rejects with a ServiceError. */
+  call<Request, Response>(method: Method<Request, Response>, request: Request): Promise<Response>;
+  /** Has a stream cancelled when the user interrupts, until the returned function is called. */
+  cancelOnAbort(stream: Cancellable): () => void;
+  close(): void;
+}
+
+interface Cancellable {
+  cancel(): void;
+}
+
+/** What `call` needs of a generated method definition. */
+export type Method<Request, Response> = Pick<
+  MethodDefinition<Request, Response>,
+  "path" | "requestSerialize" | "responseDeserialize"
+>;
+
+export interface ConnectionOptions {
+  /** `host:port` or `unix:path`. */
+  readonly address: string;
+  /** How long one call may take. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * A sidecar is near: reconnect at once rather than politely, never go through
+ * the proxy that the environment may name.
+ */
+const CHANNEL_OPTIONS = {
+  "grpc.enable_http_proxy": 0,
+  "grpc.initial_reconnect_backoff_ms": 100,
+  "grpc.max_reconnect_backoff_ms": 1000,
+};
+
+export function connect({ address, timeoutMs, signal }: ConnectionOptions): Connection {
+  if (!/^unix:.|^[^/]+:\d{1,5}$/.test(address)) {
+    throw new CliError(ExitCode.usage, `address ${address}: expected host:port or unix:path`);
+  }
+  const client = new EventCacheServiceClient(address, credentials.createInsecure(), {
+    ...CHANNEL_OPTIONS,
+    interceptors: [keepContentType],
+  });
+  // One listener for all calls: an AbortSignal warns of a leak beyond ten.
+  const running = new Set<Cancellable>();
+  const cancelAll = () => {
+    for (const call of running) call.cancel();
+  };
+  signal.addEventListener("abort", cancelAll);
+  function cancelOnAbort(call: Cancellable): () => void {
+    running.add(call);
+    if (signal.aborted) call.cancel();
+    return () => running.delete(call);
+  }
+  return {
+    address,
+    client,
+    signal,
+    call: (method, request) => call(client, method, request, timeoutMs, cancelOnAbort),
+    cancelOnAbort,
+    close: () => {
+      signal.removeEventListener("abort", cancelAll);
+      client.close();
+    },
+  };
+}
+
+/**
+ * Adds the content type of the headers to the status that ends a call. A status that comes without
+ * headers before it has one already; where neither has, no server has answered.
+ */
+const keepContentType: Interceptor = (options, nextCall) => {
+  let answered: Metadata | undefined;
+  return new InterceptingCall(nextCall(options), {
+    start: (metadata, _listener, next) =>
+      next(metadata, {
+        onReceiveMetadata: (headers, next) => {
+          answered = headers;
+          next(headers);
+        },
+        onReceiveStatus: (status, next) => {
+          for (const type of answered?.get("content-type") ?? []) status.metadata.set("content-type", type);
+          next(status);
+        },
+      }),
+  });
+};
+
+function call<Request, Response>(
+  client: EventCacheServiceClient,
+  method: Method<Request, Response>,
+  request: Request,
+  timeoutMs: number,
+  cancelOnAbort: Connection["cancelOnAbort"],
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    const running = client.makeUnaryRequest(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
+      request,
+      new Metadata(),
+      { deadline: Date.now() + timeoutMs },
+      (error: ServiceError | null, response?: Response) => {
+        release();
+        if (response === undefined) reject(error);
+        else resolve(response);
+      },
+    );
+    const release = cancelOnAbort(running);
+  });
+}

@@ -1,0 +1,86 @@
+import { randomBytes } from "node:crypto";
+import type { Config } from "./config/options.js";
+import { ConfigError } from "./config/parse-config.js";
+import { readPostgresFiles } from "./config/postgres-files.js";
+import { formatPostgresUrl, parsePostgresUrl } from "./config/postgres-url.js";
+import { formatRedisUrl } from "./config/redis-url.js";
+import { readTierFiles } from "./config/tier-files.js";
+import { tierSecretOf } from "./config/tier-key.js";
+import {
+  EPOCH_BYTES,
+  METADATA_TTL_MS_DEFAULT,
+  METADATA_TTL_MS_WITH_SHARED_LOG,
+} from "./core/model/limits.js";
+import type { Epoch } from "./core/model/types.js";
+import { createMemoryLog } from "./log/memory/memory-log.js";
+import type { Log as InvalidationLog } from "./log/port.js";
+import { createPostgresLog } from "./log/postgres/postgres-log.js";
+import { WRITE_BACK_INTERVAL_MS } from "./store/shared-tier.js";
+import { postgresLogTo, tierLogTo } from "./telemetry/backend-log.js";
+import type { Log } from "./telemetry/log.js";
+import type { Tier } from "./tier/port.js";
+import { createRedisTier } from "./tier/redis/redis-tier.js";
+
+/** What the store stands on. */
+export interface Backends {
+  readonly invalidationLog: InvalidationLog;
+  readonly tier: Tier | undefined;
+  readonly metadataTtlMs: number;
+  readonly writeBackIntervalMs: number;
+  /** For the start report, without secrets. */
+  readonly logUrl: string;
+  readonly tierUrl: string;
+}
+
+export interface BackendDeps {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: Log;
+  /** A monotonic clock in milliseconds. */
+  readonly clock: () => number;
+  /** Milliseconds since 1970. */
+  readonly wallClock: () => number;
+}
+
+/**
+ * Reads the files of log and tier and opens both. They connect in the background: a
+ * sidecar starts without them. Rejects with a ConfigError that names every file that is wrong.
+ */
+export async function openBackends(config: Config, deps: BackendDeps): Promise<Backends> {
+  const settings = config.log === "memory" ? undefined : parsePostgresUrl(config.log, deps.env).settings;
+  const passwordFile = config.logPasswordFile && {
+    place: "--log-password-file",
+    path: config.logPasswordFile,
+  };
+  const postgres = settings && (await readPostgresFiles(settings, passwordFile || undefined));
+  const tierFiles = config.tier === "none" ? undefined : await readTierFiles(config);
+  const mistakes = [...(postgres?.mistakes ?? []), ...(tierFiles?.mistakes ?? [])];
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
+
+  const ttlMs = settings === undefined ? METADATA_TTL_MS_DEFAULT : METADATA_TTL_MS_WITH_SHARED_LOG;
+  return {
+    invalidationLog:
+      settings === undefined
+        ? createMemoryLog(() => randomBytes(EPOCH_BYTES).toString("hex") as Epoch)
+        : createPostgresLog({
+            target: { ...settings, ...postgres!.secrets },
+            schema: config.logSchema,
+            events: postgresLogTo(deps.log),
+          }),
+    tier:
+      config.tier === "none"
+        ? undefined
+        : createRedisTier({
+            ...deps,
+            target: { ...config.tier, ...tierFiles!.files },
+            keyPrefix: config.tierKeyPrefix,
+            secret: tierSecretOf(tierFiles!.files.secret ?? ""),
+            ttlMs: config.tierTtlMs,
+            log: tierLogTo(deps.log),
+          }),
+    metadataTtlMs: config.metadataTtlMs ?? ttlMs,
+    // Often enough that an entry in use never leaves the tier by its time to live.
+    writeBackIntervalMs: Math.min(WRITE_BACK_INTERVAL_MS, config.tierTtlMs / 6),
+    logUrl: settings === undefined ? "memory" : formatPostgresUrl(settings),
+    tierUrl: config.tier === "none" ? "none" : formatRedisUrl(config.tier),
+  };
+}

@@ -1,0 +1,169 @@
+import type { CacheStats, MissReason } from "../model/store.js";
+import type { EventId, EventState, RoomId } from "../model/types.js";
+import type { Bounded, BoundedCache, Bounds, Cost, MakeBoundedCache } from "./bounded-cache.js";
+import type { EventCache, Variant } from "./event-cache.js";
+import { ExtendibleHashMap } from "./extendible-hash-map.js";
+import { BUFFER_BYTES, CACHE_SLOT_BYTES, MAP_SLOT_BYTES, residentBytes, stringBytes } from "./heap-cost.js";
+
+/** What one homeserver says of one event. */
+export interface MetadataEntry extends Bounded {
+  readonly eventId: EventId;
+  readonly room: Room;
+  /** The very body that this was put with: without it the entry is dead. */
+  readonly variant: Variant;
+  readonly internalMetadata: string;
+  readonly expiresAtMs: number;
+  /** When a read next writes it to the shared tier. */
+  writeBackAtMs: number;
+  state: EventState;
+}
+
+/** One homeserver's room. Purging it is one assignment: its entries refer to it. */
+export interface Room {
+  readonly roomId: RoomId;
+  purged: boolean;
+  entries: number;
+  readonly owner: HomeserverMetadata;
+}
+
+/** One homeserver's metadata: its rooms, and its entries by event ID, at most one each. */
+export class HomeserverMetadata {
+  readonly rooms = new ExtendibleHashMap<RoomId, Room>();
+  readonly entries = new ExtendibleHashMap<EventId, MetadataEntry>();
+}
+
+export interface NewEntry {
+  readonly variant: Variant;
+  readonly roomId: RoomId;
+  readonly state: EventState;
+  readonly internalMetadata: string;
+  readonly expiresAtMs: number;
+  readonly writeBackAtMs: number;
+}
+
+/**
+ * The mutable half of the cache: homeserver → room → event. An entry holds one
+ * reference to its variant in the event cache, from `put` until it is dropped.
+ */
+export class MetadataCache {
+  readonly #events: EventCache;
+  readonly #recency: BoundedCache<MetadataEntry>;
+
+  constructor(bounds: Bounds, makeCache: MakeBoundedCache, events: EventCache) {
+    this.#events = events;
+    this.#recency = makeCache<MetadataEntry>(bounds, (entry) => this.#unlink(entry));
+  }
+
+  /** Stores an entry in place of what the homeserver held under the event's ID. */
+  put(owner: HomeserverMetadata, newEntry: NewEntry): void {
+    const { variant, roomId, state, internalMetadata, expiresAtMs, writeBackAtMs } = newEntry;
+    const { eventId, hash } = variant;
+    const replaced = owner.entries.get(eventId);
+    if (replaced !== undefined) this.drop(replaced);
+    const room = this.#room(owner, roomId);
+    room.entries += 1;
+    const cost = entryCost(state, internalMetadata);
+    const entry: MetadataEntry = {
+      hash,
+      cost,
+      lastUse: 0,
+      eventId,
+      room,
+      variant,
+      internalMetadata,
+      expiresAtMs,
+      writeBackAtMs,
+      state,
+    };
+    this.#recency.add(entry, cost);
+    owner.entries.set(eventId, entry);
+  }
+
+  /** Why an entry may not be served; undefined if it may. */
+  deadBecause(entry: MetadataEntry, nowMs: number): MissReason | undefined {
+    if (entry.room.purged || entry.variant.frame === undefined) return "orphaned";
+    return nowMs >= entry.expiresAtMs ? "expired" : undefined;
+  }
+
+  /** A homeserver's entry of an event, if it may be served. */
+  live(owner: HomeserverMetadata, eventId: EventId, nowMs: number): MetadataEntry | undefined {
+    const entry = owner.entries.get(eventId);
+    return entry !== undefined && this.deadBecause(entry, nowMs) === undefined ? entry : undefined;
+  }
+
+  /** Makes a live entry and its variant the most recently used. */
+  touch(entry: MetadataEntry): void {
+    this.#recency.touch(entry);
+    this.#events.touch(entry.variant);
+  }
+
+  /** Gives a live entry a new state; its time to live stays as it was. */
+  setState(entry: MetadataEntry, state: EventState): void {
+    entry.state = state;
+    this.#recency.resize(entry, entryCost(state, entry.internalMetadata));
+  }
+
+  drop(entry: MetadataEntry): void {
+    this.#recency.delete(entry);
+    this.#unlink(entry);
+  }
+
+  /** Purges a room in constant time and returns how many entries died: the sweep removes them. */
+  purgeRoom(owner: HomeserverMetadata, roomId: RoomId): number {
+    const room = owner.rooms.get(roomId);
+    if (room === undefined) return 0;
+    room.purged = true;
+    owner.rooms.delete(roomId);
+    this.#recency.charge(-roomHeapBytes(room));
+    return room.entries;
+  }
+
+  stats(): CacheStats & { readonly heapBytes: number } {
+    return this.#recency.stats();
+  }
+
+  #room(owner: HomeserverMetadata, roomId: RoomId): Room {
+    const known = owner.rooms.get(roomId);
+    if (known !== undefined) return known;
+    const room: Room = { roomId, purged: false, entries: 0, owner };
+    owner.rooms.set(roomId, room);
+    this.#recency.charge(roomHeapBytes(room));
+    return room;
+  }
+
+  #unlink(entry: MetadataEntry): void {
+    const { room, variant } = entry;
+    const { owner } = room;
+    owner.entries.delete(entry.eventId);
+    room.entries -= 1;
+    if (room.entries === 0 && !room.purged) {
+      owner.rooms.delete(room.roomId);
+      this.#recency.charge(-roomHeapBytes(room));
+    }
+    this.#events.release(variant);
+  }
+}
+
+/** The entry object, its state, its places in the index and in the order of use. */
+const ENTRY_HEAP_BYTES = 168 + MAP_SLOT_BYTES + CACHE_SLOT_BYTES;
+const STATE_HEAP_BYTES = 48;
+const REDACTION_HEAP_BYTES = 40;
+
+function entryCost(state: EventState, internalMetadata: string): Cost {
+  let heapBytes = ENTRY_HEAP_BYTES + stringBytes(internalMetadata);
+  let bytes = 0;
+  if (state.rejected) heapBytes += STATE_HEAP_BYTES + stringBytes(state.rejectedReason);
+  if (state.redaction !== undefined) {
+    heapBytes += STATE_HEAP_BYTES + REDACTION_HEAP_BYTES + stringBytes(state.redaction.redactedBy);
+    const { redactedBody } = state.redaction;
+    if (redactedBody !== undefined) {
+      heapBytes += BUFFER_BYTES;
+      bytes += redactedBody.byteLength;
+    }
+  }
+  return { heapBytes, bytes: bytes + residentBytes(heapBytes) };
+}
+
+function roomHeapBytes(room: Room): number {
+  return 64 + MAP_SLOT_BYTES + stringBytes(room.roomId);
+}

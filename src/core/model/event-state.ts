@@ -1,0 +1,38 @@
+import { frameBody, frameRoomVersion } from "../memory/encoded-event.js";
+import { redactEvent } from "../redaction/redaction.js";
+import type { ByteRange, EventState, NewEvent, Redaction } from "./types.js";
+
+/** Most events by far: one object for all of them. */
+const PLAIN_STATE: EventState = Object.freeze({ rejected: false, rejectedReason: "", redaction: undefined });
+
+/** What an event's put says of it, in memory of its own. */
+export function stateOf(event: NewEvent): EventState {
+  const { rejected, rejectedReason, redaction } = event;
+  if (!rejected && rejectedReason === "" && redaction === undefined) return PLAIN_STATE;
+  return { rejected, rejectedReason, redaction: redaction && ownCopy(redaction) };
+}
+
+/** A redaction of the event in a frame, with the redacted body if it is given or can be made. */
+export function completeRedaction(redaction: Redaction, frame: ByteRange): Redaction {
+  if (redaction.redactedBody !== undefined) return ownCopy(redaction);
+  return {
+    redactedBy: redaction.redactedBy,
+    redactedBody: redactEvent(frameBody(frame), frameRoomVersion(frame)),
+  };
+}
+
+/** The same in memory of its own. */
+function ownCopy({ redactedBy, redactedBody }: Redaction): Redaction {
+  return { redactedBy, redactedBody: redactedBody && copyOf(redactedBody) };
+}
+
+/** Whether a redacted event's redacted text could not be made: then only its original can be shown. */
+export function isUnredactable({ redaction }: EventState): boolean {
+  return redaction !== undefined && redaction.redactedBody === undefined;
+}
+
+function copyOf(bytes: Uint8Array): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.byteLength);
+  copy.set(bytes);
+  return copy;
+}

@@ -1,0 +1,101 @@
+import { HomeserverMetadata } from "../memory/metadata-cache.js";
+import { type Counters, newCounters } from "../model/counters.js";
+import { LOG_EVENT_IDS_MAX } from "../model/limits.js";
+import type { HomeserverStats } from "../model/store.js";
+import type { RestartReason, StoreObserver } from "../model/store-observer.js";
+import type { Change, Epoch, Homeserver, Position } from "../model/types.js";
+import { InvalidationLog } from "./invalidation-log.js";
+import { SubscriberHub } from "./subscription.js";
+
+/** What a homeserver's state needs from outside. */
+export interface HomeserverDeps {
+  /** A monotonic clock in milliseconds. */
+  readonly clock: () => number;
+  /** A log that held nothing is about to hold a change: it needs its share of the log budget. */
+  readonly onLogStarts: (log: InvalidationLog) => void;
+  /** Runs `wake` soon, in a turn of the event loop of its own. */
+  readonly defer: (wake: () => void) => void;
+  /** Takes metadata that no read can reach any more, to be swept. */
+  readonly discard: (metadata: HomeserverMetadata) => void;
+  readonly log: StoreObserver;
+}
+
+/** All that is kept for one homeserver; nothing of it is shared with another. */
+export class HomeserverState {
+  readonly name: Homeserver;
+  /** The copy of the end of the homeserver's invalidation log. */
+  readonly log: InvalidationLog;
+  readonly hub: SubscriberHub;
+  readonly counters: Counters = newCounters();
+  metadata = new HomeserverMetadata();
+  /** When it last had a call or a subscriber. */
+  lastCallMs: number;
+  readonly #deps: HomeserverDeps;
+
+  /** `isCurrent`: whether the copy of the log is known to be current at this moment. */
+  constructor(name: Homeserver, nowMs: number, isCurrent: () => boolean, deps: HomeserverDeps) {
+    this.name = name;
+    this.#deps = deps;
+    this.lastCallMs = nowMs;
+    this.log = new InvalidationLog(NOWHERE, { bytesMax: 0, eventIdsMax: LOG_EVENT_IDS_MAX });
+    this.hub = new SubscriberHub({
+      log: this.log,
+      counters: this.counters,
+      defer: deps.defer,
+      mayTell: isCurrent,
+      onClose: () => {
+        this.lastCallMs = deps.clock();
+      },
+    });
+  }
+
+  /** While it has a subscriber. */
+  get isHeld(): boolean {
+    return this.hub.count > 0;
+  }
+
+  /** Drops everything and follows the log from `position` on. */
+  restart(position: Position, reason: RestartReason): void {
+    const isNewEpoch = position.epoch !== this.log.position.epoch;
+    this.dropMetadata();
+    this.log.restart(position);
+    if (isNewEpoch) this.counters.epochs += 1;
+    this.#deps.log.logRestarted(this.name, position.epoch, reason);
+    this.hub.wake();
+  }
+
+  /** Drops everything and stays where it is in the log: fence and subscribers go on. */
+  dropEntries(reason: RestartReason): void {
+    this.dropMetadata();
+    this.#deps.log.logRestarted(this.name, this.log.position.epoch, reason);
+  }
+
+  /** Appends to the copy of the log and wakes the subscribers. */
+  announce(change: Change): void {
+    if (this.log.size.changes === 0) this.#deps.onLogStarts(this.log);
+    this.log.append(change);
+    this.counters.changes[change.kind] += 1;
+    this.hub.wake();
+  }
+
+  /** Drops all entries, in constant time. */
+  dropMetadata(): void {
+    this.#deps.discard(this.metadata);
+    this.metadata = new HomeserverMetadata();
+  }
+
+  stats(): HomeserverStats {
+    const size = this.log.size;
+    return {
+      ...this.counters,
+      subscribers: this.hub.count,
+      logChanges: size.changes,
+      logEventIds: size.eventIds,
+      logBytes: size.bytes,
+      logBytesMax: size.bytesMax,
+    };
+  }
+}
+
+/** Where a copy is before it is first loaded: an epoch that no log ever has. */
+const NOWHERE: Position = { epoch: "" as Epoch, sequence: 0 };

@@ -1,0 +1,87 @@
+import { CacheError } from "../model/errors.js";
+import { HOMESERVER_IDLE_MS } from "../model/limits.js";
+import type { Homeserver } from "../model/types.js";
+
+/** What a table needs to know of a homeserver. */
+export interface KnownHomeserver {
+  readonly name: Homeserver;
+  /** When it last had a call or a subscriber, in milliseconds of a monotonic clock. */
+  lastCallMs: number;
+  /** Whether somebody relies on it between calls. */
+  readonly isHeld: boolean;
+}
+
+/** The homeservers that are known, bounded in number: one that is idle makes room for a new one. */
+export class HomeserverTable<T extends KnownHomeserver> {
+  readonly #known = new Map<Homeserver, T>();
+  readonly #homeserversMax: number;
+  readonly #create: (name: Homeserver, nowMs: number) => T;
+  readonly #onForget: (homeserver: T) => void;
+
+  constructor(options: {
+    readonly homeserversMax: number;
+    readonly create: (name: Homeserver, nowMs: number) => T;
+    readonly onForget: (homeserver: T) => void;
+  }) {
+    this.#homeserversMax = options.homeserversMax;
+    this.#create = options.create;
+    this.#onForget = options.onForget;
+  }
+
+  /** A homeserver, made now if it is new, as called now. */
+  enter(name: Homeserver, nowMs: number): T {
+    let known = this.#known.get(name);
+    if (known === undefined) {
+      if (this.#known.size >= this.#homeserversMax) this.#makeRoom(nowMs);
+      known = this.#create(name, nowMs);
+      this.#known.set(name, known);
+    }
+    known.lastCallMs = nowMs;
+    return known;
+  }
+
+  get size(): number {
+    return this.#known.size;
+  }
+
+  /** A homeserver if it is known, without calling it. */
+  find(name: Homeserver): T | undefined {
+    return this.#known.get(name);
+  }
+
+  all(): IterableIterator<T> {
+    return this.#known.values();
+  }
+
+  /** Forgets those that are idle and of which `isEmpty` holds. */
+  forgetIdle(nowMs: number, isEmpty: (homeserver: T) => boolean): void {
+    for (const known of [...this.#known.values()]) {
+      if (isEmpty(known) && isIdle(known, nowMs)) this.#forget(known);
+    }
+  }
+
+  #makeRoom(nowMs: number): void {
+    let longestIdle: T | undefined;
+    for (const known of this.#known.values()) {
+      if (!isIdle(known, nowMs)) continue;
+      if (longestIdle === undefined || known.lastCallMs < longestIdle.lastCallMs) longestIdle = known;
+    }
+    if (longestIdle === undefined) {
+      const message = `the cache serves ${this.#homeserversMax} homeservers already, none of them idle`;
+      throw new CacheError("exhausted", message, { retryDelayMs: RETRY_DELAY_MS });
+    }
+    this.#forget(longestIdle);
+  }
+
+  #forget(known: T): void {
+    this.#known.delete(known.name);
+    this.#onForget(known);
+  }
+}
+
+/** Idleness is counted in minutes: asking again sooner is of no use. */
+const RETRY_DELAY_MS = 60_000;
+
+function isIdle(known: KnownHomeserver, nowMs: number): boolean {
+  return !known.isHeld && nowMs - known.lastCallMs >= HOMESERVER_IDLE_MS;
+}

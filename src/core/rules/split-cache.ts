@@ -1,0 +1,218 @@
+import type { MakeBoundedCache } from "../memory/bounded-cache.js";
+import { frameBody, frameRoomVersion } from "../memory/encoded-event.js";
+import { EventCache } from "../memory/event-cache.js";
+import { type HomeserverMetadata, MetadataCache, type MetadataEntry } from "../memory/metadata-cache.js";
+import { isUnredactable, stateOf } from "../model/event-state.js";
+import { isBehind } from "../model/position.js";
+import type { PutRequest, PutResult, ReadRequest } from "../model/store.js";
+import type { EventId, NewEvent, Position, PutOutcome, ReadResult, StoredEvent } from "../model/types.js";
+import { ChangeRules } from "./change-rules.js";
+import type { HomeserverState } from "./homeserver-state.js";
+import { Sweep } from "./sweep.js";
+
+export interface SplitCacheOptions {
+  readonly makeCache: MakeBoundedCache;
+  readonly eventBytesMax: number;
+  readonly metadataBytesMax: number;
+  /** What entries of each cache may use of the JavaScript heap. */
+  readonly eventHeapBytesMax: number;
+  readonly metadataHeapBytesMax: number;
+  readonly entriesMax: number;
+  readonly metadataTtlMs: number;
+  /** Runs a function in a later turn of the event loop. */
+  readonly defer: (run: () => void) => void;
+  /** Where entries in use are written again, so that they do not grow old there. */
+  readonly writeBack?: WriteBack;
+}
+
+/** A shared tier, as the cache sees it. */
+export interface WriteBack {
+  /** An entry is written at most this often. */
+  readonly intervalMs: number;
+  /** Takes an entry as it is now; the bytes may be read until this returns. */
+  take(homeserver: HomeserverState, entry: LateFill): void;
+}
+
+/**
+ * The rules that join the two caches, the log and the fence. Every operation is
+ * one synchronous step on a homeserver's state, so nothing can come between the
+ * parts of a rule. Whether the state is current is the caller's to check, in the
+ * same step.
+ */
+export class SplitCache {
+  readonly #events: EventCache;
+  readonly #metadata: MetadataCache;
+  readonly #metadataTtlMs: number;
+  readonly #writeBack: WriteBack | undefined;
+  readonly sweep: Sweep;
+  readonly changes: ChangeRules;
+
+  constructor(options: SplitCacheOptions) {
+    const { makeCache, entriesMax } = options;
+    this.#metadataTtlMs = options.metadataTtlMs;
+    this.#writeBack = options.writeBack;
+    this.#events = new EventCache({
+      bounds: { bytesMax: options.eventBytesMax, heapBytesMax: options.eventHeapBytesMax, entriesMax },
+      makeCache,
+      defer: options.defer,
+      onOrphans: (count) => this.sweep.expectDead(count),
+    });
+    this.#metadata = new MetadataCache(
+      { bytesMax: options.metadataBytesMax, heapBytesMax: options.metadataHeapBytesMax, entriesMax },
+      makeCache,
+      this.#events,
+    );
+    this.sweep = new Sweep(this.#metadata);
+    this.changes = new ChangeRules({
+      metadata: this.#metadata,
+      sweep: this.sweep,
+      onWritten: (...written) => this.#writeToTier(...written),
+    });
+  }
+
+  /** Answers once per mention. The position is taken before the lookup: a fill by it may be refused, never wrong. */
+  getEvents(homeserver: HomeserverState, request: ReadRequest, nowMs: number): ReadResult {
+    const { position } = homeserver.log;
+    const { eventIds, minPosition } = request;
+    if (isBehind(position, minPosition)) {
+      homeserver.counters.misses.behind += eventIds.length;
+      return { position, events: eventIds.map(() => undefined) };
+    }
+    return { position, events: eventIds.map((eventId) => this.#lookUp(homeserver, eventId, request, nowMs)) };
+  }
+
+  /**
+   * The same if the homeserver has a live entry of every event here; else the events
+   * that it lacks, each once, and nothing is counted.
+   */
+  getEventsOrAbsent(
+    homeserver: HomeserverState,
+    request: ReadRequest,
+    nowMs: number,
+  ): ReadResult | readonly EventId[] {
+    const { counters } = homeserver;
+    const { hits, misses } = { hits: counters.hits, misses: { ...counters.misses } };
+    const result = this.getEvents(homeserver, request, nowMs);
+    const absent = new Set<EventId>();
+    for (const [index, event] of result.events.entries()) {
+      const eventId = request.eventIds[index]!;
+      if (event === undefined && this.#metadata.live(homeserver.metadata, eventId, nowMs) === undefined) {
+        absent.add(eventId);
+      }
+    }
+    if (absent.size === 0) return result;
+    counters.hits = hits;
+    Object.assign(counters.misses, misses);
+    return [...absent];
+  }
+
+  /** A redaction without a redacted body is one that could not be made: see with-redacted-bodies.ts. */
+  putEvents(homeserver: HomeserverState, request: PutRequest, nowMs: number): PutResult {
+    const outcomes = new Map<EventId, PutOutcome>();
+    // From the end, since of an ID given twice the last event counts.
+    for (let at = request.events.length - 1; at >= 0; at--) {
+      const event = request.events[at]!;
+      if (outcomes.has(event.eventId)) continue;
+      const outcome = homeserver.log.judge(request.asOf, event.eventId, event.roomId);
+      if (outcome === "stored") this.#store(homeserver.metadata, event, nowMs, nowMs + this.#metadataTtlMs);
+      outcomes.set(event.eventId, outcome);
+    }
+    const inOrder = request.events.map((event) => outcomes.get(event.eventId)!);
+    for (const outcome of inOrder) homeserver.counters.puts[outcome] += 1;
+    return { outcomes: inOrder, position: homeserver.log.position };
+  }
+
+  /**
+   * Stores an entry that was put earlier, somewhere else, with its own `asOf` and
+   * the end of its time to live, by the same fence as a put.
+   */
+  fillLate(homeserver: HomeserverState, { event, asOf, expiresAtMs }: LateFill, nowMs: number): void {
+    if (homeserver.log.judge(asOf, event.eventId, event.roomId) !== "stored") return;
+    this.#store(homeserver.metadata, event, nowMs, expiresAtMs);
+  }
+
+  stats() {
+    return { events: this.#events.stats(), metadata: this.#metadata.stats() };
+  }
+
+  #lookUp(
+    homeserver: HomeserverState,
+    eventId: EventId,
+    { view }: ReadRequest,
+    nowMs: number,
+  ): StoredEvent | undefined {
+    const { counters } = homeserver;
+    const entry = homeserver.metadata.entries.get(eventId);
+    if (entry === undefined) {
+      counters.misses.absent += 1;
+      return undefined;
+    }
+    const dead = this.#metadata.deadBecause(entry, nowMs);
+    if (dead !== undefined) {
+      this.#metadata.drop(entry);
+      counters.misses[dead] += 1;
+      return undefined;
+    }
+    if (view === "redacted" && isUnredactable(entry.state)) {
+      counters.misses.unredactable += 1;
+      return undefined;
+    }
+    this.#metadata.touch(entry);
+    counters.hits += 1;
+    if (nowMs >= entry.writeBackAtMs) this.#writeToTier(homeserver, entry, nowMs);
+    const { variant, state, internalMetadata } = entry;
+    return { eventId: variant.eventId, frame: variant.frame!, state, internalMetadata };
+  }
+
+  #store(owner: HomeserverMetadata, event: NewEvent, nowMs: number, expiresAtMs: number): void {
+    const state = stateOf(event);
+    const variant = this.#events.acquire(event);
+    this.sweep.expectExpiry(expiresAtMs);
+    this.#metadata.put(owner, {
+      variant,
+      roomId: event.roomId,
+      state,
+      internalMetadata: latin1(event.internalMetadata),
+      expiresAtMs,
+      writeBackAtMs: nowMs + (this.#writeBack?.intervalMs ?? Number.POSITIVE_INFINITY),
+    });
+  }
+
+  /** Writes an entry to the tier as of the homeserver's position. */
+  #writeToTier(homeserver: HomeserverState, entry: MetadataEntry, nowMs: number): void {
+    if (this.#writeBack === undefined) return;
+    entry.writeBackAtMs = nowMs + this.#writeBack.intervalMs;
+    this.#writeBack.take(homeserver, {
+      event: eventOf(entry),
+      asOf: homeserver.log.position,
+      expiresAtMs: entry.expiresAtMs,
+    });
+  }
+}
+
+/** An entry that was put earlier, somewhere else. */
+export interface LateFill {
+  readonly event: NewEvent;
+  readonly asOf: Position;
+  /** When its time to live ends, by the clock of `nowMs`. */
+  readonly expiresAtMs: number;
+}
+
+/** A live entry as it was put, with what was set since. */
+function eventOf({ eventId, room, variant, state, internalMetadata }: MetadataEntry): NewEvent {
+  const frame = variant.frame!;
+  return {
+    eventId,
+    roomId: room.roomId,
+    roomVersion: frameRoomVersion(frame),
+    body: frameBody(frame),
+    rejected: state.rejected,
+    rejectedReason: state.rejectedReason,
+    redaction: state.redaction,
+    internalMetadata: Buffer.from(internalMetadata, "latin1"),
+  };
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+}

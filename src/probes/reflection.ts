@@ -1,0 +1,126 @@
+import type { Server, ServerDuplexStream } from "@grpc/grpc-js";
+import { descriptorSet } from "../gen/descriptor-set.js";
+import {
+  ServerReflectionRequest,
+  type ServerReflectionResponse,
+  ServerReflectionService,
+} from "../gen/grpc/reflection/v1/reflection.js";
+import type { Drain } from "../rpc/admission/drain.js";
+import { TimeLimit } from "../rpc/calls/time-limit.js";
+import { REFLECTION_IDLE_LIMIT_MS } from "../rpc/limits.js";
+import { INVALID_ARGUMENT, NOT_FOUND, toStatus } from "../rpc/status.js";
+import { DescriptorFiles, type FileBytes } from "../rpc/wire/descriptor-files.js";
+import { type Decoded, strictDecoder } from "../rpc/wire/strict-decode.js";
+import { type MessageShape, text } from "../rpc/wire/wire-shape.js";
+
+type Answer = NonNullable<ServerReflectionResponse["messageResponse"]>;
+type Call = ServerDuplexStream<Decoded<ServerReflectionRequest>, ServerReflectionResponse>;
+
+/** By the field numbers of the proto. */
+const REQUEST: MessageShape = {
+  1: text("host"),
+  3: text("file_by_filename"),
+  4: text("file_containing_symbol"),
+  5: {
+    name: "file_containing_extension",
+    isRepeated: false,
+    message: { 1: text("containing_type") },
+  },
+  6: text("all_extension_numbers_of_type"),
+  7: text("list_services"),
+};
+
+/**
+ * Adds gRPC reflection, v1 and v1alpha, so that clients such as grpcurl need no proto files. A stream
+ * that asks nothing for a while is ended with OK, and all of them are when the drain starts: clients open
+ * another one when they need it.
+ */
+export function addReflection(
+  server: Server,
+  drain: Drain,
+  idleLimitMs: number = REFLECTION_IDLE_LIMIT_MS,
+): void {
+  const files = new DescriptorFiles(Buffer.from(descriptorSet, "base64"));
+  const v1 = {
+    ...ServerReflectionService.serverReflectionInfo,
+    requestDeserialize: strictDecoder(ServerReflectionRequest, REQUEST),
+  };
+  // The same messages under another package's name.
+  const v1alpha = { ...v1, path: v1.path.replace(".v1.", ".v1alpha.") };
+  const serverReflectionInfo = (call: Call) => serve(call, { files, drain, idleLimitMs });
+  for (const definition of [v1, v1alpha]) {
+    server.addService({ serverReflectionInfo: definition }, { serverReflectionInfo });
+  }
+}
+
+interface ReflectionContext {
+  readonly files: DescriptorFiles;
+  readonly drain: Drain;
+  readonly idleLimitMs: number;
+}
+
+/** Answers each request before the next one is read: the layer below sees to that. */
+function serve(call: Call, { files, drain, idleLimitMs }: ReflectionContext): void {
+  const end = () => call.end();
+  const idle = new TimeLimit(idleLimitMs, end);
+  const forgetDrain = drain.onStart(end);
+  const stop = () => {
+    idle.disarm();
+    forgetDrain();
+  };
+  idle.arm();
+  call.on("data", (decoded: Decoded<ServerReflectionRequest>) => {
+    if (call.writableEnded) return;
+    if (!decoded.ok) {
+      call.emit("error", toStatus(decoded.error));
+      return;
+    }
+    idle.rearm();
+    const { message } = decoded;
+    call.write({
+      validHost: message.host,
+      originalRequest: message,
+      messageResponse: answer(message.messageRequest, files),
+    });
+  });
+  call.once("end", end);
+  for (const event of ["end", "cancelled", "close", "error"]) call.once(event, stop);
+  if (drain.started) end();
+}
+
+function answer(request: ServerReflectionRequest["messageRequest"], files: DescriptorFiles): Answer {
+  switch (request?.$case) {
+    case "fileByFilename":
+      return filesOrError(files.named(request.value), "no file has this name");
+    case "fileContainingSymbol":
+      return filesOrError(files.containing(request.value), "no file defines this symbol");
+    case "fileContainingExtension":
+      return failure(NOT_FOUND, "no file defines this extension: there are none");
+    case "allExtensionNumbersOfType":
+      return files.hasMessage(request.value)
+        ? {
+            $case: "allExtensionNumbersResponse",
+            value: { baseTypeName: request.value, extensionNumber: [] },
+          }
+        : failure(NOT_FOUND, "no message has this name");
+    case "listServices":
+      return {
+        $case: "listServicesResponse",
+        value: { service: files.services.map((name) => ({ name })) },
+      };
+    case undefined:
+      return failure(INVALID_ARGUMENT, "message_request is required");
+  }
+}
+
+function filesOrError(files: FileBytes[] | undefined, problem: string): Answer {
+  if (files === undefined) return failure(NOT_FOUND, problem);
+  return {
+    $case: "fileDescriptorResponse",
+    value: { fileDescriptorProto: files.map((bytes) => Buffer.from(bytes)) },
+  };
+}
+
+function failure(errorCode: number, errorMessage: string): Answer {
+  return { $case: "errorResponse", value: { errorCode, errorMessage } };
+}

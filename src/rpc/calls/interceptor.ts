@@ -1,0 +1,48 @@
+import type { ServerInterceptor } from "@grpc/grpc-js";
+import { serviceDefinition } from "../handlers/service-definition.js";
+import { AuxiliaryCall } from "./auxiliary-call.js";
+import type { CallLabels } from "./call-observer.js";
+import { ReadStreamCall } from "./read-stream-call.js";
+import { SubscriptionCall } from "./subscription-call.js";
+import type { CallContext, TrackedCall } from "./tracked-call.js";
+import { UnaryCall } from "./unary-call.js";
+
+/** The one interceptor: gives each call the layer that counts and bounds it. */
+export function createInterceptor(context: CallContext): ServerInterceptor {
+  const labelsByPath = new Map<string, CallLabels>();
+  return (method, call) => {
+    let labels = labelsByPath.get(method.path);
+    if (labels === undefined) {
+      // Only methods that are registered get here, so clients cannot fill the map.
+      labels = toLabels(method.path, method.requestStream, method.responseStream);
+      labelsByPath.set(method.path, labels);
+    }
+    return new (callKind(method.path))(call, labels, context);
+  };
+}
+
+type CallKind = new (...parameters: ConstructorParameters<typeof UnaryCall>) => TrackedCall;
+
+/** All methods of the cache's service that are not named here are unary. */
+const STREAMING_KINDS: ReadonlyMap<string, CallKind> = new Map<string, CallKind>([
+  [serviceDefinition.getEventsStream.path, ReadStreamCall],
+  [serviceDefinition.subscribe.path, SubscriptionCall],
+]);
+const SERVICE_PATHS = new Set<string>(Object.values(serviceDefinition).map(({ path }) => path));
+
+function callKind(path: string): CallKind {
+  if (!SERVICE_PATHS.has(path)) return AuxiliaryCall;
+  return STREAMING_KINDS.get(path) ?? UnaryCall;
+}
+
+function toLabels(path: string, requestStream: boolean, responseStream: boolean): CallLabels {
+  const [, service = "", method = ""] = path.split("/");
+  const type = requestStream
+    ? responseStream
+      ? "bidi_stream"
+      : "client_stream"
+    : responseStream
+      ? "server_stream"
+      : "unary";
+  return { type, service, method };
+}

@@ -1,0 +1,116 @@
+import { CacheError, type FieldViolation } from "../../core/model/errors.js";
+import {
+  BATCH_MAX,
+  EPOCH_BYTES,
+  ID_BYTES_MAX,
+  NAME_BYTES_MAX,
+  VIOLATIONS_MAX,
+} from "../../core/model/limits.js";
+import type { Epoch, EventId, Homeserver, Position, RoomId } from "../../core/model/types.js";
+import type * as wire from "../../gen/splitcache/v1/event_cache_service.js";
+import { countProblem, requiredTextProblem, textProblem } from "./field-problems.js";
+
+/** The homeservers that requests may name; undefined: any. */
+export type AllowedHomeservers = ReadonlySet<string> | undefined;
+
+/**
+ * Converts one request: `convert` makes the core's form of it, naming to the
+ * check whatever is wrong; if anything was, throws an `invalidArgument` error.
+ */
+export function checked<Request>(
+  allowed: AllowedHomeservers,
+  convert: (check: RequestCheck) => Request,
+): Request {
+  const check = new RequestCheck(allowed);
+  const request = convert(check);
+  check.throwIfAny();
+  return request;
+}
+
+/** What is wrong with the name of a request's homeserver, or undefined. */
+export function homeserverProblem(name: string, allowed: AllowedHomeservers): string | undefined {
+  const problem = requiredTextProblem(name, NAME_BYTES_MAX);
+  if (problem !== undefined || allowed?.has(name) !== false) return problem;
+  return "is not one of those that this server is configured for";
+}
+
+/**
+ * Where the branded types are made. Each method returns the field's value in the
+ * words of the core and notes what is wrong with it; a description never holds
+ * what the client sent. Costs nothing while nothing is wrong.
+ */
+export class RequestCheck {
+  readonly #allowed: AllowedHomeservers;
+  #violations: FieldViolation[] | undefined;
+
+  constructor(allowed: AllowedHomeservers) {
+    this.#allowed = allowed;
+  }
+
+  /** Notes a violation, unless `problem` is undefined. Only the first VIOLATIONS_MAX are kept. */
+  note(field: string, problem: string | undefined): void {
+    if (problem === undefined) return;
+    this.#violations ??= [];
+    if (this.#violations.length < VIOLATIONS_MAX) this.#violations.push({ field, description: problem });
+  }
+
+  throwIfAny(): void {
+    const first = this.#violations?.[0];
+    if (this.#violations === undefined || first === undefined) return;
+    throw new CacheError("invalidArgument", `${first.field} ${first.description}`, {
+      violations: this.#violations,
+    });
+  }
+
+  homeserver(name: string): Homeserver {
+    this.note("homeserver", homeserverProblem(name, this.#allowed));
+    return name as Homeserver;
+  }
+
+  eventId(field: string, id: string): EventId {
+    this.note(field, requiredTextProblem(id, ID_BYTES_MAX));
+    return id as EventId;
+  }
+
+  eventIds(field: string, ids: readonly string[]): readonly EventId[] {
+    this.note(field, countProblem(ids.length, BATCH_MAX, "elements"));
+    for (let index = 0; index < Math.min(ids.length, BATCH_MAX); index++) {
+      const problem = requiredTextProblem(ids[index]!, ID_BYTES_MAX);
+      if (problem !== undefined) this.note(`${field}[${index}]`, problem);
+    }
+    return ids as readonly EventId[];
+  }
+
+  roomId(field: string, id: string): RoomId {
+    this.note(field, requiredTextProblem(id, ID_BYTES_MAX));
+    return id as RoomId;
+  }
+
+  /** An empty one was left out. */
+  optionalRoomId(field: string, id: string): RoomId | undefined {
+    this.note(field, textProblem(id, ID_BYTES_MAX));
+    return id === "" ? undefined : (id as RoomId);
+  }
+
+  position(field: string, position: wire.Position | undefined): Position {
+    if (position === undefined) this.note(field, "is required");
+    return this.optionalPosition(field, position) ?? NO_POSITION;
+  }
+
+  optionalPosition(field: string, position: wire.Position | undefined): Position | undefined {
+    if (position === undefined) return undefined;
+    const { epoch, sequence } = position;
+    if (epoch.byteLength !== EPOCH_BYTES) {
+      this.note(`${field}.epoch`, `must have ${EPOCH_BYTES} bytes, has ${epoch.byteLength}`);
+    }
+    return {
+      epoch: epoch.toString("hex") as Epoch,
+      // No log reaches the highest number, so what is cut to it still lies ahead of the log.
+      sequence: sequence > SEQUENCE_MAX ? Number.MAX_SAFE_INTEGER : Number(sequence),
+    };
+  }
+}
+
+const SEQUENCE_MAX = BigInt(Number.MAX_SAFE_INTEGER);
+/** Stands in for a required position that is missing until the request is refused. */
+const NO_POSITION: Position = { epoch: "" as Epoch, sequence: 0 };

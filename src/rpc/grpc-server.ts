@@ -1,0 +1,165 @@
+import { Server } from "@grpc/grpc-js";
+import {
+  BYTES_IN_FLIGHT_MAX,
+  CALL_TIME_LIMIT_MS,
+  CALLS_IN_FLIGHT_MAX,
+  READ_STREAMS_MAX,
+  REQUEST_BYTES_MAX,
+  SUBSCRIBERS_MAX,
+} from "../core/model/limits.js";
+import type { EventStore } from "../core/model/store.js";
+import { ActiveParties } from "./admission/active-parties.js";
+import { BatchCapacity } from "./admission/batch-capacity.js";
+import { Capacity, type FullObserver } from "./admission/capacity.js";
+import type { FloodObserver } from "./admission/connection.js";
+import { Drain } from "./admission/drain.js";
+import { Gate } from "./admission/gate.js";
+import { InFlight } from "./admission/in-flight.js";
+import { catchMalformedRequests } from "./calls/auxiliary-request.js";
+import type { CallObserver } from "./calls/call-observer.js";
+import { createInterceptor } from "./calls/interceptor.js";
+import type { AllowedHomeservers } from "./convert/request-check.js";
+import { createService } from "./handlers/service.js";
+import { serviceDefinition } from "./handlers/service-definition.js";
+import {
+  AUXILIARY_CALLS_MAX,
+  AUXILIARY_STREAMS_MAX,
+  CONCURRENT_STREAMS_MAX,
+  KEEPALIVE_INTERVAL_MS,
+  KEEPALIVE_TIMEOUT_MS,
+  REQUEST_TIME_LIMIT_MS,
+  SUBSCRIPTION_BYTES_MAX,
+} from "./limits.js";
+import type { RpcLog } from "./rpc-log.js";
+import { FrameEncoder } from "./wire/subscription-frames.js";
+
+/** The capacities of a server; each has its default in core/limits.ts. */
+export interface ServerLimits {
+  readonly callsInFlightMax?: number;
+  readonly bytesInFlightMax?: number;
+  readonly readStreamsMax?: number;
+  /** As the store has it: one that waits for its batch is not in the store, and must find its place again. */
+  readonly subscribersMax?: number;
+  /** How long the server gives a call, or one reply of a read stream, until it has left. */
+  readonly callTimeLimitMs?: number;
+  /** How long it gives a request to arrive. */
+  readonly requestTimeLimitMs?: number;
+  /** Bytes of batches on their way to all subscribers. */
+  readonly subscriptionBytesMax?: number;
+}
+
+export interface GrpcServerOptions {
+  readonly store: EventStore;
+  readonly observer: CallObserver;
+  readonly log: RpcLog;
+  /** A monotonic clock in milliseconds. */
+  readonly clock: () => number;
+  /** The homeservers that requests may name; undefined: any. */
+  readonly allowedHomeservers: AllowedHomeservers;
+  readonly limits?: ServerLimits;
+  /** Called for each connection that is ended because of a flood, if it is given. */
+  readonly onFlood?: FloodObserver;
+  /** Called whenever a call finds a capacity full, if it is given. */
+  readonly onFull?: FullObserver;
+  /** As the store has it: sent to subscribers. */
+  readonly silenceLimitMs: number;
+  readonly progressIntervalMs: number;
+}
+
+/** What a server holds for its clients. */
+export interface TransportUsage {
+  /** Unary calls, from their headers until their reply has left. */
+  readonly callsInFlight: number;
+  /** Bytes of requests and unsent replies. */
+  readonly bytesInFlight: number;
+  readonly readStreams: number;
+  /** Bytes of batches on their way to subscribers. */
+  readonly subscriptionBytes: number;
+  /** Calls of other services: health, reflection. */
+  readonly auxiliaryCalls: number;
+}
+
+export interface GrpcServer {
+  /** Has the cache's service; not bound yet, so that others can be added. */
+  readonly server: Server;
+  /**
+   * Ends the cache's streams as the contract says and refuses new calls of it;
+   * calls in flight and other services go on. Follow with `server.tryShutdown`.
+   */
+  drain(): void;
+  /** Starts with `drain`: for the streams of other services. */
+  readonly drainSignal: Drain;
+  usage(): TransportUsage;
+}
+
+/** Makes the gRPC server of a store. */
+export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  const { store, observer, log, clock, allowedHomeservers, limits = {} } = options;
+  const { onFlood = () => {}, onFull = () => {} } = options;
+  const gate = new Gate(clock, onFlood);
+  const shared = { activePeers: new ActiveParties(clock), onFull };
+  const inFlight = new InFlight(
+    {
+      callsInFlightMax: limits.callsInFlightMax ?? CALLS_IN_FLIGHT_MAX,
+      bytesInFlightMax: limits.bytesInFlightMax ?? BYTES_IN_FLIGHT_MAX,
+    },
+    clock,
+    shared,
+  );
+  const drain = new Drain();
+  const capacity = (name: string, max: number) => new Capacity(max, { ...shared, name });
+  const readStreams = capacity("read streams", limits.readStreamsMax ?? READ_STREAMS_MAX);
+  const subscriptions = capacity("subscribers", limits.subscribersMax ?? SUBSCRIBERS_MAX);
+  const auxiliaryCalls = capacity("unary calls of health", AUXILIARY_CALLS_MAX);
+  const auxiliaryStreams = capacity("streams of health and reflection", AUXILIARY_STREAMS_MAX);
+  const batches = new BatchCapacity(
+    limits.subscriptionBytesMax ?? SUBSCRIPTION_BYTES_MAX,
+    clock,
+    shared.activePeers,
+  );
+  const callTimeLimitMs = limits.callTimeLimitMs ?? CALL_TIME_LIMIT_MS;
+  const server = new Server({
+    interceptors: [
+      createInterceptor({
+        gate,
+        inFlight,
+        drain,
+        readStreams,
+        subscriptions,
+        auxiliaryCalls,
+        auxiliaryStreams,
+        allowedHomeservers,
+        observer,
+        callTimeLimitMs,
+        requestTimeLimitMs: limits.requestTimeLimitMs ?? REQUEST_TIME_LIMIT_MS,
+        clock,
+      }),
+    ],
+    "grpc.max_receive_message_length": REQUEST_BYTES_MAX,
+    // A reply is bounded where it is made.
+    "grpc.max_send_message_length": -1,
+    "grpc.max_concurrent_streams": CONCURRENT_STREAMS_MAX,
+    "grpc.keepalive_time_ms": KEEPALIVE_INTERVAL_MS,
+    "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
+    "grpc.enable_channelz": 0,
+  });
+  gate.guard(server);
+  const encoder = new FrameEncoder(options);
+  server.addService(
+    serviceDefinition,
+    createService({ store, log, drain, inFlight, allowedHomeservers, encoder, batches }),
+  );
+  catchMalformedRequests(server);
+  return {
+    server,
+    drain: () => drain.start(),
+    drainSignal: drain,
+    usage: () => ({
+      callsInFlight: inFlight.usage().calls,
+      bytesInFlight: inFlight.usage().bytes,
+      readStreams: readStreams.used,
+      subscriptionBytes: batches.used,
+      auxiliaryCalls: auxiliaryCalls.used + auxiliaryStreams.used,
+    }),
+  };
+}

@@ -1,0 +1,209 @@
+import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js";
+import { CacheError } from "../../core/model/errors.js";
+import type { EventStore } from "../../core/model/store.js";
+import * as wire from "../../gen/splitcache/v1/event_cache_service.js";
+import type { Holder } from "../admission/capacity.js";
+import type { Drain } from "../admission/drain.js";
+import type { InFlight, InFlightTicket } from "../admission/in-flight.js";
+import { connectionOf } from "../calls/call-connection.js";
+import { draining } from "../calls/refusals.js";
+import { fromGetEvents } from "../convert/request.js";
+import { type AllowedHomeservers, checked, homeserverProblem } from "../convert/request-check.js";
+import { STREAM_LOOKUP_IDS_MAX } from "../limits.js";
+import type { RpcLog } from "../rpc-log.js";
+import { toCacheError, toRequestFailure } from "../status.js";
+import type { Outgoing } from "../wire/outgoing.js";
+import { streamedReply } from "../wire/reply-encoder.js";
+import type { Decoded } from "../wire/strict-decode.js";
+import { StreamWriter } from "./stream-writer.js";
+
+/** What all read streams of a server share. */
+export interface ReadStreamContext {
+  readonly store: EventStore;
+  readonly log: RpcLog;
+  readonly drain: Drain;
+  readonly inFlight: InFlight;
+  readonly allowedHomeservers: AllowedHomeservers;
+}
+
+type Message = Outgoing | Buffer;
+type Call = ServerDuplexStream<Decoded<wire.GetEventsStreamRequest>, Message>;
+
+/**
+ * GetEventsStream. Requests are answered one after the other, each looked up
+ * when the reply before has been written, so that what a lookup returned is
+ * encoded at once. Where a lookup takes time, those that have been read ahead go
+ * on side by side instead, until a reply has to wait for the client. The call's
+ * layer below bounds how many are read ahead.
+ */
+export function readStreamHandler(
+  context: ReadStreamContext,
+): handleBidiStreamingCall<Decoded<wire.GetEventsStreamRequest>, Message> {
+  return (call) => {
+    const writer = new StreamWriter<Message>(call, context.log);
+    void writer.finish(new ReadStream(context, call, writer).run());
+  };
+}
+
+interface Accepted {
+  readonly request: wire.GetEventsStreamRequest;
+  readonly ticket: InFlightTicket;
+  /** Why it will not be looked up. */
+  readonly refusal: CacheError | undefined;
+}
+
+function eventIdsOf({ request }: Accepted): number {
+  return request.request?.eventIds.length ?? 0;
+}
+
+class ReadStream {
+  readonly #context: ReadStreamContext;
+  readonly #writer: StreamWriter<Message>;
+  readonly #holder: Holder;
+  readonly #accepted: Accepted[] = [];
+  readonly #requestIds = new Set<bigint>();
+  #isHalfClosed = false;
+  /** Requests that are being answered, and replies that are being written. */
+  #underWay = 0;
+  #idsUnderWay = 0;
+  #writing = 0;
+  #lastWrite: Promise<void> = Promise.resolve();
+  #wake: () => void = () => {};
+
+  constructor(context: ReadStreamContext, call: Call, writer: StreamWriter<Message>) {
+    this.#context = context;
+    this.#writer = writer;
+    this.#holder = { connection: connectionOf(call.metadata) };
+    call.on("data", (decoded: Decoded<wire.GetEventsStreamRequest>) => this.#accept(decoded));
+    call.once("end", () => {
+      this.#isHalfClosed = true;
+      this.#wake();
+    });
+  }
+
+  /** Resolves when the stream ends well, rejects with why it does not. */
+  async run(): Promise<void> {
+    const { drain } = this.#context;
+    const { gone } = this.#writer;
+    const wake = () => this.#wake();
+    const forgetDrain = drain.onStart(wake);
+    gone.addEventListener("abort", wake, { once: true });
+    try {
+      while (!gone.aborted) {
+        const next = this.#mayBeginNext() ? this.#accepted.shift() : undefined;
+        if (next !== undefined) await this.#begin(next);
+        else if (this.#underWay > 0) await this.#woken();
+        else if (this.#isHalfClosed) return;
+        else if (drain.started) throw draining();
+        else await this.#woken();
+      }
+    } finally {
+      forgetDrain();
+      for (const { ticket } of this.#accepted) ticket.release();
+    }
+  }
+
+  /** A client that does not read, or a store that is slow, must not make replies or lookups pile up. */
+  #mayBeginNext(): boolean {
+    const [next] = this.#accepted;
+    if (next === undefined || this.#writing > 0) return false;
+    return this.#underWay === 0 || this.#idsUnderWay + eventIdsOf(next) <= STREAM_LOOKUP_IDS_MAX;
+  }
+
+  #accept(decoded: Decoded<wire.GetEventsStreamRequest>): void {
+    if (this.#writer.gone.aborted) return;
+    if (this.#context.drain.started) return;
+    if (!decoded.ok) {
+      this.#writer.fail(decoded.error);
+    } else if (this.#requestIds.has(decoded.message.requestId)) {
+      const violations = [{ field: "request_id", description: "is still in flight" }];
+      this.#writer.fail(new CacheError("invalidArgument", "request_id is still in flight", { violations }));
+    } else {
+      const request = decoded.message;
+      const ticket = this.#context.inFlight.admitMessage(this.#holder);
+      const homeserver = request.request?.homeserver ?? "";
+      // A bad name is refused when it is its turn; here it would only count as one more homeserver.
+      const isNamed = homeserverProblem(homeserver, this.#context.allowedHomeservers) === undefined;
+      const refusal =
+        ticket.addBytes(decoded.byteLength) ?? (isNamed ? ticket.assign(homeserver) : undefined);
+      this.#requestIds.add(request.requestId);
+      this.#accepted.push(
+        refusal === undefined
+          ? { request, ticket, refusal }
+          : // What is not counted is not kept either.
+            { request: { requestId: request.requestId, request: undefined }, ticket, refusal },
+      );
+    }
+    this.#wake();
+  }
+
+  /** Answers a request, or only begins to where that takes time. */
+  async #begin(accepted: Accepted): Promise<void> {
+    if (!this.#context.store.readsMayWait) return this.#answer(accepted);
+    const eventIds = eventIdsOf(accepted);
+    this.#underWay += 1;
+    this.#idsUnderWay += eventIds;
+    void this.#answer(accepted)
+      .catch((error: unknown) => this.#writer.fail(toCacheError(error, this.#context.log)))
+      .finally(() => {
+        this.#underWay -= 1;
+        this.#idsUnderWay -= eventIds;
+        this.#wake();
+      });
+  }
+
+  async #answer({ request, ticket, refusal }: Accepted): Promise<void> {
+    const { requestId } = request;
+    try {
+      if (refusal !== undefined) throw refusal;
+      const reply = await this.#read(request);
+      const tooMany = ticket.addBytes(reply.byteLength);
+      if (tooMany !== undefined) throw tooMany;
+      // What a lookup returned may be read in this turn alone.
+      await this.#write(requestId, this.#writing === 0 ? reply : Buffer.from(reply.encode()));
+    } catch (error) {
+      await this.#write(requestId, failureReply(requestId, toCacheError(error, this.#context.log)));
+    } finally {
+      ticket.release();
+    }
+  }
+
+  async #read({ requestId, request }: wire.GetEventsStreamRequest): Promise<Outgoing> {
+    const { allowedHomeservers, store } = this.#context;
+    const read = checked(allowedHomeservers, (check) => {
+      if (request === undefined) check.note("request", "is required");
+      return fromGetEvents(check, request ?? wire.GetEventsRequest.create());
+    });
+    return streamedReply(requestId, read, await store.getEvents(read));
+  }
+
+  async #write(requestId: bigint, message: Message): Promise<void> {
+    const before = this.#lastWrite;
+    const isFirst = this.#writing === 0;
+    this.#writing += 1;
+    let written: () => void = () => {};
+    this.#lastWrite = new Promise((resolve) => {
+      written = resolve;
+    });
+    try {
+      if (!isFirst) await before;
+      await this.#writer.write(message);
+      // In the turn in which the last of it left: before a request that answers it can be read.
+      this.#requestIds.delete(requestId);
+    } finally {
+      this.#writing -= 1;
+      written();
+    }
+  }
+
+  #woken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+}
+
+function failureReply(requestId: bigint, error: CacheError): Buffer {
+  const result = { $case: "failure", value: toRequestFailure(error) } as const;
+  return Buffer.from(wire.GetEventsStreamResponse.encode({ requestId, result }).finish());
+}

@@ -1,0 +1,54 @@
+import type * as wire from "../../gen/splitcache/v1/event_cache_service.js";
+import {
+  toPositionResponse,
+  toPutEventResponse,
+  toPutEventsResponse,
+  toSetResponse,
+} from "../convert/reply.js";
+import * as from from "../convert/request.js";
+import { checked, type RequestCheck } from "../convert/request-check.js";
+import { getEventsReply } from "../wire/reply-encoder.js";
+import { type ReadStreamContext, readStreamHandler } from "./read-stream.js";
+import { type SubscribeContext, subscriptionFrames } from "./subscription.js";
+import { serverStreamHandler, unaryHandler } from "./unary-and-stream.js";
+
+/** The handlers of the service: each converts, calls the store, converts. */
+export function createService(context: ReadStreamContext & SubscribeContext) {
+  const { store, log, allowedHomeservers } = context;
+
+  const unary = <Request, Converted, Response>(
+    convert: (check: RequestCheck, request: Request) => Converted,
+    serve: (request: Converted) => Promise<Response>,
+  ) =>
+    unaryHandler(
+      (request: Request) => serve(checked(allowedHomeservers, (check) => convert(check, request))),
+      log,
+    );
+
+  return {
+    getEvents: unary(from.fromGetEvents, async (read) => getEventsReply(read, await store.getEvents(read))),
+    getEventsStream: readStreamHandler(context),
+    putEvent: unary(from.fromPutEvent, async (put) => toPutEventResponse(await store.putEvents(put))),
+    putEvents: unary(from.fromPutEvents, async (put) => toPutEventsResponse(await store.putEvents(put))),
+    setRedaction: unary(from.fromSetRedaction, async (set) => toSetResponse(await store.setRedaction(set))),
+    setRejected: unary(from.fromSetRejected, async (set) => toSetResponse(await store.setRejected(set))),
+    invalidateEvents: unary(from.fromInvalidateEvents, async ({ homeserver, roomId, eventIds }) =>
+      toPositionResponse(await store.invalidateEvents(homeserver, roomId, eventIds)),
+    ),
+    purgeRoom: unary(from.fromPurgeRoom, async ({ homeserver, roomId }) =>
+      toPositionResponse(await store.purgeRoom(homeserver, roomId)),
+    ),
+    purgeHomeserver: unary(from.fromPurgeHomeserver, async ({ homeserver, newEpoch }) =>
+      toPositionResponse(await store.purgeHomeserver(homeserver, newEpoch)),
+    ),
+    subscribe: serverStreamHandler(
+      (request: wire.SubscribeRequest, caller) =>
+        subscriptionFrames(
+          context,
+          checked(allowedHomeservers, (check) => from.fromSubscribe(check, request)),
+          caller,
+        ),
+      log,
+    ),
+  };
+}

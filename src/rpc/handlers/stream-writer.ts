@@ -1,0 +1,62 @@
+import type { ServerDuplexStream, ServerWritableStream } from "@grpc/grpc-js";
+import type { CacheError } from "../../core/model/errors.js";
+import type { RpcLog } from "../rpc-log.js";
+import { toCacheError, toStatus } from "../status.js";
+
+type StreamingCall<Message> = ServerWritableStream<unknown, Message> | ServerDuplexStream<unknown, Message>;
+
+/** The writing side of a streaming call: one message at a time, until the client has gone. */
+export class StreamWriter<Message> {
+  readonly #call: StreamingCall<Message>;
+  readonly #log: RpcLog;
+  readonly #gone = new AbortController();
+  #stopWaiting: (() => void) | undefined;
+
+  constructor(call: StreamingCall<Message>, log: RpcLog) {
+    this.#call = call;
+    this.#log = log;
+    const leave = () => this.#leave();
+    call.once("cancelled", leave);
+    call.once("close", leave);
+    if (call.cancelled) leave();
+  }
+
+  /** Aborts when the client has gone, or the call is over. */
+  get gone(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  /** Resolves when the message has left, or the client has gone: no write callback comes then. */
+  write(message: Message): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#gone.signal.aborted) {
+        resolve();
+        return;
+      }
+      this.#stopWaiting = resolve;
+      this.#call.write(message, () => resolve());
+    });
+  }
+
+  /** Ends the call as its work ended: OK, or with the status of its failure. */
+  async finish(work: Promise<void>): Promise<void> {
+    try {
+      await work;
+      this.#call.end();
+    } catch (error) {
+      this.fail(toCacheError(error, this.#log));
+    }
+  }
+
+  /** Ends the call with a failure, whatever its work still does. */
+  fail(failure: CacheError): void {
+    if (this.#gone.signal.aborted) return;
+    this.#call.emit("error", toStatus(failure));
+    this.#leave();
+  }
+
+  #leave(): void {
+    this.#gone.abort();
+    this.#stopWaiting?.();
+  }
+}

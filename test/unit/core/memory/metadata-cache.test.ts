@@ -1,0 +1,218 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { HomeserverMetadata } from "../../../../src/core/memory/metadata-cache.js";
+import type { EventState } from "../../../../src/core/model/types.js";
+import { eventId, OTHER_ROOM, ROOM, roomId } from "../../../support/store-harness.js";
+import { newCaches, PLAIN, putBoth } from "../rules/parts.js";
+
+const NOTHING = { entries: 0, bytes: 0, heapBytes: 0 };
+const rejected: EventState = { rejected: true, rejectedReason: "auth", redaction: undefined };
+
+function filled(...ids: string[]) {
+  const caches = newCaches();
+  const owner = new HomeserverMetadata();
+  for (const id of ids) putBoth(caches, owner, id);
+  return { ...caches, caches, owner, entry: (id: string) => owner.entries.get(eventId(id))! };
+}
+
+describe("MetadataCache", () => {
+  it("holds what a homeserver said of an event, for it alone", () => {
+    const { caches, owner, entry } = filled("$a");
+    const other = new HomeserverMetadata();
+    putBoth(caches, other, "$a", { state: rejected, meta: "opaque", expiresAtMs: 5 });
+    expect(entry("$a")).toMatchObject({ eventId: "$a", state: PLAIN, internalMetadata: "" });
+    expect(other.entries.get(eventId("$a"))).toMatchObject({
+      state: rejected,
+      internalMetadata: "opaque",
+      expiresAtMs: 5,
+    });
+    expect(entry("$a").variant).toBe(other.entries.get(eventId("$a"))?.variant);
+    expect(owner.rooms.get(ROOM)?.entries).toBe(1);
+  });
+
+  it("puts an entry in place of the one before: no reference and no room is left behind", () => {
+    const { caches, events, metadata, owner, entry } = filled("$a");
+    const before = metadata.stats();
+    putBoth(caches, owner, "$a");
+    expect(entry("$a").variant.references).toBe(1);
+    expect(metadata.stats()).toEqual(before);
+    putBoth(caches, owner, "$a", { roomId: OTHER_ROOM });
+    expect([...owner.rooms.values()].map(({ roomId }) => roomId)).toEqual([OTHER_ROOM]);
+    expect(owner.entries.size).toBe(1);
+    expect(events.stats().entries).toBe(1);
+    metadata.drop(entry("$a"));
+    expect(events.stats()).toMatchObject(NOTHING);
+    expect(metadata.stats()).toMatchObject(NOTHING);
+    expect([owner.rooms.size, owner.entries.size]).toEqual([0, 0]);
+  });
+
+  it("serves an entry until its room is purged, its body is evicted, or its time is over", () => {
+    const { metadata, owner, events, entry } = filled("$a");
+    const a = entry("$a");
+    expect(metadata.deadBecause(a, 999)).toBeUndefined();
+    expect(metadata.deadBecause(a, 1000)).toBe("expired");
+    expect(metadata.deadBecause(a, 1001)).toBe("expired");
+    metadata.purgeRoom(owner, ROOM);
+    expect(metadata.deadBecause(a, 999)).toBe("orphaned");
+    expect(events.stats().entries).toBe(1);
+  });
+
+  it("takes the body's eviction for the entry's death", () => {
+    const caches = newCaches({ events: { entriesMax: 1 } });
+    const owner = new HomeserverMetadata();
+    putBoth(caches, owner, "$a");
+    putBoth(caches, owner, "$b");
+    const [a, b] = ["$a", "$b"].map((id) => owner.entries.get(eventId(id))!);
+    expect(caches.metadata.deadBecause(a!, 0)).toBe("orphaned");
+    expect(caches.metadata.deadBecause(b!, 0)).toBeUndefined();
+    caches.metadata.drop(a!);
+    caches.metadata.drop(b!);
+    expect(caches.events.stats()).toMatchObject(NOTHING);
+    expect(caches.metadata.stats()).toMatchObject(NOTHING);
+  });
+
+  it("purges a room at once and says how many died; events put there afterwards live", () => {
+    const { caches, metadata, owner, entry } = filled("$a", "$b");
+    putBoth(caches, owner, "$c", { roomId: OTHER_ROOM });
+    const [a, b] = [entry("$a"), entry("$b")];
+    expect(metadata.purgeRoom(owner, ROOM)).toBe(2);
+    expect(metadata.purgeRoom(owner, ROOM)).toBe(0);
+    putBoth(caches, owner, "$a");
+    expect(metadata.deadBecause(entry("$a"), 0)).toBeUndefined();
+    expect(metadata.deadBecause(b, 0)).toBe("orphaned");
+    expect(metadata.deadBecause(entry("$c"), 0)).toBeUndefined();
+    expect(owner.rooms.get(ROOM)?.entries).toBe(1);
+    // The purged room's last entry takes nothing from the room that came after.
+    metadata.drop(b);
+    expect(a.room.entries).toBe(0);
+    expect(owner.rooms.get(ROOM)?.entries).toBe(1);
+    for (const id of ["$a", "$c"]) metadata.drop(entry(id));
+    expect(metadata.stats()).toMatchObject(NOTHING);
+  });
+
+  it("makes an entry and its body the last to be evicted by a touch", () => {
+    for (const bounds of [{ events: { entriesMax: 2 } }, { metadata: { entriesMax: 2 } }]) {
+      const caches = newCaches(bounds);
+      const owner = new HomeserverMetadata();
+      putBoth(caches, owner, "$a");
+      putBoth(caches, owner, "$b");
+      caches.metadata.touch(owner.entries.get(eventId("$a"))!);
+      putBoth(caches, owner, "$c");
+      const alive = ["$a", "$b", "$c"].filter((id) => {
+        const entry = owner.entries.get(eventId(id));
+        return entry !== undefined && caches.metadata.deadBecause(entry, 0) === undefined;
+      });
+      expect(alive).toEqual(["$a", "$c"]);
+    }
+  });
+
+  it("gives back body, room and place of an entry that it evicts", () => {
+    const caches = newCaches({ metadata: { entriesMax: 1 } });
+    const owner = new HomeserverMetadata();
+    putBoth(caches, owner, "$a");
+    putBoth(caches, owner, "$b", { roomId: OTHER_ROOM });
+    expect(owner.entries.size).toBe(1);
+    expect([...owner.rooms.values()].map(({ roomId }) => roomId)).toEqual([OTHER_ROOM]);
+    expect(caches.events.stats().entries).toBe(1);
+    expect(caches.metadata.stats()).toMatchObject({ entries: 1, evictions: 1 });
+  });
+
+  it("keeps the room of an entry whose room-mate it evicted to make room for it", () => {
+    const caches = newCaches({ metadata: { entriesMax: 1 } });
+    const owner = new HomeserverMetadata();
+    putBoth(caches, owner, "$a");
+    putBoth(caches, owner, "$b");
+    expect(owner.rooms.get(ROOM)?.entries).toBe(1);
+    expect(caches.metadata.purgeRoom(owner, ROOM)).toBe(1);
+    expect(caches.metadata.deadBecause(owner.entries.get(eventId("$b"))!, 0)).toBe("orphaned");
+  });
+
+  it("counts what a state costs, and uncounts it with the state", () => {
+    const { metadata, entry } = filled("$a");
+    const redactedBody = Buffer.alloc(500);
+    const plain = metadata.stats();
+    const costOf = (state: EventState) => {
+      metadata.setState(entry("$a"), state);
+      expect(entry("$a").state).toBe(state);
+      const { bytes, heapBytes, entries } = metadata.stats();
+      expect(entries).toBe(1);
+      return { bytes: bytes - plain.bytes, heapBytes: heapBytes - plain.heapBytes };
+    };
+    const bare = costOf({ ...rejected, rejectedReason: "" });
+    const reasoned = costOf({ ...rejected, rejectedReason: "x".repeat(1000) });
+    expect(bare.heapBytes).toBeGreaterThan(48);
+    expect(bare.bytes).toBeGreaterThanOrEqual(bare.heapBytes);
+    expect(reasoned.heapBytes - bare.heapBytes).toBe(1000);
+    expect(reasoned.bytes - bare.bytes).toBeGreaterThanOrEqual(1000);
+    const redactedBy = eventId("$r".padEnd(100));
+    const redacted = costOf({ ...PLAIN, redaction: { redactedBy, redactedBody: undefined } });
+    expect(redacted.heapBytes).toBeGreaterThan(150);
+    const withBody = costOf({ ...PLAIN, redaction: { redactedBy, redactedBody } });
+    // A Buffer's bytes lie outside the heap, its objects in it.
+    const buffer = withBody.heapBytes - redacted.heapBytes;
+    expect(buffer).toBeGreaterThan(300);
+    expect(buffer).toBeLessThan(500);
+    expect(withBody.bytes - redacted.bytes).toBeGreaterThanOrEqual(500 + buffer);
+    expect(costOf(PLAIN)).toEqual({ bytes: 0, heapBytes: 0 });
+  });
+
+  it("counts internal metadata and rooms", () => {
+    const cost = (meta: string, room: string) => {
+      const caches = newCaches();
+      putBoth(caches, new HomeserverMetadata(), "$a", { meta, roomId: roomId(room) });
+      return caches.metadata.stats();
+    };
+    const [small, meta, room] = [cost("", "!"), cost("x".repeat(1000), "!"), cost("", "!".padEnd(1001))];
+    expect(small.heapBytes).toBeGreaterThan(400);
+    expect(small.bytes).toBeGreaterThanOrEqual(small.heapBytes);
+    for (const long of [meta, room]) {
+      expect(long.heapBytes - small.heapBytes).toBe(1000);
+      expect(long.bytes - small.bytes).toBeGreaterThanOrEqual(1000);
+    }
+  });
+
+  it("leaves no byte, room or reference behind, whatever was done", () => {
+    const step = fc.record({
+      act: fc.constantFrom("put", "put", "put", "drop", "set", "purge", "touch"),
+      id: fc.nat(5),
+      room: fc.nat(2),
+      owner: fc.nat(1),
+      text: fc.nat(1),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+        const caches = newCaches({ events: { entriesMax: 6 }, metadata: { entriesMax: 7 } });
+        const { metadata, events } = caches;
+        const owners = [new HomeserverMetadata(), new HomeserverMetadata()];
+        for (const { act, id, room, owner: which, text } of steps) {
+          const owner = owners[which]!;
+          const inRoom = roomId(`!${room}`);
+          const entry = owner.entries.get(eventId(`$${id}`));
+          if (act === "put") putBoth(caches, owner, `$${id}`, { roomId: inRoom, text: `${text}` });
+          else if (act === "purge") metadata.purgeRoom(owner, inRoom);
+          else if (entry !== undefined && act === "drop") metadata.drop(entry);
+          else if (entry !== undefined && act === "set") metadata.setState(entry, rejected);
+          else if (entry !== undefined && act === "touch") metadata.touch(entry);
+          const held = owners.flatMap((one) => [...one.entries.values()]);
+          expect(metadata.stats().entries).toBe(held.length);
+          const alive = new Set(
+            held.map(({ variant }) => variant).filter(({ frame }) => frame !== undefined),
+          );
+          expect(events.stats().entries).toBe(alive.size);
+          for (const variant of alive) {
+            expect(variant.references).toBe(held.filter((one) => one.variant === variant).length);
+          }
+          for (const { rooms } of owners) {
+            for (const one of rooms.values()) {
+              expect(one.entries).toBe(held.filter((entry) => entry.room === one).length);
+            }
+          }
+        }
+        for (const owner of owners) for (const entry of [...owner.entries.values()]) metadata.drop(entry);
+        expect(metadata.stats()).toMatchObject(NOTHING);
+        expect(events.stats()).toMatchObject(NOTHING);
+        expect(owners.map(({ rooms }) => rooms.size)).toEqual([0, 0]);
+      }),
+    );
+  });
+});

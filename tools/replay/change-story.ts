@@ -1,0 +1,106 @@
+import { chunks } from "../../src/cli/client/chunks.js";
+import type { Connection } from "../../src/cli/client/connection.js";
+import { terminalText } from "../../src/cli/io/terminal-text.js";
+import { BATCH_MAX } from "../../src/core/model/limits.js";
+import {
+  type CachedEvent,
+  EventCacheServiceService as Calls,
+  RedactionView,
+} from "../../src/gen/splitcache/v1/event_cache_service.js";
+import type { ReplayObserver } from "./replay.js";
+import type { Announcement } from "./replay-client.js";
+import type { InvalidationCause } from "./trace-database.js";
+
+/** One change, and what a reader saw right before and right after it. */
+export interface ChangeStory {
+  readonly change: Announcement;
+  readonly before: readonly CachedEvent[];
+  readonly after: readonly CachedEvent[];
+}
+
+const PREVIEW_CHARACTERS = 56;
+
+/** Reads the events of every change before and after it; a reader of its own, as any worker might be. */
+export class ChangeWitness implements ReplayObserver {
+  readonly stories: ChangeStory[] = [];
+  readonly #connection: Connection;
+  readonly #homeserver: string;
+  #before: readonly CachedEvent[] = [];
+
+  constructor(connection: Connection, homeserver: string) {
+    this.#connection = connection;
+    this.#homeserver = homeserver;
+  }
+
+  async before(change: Announcement): Promise<void> {
+    this.#before = await this.#read(eventIdsOf(change));
+  }
+
+  async after(change: Announcement): Promise<void> {
+    this.stories.push({ change, before: this.#before, after: await this.#read(eventIdsOf(change)) });
+  }
+
+  async #read(eventIds: readonly string[]): Promise<readonly CachedEvent[]> {
+    const events: CachedEvent[] = [];
+    for (const ids of chunks(eventIds, BATCH_MAX)) {
+      const redactionView = RedactionView.REDACTED;
+      const request = { homeserver: this.#homeserver, eventIds: ids, redactionView, minPosition: undefined };
+      events.push(...(await this.#connection.call(Calls.getEvents, request)).events);
+    }
+    return events;
+  }
+}
+
+/** Tells a change in three lines: what it was, what a read gave before, and after. */
+export function storyText({ change, before, after }: ChangeStory): string {
+  const eventIds = eventIdsOf(change);
+  const lines = [
+    headline(change, eventIds.length),
+    `  before  ${seen(before, eventIds)}`,
+    `  after   ${seen(after, eventIds)}`,
+  ];
+  return lines.map((line) => `${terminalText(line)}\n`).join("");
+}
+
+const CAUSES: Readonly<Record<InvalidationCause, string>> = {
+  redaction: "change of a redaction, and so of its target",
+  outlier: "end of being an outlier",
+  censor: "rewriting of a redacted event",
+  expire: "rewriting of an expired event",
+  purge_history: "purge of history",
+};
+
+function headline(change: Announcement, count: number): string {
+  const events = count === 1 ? "one event" : `${count} events`;
+  switch (change.kind) {
+    case "redacted":
+      return `redaction: ${change.eventId} by ${change.redaction.redactedBy}`;
+    case "rejected":
+      return `${change.reason === undefined ? "rejection undone" : "rejection"}: ${change.eventId}`;
+    case "invalidated":
+      return `${CAUSES[change.cause]}: ${events} in ${change.roomId}`;
+    case "roomPurged":
+      return `purge of a room: ${events} in ${change.roomId}`;
+  }
+}
+
+function seen(events: readonly CachedEvent[], eventIds: readonly string[]): string {
+  if (eventIds.length > 1) return `${events.length} of ${eventIds.length} events served`;
+  const [event] = events;
+  if (event === undefined) return "a miss: the database is asked";
+  const rejected = event.rejected ? `, rejected (${event.rejectedReason})` : "";
+  const redacted = event.redaction === undefined ? "" : ", redacted";
+  return `${preview(event.body)}${redacted}${rejected}`;
+}
+
+/** The event's type and the beginning of its content. */
+function preview(body: Uint8Array): string {
+  const { type, content } = JSON.parse(Buffer.from(body).toString());
+  const text = JSON.stringify(content);
+  const shown = text.length > PREVIEW_CHARACTERS ? `${text.slice(0, PREVIEW_CHARACTERS)}…` : text;
+  return `${type} ${shown}`;
+}
+
+function eventIdsOf(change: Announcement): readonly string[] {
+  return "eventIds" in change ? change.eventIds : [change.eventId];
+}

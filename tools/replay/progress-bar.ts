@@ -1,0 +1,22 @@
+import { SingleBar } from "cli-progress";
+import type { CliIo } from "../../src/cli/io/cli-io.js";
+
+export interface ProgressBar {
+  /** Adds to what is done. */
+  readonly advance: (amount: number) => void;
+  /** Ends the bar; may be called again. */
+  readonly stop: () => void;
+}
+
+/** A bar on stderr, where a person watches it; nothing at all where nobody does. */
+export function progressBar(io: CliIo, total: number): ProgressBar {
+  if (!io.isTty) return { advance: () => {}, stop: () => {} };
+  const bar = new SingleBar({
+    format: "{bar} {percentage} %  {duration_formatted}",
+    stream: io.stderr,
+    hideCursor: true,
+    clearOnComplete: true,
+  });
+  bar.start(total, 0);
+  return { advance: (amount) => bar.increment(amount), stop: () => bar.stop() };
+}

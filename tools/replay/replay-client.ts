@@ -1,0 +1,117 @@
+import { CliError } from "../../src/cli/cli-error.js";
+import { chunks } from "../../src/cli/client/chunks.js";
+import type { Connection } from "../../src/cli/client/connection.js";
+import { putBatches } from "../../src/cli/client/put-batches.js";
+import { ExitCode } from "../../src/cli/exit-code.js";
+import { BATCH_MAX } from "../../src/core/model/limits.js";
+import {
+  type CachedEvent,
+  EventCacheServiceService as Calls,
+  type GetEventsResponse,
+  type Position,
+  type PutOutcome,
+  type RedactionView,
+  type SetOutcome,
+} from "../../src/gen/splitcache/v1/event_cache_service.js";
+import { Latencies } from "./latencies.js";
+import { ReadStream } from "./read-stream.js";
+import type { Effect } from "./trace-database.js";
+
+/** An effect that is owed to the log, which a put is not. */
+export type Announcement = Exclude<Effect, { kind: "persisted" }>;
+
+/** The calls of a replay, each timed. Knows the position of the last reply. */
+export class ReplayClient {
+  readonly latencies = new Latencies();
+  readonly #connection: Connection;
+  readonly #homeserver: string;
+  #reads: ReadStream;
+  #position: Position | undefined;
+
+  constructor(connection: Connection, homeserver: string) {
+    this.#connection = connection;
+    this.#homeserver = homeserver;
+    this.#reads = new ReadStream(connection);
+  }
+
+  /** The position of the last reply: the as_of of whatever is read from the database now. */
+  get position(): Position {
+    if (this.#position === undefined) throw new CliError(ExitCode.failure, "a reply came without position");
+    return this.#position;
+  }
+
+  /** Drops all that the sidecar holds for the homeserver. */
+  async purgeHomeserver(): Promise<void> {
+    const request = { homeserver: this.#homeserver, newEpoch: false };
+    this.#saw(await this.#connection.call(Calls.purgeHomeserver, request));
+  }
+
+  async read(eventIds: string[], redactionView: RedactionView): Promise<GetEventsResponse> {
+    const homeserver = this.#homeserver;
+    const request = { homeserver, eventIds, redactionView, minPosition: undefined };
+    return this.#saw(await this.latencies.time("GetEventsStream", () => this.#reads.read(request)));
+  }
+
+  /** Puts events in as many calls as it takes; one outcome an event, in order. */
+  async put(events: readonly CachedEvent[], asOf: Position): Promise<PutOutcome[]> {
+    const outcomes: PutOutcome[] = [];
+    for (const batch of putBatches(events)) {
+      const request = { homeserver: this.#homeserver, events: batch, asOf };
+      const call = () => this.#connection.call(Calls.putEvents, request);
+      outcomes.push(...this.#saw(await this.latencies.time("PutEvents", call)).outcomes);
+    }
+    return outcomes;
+  }
+
+  /** Announces a change; returns the outcome where the call has one. */
+  async announce(effect: Announcement, asOf: Position): Promise<SetOutcome | undefined> {
+    const { roomId } = effect;
+    const homeserver = this.#homeserver;
+    switch (effect.kind) {
+      case "redacted": {
+        const { eventId, redaction } = effect;
+        const request = { homeserver, roomId, eventId, redaction, asOf };
+        const call = () => this.#connection.call(Calls.setRedaction, request);
+        return this.#saw(await this.latencies.time("SetRedaction", call)).outcome;
+      }
+      case "rejected": {
+        const { eventId, reason } = effect;
+        const state = { rejected: reason !== undefined, rejectedReason: reason ?? "" };
+        const request = { homeserver, roomId, eventId, ...state, asOf };
+        const call = () => this.#connection.call(Calls.setRejected, request);
+        return this.#saw(await this.latencies.time("SetRejected", call)).outcome;
+      }
+      case "invalidated":
+        for (const eventIds of chunks(effect.eventIds, BATCH_MAX)) {
+          const call = () => this.#connection.call(Calls.invalidateEvents, { homeserver, roomId, eventIds });
+          this.#saw(await this.latencies.time("InvalidateEvents", call));
+        }
+        return undefined;
+      case "roomPurged": {
+        const call = () => this.#connection.call(Calls.purgeRoom, { homeserver, roomId });
+        this.#saw(await this.latencies.time("PurgeRoom", call));
+        return undefined;
+      }
+    }
+  }
+
+  /** Opens a new read stream, as a worker that has just started does. */
+  async reopen(): Promise<void> {
+    await this.#reads.close();
+    this.#reads = new ReadStream(this.#connection);
+  }
+
+  async close(): Promise<void> {
+    await this.#reads.close();
+  }
+
+  /** Leaves at once. */
+  cancel(): void {
+    this.#reads.cancel();
+  }
+
+  #saw<Reply extends { position: Position | undefined }>(reply: Reply): Reply {
+    this.#position = reply.position;
+    return reply;
+  }
+}

@@ -1,0 +1,225 @@
+import { chunks } from "../../src/cli/client/chunks.js";
+import type { Connection } from "../../src/cli/client/connection.js";
+import { outcomeName } from "../../src/cli/io/outcome-name.js";
+import { BATCH_MAX } from "../../src/core/model/limits.js";
+import {
+  type CachedEvent,
+  type GetEventsResponse,
+  type Position,
+  PutOutcome,
+  RedactionView,
+  SetOutcome,
+} from "../../src/gen/splitcache/v1/event_cache_service.js";
+import { type Announcement, ReplayClient } from "./replay-client.js";
+import { ReplayReport } from "./replay-report.js";
+import { differingField, type RedactedBodies } from "./reply-check.js";
+import { TaskPool } from "./task-pool.js";
+import type { Effect, TraceDatabase } from "./trace-database.js";
+import type { TraceLine, WriteLine } from "./trace-line.js";
+
+export interface ReplayOptions {
+  /** The homeserver to act as; all that the sidecar holds for it is purged first. */
+  readonly homeserver: string;
+  /** Which reads to send: all, or those that a worker's own cache would not have answered. */
+  readonly reads: "get" | "fetch";
+  /** How many reads between two writes may be in flight at once. */
+  readonly concurrency: number;
+  /** Whether to compare every reply with the database. */
+  readonly check: boolean;
+  readonly redactedBodies: RedactedBodies;
+  readonly observer?: ReplayObserver;
+}
+
+/** Sees every change that is announced; the replay waits for it. */
+export interface ReplayObserver {
+  before(change: Announcement): Promise<void>;
+  after(change: Announcement, outcome: SetOutcome | undefined): Promise<void>;
+}
+
+/**
+ * Drives a sidecar as the recorded homeserver would have, and counts. Reads between two writes overlap, and so do the puts
+ * that follow their misses; around a write everything waits, so that the
+ * database at the time of a reply is never in doubt.
+ */
+export async function replay(
+  connection: Connection,
+  database: TraceDatabase,
+  lines: AsyncIterable<TraceLine>,
+  options: ReplayOptions,
+): Promise<ReplayReport> {
+  const start = performance.now();
+  const client = new ReplayClient(connection, options.homeserver);
+  const run = new ReplayRun(client, database, options);
+  try {
+    await client.purgeHomeserver();
+    for await (const line of lines) await run.step(line);
+    await run.finish();
+    await client.close();
+  } catch (failure) {
+    client.cancel();
+    throw failure;
+  }
+  run.report.durationMs = performance.now() - start;
+  run.report.latencies = client.latencies.summaries();
+  return run.report;
+}
+
+class ReplayRun {
+  readonly report = new ReplayReport();
+  readonly #client: ReplayClient;
+  readonly #database: TraceDatabase;
+  readonly #options: ReplayOptions;
+  readonly #reads: TaskPool;
+  /** What was put and not invalidated since, so what a cache with room for it must hold. */
+  readonly #held = new Set<string>();
+  /** The transaction that is being gathered, and what it owes the cache. */
+  #transaction: number | undefined;
+  #owed: Effect[] = [];
+
+  constructor(client: ReplayClient, database: TraceDatabase, options: ReplayOptions) {
+    this.#client = client;
+    this.#database = database;
+    this.#options = options;
+    this.#reads = new TaskPool(options.concurrency);
+  }
+
+  async step(line: TraceLine): Promise<void> {
+    this.report.lines.add(line.op);
+    switch (line.op) {
+      case "get":
+      case "fetch":
+        if (line.op === this.#options.reads)
+          await this.#startRead(line.ids.map((id) => this.#database.eventIdOf(id)));
+        return;
+      case "restart":
+        // The sidecar outlives its workers, so it keeps everything; a new worker connects anew.
+        await this.finish();
+        return this.#client.reopen();
+      case "time":
+      case "invalidate":
+      case "have_seen":
+        return;
+      default:
+        return this.#write(line);
+    }
+  }
+
+  /** Settles everything that is open. */
+  async finish(): Promise<void> {
+    await this.#settleTransaction();
+    await this.#reads.drain();
+  }
+
+  /** A transaction is the lines that name it, and the redactions among its events. */
+  async #write(line: WriteLine): Promise<void> {
+    const transaction = "txn" in line ? line.txn : undefined;
+    const continues =
+      line.op === "redact" || (transaction !== undefined && transaction === this.#transaction);
+    if (!continues) {
+      await this.finish();
+      this.#transaction = transaction;
+    }
+    this.#owed.push(...this.#database.apply(line));
+  }
+
+  /** After the commit: fills with a position from before it, so the puts come before their own fences. */
+  async #settleTransaction(): Promise<void> {
+    const owed = this.#owed;
+    this.#owed = [];
+    this.#transaction = undefined;
+    if (owed.length === 0) return;
+    const asOf = this.#client.position;
+    const persisted = owed.filter((effect) => effect.kind === "persisted").map(({ eventId }) => eventId);
+    await this.#put(persisted, asOf);
+    for (const effect of owed) {
+      if (effect.kind !== "persisted") await this.#announce(effect, asOf);
+    }
+  }
+
+  async #announce(change: Announcement, asOf: Position): Promise<void> {
+    await this.#options.observer?.before(change);
+    const outcome = await this.#client.announce(this.#asWritten(change), asOf);
+    this.report.announcements +=
+      change.kind === "invalidated" ? Math.ceil(change.eventIds.length / BATCH_MAX) : 1;
+    switch (change.kind) {
+      case "redacted":
+      case "rejected":
+        if (outcome !== SetOutcome.APPLIED) this.#held.delete(change.eventId);
+        this.report[change.kind === "redacted" ? "redactions" : "rejections"].add(
+          outcomeName(SetOutcome, outcome),
+        );
+        break;
+      case "invalidated":
+        for (const eventId of change.eventIds) this.#held.delete(eventId);
+        this.report.invalidated.add(change.cause, change.eventIds.length);
+        break;
+      case "roomPurged":
+        for (const eventId of change.eventIds) this.#held.delete(eventId);
+        this.report.roomsPurged += 1;
+    }
+    await this.#options.observer?.after(change, outcome);
+  }
+
+  async #startRead(eventIds: readonly string[]): Promise<void> {
+    await this.#settleTransaction();
+    for (const ids of chunks(eventIds, BATCH_MAX)) {
+      // Both views in turn: each read is one of many of the same events.
+      const even = this.report.idsRead % 2 === 0;
+      this.report.idsRead += ids.length;
+      await this.#reads.add(() => this.#read(ids, even ? RedactionView.ORIGINAL : RedactionView.REDACTED));
+    }
+  }
+
+  async #read(eventIds: string[], view: RedactionView): Promise<void> {
+    const held = new Set(eventIds.filter((eventId) => this.#held.has(eventId)));
+    const reply = await this.#client.read(eventIds, view);
+    if (this.#options.check) this.#check(eventIds, reply, view);
+    this.report.hits += reply.events.length;
+    const stored = reply.missingEventIds.filter((eventId) => this.#database.event(eventId) !== undefined);
+    this.report.missesStored += stored.length;
+    this.report.missesNotStored += reply.missingEventIds.length - stored.length;
+    this.report.missesLost += stored.filter((eventId) => held.has(eventId)).length;
+    this.report.truncated += reply.truncatedEventIds.length;
+    await this.#put(stored, reply.position ?? this.#client.position);
+    const progress = reply.truncatedEventIds.length < eventIds.length;
+    if (progress && reply.truncatedEventIds.length > 0) await this.#read(reply.truncatedEventIds, view);
+  }
+
+  #check(eventIds: readonly string[], reply: GetEventsResponse, view: RedactionView): void {
+    const hits = reply.events.map(({ eventId }) => eventId);
+    const answers = [...hits, ...reply.missingEventIds, ...reply.truncatedEventIds];
+    const answered = new Set(answers);
+    if (answers.length !== eventIds.length || !eventIds.every((eventId) => answered.has(eventId))) {
+      this.report.mismatch(`asked for ${eventIds.length} events, the reply answers for ${answers.length}`);
+    }
+    for (const hit of reply.events) {
+      const stored = this.#database.event(hit.eventId);
+      const field = stored && differingField(hit, stored, view, this.#options.redactedBodies);
+      if (stored === undefined) this.report.mismatch(`${hit.eventId}: served, but not stored`);
+      else if (field !== undefined) this.report.mismatch(`${hit.eventId}: ${field} is not what is stored`);
+    }
+  }
+
+  async #put(eventIds: readonly string[], asOf: Position): Promise<void> {
+    const events = eventIds.flatMap((eventId) => this.#database.event(eventId) ?? []);
+    const outcomes = await this.#client.put(
+      events.map((event) => this.#asPut(event)),
+      asOf,
+    );
+    for (const [index, { eventId }] of events.entries()) {
+      const outcome = outcomes[index];
+      this.report.puts.add(outcomeName(PutOutcome, outcome));
+      if (outcome === PutOutcome.STORED) this.#held.add(eventId);
+    }
+  }
+
+  #asPut(event: CachedEvent): CachedEvent {
+    if (event.redaction === undefined || this.#options.redactedBodies === "given") return event;
+    return { ...event, redaction: { ...event.redaction, redactedBody: Buffer.alloc(0) } };
+  }
+
+  #asWritten(change: Announcement): Announcement {
+    if (change.kind !== "redacted" || this.#options.redactedBodies === "given") return change;
+    return { ...change, redaction: { ...change.redaction, redactedBody: Buffer.alloc(0) } };
+  }
+}

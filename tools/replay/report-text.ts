@@ -1,0 +1,40 @@
+import { formatDuration } from "../../src/cli/io/duration.js";
+import { formatPairs, formatTable } from "../../src/cli/io/table.js";
+import type { LatencySummary } from "./latencies.js";
+import type { ReplayReport } from "./replay-report.js";
+
+/** A report for people. */
+export function formatReport(report: ReplayReport): string {
+  const { hits, missesStored, missesNotStored, missesLost } = report;
+  const share = hits + missesStored === 0 ? 0 : (100 * hits) / (hits + missesStored);
+  return [
+    formatPairs([
+      ["trace lines", `${report.lines.total} in ${formatDuration(report.durationMs)}`],
+      ["events asked for", report.idsRead],
+      ["  hits", `${hits} (${share.toFixed(1)} % of those stored)`],
+      ["  misses, then put", `${missesStored} (${missesLost} of them evicted, expired or lost)`],
+      ["  misses, not stored", missesNotStored],
+      ["events put", report.puts.toString()],
+      ["redactions set", report.redactions.toString()],
+      ["rejections set", report.rejections.toString()],
+      ["events invalidated", report.invalidated.toString()],
+      ["rooms purged", report.roomsPurged],
+      ["mismatches", report.mismatches],
+    ]),
+    "\n",
+    formatTable(
+      ["CALL", "COUNT", "P50", "P90", "P99", "MAX"],
+      [...report.latencies].map(latencyRow),
+      undefined,
+    ),
+  ].join("");
+}
+
+/** The same as one JSON object; latencies in milliseconds. */
+export function reportJson(report: ReplayReport): string {
+  return JSON.stringify({ ...report, latencies: Object.fromEntries(report.latencies) });
+}
+
+function latencyRow([call, { count, p50, p90, p99, max }]: [string, LatencySummary]): string[] {
+  return [call, String(count), ...[p50, p90, p99, max].map(formatDuration)];
+}
