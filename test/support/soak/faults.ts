@@ -4,7 +4,7 @@ import type { PostgresServer } from "../postgres/postgres-server.js";
 import type { Passage } from "../redis/link-proxy.js";
 import type { Cluster } from "./cluster.js";
 import { type Below, type Fault, longMs } from "./fault.js";
-import { pause } from "./random.js";
+import { belowOf, pause } from "./random.js";
 import type { SidecarProcess } from "./sidecar-process.js";
 import { ofTier } from "./tier-faults.js";
 
@@ -110,12 +110,41 @@ const ofDisk: Readonly<Record<string, Fault>> = {
   },
 };
 
-/** What befalls a cluster: faults of one group follow each other, those of two may overlap. */
-export function faultsOf(cluster: Cluster): readonly Readonly<Record<string, Fault>>[] {
-  return [
-    { ...ofSidecars, ...ofLinks, ...(cluster.tier && ofTier) },
-    { ...ofPostgres, ...(cluster.postgres.disk && ofDisk) },
+export interface BefallOptions {
+  readonly seed: number;
+  isOver(): boolean;
+  note(what: string): void;
+  /** Called when a fault is over. */
+  count(name: string): void;
+}
+
+/** Lets faults befall a cluster until it is over: those of one group follow each other, those of two may overlap. */
+export async function befall(cluster: Cluster, options: BefallOptions): Promise<void> {
+  const groups = [
+    { faults: { ...ofSidecars, ...ofLinks, ...(cluster.tier && ofTier) }, pauseMs: 1500 },
+    { faults: { ...ofPostgres, ...(cluster.postgres.disk && ofDisk) }, pauseMs: 8000 },
   ];
+  await Promise.all(
+    groups.map((group, at) => befallFrom(cluster, group, belowOf(options.seed + at + 1), options)),
+  );
+}
+
+async function befallFrom(
+  cluster: Cluster,
+  { faults, pauseMs }: { readonly faults: Readonly<Record<string, Fault>>; readonly pauseMs: number },
+  below: Below,
+  { isOver, note, count }: BefallOptions,
+): Promise<void> {
+  const names = Object.keys(faults);
+  for (let calm = 1; !isOver(); calm++) {
+    // Now and then all is well for a while, so that there is something to lose.
+    await pause(200 + below(calm % 4 === 0 ? 4 * pauseMs : pauseMs));
+    const name = names[below(names.length)]!;
+    note(name);
+    await faults[name]!(cluster, below);
+    note(`${name}: it is over`);
+    count(name);
+  }
 }
 
 function heldUp(passages: { readonly toServer?: Passage; readonly fromServer?: Passage }): Fault {

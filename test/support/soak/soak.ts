@@ -6,8 +6,8 @@ import { announce, KINDS, touchedBy } from "./announce.js";
 import { expectWarmAfterRestarts } from "./calm.js";
 import type { Cluster } from "./cluster.js";
 import type { Below } from "./fault.js";
-import { faultsOf } from "./faults.js";
-import { pause, seededRandom } from "./random.js";
+import { befall } from "./faults.js";
+import { belowOf, pause } from "./random.js";
 import { SoakFollower } from "./soak-follower.js";
 import { EVENTS, nameOf, roomOf, SoakedHome } from "./soaked-home.js";
 
@@ -179,29 +179,15 @@ export class Soak {
     const { forMs, seed } = this.#settings;
     while (!this.#isOver && (this.figures.hits === 0 || this.figures.changes === 0)) await pause(10);
     this.#endMs = performance.now() + forMs;
-    const groups = faultsOf(this.#cluster);
-    const pausesMs = [1500, 8000];
-    await Promise.all(
-      groups.map((faults, at) => this.#befallFrom(faults, pausesMs[at]!, belowOf(seed + at + 1))),
-    );
+    await befall(this.#cluster, {
+      seed,
+      isOver: () => this.#isOver,
+      note: (what) => this.#note(what),
+      count: (name) => {
+        this.figures.faults[name] = (this.figures.faults[name] ?? 0) + 1;
+      },
+    });
     this.#cluster.mend();
-  }
-
-  async #befallFrom(
-    faults: ReturnType<typeof faultsOf>[number],
-    pauseMs: number,
-    below: Below,
-  ): Promise<void> {
-    const names = Object.keys(faults);
-    for (let count = 1; !this.#isOver; count++) {
-      // Now and then all is well for a while, so that there is something to lose.
-      await pause(200 + below(count % 4 === 0 ? 4 * pauseMs : pauseMs));
-      const name = names[below(names.length)]!;
-      this.#note(name);
-      await faults[name]!(this.#cluster, below);
-      this.#note(`${name}: it is over`);
-      this.figures.faults[name] = (this.figures.faults[name] ?? 0) + 1;
-    }
   }
 
   /** Once all is well again, a change comes to everybody. */
@@ -223,8 +209,8 @@ export class Soak {
 
   #fail(cause: unknown): void {
     const now = Math.round(performance.now());
-    const story = `seed ${this.#settings.seed}: ${cause}\nat ${now} ms, after:\n${this.#diary.join("\n")}`;
-    this.#failure ??= new Error(story, { cause });
+    const text = `seed ${this.#settings.seed}: ${cause}\nat ${now} ms, after:\n${this.#diary.join("\n")}`;
+    this.#failure ??= new Error(text, { cause });
   }
 
   async #repeat(act: () => Promise<void>, isDone = () => this.#isOver): Promise<void> {
@@ -237,11 +223,6 @@ export class Soak {
       this.#fail(error);
     }
   }
-}
-
-function belowOf(seed: number): Below {
-  const random = seededRandom(seed);
-  return (bound) => Math.floor(random() * bound);
 }
 
 /** Everything that befalls the cluster is over: by then it must have healed. */
