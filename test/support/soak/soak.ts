@@ -64,12 +64,10 @@ export class Soak {
    */
   async run(): Promise<SoakFigures> {
     const { sidecars } = this.#cluster;
+    const isDone = () => this.#isHeard || this.#failure !== undefined;
     const following = this.#followers.flatMap((here, at) =>
       here.map((follower) =>
-        this.#repeat(
-          () => follower.follow(sidecars[at]!.sidecar).finally(() => pause(20)),
-          () => this.#isHeard || this.#failure !== undefined,
-        ),
+        this.#repeat(() => follower.follow(sidecars[at]!.sidecar).finally(() => pause(20)), isDone),
       ),
     );
     await Promise.all([
