@@ -6,7 +6,7 @@
  */
 import { join } from "node:path";
 import type { EventStore } from "../src/core/model/store.js";
-import type { EventId, Homeserver, NewEvent, Position, RoomId } from "../src/core/model/types.js";
+import type { Epoch, EventId, Homeserver, NewEvent, Position, RoomId } from "../src/core/model/types.js";
 import { createPostgresLog } from "../src/log/postgres/postgres-log.js";
 import { createEventStore } from "../src/store/event-store.js";
 import type { Tier } from "../src/tier/port.js";
@@ -137,10 +137,10 @@ async function positionOf(store: EventStore): Promise<Position> {
 }
 
 async function start(hasTier: boolean): Promise<OpenSidecar> {
-  const events = { failed: (_: unknown, text: string) => console.error(text), up: () => {}, down: () => {} };
+  const report = { failed: (_: unknown, text: string) => console.error(text), up: () => {}, down: () => {} };
   const tier = hasTier ? openTier() : undefined;
   const store = createEventStore({
-    invalidationLog: createPostgresLog({ target: postgres.target(), events }),
+    invalidationLog: createPostgresLog({ target: postgres.target(), events: report }),
     tier,
     memoryBytes: 256 * MIB,
     heapBytesMax: 512 * MIB,
@@ -149,7 +149,13 @@ async function start(hasTier: boolean): Promise<OpenSidecar> {
     log: { logRestarted: () => {}, homeserverForgotten: () => {} },
   });
   open.push(store);
-  while (!(tier?.status().isUp ?? true)) await pause(10);
+  // Both connections are there when a put is written.
+  while (tier !== undefined && (tier.status().entries.written === 0 || !tier.status().isUp)) {
+    const asOf = { epoch: "00".repeat(16) as Epoch, sequence: 0 };
+    const expiresAtMs = Date.now() + 60_000;
+    tier.put("warm.example" as Homeserver, [{ event: events.values().next().value!, asOf, expiresAtMs }]);
+    await pause(10);
+  }
   for (;;) {
     try {
       await positionOf(store);
