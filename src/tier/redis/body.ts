@@ -2,10 +2,10 @@ import { createHash } from "node:crypto";
 import type { NewEvent, RoomId } from "../../core/model/types.js";
 
 /**
- * What all homeservers share of an event: room ID, room version and body. Stored
- * under the SHA-256 of these bytes: version (1), room ID and room version (each
- * after its length, in 2 bytes and 1), body. Its metadata names the digest, so the
- * digest of a value that was read proves that it is the value that was stored.
+ * The part of an event that all homeservers share: room ID, room version and body.
+ * Stored under the SHA-256 of these bytes: version (1), room ID and room version
+ * (each after its length, in 2 bytes and 1), body. The metadata contains the
+ * digest, which proves that a value is the one that was stored.
  */
 export interface Body {
   readonly roomId: RoomId;
