@@ -1,7 +1,7 @@
 /**
  * A sidecar that starts beside one that has served the first part of a recorded trace: of its first
  * 500 batches, how many need no read of the database? With a warm tier, without one, and, to compare,
- * at the sidecar that went on. SPLITCACHE_DATA names the folder of a larger recording than demo/;
+ * at a sidecar that goes on. SPLITCACHE_DATA names the folder of a larger recording than demo/;
  * BENCH_AT is where in the trace it starts, from 0 to 1. Needs PostgreSQL and redis-server.
  */
 import { join } from "node:path";
@@ -20,7 +20,6 @@ import { printMachine, printTable } from "./report.js";
 const FOLDER = process.env["SPLITCACHE_DATA"] ?? "demo";
 const AT = Number(process.env["BENCH_AT"] ?? 0.5);
 const BATCHES = 500;
-const ALPHA = "alpha.example" as Homeserver;
 const MIB = 2 ** 20;
 
 interface EventLine {
@@ -44,6 +43,9 @@ interface OpenSidecar {
   readonly tier: Tier | undefined;
 }
 
+/** Each run has a log and entries of its own. */
+let homeserver = "" as Homeserver;
+
 printMachine();
 const events = new Map<number, NewEvent>();
 for await (const line of readJsonLines<EventLine>(join(FOLDER, "events.jsonl.gz"))) {
@@ -64,33 +66,48 @@ try {
 }
 
 async function compare(): Promise<void> {
-  const old = await start(true);
   const startAt = Math.floor(trace.length * AT);
+  homeserver = "goes-on.example" as Homeserver;
+  const one = await start(false);
+  for (const line of trace.slice(0, startAt)) await play(line, one.store, one.store);
+  const goesOn = await playBatches(startAt, one, [one]);
+
+  homeserver = "starts.example" as Homeserver;
+  const old = await start(true);
   for (const line of trace.slice(0, startAt)) await play(line, old.store, old.store);
   await tierAtRest(old.tier!);
-  const [warm, cold] = [await start(true), await start(false)];
-  const answered = [0, 0, 0];
+  const started = [await start(true), await start(false)];
+  const [warm, cold] = await playBatches(startAt, old, started);
+  const share = (count = 0) => `${((100 * count) / BATCHES).toFixed(1)} %`;
+  printTable([
+    [`the first ${BATCHES} batches from ${AT} of ${FOLDER}/trace.jsonl.gz`, "without a database read"],
+    ["a new sidecar with a warm tier", share(warm)],
+    ["a new sidecar without a tier", share(cold)],
+    ["a sidecar that goes on", share(goesOn[0])],
+  ]);
+  for (const { tier } of [old, started[0]!]) console.log("its tier:", JSON.stringify(tier!.status().entries));
+}
+
+/** How many of the first batches each of these readers answers whole; another sidecar has the writers. */
+async function playBatches(
+  startAt: number,
+  writer: OpenSidecar,
+  readers: readonly OpenSidecar[],
+): Promise<readonly number[]> {
+  const answered = readers.map(() => 0);
   let batches = 0;
   for (const line of trace.slice(startAt)) {
     if (line.op !== "fetch") {
-      await play(line, old.store, old.store);
+      await play(line, writer.store, writer.store);
       // The trace is played in a small part of its time: a write has less time to arrive than it had.
-      await tierAtRest(old.tier!, 1);
-    } else {
-      for (const [at, { store }] of [warm, cold, old].entries())
-        answered[at]! += await play(line, store, store);
-      batches += 1;
-      if (batches === BATCHES) break;
+      if (writer.tier !== undefined) await tierAtRest(writer.tier, 1);
+      continue;
     }
+    for (const [at, { store }] of readers.entries()) answered[at]! += await play(line, store, store);
+    batches += 1;
+    if (batches === BATCHES) break;
   }
-  const share = (count: number) => `${((100 * count) / batches).toFixed(1)} %`;
-  printTable([
-    [`the first ${batches} batches from ${AT} of ${FOLDER}/trace.jsonl.gz`, "without a database read"],
-    ["a new sidecar with a warm tier", share(answered[0]!)],
-    ["a new sidecar without a tier", share(answered[1]!)],
-    ["the sidecar that went on", share(answered[2]!)],
-  ]);
-  console.log("the tier of the new sidecar:", JSON.stringify(warm.tier!.status().entries));
+  return answered;
 }
 
 /** Does what a homeserver does: writers put what they persist, readers put what they miss. 1: a batch that was answered whole. */
@@ -104,16 +121,16 @@ async function play(line: TraceLine, reader: EventStore, writer: EventStore): Pr
       if (ids.length > 0) {
         const eventIds = ids.map(({ eventId }) => eventId);
         for (let from = 0; from < eventIds.length; from += 500)
-          await writer.invalidateEvents(ALPHA, undefined, eventIds.slice(from, from + 500));
+          await writer.invalidateEvents(homeserver, undefined, eventIds.slice(from, from + 500));
       }
       return 0;
     case "purge_room":
-      await writer.purgeRoom(ALPHA, line.room_id as RoomId);
+      await writer.purgeRoom(homeserver, line.room_id as RoomId);
       return 0;
     case "fetch": {
       const eventIds = ids.map(({ eventId }) => eventId);
       const found = await reader.getEvents({
-        homeserver: ALPHA,
+        homeserver,
         eventIds,
         view: "original",
         minPosition: undefined,
@@ -128,11 +145,11 @@ async function play(line: TraceLine, reader: EventStore, writer: EventStore): Pr
 }
 
 async function put(store: EventStore, events: readonly NewEvent[], asOf: Position): Promise<void> {
-  await store.putEvents({ homeserver: ALPHA, events, asOf });
+  await store.putEvents({ homeserver, events, asOf });
 }
 
 async function positionOf(store: EventStore): Promise<Position> {
-  const request = { homeserver: ALPHA, eventIds: [], view: "original", minPosition: undefined } as const;
+  const request = { homeserver, eventIds: [], view: "original", minPosition: undefined } as const;
   return (await store.getEvents(request)).position!;
 }
 
