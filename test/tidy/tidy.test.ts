@@ -14,6 +14,9 @@ import { bannedWords } from "./words.js";
 
 /** Files above the limit that are not split yet. */
 const STILL_LONG = new Set([
+  "scripts/mutate-log.mjs",
+  "src/config/options.ts",
+  "test/support/postgres/postgres-server.ts",
   "src/log/postgres/postgres-log.ts",
   "src/store/event-store.ts",
   "test/integration/admin.test.ts",

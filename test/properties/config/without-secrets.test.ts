@@ -46,7 +46,7 @@ describe("a configuration with a password in the wrong place", () => {
           text = parseConfig(sources).yaml;
         } catch (error) {
           if (!(error instanceof ConfigError)) throw error;
-          text = error.message + JSON.stringify(error.mistakes);
+          text = error.message + JSON.stringify(error.problems);
         }
         expect(text).not.toMatch(/[QXYZ]{2}/);
       }),
