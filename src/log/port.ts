@@ -10,8 +10,6 @@ import type { Change, Homeserver, Position } from "../core/model/types.js";
  * (test/contract), choose it in the composition root.
  */
 export interface Log {
-  /** Whether `ready` or `catchUp` may wait: then one read must not hold up others. */
-  readonly mayWait: boolean;
   /**
    * Begins to follow a homeserver's log with a copy that is empty. Never waits
    * and never throws: see `HomeserverLog.ready`.

@@ -3,6 +3,7 @@ import { type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-j
 import { describe, expect, it } from "vitest";
 import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
 import { READ_AHEAD_MAX } from "../../src/rpc/limits.js";
+import { decorateStore } from "../support/decorate-store.js";
 import { eventually } from "../support/eventually.js";
 import {
   call,
@@ -80,15 +81,10 @@ function heldStore() {
   const released = new Promise<void>((resolve) => {
     release = resolve;
   });
-  const getEvents: typeof store.getEvents = async (request) => {
-    if (request.eventIds.length > 0) await released;
-    return store.getEvents(request);
-  };
-  const held = new Proxy(store, {
-    get(target, name) {
-      if (name === "getEvents") return getEvents;
-      const value: unknown = Reflect.get(target, name);
-      return typeof value === "function" ? value.bind(target) : value;
+  const held = decorateStore(store, {
+    getEvents: async (request, take) => {
+      if (request.eventIds.length > 0) await released;
+      await store.getEvents(request, take);
     },
   });
   return { held, release: () => release() };
@@ -274,11 +270,10 @@ describe("a client that does not read its replies", () => {
   it("holds few small replies", async () => {
     const lookups: string[] = [];
     const { store } = makeMemoryStore();
-    const counting = new Proxy(store, {
-      get(target, name) {
-        if (name === "getEvents") lookups.push("lookup");
-        const value: unknown = Reflect.get(target, name);
-        return typeof value === "function" ? value.bind(target) : value;
+    const counting = decorateStore(store, {
+      getEvents: (request, take) => {
+        lookups.push("lookup");
+        return store.getEvents(request, take);
       },
     });
     const { server } = await open({ store: counting, limits: { callTimeLimitMs: 200 } });

@@ -7,6 +7,7 @@ import {
 } from "../convert/reply.js";
 import * as from from "../convert/request.js";
 import { checked, type RequestCheck } from "../convert/request-check.js";
+import type { Outgoing } from "../wire/outgoing.js";
 import { getEventsReply } from "../wire/reply-encoder.js";
 import { type ReadStreamContext, readStreamHandler } from "./read-stream.js";
 import { type SubscribeContext, subscriptionFrames } from "./subscription.js";
@@ -20,13 +21,15 @@ export function createService(context: ReadStreamContext & SubscribeContext) {
     convert: (check: RequestCheck, request: Request) => Converted,
     serve: (request: Converted) => Promise<Response>,
   ) =>
-    unaryHandler(
-      (request: Request) => serve(checked(allowedHomeservers, (check) => convert(check, request))),
-      log,
-    );
+    unaryHandler(async (request: Request, reply: (response: Response) => void) => {
+      reply(await serve(checked(allowedHomeservers, (check) => convert(check, request))));
+    }, log);
 
   return {
-    getEvents: unary(from.fromGetEvents, async (read) => getEventsReply(read, await store.getEvents(read))),
+    getEvents: unaryHandler((request: wire.GetEventsRequest, reply: (message: Outgoing) => void) => {
+      const read = checked(allowedHomeservers, (check) => from.fromGetEvents(check, request));
+      return store.getEvents(read, (result) => reply(getEventsReply(read, result)));
+    }, log),
     getEventsStream: readStreamHandler(context),
     putEvent: unary(from.fromPutEvent, async (put) => toPutEventResponse(await store.putEvents(put))),
     putEvents: unary(from.fromPutEvents, async (put) => toPutEventsResponse(await store.putEvents(put))),

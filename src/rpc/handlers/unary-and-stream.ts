@@ -7,17 +7,21 @@ import { toCacheError, toStatus } from "../status.js";
 import type { Decoded } from "../wire/strict-decode.js";
 import { StreamWriter } from "./stream-writer.js";
 
-/** A unary call from a promise. A call that nobody waits for any more does nothing. */
+/**
+ * A unary call. `serve` calls `reply` once, or throws or rejects. The message is
+ * serialised before `reply` returns. A call that nobody waits for any more does nothing.
+ */
 export function unaryHandler<Request, Response>(
-  serve: (request: Request) => Promise<Response>,
+  serve: (request: Request, reply: (response: Response) => void) => Promise<void> | undefined,
   log: RpcLog,
 ): handleUnaryCall<Decoded<Request>, Response> {
   return (call, callback) => {
-    const answer = async () => serve(requestOf(call));
-    answer().then(
-      (response) => callback(null, response),
-      (error: unknown) => callback(toStatus(toCacheError(error, log))),
-    );
+    const fail = (error: unknown) => callback(toStatus(toCacheError(error, log)));
+    try {
+      serve(requestOf(call), (response) => callback(null, response))?.catch(fail);
+    } catch (error) {
+      fail(error);
+    }
   };
 }
 
