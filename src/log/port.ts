@@ -2,20 +2,20 @@ import type { RestartReason } from "../core/model/store-observer.js";
 import type { Change, Homeserver, Position } from "../core/model/types.js";
 
 /**
- * The invalidation logs of all homeservers: the only place of order and
- * agreement. A log appends a change and confirms it when no other sidecar can
- * still serve what was before, and it follows the changes of others.
+ * The invalidation logs of all homeservers: the only place where sidecars agree
+ * on an order. A log appends a change, confirms it when no sidecar can serve the
+ * earlier state any more, and follows the changes of other sidecars.
  *
  * To add a log: implement this in a folder of its own, pass the contract suite
- * (test/contract), choose it in the composition root.
+ * (test/contract), and select it in the composition root.
  */
 export interface Log {
   /**
-   * Begins to follow a homeserver's log with a copy that is empty. Never waits
-   * and never throws: see `HomeserverLog.ready`.
+   * Starts to follow a homeserver's log with an empty copy. Never waits and never
+   * throws: see `HomeserverLog.ready`.
    */
   follow(copy: LogCopy): HomeserverLog;
-  /** What health and metrics see; cheap. */
+  /** The state for health and metrics. Cheap. */
   status(): LogStatus;
   /** The sidecars that follow the log, read when asked, for the administrator; empty in memory. Rejects if the log cannot be read. */
   members(): Promise<readonly LogMember[]>;
@@ -26,26 +26,26 @@ export interface Log {
 /** One homeserver's log, as one sidecar follows it. */
 export interface HomeserverLog {
   /**
-   * Whether the copy is known to be current at this moment. Called in the same
-   * synchronous step as each lookup, so it must be cheap; it reads the clock
-   * itself and is never a flag that a timer sets. While it is false, nothing may
-   * be served, no position be given and no Progress be sent.
+   * Whether the copy is verified as current at this moment. Called in the same
+   * synchronous step as each lookup, so it must be cheap. It reads the clock itself:
+   * a flag set by a timer would be late. While it is false, no event may be served,
+   * no position returned and no Progress sent.
    */
   isCurrent(): boolean;
   /**
-   * Resolves when the copy is current, or when it is clear that it will not be
-   * within a short time limit. Undefined when there is nothing to wait for: the
-   * copy is current, the log has been unreachable for longer than that limit, or a
-   * wait was in vain since the copy was current last.
+   * Resolves when the copy is current, or after a short time limit. Undefined if
+   * waiting is pointless: the copy is current, the log has been unreachable for
+   * longer than that limit, or an earlier wait since the copy was last current
+   * reached the limit.
    */
   ready(): Promise<void> | undefined;
   /**
-   * Appends a change and resolves with its position when every sidecar that
-   * could serve what was before has applied it or is known to serve nothing.
+   * Appends a change. Resolves with its position when every sidecar that could
+   * serve the earlier state has applied the change or is known to serve nothing.
    *
-   * `apply` replaces `LogCopy.apply` for this change, in the very step in which
-   * this sidecar applies it, if that happens before the promise settles; a change
-   * that is applied later, or again, goes to `LogCopy.apply`.
+   * `apply` replaces `LogCopy.apply` for this change, if this sidecar applies it
+   * before the promise settles. If the change is applied later, or again,
+   * `LogCopy.apply` is called.
    *
    * Rejects with a CacheError of kind `unavailable` when the outcome is unknown
    * or negative; the caller's retry appends again.
@@ -54,16 +54,16 @@ export interface HomeserverLog {
   /** Starts a new epoch with the same confirmation as `append`; every copy restarts. */
   startEpoch(): Promise<Position>;
   /**
-   * Waits briefly until the copy has applied `position`, if it is of the copy's
-   * epoch and ahead of it. Undefined if it is not, or if no log could bring it.
+   * Waits briefly until the copy has applied `position`, if the position is in the
+   * copy's epoch and ahead of it. Undefined if it is not, or cannot be reached.
    */
   catchUp(position: Position): Promise<void> | undefined;
-  /** Stops following. The copy is empty already and is never called again. */
+  /** Stops following. The copy is empty by then and is never called again. */
   leave(): void;
 }
 
 /**
- * A sidecar's copy of one homeserver's log, with the caches that obey it. The
+ * A sidecar's copy of one homeserver's log, with the caches that depend on it. The
  * log calls it; each call is one synchronous step.
  */
 export interface LogCopy {
@@ -73,15 +73,15 @@ export interface LogCopy {
   /** Drops everything and starts after `position`. The changes that follow are applied one by one. */
   restart(position: Position, reason: RestartReason): void;
   /**
-   * Drops all entries and keeps its place: others did not wait for this sidecar for a while.
-   * The changes that it missed are applied one by one, so what it knows of earlier ones stays true.
+   * Drops all entries and keeps the position, after a time in which others did not wait for this
+   * sidecar. The missed changes are applied one by one, so the fence stays valid.
    */
   dropEntries(reason: RestartReason): void;
-  /** Applies the next change: drops what it outdates, fences, and notifies subscribers. Never stores a value. */
+  /** Applies the next change: drops outdated entries, extends the fence and notifies subscribers. Never stores a value. */
   apply(change: Change): void;
-  /** A change that this version does not know stands here: drops everything and notifies as if the homeserver was purged. */
+  /** Applies a change of an unknown kind: drops everything and notifies as if the homeserver was purged. */
   applyUnknown(): void;
-  /** The copy became current: subscribers that waited for that may go on. */
+  /** The copy became current: waiting subscribers may continue. */
   becameCurrent(): void;
 }
 
@@ -99,6 +99,6 @@ export interface LogMember {
   /** Random, new at each join. */
   readonly id: string;
   readonly isSelf: boolean;
-  /** For each homeserver that it follows: what it has reported, and how far that is behind. */
+  /** For each homeserver that it follows: the reported position, and its lag. */
   readonly homeservers: ReadonlyMap<Homeserver, { readonly applied: Position; readonly lag: number }>;
 }

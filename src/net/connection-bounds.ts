@@ -1,4 +1,4 @@
-/** The capacities of calls. Each call may come over a connection of its own. */
+/** The capacities of calls. Each call may arrive on a connection of its own. */
 export interface CallCapacities {
   readonly subscribersMax: number;
   readonly readStreamsMax: number;
@@ -7,11 +7,11 @@ export interface CallCapacities {
 
 /** Connections of a port for probes or metrics: both are few and short. */
 export const PROBE_CONNECTIONS_MAX = 64;
-/** Beside the calls that can be admitted: for calls of health and reflection, and clients between two calls. */
+/** Added to the calls that can be admitted: for health and reflection, and for clients between two calls. */
 const SPARE_CONNECTIONS = 840;
 /** Descriptors for everything else: the process itself, its listeners, files and stores. */
 const OTHER_DESCRIPTORS = 64;
-/** With fewer gRPC connections than this a limit of open files is taken for a mistake. */
+/** A limit of open files that leaves fewer gRPC connections than this is refused as an error. */
 const GRPC_CONNECTIONS_MIN = 16;
 
 export interface ConnectionBounds {
@@ -22,9 +22,9 @@ export interface ConnectionBounds {
 }
 
 /**
- * Shares out the file descriptors: the ports of probes and metrics keep theirs
- * whatever gRPC clients do, because the bounds of all listeners together stay
- * below the limit. Undefined if the limit leaves too few for gRPC.
+ * Divides the file descriptors among the listeners. The bounds of all listeners
+ * together stay below the limit, so gRPC clients cannot use up the descriptors of
+ * the ports for probes and metrics. Undefined if the limit leaves too few for gRPC.
  */
 export function connectionBounds(
   capacities: CallCapacities,

@@ -10,7 +10,7 @@ export type CloseReason = (typeof CLOSE_REASONS)[number];
  */
 const CLOSE_REASONS = ["peer", "idle", "silent", "displaced", "refused", "drained"] as const;
 
-/** Reports that the bound was reached; the implementation limits the rate of lines. */
+/** Receives reports that the bound was reached. The implementation limits the rate of log lines. */
 export interface ConnectionLog {
   /** The connection of `peer` that has been idle for longest was closed to make room. */
   displaced(peer: string, table: ConnectionUsage): void;
@@ -47,20 +47,20 @@ interface Peer {
 /** A connection in a table. It counts as idle until `busy` is called. */
 export interface Connection {
   readonly socket: Socket;
-  /** It carries a call now, so it is not closed to make room. */
+  /** Marks it as carrying a call: it is not closed to make room. */
   busy(): void;
-  /** It carries no call any more. */
+  /** Marks it as idle. */
   idle(): void;
-  /** Names the reason for a close that is about to begin. The first reason counts. */
+  /** Sets the reason of the close that follows. The first reason counts. */
   closing(reason: CloseReason): void;
   /** Closes it at once. */
   cut(reason: CloseReason): void;
 }
 
 /**
- * The open connections of one kind of listener, within a bound. At the bound a
- * new connection takes the place of an idle one of the peer address with the most
- * connections. So one client cannot take all of them while it leaves them idle.
+ * The open connections of one kind of listener, within a bound. At the bound a new
+ * connection replaces an idle one of the peer address with the most connections, so
+ * a client cannot occupy all of them while they are idle.
  */
 export class ConnectionTable {
   readonly #options: ConnectionTableOptions;
@@ -75,7 +75,7 @@ export class ConnectionTable {
     this.#options = options;
   }
 
-  /** Takes in a socket that was just accepted. Undefined if there is no room; the socket is then destroyed. */
+  /** Adds an accepted socket. Undefined if there is no room; the socket is then destroyed. */
   accept(socket: Socket): Connection | undefined {
     // A Unix socket's peer has no address: all of them count as one peer.
     const address = socket.remoteAddress ?? "unix";
@@ -96,7 +96,7 @@ export class ConnectionTable {
     return { open: this.#open, max: this.#options.max, closed: { ...this.#closed } };
   }
 
-  /** Sees to it that a descriptor is free for the next connection; false if this one must be closed for that. */
+  /** Ensures that a descriptor is free for the next connection; false if this one must be closed for that. */
   #leavesDescriptor(address: string): boolean {
     const { descriptors, log, usesReserve } = this.#options;
     if (descriptors.hasFree()) return true;
@@ -140,7 +140,7 @@ export class ConnectionTable {
       },
       cut: (why) => {
         reason ??= why;
-        // The place is free now, not when the close event comes.
+        // The slot is free now, not when the close event arrives.
         leave();
         socket.destroy();
       },

@@ -8,16 +8,16 @@ export interface DescriptorSource {
   close(descriptor: number): void;
 }
 
-/** As many probes and scrapes as are answered at once while all other descriptors are used up. */
+/** How many probes and scrapes are answered at once while all other descriptors are used up. */
 const RESERVE_MAX = 16;
 const NONE = "none";
 const DESCRIPTORS: DescriptorSource = { open: () => openSync(devNull, "r"), close: closeSync };
 
 /**
- * File descriptors that are kept for probes. The bounds of all ports stay below
- * the limit of open files, but something else may use descriptors up. accept()
- * needs a free one, and without it libuv closes new connections without a word,
- * those of probes as well.
+ * File descriptors that are reserved for probes. The bounds of all ports stay below
+ * the limit of open files, but other code may use up the descriptors. accept() needs
+ * a free one: without it libuv silently closes new connections, including those of
+ * probes.
  */
 export class DescriptorReserve {
   readonly #source: DescriptorSource;
@@ -38,8 +38,8 @@ export class DescriptorReserve {
   }
 
   /**
-   * Frees one descriptor of the reserve, for the next connection; false if none is
-   * left. It is taken back as soon as another is free.
+   * Frees one descriptor of the reserve for the next connection; false if none is
+   * left. The reserve is refilled as soon as a descriptor is free.
    */
   lend(): boolean {
     const descriptor = this.#held.pop();
@@ -68,7 +68,7 @@ export class DescriptorReserve {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "EMFILE" || code === "ENFILE") return undefined;
-      // Another failure says nothing about accept(), so no connection is refused for it.
+      // Another failure does not concern accept(), so no connection is refused for it.
       return NONE;
     }
   }

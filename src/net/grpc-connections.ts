@@ -14,7 +14,7 @@ const PREFACE_TIMEOUT_MS = 5000;
 /** From the end of a connection to its cut, for a peer that does not close its side. */
 const CLOSE_GRACE_MS = 250;
 
-/** The connections that speak gRPC: knows which of them carry calls, and ends the others in time. */
+/** The gRPC connections. Tracks which of them carry calls, and closes idle ones in time. */
 export class GrpcConnections {
   readonly #table: ConnectionTable;
   readonly #openSession: OpenSession;
@@ -30,7 +30,7 @@ export class GrpcConnections {
     this.#times = times;
   }
 
-  /** Takes in a socket that was just accepted. */
+  /** Adds an accepted socket. */
   take(socket: Socket): void {
     const entry = this.#table.accept(socket);
     if (entry === undefined) return;
@@ -53,7 +53,7 @@ export class GrpcConnections {
   }
 
   /**
-   * Ends each connection as soon as it carries no call, and waits for calls alone.
+   * Closes each connection as soon as it carries no call, and waits only for calls.
    * Returns how many calls had not ended at the deadline; the caller cuts them.
    */
   async drain(timeoutMs: number): Promise<number> {
@@ -66,7 +66,7 @@ export class GrpcConnections {
       isLate = true;
       this.#wake?.();
     }, timeoutMs);
-    // A connection without calls closes within CLOSE_GRACE_MS, whatever its peer does.
+    // A connection without calls closes within CLOSE_GRACE_MS, regardless of its peer.
     while (this.#connections.size > 0 && !(isLate && this.#calls() > 0)) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
@@ -89,7 +89,7 @@ export class GrpcConnections {
   }
 }
 
-/** One connection: its calls, and the timer that ends it while it has none. */
+/** One connection: its calls, and the timer that closes it while it has none. */
 class GrpcConnection {
   readonly #entry: Connection;
   readonly #session: ServerHttp2Session;
@@ -132,7 +132,7 @@ class GrpcConnection {
     return this.#calls;
   }
 
-  /** Ends it in good order; the peer has a moment to take that in. For a connection without calls. */
+  /** Closes a connection without calls gracefully; the peer has a short time to react. */
   end(reason: CloseReason): void {
     if (this.#isEnding) return;
     this.#isEnding = true;

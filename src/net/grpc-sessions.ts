@@ -2,13 +2,13 @@ import type { Http2Server, ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import { type Server, ServerCredentials } from "@grpc/grpc-js";
 
-/** Begins HTTP/2 on an accepted socket; undefined if the socket is already closed. */
+/** Starts HTTP/2 on an accepted socket; undefined if the socket is already closed. */
 export type OpenSession = (socket: Socket) => ServerHttp2Session | undefined;
 
 /**
- * Hands sockets over to a gRPC server and returns their HTTP/2 sessions. grpc-js
- * keeps the HTTP/2 server behind an injector in a private field, and nothing
- * public tells which connections carry calls. Throws if grpc-js keeps it elsewhere.
+ * Passes sockets to a gRPC server and returns their HTTP/2 sessions. grpc-js keeps
+ * the HTTP/2 server behind an injector in a private field, and its public interface
+ * does not show which connections carry calls. Throws if the field is not there.
  */
 export function sessionsOf(grpc: Server): OpenSession {
   const before = new Set(http2ServersOf(grpc));

@@ -4,10 +4,10 @@ import { isIPv4, isIPv6 } from "node:net";
 export type HostCheck = (host: string | undefined) => boolean;
 
 /**
- * Keeps web pages away from a port of this machine. A page whose host name was
- * made to resolve to a loopback address can read that port through a browser,
- * but its requests carry its own name in Host. A request without Host is HTTP/1.0,
- * which no browser sends.
+ * Protects a local port from web pages (DNS rebinding). A page whose host name
+ * resolves to a loopback address can read the port through a browser, but its
+ * requests carry the page's name in Host. A request without Host is HTTP/1.0, which
+ * no browser sends.
  */
 export function loopbackHostCheck(configuredHost: string): HostCheck {
   return (header) => {

@@ -2,10 +2,10 @@ import type { Server } from "node:net";
 import type { ListenAddress } from "../config/address.js";
 import { type Listener, type ListenOptions, listen } from "./listeners.js";
 
-/** What a listener serves. */
+/** The purpose of a listener. */
 export type Purpose = "grpc" | "http" | "health";
 
-/** The open listeners of a process, by what they serve. */
+/** The open listeners of a process, by purpose. */
 export class ListenerGroups {
   readonly #options: ListenOptions;
   readonly #listeners: { readonly purpose: Purpose; readonly listener: Listener }[] = [];
@@ -26,7 +26,7 @@ export class ListenerGroups {
     return this.#of(purpose).map(({ address }) => address);
   }
 
-  /** Accepts no more; resolves when all connections have ended. */
+  /** Stops accepting connections. Resolves when all connections have ended. */
   async stopAccepting(purpose: Purpose): Promise<void> {
     await Promise.all(this.#of(purpose).map((listener) => listener.stopAccepting()));
   }

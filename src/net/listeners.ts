@@ -6,14 +6,14 @@ import { isLoopback } from "./host-check.js";
 
 /** An open listener. */
 export interface Listener {
-  /** Where it listens, with the port that it really has. */
+  /** The address, with the actual port. */
   readonly address: ListenAddress;
   /**
-   * Accepts no more; what was accepted lives on, and the promise resolves when it
-   * has ended. The file of a Unix socket is removed at once.
+   * Stops accepting connections. Open connections continue; resolves when they have
+   * ended. The file of a Unix socket is removed at once.
    */
   stopAccepting(): Promise<void>;
-  /** Accepts no more and cuts every connection. */
+  /** Stops accepting connections and cuts the open ones. */
   destroy(): void;
 }
 
@@ -24,7 +24,7 @@ export interface ListenOptions {
   readonly onError: (error: Error) => void;
 }
 
-/** An address that cannot be listened on; the message is for the operator to read. */
+/** The process cannot listen on an address. The message is for the operator. */
 export class ListenError extends Error {
   constructor(address: ListenAddress | readonly ListenAddress[], problem: string, cause?: unknown) {
     const places = [address].flat().map(formatListenAddress).join(", ");
@@ -34,8 +34,8 @@ export class ListenError extends Error {
 }
 
 /**
- * Lets a server listen on an address. A socket file that a process left behind is
- * replaced, if nobody answers on it. Rejects with a ListenError.
+ * Makes a server listen on an address. Replaces a socket file on which no process
+ * answers. Rejects with a ListenError.
  */
 export async function listen(
   server: Server,
@@ -60,7 +60,7 @@ export async function listen(
   };
 }
 
-/** Whether an address can be reached from this machine alone. */
+/** Whether an address can be reached only from this machine. */
 export function isLocal(address: ListenAddress): boolean {
   return address.kind === "unix" || isLoopback(address.host);
 }
@@ -101,7 +101,7 @@ async function removeStaleSocket(address: ListenAddress & { kind: "unix" }): Pro
   else if (failure.code !== "ENOENT") throw listenError(address, failure);
 }
 
-/** Why nobody answers on a socket; undefined if somebody does. */
+/** Why no process answers on a socket; undefined if one does. */
 function connectFailure(path: string): Promise<NodeJS.ErrnoException | undefined> {
   return new Promise((resolve) => {
     const socket = connect({ path });

@@ -3,13 +3,13 @@ import type { Socket } from "node:net";
 /** Takes over an accepted connection. */
 export type TakeConnection = (socket: Socket) => void;
 
-/** What every HTTP/2 connection begins with, and no HTTP/1 request does. */
+/** The first bytes of every HTTP/2 connection, and of no HTTP/1 request. */
 const HTTP2_START = Buffer.from("PRI");
 
 /**
- * Serves HTTP/1 and cleartext HTTP/2 on one port: each connection is handed over
- * once its first bytes have told which of them it speaks. An HTTP/1 connection,
- * and one that has not told, is cut after the timeout.
+ * Serves HTTP/1 and cleartext HTTP/2 on one port. The first bytes of a connection
+ * select its protocol. An HTTP/1 connection, and a connection whose protocol is not
+ * known yet, is cut after the timeout.
  */
 export function switchProtocol(
   takers: { readonly http1: TakeConnection; readonly http2: TakeConnection },

@@ -7,26 +7,25 @@ import {
 } from "@grpc/grpc-js";
 import { service } from "grpc-health-check";
 
-/** What probes see of this process. */
+/** The health of this process, for probes. */
 export interface Health {
-  /** Whether calls are taken; once false, it stays so. */
+  /** Whether calls are accepted. It never changes from false to true. */
   readonly ready: boolean;
   /** Adds grpc.health.v1.Health to a server. */
   addTo(server: Server): void;
-  /** Answers NOT_SERVING from now on, tells this to every watch and ends it: an open one would delay the exit. */
+  /** Reports NOT_SERVING from now on, also to every watch, and ends the watches: an open one would delay the exit. */
   drain(): void;
 }
 
-/** The state of what the store stands on. */
+/** The state of the log and the tier. */
 export interface BackendState {
   readonly invalidationLog: { status(): { readonly isUp: boolean } };
   readonly tier: { status(): { readonly isUp: boolean } } | undefined;
 }
 
 /**
- * Each name, and whether what it stands for works. The empty name is the whole server;
- * it does not depend on log or tier: a cache without them misses, and nothing must be
- * restarted for that.
+ * The health of each service name. The empty name is the whole server. It does not
+ * depend on log or tier: without them the cache misses, and a restart would not help.
  */
 function servicesOf({ invalidationLog, tier }: BackendState): ReadonlyMap<string, () => boolean> {
   return new Map([

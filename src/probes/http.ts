@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import { type HostCheck, isLoopback, loopbackHostCheck } from "../net/host-check.js";
 
-/** What the HTTP server answers from. */
+/** The sources of the HTTP server's answers. */
 export interface AdminSources {
   readonly isReady: () => boolean;
   /** Left out: there is no /metrics. */
@@ -25,15 +25,15 @@ interface Answer {
   readonly contentType: string;
 }
 
-/** No probe and no scrape takes longer to send its request. */
+/** The time limit for the request of a probe or a scrape. */
 const REQUEST_TIMEOUT_MS = 5000;
-/** Nor from its connection until its reply has left: a client that does not read holds the reply no longer. */
+/** The time limit from the connection until the reply has left: a client that does not read must not hold the reply. */
 const CONNECTION_TIMEOUT_MS = 30_000;
 
 /**
- * Makes the HTTP server of probes and metrics; it does not listen by itself.
- * /livez says that the event loop turns and asks nothing else, so that no
- * trouble elsewhere gets the process killed.
+ * Creates the HTTP server of probes and metrics. It does not listen by itself.
+ * /livez shows that the event loop runs and checks nothing else, so that a failure
+ * elsewhere does not get the process killed.
  */
 export function createAdminHttp(sources: AdminSources): Server {
   const options = {

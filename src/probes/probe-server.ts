@@ -9,8 +9,8 @@ import type { Health } from "./health.js";
 import { createAdminHttp } from "./http.js";
 
 /**
- * Whoever can reach this port may send to it, so all that it can be made to hold
- * is small: probes are few and short, and ask for one service by its name.
+ * Any client that reaches this port may send to it, so the bounds are small: probes
+ * are few and short, and name one service.
  */
 const PROBE_TIMEOUT_MS = 5000;
 const GRPC_OPTIONS = {
@@ -24,13 +24,13 @@ const GRPC_OPTIONS = {
 
 /** Servers for probes from outside. */
 export interface ProbeServers {
-  /** Makes one that answers grpc.health.v1, /livez and /readyz on one port, and nothing else. */
+  /** Creates a server that answers only grpc.health.v1, /livez and /readyz, on one port. */
   make(): Server;
-  /** Ends what gRPC holds. The listeners are the caller's to close. */
+  /** Ends the gRPC server. The caller closes the listeners. */
   stop(): void;
 }
 
-/** The gate is for these servers alone: it ends their connections that flood. */
+/** The gate belongs to these servers only: it ends their connections that flood. */
 export function createProbeServers(health: Health, connections: ConnectionTable, gate: Gate): ProbeServers {
   const grpc = new GrpcServer({ ...GRPC_OPTIONS, interceptors: [refuseBadCalls(gate)] });
   gate.guard(grpc);

@@ -32,7 +32,7 @@ const REQUEST: MessageShape = {
 
 /**
  * Adds gRPC reflection, v1 and v1alpha, so that clients such as grpcurl need no proto files. A stream
- * that asks nothing for a while is ended with OK, and all of them are when the drain starts: clients open
+ * without requests for a while, and every stream when the drain starts, is ended with OK: clients open
  * another one when they need it.
  */
 export function addReflection(
@@ -59,7 +59,7 @@ interface ReflectionContext {
   readonly idleLimitMs: number;
 }
 
-/** Answers each request before the next one is read: the layer below sees to that. */
+/** Answers each request before the next one is read, which the layer below ensures. */
 function serve(call: Call, { files, drain, idleLimitMs }: ReflectionContext): void {
   const end = () => call.end();
   const idle = new TimeLimit(idleLimitMs, end);

@@ -1,4 +1,4 @@
-/** What of V8 is needed to bound its garbage. */
+/** The functions of V8 that bound its garbage. */
 export interface Heap {
   readonly usedBytes: () => number;
   /** By how much the heap may outgrow what lives in it before all of it is collected. */
@@ -6,10 +6,10 @@ export interface Heap {
 }
 
 /**
- * Keeps what garbage costs memory below `bytesMax`, or below the least share of a
- * large heap at which collecting it still pays. By default V8 lets the heap double and
- * more, which a budget cannot bear; a small share of a small heap is used up in
- * moments, and each collection then takes longer than the work that it is for.
+ * Keeps garbage below `bytesMax`, or below the smallest share of a large heap at which
+ * a collection still pays. By default V8 lets the heap more than double, which exceeds
+ * the budget. With a small share of a small heap, collections would take longer than
+ * the work between them.
  */
 export function boundGarbage(heap: Heap, bytesMax: number): void {
   let current = 0;
@@ -27,5 +27,5 @@ export function boundGarbage(heap: Heap, bytesMax: number): void {
 const GROWTH_PERCENT_MIN = 15;
 const GROWTH_PERCENT_MAX = 150;
 const STEP = 3;
-/** Within it a heap does not grow by much more than its garbage may take. */
+/** Within this time a heap does not grow by much more than its garbage may take. */
 const ADJUST_INTERVAL_MS = 250;

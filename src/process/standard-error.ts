@@ -3,8 +3,8 @@ import process from "node:process";
 import type { WriteSome } from "../telemetry/line-output.js";
 
 /**
- * Writes to standard error without waiting for its reader: if a pipe or a terminal takes no more, the
- * write fails with EAGAIN. So does a socket, whose mode Node.js has set. A write to a file waits for its disk.
+ * Writes to standard error without waiting for its reader. If a pipe, a terminal or a socket is full, the
+ * write fails with EAGAIN. A write to a file waits for its disk.
  */
 export function standardErrorWriter(): WriteSome {
   const fd = openWithoutWaiting() ?? STDERR;

@@ -1,19 +1,19 @@
 import type { EventId, Homeserver, NewEvent, Position } from "../core/model/types.js";
 
 /**
- * A shared tier keeps what one sidecar has stored for the next one that starts,
- * and bodies for all homeservers. It is never trusted for freshness: an entry is
- * a late fill, which the fence judges by `asOf` like a put. So a tier may lose,
- * evict or return to old data without harm, and every failure is a miss.
+ * A shared tier keeps entries for sidecars that start later, and bodies for all
+ * homeservers. It is never trusted for freshness: an entry is a late fill, which
+ * the fence judges by `asOf` like a put. So a tier may lose or evict data or
+ * return to an older state without harm, and every failure is a miss.
  *
  * To add a tier: implement this in a folder of its own, pass the contract suite
- * (test/contract), choose it in the composition root.
+ * (test/contract), and select it in the composition root.
  */
 export interface Tier {
   /**
-   * The entries that the tier has of these events, in any order; those that it
-   * lacks, cannot verify or cannot read in time are left out. Never rejects.
-   * Undefined when there is nothing to wait for: the tier is known to be down.
+   * The tier's entries of these events, in any order. Entries that it lacks, cannot
+   * verify or cannot read in time are omitted. Never rejects. Undefined if waiting
+   * is pointless: the tier is known to be down.
    */
   get(homeserver: Homeserver, eventIds: readonly EventId[]): Promise<readonly TierEntry[]> | undefined;
   /**
@@ -21,9 +21,9 @@ export interface Tier {
    * Copies what it keeps before it returns: the bytes belong to the caller.
    */
   put(homeserver: Homeserver, entries: readonly TierEntry[]): void;
-  /** Removes entries whose event IDs are known, in the background: hygiene, not safety. */
+  /** Removes entries of known event IDs in the background, to free memory; safety does not depend on it. */
   drop(homeserver: Homeserver, eventIds: readonly EventId[]): void;
-  /** What health and metrics see; cheap. */
+  /** The state for health and metrics. Cheap. */
   status(): TierStatus;
   close(): Promise<void>;
 }
@@ -45,10 +45,10 @@ export interface TierStatus {
   readonly entries: Readonly<Record<"asked" | "found" | "written" | "dropped", number>>;
 }
 
-/** What a tier reports to the operator, as it happens; never events, rooms, users or secrets. */
+/** Receives a tier's reports for the operator. They never contain events, rooms, users or secrets. */
 export interface TierLog {
-  /** The tier can be used, for the first time or again after a failure that was reported. */
+  /** The tier became available, for the first time or after a reported failure. */
   connected(target: string): void;
-  /** The first failure of its cause after a minute without one, and what to do about it. */
+  /** The first failure of its cause after a minute without one, and the remedy. */
   failed(cause: string, message: string, remedy: string): void;
 }

@@ -1,6 +1,6 @@
 import type { CacheStats } from "../model/store.js";
 
-/** What an item costs: all of it, and the part that lies in the JavaScript heap. */
+/** The cost of an item in bytes: in total, and in the JavaScript heap. */
 export interface Cost {
   readonly bytes: number;
   readonly heapBytes: number;
@@ -22,13 +22,13 @@ export interface Bounds {
 }
 
 /**
- * Holds items in the order of their last use, within bounds: to make room it
- * drops the least recently used ones. What core needs of an LRU cache, and no more.
+ * Holds items in the order of their last use, within bounds. To make room it
+ * drops the least recently used items. This is all that core needs of an LRU cache.
  */
 export interface BoundedCache<T extends Bounded> {
   /** Adds an item that is not held, as the most recently used; never drops it to make its own room. */
   add(item: T, cost: Cost): void;
-  /** Changes what a held item costs. */
+  /** Changes the cost of a held item. */
   resize(item: T, cost: Cost): void;
   /** Makes a held item the most recently used. */
   touch(item: T): void;

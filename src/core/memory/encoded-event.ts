@@ -1,11 +1,11 @@
 import type { ByteRange, NewEvent } from "../model/types.js";
 
 /**
- * An event frame is the immutable part of an event (event ID, room ID, room
- * version, body) as one stretch of bytes: the protobuf encoding of fields 1 to 4
- * of the contract's CachedEvent, in that order, each present. It is made once,
- * when an event is put, so that a read copies bytes and encodes nothing; and two
- * events are one variant exactly if their frames are the same bytes.
+ * An encoded event is the immutable part of an event (event ID, room ID, room
+ * version, body) as one range of bytes: the protobuf encoding of fields 1 to 4 of
+ * the contract's CachedEvent, in that order, each present. It is encoded once,
+ * when the event is put, so a read only copies bytes. Two events are the same
+ * variant exactly if their encodings are the same bytes.
  */
 
 const EVENT_ID_TAG = 0x0a;
@@ -15,7 +15,7 @@ const BODY_TAG = 0x22;
 
 type FrameParts = Pick<NewEvent, "eventId" | "roomId" | "roomVersion" | "body">;
 
-/** How many bytes the event's frame has. */
+/** The size of the event's encoding in bytes. */
 export function frameBytes(event: FrameParts): number {
   return (
     fieldBytes(Buffer.byteLength(event.eventId)) +
@@ -25,7 +25,7 @@ export function frameBytes(event: FrameParts): number {
   );
 }
 
-/** Writes the event's frame, `frameBytes` long, at `start`. */
+/** Writes the event's encoding, `frameBytes` long, at `start`. */
 export function writeFrame(target: Buffer, start: number, event: FrameParts): void {
   let at = writeStringField(target, start, EVENT_ID_TAG, event.eventId);
   at = writeStringField(target, at, ROOM_ID_TAG, event.roomId);
@@ -34,7 +34,7 @@ export function writeFrame(target: Buffer, start: number, event: FrameParts): vo
   target.set(event.body, at);
 }
 
-/** Whether a frame is the one that encoding `event` would make, without making it. */
+/** Whether the range holds the encoding of `event`; compares without encoding. */
 export function frameHolds(frame: ByteRange, event: FrameParts): boolean {
   const { bytes } = frame;
   let at = frame.start;

@@ -7,15 +7,15 @@ import { ExtendibleHashMap, hashOf } from "./extendible-hash-map.js";
 import { CACHE_SLOT_BYTES, MAP_SLOT_BYTES, residentBytes, stringBytes } from "./heap-cost.js";
 
 /**
- * One event as some homeservers hold it: (event ID, room ID, room version, body),
- * all four equal. Others may hold a different text under the same event ID; that
- * is another variant.
+ * One event as some homeservers put it: event ID, room ID, room version and body,
+ * all four equal. Another homeserver may put a different text under the same event
+ * ID: that is another variant.
  */
 export interface Variant extends Bounded, RangeOwner {
   readonly eventId: EventId;
-  /** The bytes; absent once the variant has left the cache, and with it all metadata that refers to it is dead. */
+  /** The bytes; absent once the variant was evicted. All metadata that refers to it is then dead. */
   frame: SlabRange | undefined;
-  /** How many metadata entries refer to it; owned by the event cache. */
+  /** How many metadata entries refer to it. Only the event cache changes it. */
   references: number;
   /** The next variant of the same event. */
   next: Variant | undefined;
@@ -26,13 +26,13 @@ export interface EventCacheOptions {
   readonly makeCache: MakeBoundedCache;
   /** Runs a function in a later turn of the event loop. */
   readonly defer: (run: () => void) => void;
-  /** Is told how many metadata entries died with an evicted variant. */
+  /** Called with the number of metadata entries that died with an evicted variant. */
   readonly onOrphans: (count: number) => void;
 }
 
 /**
- * The immutable half of the cache: variants by event ID, each stored once
- * however many homeservers put it, and dropped with its last reference.
+ * The immutable half of the cache: variants by event ID. Each is stored once,
+ * however many homeservers put it, and is dropped with its last reference.
  */
 export class EventCache {
   readonly #firstVariants = new ExtendibleHashMap<EventId, Variant>();
@@ -47,7 +47,7 @@ export class EventCache {
     });
   }
 
-  /** Returns the variant that holds exactly this event, stored now if it was not, with one more reference. */
+  /** Returns the variant of exactly this event, with one more reference; stores it if it is new. */
   acquire(event: NewEvent): Variant {
     const size = frameBytes(event);
     let variant = this.#firstVariants.get(event.eventId);
@@ -58,7 +58,7 @@ export class EventCache {
     return variant;
   }
 
-  /** Gives back one reference; the last one takes the variant out of memory. */
+  /** Releases one reference. With the last one the variant leaves memory. */
   release(variant: Variant): void {
     variant.references -= 1;
     if (variant.references > 0 || variant.frame === undefined) return;
@@ -86,7 +86,7 @@ export class EventCache {
       references: 1,
       next: undefined,
     };
-    // Making room may evict other variants of this very event: link only then.
+    // Making room may evict other variants of the same event, so link the new one afterwards.
     this.#recency.add(variant, cost);
     const { bytes, start } = this.#slab.allocate(variant, size);
     writeFrame(bytes, start, event);
@@ -110,10 +110,10 @@ export class EventCache {
   }
 }
 
-/** The variant, its range and place in its page's list, its places in the index and in the order of use. */
+/** The variant, its range and page slot, and its entries in the index and in the LRU order. */
 const VARIANT_HEAP_BYTES = 136 + 80 + MAP_SLOT_BYTES + CACHE_SLOT_BYTES;
 
-/** Whether a variant is the event; of many variants, most differ in size alone. */
+/** Whether a variant is the event. Most variants differ in size, which is compared first. */
 function holds({ frame }: Variant, event: NewEvent, size: number): boolean {
   return frame !== undefined && frame.end - frame.start === size && frameHolds(frame, event);
 }

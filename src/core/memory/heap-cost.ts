@@ -1,7 +1,7 @@
 /**
- * What things cost in the JavaScript heap, in bytes, rounded up. Measured with
- * bench/memory.ts on Node 20 and 24 (64-bit, no pointer compression); what is
- * counted must be no less than what is used, or the budget is not kept.
+ * The sizes of objects in the JavaScript heap, in bytes, rounded up. Measured with
+ * bench/memory.ts on Node 20 and 24 (64-bit, no pointer compression). The counted
+ * size must not be less than the real one, or the budget would be exceeded.
  */
 
 /** A string: header and characters, two bytes each as soon as one is beyond latin1. */
@@ -11,17 +11,17 @@ export function stringBytes(text: string): number {
 
 const BEYOND_LATIN1 = /[\u0100-\uffff]/;
 
-/** A Buffer with memory of its own: its JavaScript objects and what the runtime keeps beside them. */
+/** A Buffer with memory of its own: its JavaScript objects and the runtime's bookkeeping. */
 export const BUFFER_BYTES = 384;
-/** A place in a Map, with the slack of its doubling. */
+/** An entry of a Map, including the slack of its doubling. */
 export const MAP_SLOT_BYTES = 56;
-/** A place in a bounded cache: a Map's, and five arrays'. */
+/** An entry of a bounded cache: one of a Map and one of each of five arrays. */
 export const CACHE_SLOT_BYTES = MAP_SLOT_BYTES + 64;
 
 /**
- * What bytes counted in the heap make the process larger by: garbage lies between
- * them until the collector has run, which it does when the heap has grown by
- * some 15 % (main.ts), and its pages are never quite full.
+ * The factor from counted heap bytes to the process's size. Garbage stays between
+ * the live objects until the collector runs, which it does when the heap has grown
+ * by some 15 % (process/heap-garbage.ts), and heap pages are never full.
  */
 export function residentBytes(heapBytes: number): number {
   return Math.ceil(heapBytes * 1.25);

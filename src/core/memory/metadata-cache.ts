@@ -5,20 +5,20 @@ import type { EventCache, Variant } from "./event-cache.js";
 import { ExtendibleHashMap } from "./extendible-hash-map.js";
 import { BUFFER_BYTES, CACHE_SLOT_BYTES, MAP_SLOT_BYTES, residentBytes, stringBytes } from "./heap-cost.js";
 
-/** What one homeserver says of one event. */
+/** One homeserver's entry of one event. */
 export interface MetadataEntry extends Bounded {
   readonly eventId: EventId;
   readonly room: Room;
-  /** The very body that this was put with: without it the entry is dead. */
+  /** The variant that this entry was put with. Without its body the entry is dead. */
   readonly variant: Variant;
   readonly internalMetadata: string;
   readonly expiresAtMs: number;
-  /** When a read next writes it to the shared tier. */
+  /** From when on a read writes the entry to the shared tier again. */
   writeBackAtMs: number;
   state: EventState;
 }
 
-/** One homeserver's room. Purging it is one assignment: its entries refer to it. */
+/** One homeserver's room. Its entries refer to it, so purging it is one assignment. */
 export interface Room {
   readonly roomId: RoomId;
   purged: boolean;
@@ -26,7 +26,7 @@ export interface Room {
   readonly owner: HomeserverMetadata;
 }
 
-/** One homeserver's metadata: its rooms, and its entries by event ID, at most one each. */
+/** One homeserver's metadata: its rooms, and at most one entry per event ID. */
 export class HomeserverMetadata {
   readonly rooms = new ExtendibleHashMap<RoomId, Room>();
   readonly entries = new ExtendibleHashMap<EventId, MetadataEntry>();
@@ -54,7 +54,7 @@ export class MetadataCache {
     this.#recency = makeCache<MetadataEntry>(bounds, (entry) => this.#unlink(entry));
   }
 
-  /** Stores an entry in place of what the homeserver held under the event's ID. */
+  /** Stores an entry and replaces the homeserver's previous one of the same event ID. */
   put(owner: HomeserverMetadata, newEntry: NewEntry): void {
     const { variant, roomId, state, internalMetadata, expiresAtMs, writeBackAtMs } = newEntry;
     const { eventId, hash } = variant;
@@ -79,13 +79,13 @@ export class MetadataCache {
     owner.entries.set(eventId, entry);
   }
 
-  /** Why an entry may not be served; undefined if it may. */
+  /** The reason why an entry must not be served; undefined if it may be. */
   deadBecause(entry: MetadataEntry, nowMs: number): MissReason | undefined {
     if (entry.room.purged || entry.variant.frame === undefined) return "orphaned";
     return nowMs >= entry.expiresAtMs ? "expired" : undefined;
   }
 
-  /** A homeserver's entry of an event, if it may be served. */
+  /** Returns a homeserver's entry of an event, if it may be served. */
   live(owner: HomeserverMetadata, eventId: EventId, nowMs: number): MetadataEntry | undefined {
     const entry = owner.entries.get(eventId);
     return entry !== undefined && this.deadBecause(entry, nowMs) === undefined ? entry : undefined;
@@ -97,7 +97,7 @@ export class MetadataCache {
     this.#events.touch(entry.variant);
   }
 
-  /** Gives a live entry a new state; its time to live stays as it was. */
+  /** Sets the state of a live entry. Its time to live does not change. */
   setState(entry: MetadataEntry, state: EventState): void {
     entry.state = state;
     this.#recency.resize(entry, entryCost(state, entry.internalMetadata));
@@ -108,7 +108,7 @@ export class MetadataCache {
     this.#unlink(entry);
   }
 
-  /** Purges a room in constant time and returns how many entries died: the sweep removes them. */
+  /** Purges a room in constant time. Returns how many entries died; the sweep removes them. */
   purgeRoom(owner: HomeserverMetadata, roomId: RoomId): number {
     const room = owner.rooms.get(roomId);
     if (room === undefined) return 0;
@@ -144,7 +144,7 @@ export class MetadataCache {
   }
 }
 
-/** The entry object, its state, its places in the index and in the order of use. */
+/** The entry object, its state, and its entries in the index and in the LRU order. */
 const ENTRY_HEAP_BYTES = 168 + MAP_SLOT_BYTES + CACHE_SLOT_BYTES;
 const STATE_HEAP_BYTES = 48;
 const REDACTION_HEAP_BYTES = 40;

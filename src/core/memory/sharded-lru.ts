@@ -5,12 +5,11 @@ import type { Bounded, BoundedCache, Bounds, Cost } from "./bounded-cache.js";
 /**
  * A bounded cache over lru-cache.
  *
- * It is cut into shards, each an LRU of its own, because one Map of a million
- * entries stops the process for tens of milliseconds when it grows or shrinks.
- * Bytes are counted over all shards; to make room, shards give up their least
- * recently used item in turn. Items spread evenly, so what goes is among the
- * oldest of all: the set-associative cache of processors, with sets of
- * thousands.
+ * It is divided into shards, each with an LRU order of its own, because one Map of
+ * a million entries stops the process for tens of milliseconds when it grows or
+ * shrinks. Bytes are counted over all shards. To make room, the shards evict their
+ * least recently used item in turn. Items are spread evenly, so an evicted item is
+ * among the oldest of all. Processors' set-associative caches work the same way.
  */
 export class ShardedLru<T extends Bounded> implements BoundedCache<T> {
   readonly #shards: LRUCache<T, T>[];
@@ -28,7 +27,7 @@ export class ShardedLru<T extends Bounded> implements BoundedCache<T> {
     this.#bounds = bounds;
     this.#onEvict = onEvict;
     const shards = shardCount(bounds.bytesMax);
-    // The bytes of a shard are bounded by those of all: lru-cache itself never evicts.
+    // Only the sum over all shards is bounded: lru-cache itself never evicts.
     this.#shards = Array.from({ length: shards }, () => new LRUCache<T, T>({ maxSize: 2 * bounds.bytesMax }));
   }
 
@@ -47,7 +46,7 @@ export class ShardedLru<T extends Bounded> implements BoundedCache<T> {
   }
 
   touch(item: T): void {
-    // An item among the newest eighth is in no danger: moving it would buy nothing, and reads are many.
+    // An item among the newest eighth will not be evicted soon, so a read need not move it.
     if (this.#additions - item.lastUse <= this.#entries >> 3) return;
     item.lastUse = this.#additions;
     this.#shardOf(item).get(item);
@@ -109,7 +108,7 @@ export class ShardedLru<T extends Bounded> implements BoundedCache<T> {
   }
 }
 
-/** At the smallest budget one shard holds all; no Map grows far beyond 50,000 entries. */
+/** At the smallest budget there is one shard. No Map grows far beyond 50,000 entries. */
 const SHARD_BYTES_MAX = 20 * 1024 * 1024;
 const SHARDS_MAX = 4096;
 

@@ -4,7 +4,7 @@ type Writable<T> = {
   -readonly [K in keyof T]: T[K] extends Readonly<Record<string, number>> ? Record<keyof T[K], number> : T[K];
 };
 
-/** What has happened for one homeserver since it was first seen. Only ever grows. */
+/** Counters of one homeserver since it was first seen. They never decrease. */
 export type Counters = Writable<
   Pick<HomeserverStats, "hits" | "misses" | "puts" | "sets" | "changes" | "resets" | "epochs">
 >;

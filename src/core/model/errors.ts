@@ -10,12 +10,12 @@ export interface FieldViolation {
  * The closed set of failures. A miss, a refused fill and an absent event are
  * outcomes, not failures.
  *
- * - `invalidArgument`: the request is wrong; the same request never succeeds
+ * - `invalidArgument`: the request is invalid; the same request never succeeds
  * - `exhausted`: a capacity is used up; retry after `retryDelayMs`
  * - `tooLarge`: the message is too large; do not retry
- * - `unavailable`: draining, or the store is lost; retry
- * - `deadlineExceeded`, `cancelled`: the caller has gone
- * - `internal`: a defect of ours
+ * - `unavailable`: the server drains, or the log is unavailable; retry
+ * - `deadlineExceeded`, `cancelled`: the caller no longer waits
+ * - `internal`: a defect of the server
  */
 export type CacheErrorKind =
   | "invalidArgument"
@@ -33,7 +33,7 @@ interface CacheErrorOptions {
   readonly cause?: unknown;
 }
 
-/** The one error that crosses layers; rpc/status.ts is where it becomes a status. */
+/** The only error that crosses layers. rpc/status.ts converts it into a gRPC status. */
 export class CacheError extends Error {
   readonly kind: CacheErrorKind;
   readonly violations: readonly FieldViolation[];

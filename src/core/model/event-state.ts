@@ -2,10 +2,10 @@ import { frameBody, frameRoomVersion } from "../memory/encoded-event.js";
 import { redactEvent } from "../redaction/redaction.js";
 import type { ByteRange, EventState, NewEvent, Redaction } from "./types.js";
 
-/** Most events by far: one object for all of them. */
+/** The state of most events, as one shared object. */
 const PLAIN_STATE: EventState = Object.freeze({ rejected: false, rejectedReason: "", redaction: undefined });
 
-/** What an event's put says of it, in memory of its own. */
+/** The state that a put gives its event, in memory of its own. */
 export function stateOf(event: NewEvent): EventState {
   const { rejected, rejectedReason, redaction } = event;
   if (!rejected && rejectedReason === "" && redaction === undefined) return PLAIN_STATE;
@@ -26,7 +26,7 @@ function ownCopy({ redactedBy, redactedBody }: Redaction): Redaction {
   return { redactedBy, redactedBody: redactedBody && copyOf(redactedBody) };
 }
 
-/** Whether a redacted event's redacted text could not be made: then only its original can be shown. */
+/** Whether the event is redacted and its redacted text could not be made: only its original text can be returned. */
 export function isUnredactable({ redaction }: EventState): boolean {
   return redaction !== undefined && redaction.redactedBody === undefined;
 }

@@ -1,7 +1,7 @@
 /**
  * Every bound, with its reason. The limits of messages are constants of version
- * 1 of the contract: a client may rely on them, so they do not depend on the
- * configuration. Capacities are defaults or ceilings of what configuration sets.
+ * 1 of the contract: clients may rely on them, so they do not depend on the
+ * configuration. Capacities are the defaults or the maxima of options.
  */
 
 const KIB = 1024;
@@ -39,9 +39,9 @@ export const ERROR_DETAILS_BYTES_MAX = 4 * KIB;
 
 // --- Capacities ---
 
-/** The least budget with which the shares below still hold a useful number of events. */
+/** The smallest budget whose shares below still hold a useful number of events. */
 export const MEMORY_BUDGET_BYTES_MIN = 32 * MIB;
-/** The budget where there is no memory limit to take a quarter of. */
+/** The budget if there is no memory limit. With one, the default is a quarter of it. */
 export const MEMORY_BUDGET_BYTES_DEFAULT = 256 * MIB;
 /** Shares of the budget, in eighths: bodies are most of what an event costs. */
 export const EVENTS_SHARE_EIGHTHS = 5;
@@ -51,7 +51,7 @@ export const LOG_SHARE_EIGHTHS = 1;
 export const EVENTS_HEAP_SHARE_SIXTEENTHS = 7;
 export const METADATA_HEAP_SHARE_SIXTEENTHS = 7;
 export const LOG_HEAP_SHARE_SIXTEENTHS = 2;
-/** The part of the heap limit that entries may be counted to use; the rest is for work and garbage. */
+/** The share of the heap limit that entries may use; the rest is for work and garbage. */
 export const HEAP_SHARE = 0.6;
 /** Entries of one cache: a Map ends at 16.7 million, and grows by doubling. */
 export const CACHE_ENTRIES_MAX = 8_000_000;
@@ -71,20 +71,20 @@ export const CALLS_IN_FLIGHT_MAX = 256;
 export const BYTES_IN_FLIGHT_MAX = 64 * MIB;
 /** The share of calls and bytes in flight that one of several homeservers may take. */
 export const IN_FLIGHT_SHARE_OF_ONE = 1 / 4;
-/** How long the server itself gives a call, or one frame of a read stream, until it has left. */
+/** The server's own time limit of a call, and of one frame of a read stream, until it has left. */
 export const CALL_TIME_LIMIT_MS = 30_000;
 
 // --- Times ---
 
-/** How long a metadata entry lives after its put: the last backstop for changes that nobody announces. */
+/** How long a metadata entry lives after its put: the last bound for changes that nobody announced. */
 export const METADATA_TTL_MS_DEFAULT = 60 * 60 * 1000;
-/** The same over a log that outlives a sidecar, where a long life is what a warm cache is for. */
+/** The same over a log that outlives a sidecar: a longer life keeps the cache warm. */
 export const METADATA_TTL_MS_WITH_SHARED_LOG = 24 * 60 * 60 * 1000;
 /** The longest silence on a healthy subscription. */
 export const PROGRESS_INTERVAL_MS = 1000;
 /** How long a subscriber may hear nothing before it stops serving what it holds: five progress frames are missing then. */
 export const SILENCE_LIMIT_MS = 5000;
-/** The longest slice of background work: other calls wait no longer for it. */
+/** The longest slice of background work, and thus the longest time that a call waits for it. */
 export const SWEEP_SLICE_MS = 2;
 /** Between two slices: a call takes several turns of the event loop, and should meet one slice at most. */
 export const SWEEP_PAUSE_MS = 5;

@@ -9,13 +9,13 @@ export type Homeserver = Branded<"Homeserver">;
 export type EventId = Branded<"EventId">;
 /** A Matrix room ID, 1 to 1,020 bytes. */
 export type RoomId = Branded<"RoomId">;
-/** 16 random bytes as 32 hexadecimal digits: new each time a log starts anew, never reused. */
+/** 16 random bytes as 32 hexadecimal digits: chosen whenever a log starts, never reused. */
 export type Epoch = Branded<"Epoch">;
 
-/** A place in the invalidation log of one homeserver; those of two epochs are never compared. */
+/** A position in the invalidation log of one homeserver. Positions of two epochs are never compared. */
 export interface Position {
   readonly epoch: Epoch;
-  /** The sequence number of the last change at or before this place, below 2^53. */
+  /** The sequence number of the last change at or before this position, below 2^53. */
   readonly sequence: number;
 }
 
@@ -38,7 +38,7 @@ export interface NewEvent {
   readonly internalMetadata: Uint8Array;
 }
 
-/** A stretch of bytes that belongs to a store: read it, never write it. */
+/** A range of bytes that belongs to a store. Read only. */
 export interface ByteRange {
   /** Throws when the range is no longer readable. */
   readonly bytes: Buffer;
@@ -46,7 +46,7 @@ export interface ByteRange {
   readonly end: number;
 }
 
-/** What can change about an event; replaced as a whole, never changed in place. */
+/** The mutable part of an event. Replaced as a whole, never changed in place. */
 export interface EventState {
   readonly rejected: boolean;
   readonly rejectedReason: string;
@@ -62,24 +62,24 @@ export interface StoredEvent {
   /** Readable only while the lookup lends it. */
   readonly frame: ByteRange;
   readonly state: EventState;
-  /** Opaque bytes, one a character (latin1): a string is far smaller than a Buffer. */
+  /** Opaque bytes, one per character (latin1): a string is far smaller than a Buffer. */
   readonly internalMetadata: string;
 }
 
-/** Which text of a redacted event a reader wants. */
+/** Which text of a redacted event to return. */
 export type RedactionView = "redacted" | "original";
 
 export interface ReadResult {
   /** The homeserver's position, taken before the lookup; undefined while the store is unverified. */
   readonly position: Position | undefined;
-  /** One entry a requested ID, in order; undefined is a miss. */
+  /** One item per requested ID, in order; undefined is a miss. */
   readonly events: readonly (StoredEvent | undefined)[];
 }
 
 export type PutOutcome = "stored" | "fenced" | "tooOld" | "wrongEpoch" | "unverified";
 export type SetOutcome = "applied" | "dropped" | "absent";
 
-/** One change of a homeserver's events, as the log keeps it and subscribers get it. */
+/** One change of a homeserver's events, as the log keeps it and subscribers receive it. */
 export type Change =
   | {
       readonly kind: "redacted";
@@ -108,14 +108,14 @@ export interface Notice {
 
 export type ResetReason = "wrongEpoch" | "tooOld";
 
-/** What a subscriber gets, in this order: ready or reset, then any of the others. */
+/** The frames of a subscription. Ready or reset comes first, then any of the others. */
 export type SubscriptionFrame =
   | { readonly kind: "ready"; readonly position: Position; readonly resumed: boolean }
   | { readonly kind: "reset"; readonly position: Position; readonly reason: ResetReason }
   | Batch
   | { readonly kind: "progress"; readonly position: Position };
 
-/** Consecutive changes. The same object for all subscribers at the same place. */
+/** Consecutive changes. The same object for all subscribers at the same position. */
 export interface Batch {
   readonly kind: "batch";
   readonly from: Position;

@@ -12,7 +12,7 @@ import {
   skipWhitespace,
 } from "./json-tokens.js";
 
-/** A member of a JSON object: what its key says, and where it stands in the text. */
+/** A member of a JSON object: its key, and its place in the text. */
 export interface JsonMember {
   /** The key without its escapes. */
   readonly key: string;
@@ -24,14 +24,14 @@ export interface JsonMember {
 }
 
 /**
- * The members of a text that is one JSON object and nothing else but whitespace
- * around it; undefined if it is not, by RFC 8259, or if any object in it has a
- * key twice (escaped or not): two parsers may then see two different values.
- * Undefined as well if it nests deeper than 1,000 objects and arrays, or has more
- * than 20,000 members, objects and arrays, at all depths. Other items of arrays
- * are not counted: real events have tens of thousands.
+ * The members of a text that consists of one JSON object (RFC 8259) and optional
+ * whitespace. Undefined if the text is anything else, or if any object in it has a
+ * duplicate key, escaped or not: parsers may then see different values. Undefined
+ * as well if it is nested deeper than 1,000 objects and arrays, or has more than
+ * 20,000 members, objects and arrays at all depths. Scalar items of arrays are not
+ * counted: real events have tens of thousands.
  *
- * Takes time and memory linear in the text, however deep or wide it is.
+ * Takes time and memory linear in the size of the text.
  */
 export function membersOfDocument(text: string): readonly JsonMember[] | undefined {
   const object = readObject(text, skipWhitespace(text, 0), new ValueBudget());
@@ -40,12 +40,12 @@ export function membersOfDocument(text: string): readonly JsonMember[] | undefin
     : undefined;
 }
 
-/** As above, for the object that starts at `start`, whatever follows it. */
+/** The same for the object that starts at `start`, regardless of the text after it. */
 export function membersOfObject(text: string, start: number): readonly JsonMember[] | undefined {
   return readObject(text, start, new ValueBudget())?.members;
 }
 
-/** What the well-formed string from `start` to `end`, quotes included, says. */
+/** The value of the well-formed string from `start` to `end`, quotes included. */
 export function unescapeString(text: string, start: number, end: number): string {
   const content = text.slice(start + 1, end - 1);
   return content.includes("\\") ? JSON.parse(text.slice(start, end)) : content;
@@ -87,8 +87,8 @@ function readObject(text: string, start: number, budget: ValueBudget): ObjectTex
 }
 
 /**
- * The end of a value of any kind, or INVALID. What is open around a place is
- * kept in a list, not on the call stack: a text may nest as deep as it is long.
+ * The end of a value of any kind, or INVALID. Open containers are kept in a list,
+ * not on the call stack: a text may be nested as deep as it is long.
  */
 function endOfValue(text: string, start: number, budget: ValueBudget): number {
   const open: Container[] = [];
@@ -120,17 +120,17 @@ function endOfValue(text: string, start: number, budget: ValueBudget): number {
 }
 
 /**
- * Far beyond any event of a client, and part of the contract. As many distinct keys of one object take
- * some 10 ms, and several times as long before the engine has compiled this: each is kept to find a second one.
+ * Far more than any client's event has, and part of the contract. That many distinct keys in one object take
+ * some 10 ms, and several times that before the code is compiled: each is kept to find a duplicate.
  */
 const NESTING_MAX = 1000;
 const VALUES_MAX = 20_000;
 
-/** An open object's keys, or that it is an array that is open. */
+/** The keys of an open object, or the mark of an open array. */
 type Container = ObjectKeys | typeof ARRAY;
 const ARRAY = null;
 
-/** Leaves the containers that end here, and returns where the last of them ends or the next item is due. */
+/** Closes the containers that end here. Returns the end of the last one, or the start of the next item. */
 function closeContainers(text: string, start: number, open: Container[]): number {
   let at = start;
   for (let last = open.at(-1); last !== undefined; last = open.at(-1)) {
@@ -146,7 +146,7 @@ function closes(text: string, at: number, container: Container): boolean {
   return text.charCodeAt(at) === (container === ARRAY ? CLOSE_BRACKET : CLOSE_BRACE);
 }
 
-/** Where the value starts of the item that starts at `at`: in an object, behind its key. */
+/** The start of the value of the item at `at`: in an object, after its key. */
 function startOfItem(text: string, at: number, container: Container): number {
   if (container === ARRAY) return at;
   const keyEnd = endOfString(text, at);
@@ -158,12 +158,12 @@ function startOfValue(text: string, keyEnd: number): number {
   return skipWhitespace(text, endOfCharacter(text, skipWhitespace(text, keyEnd), COLON));
 }
 
-/** The keys of one object. Most objects of a deep text have one, which needs no set. */
+/** The keys of one object. Most objects of a deep text have a single key, which needs no set. */
 class ObjectKeys {
   #first: string | undefined;
   #all: Set<string> | undefined;
 
-  /** Adds a key; false if it is there already. */
+  /** Adds a key. Returns false if it is a duplicate. */
   add(key: string): boolean {
     if (this.#first === undefined) {
       this.#first = key;

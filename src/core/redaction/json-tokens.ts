@@ -1,11 +1,11 @@
 /**
- * The tokens of JSON, exactly those of RFC 8259, found in a text without making
- * values of them. Each function takes where its token starts and returns where
- * the token ends, or INVALID. No character is at INVALID, so a failure needs no
- * check of its own: whatever is looked for there is not found.
+ * Scans the tokens of JSON (RFC 8259) in a text without creating values. Each
+ * function takes the start of its token and returns the end of the token, or
+ * INVALID. There is no character at INVALID, so a failure needs no check of its
+ * own: nothing is found there.
  */
 
-/** The place of nothing: what a token that is not well-formed ends at. */
+/** The end of a malformed token. */
 export const INVALID = -1;
 
 export const COMMA = 0x2c;
@@ -32,17 +32,17 @@ const LOWER_F = 0x66;
 const LOWER_N = 0x6e;
 const LOWER_T = 0x74;
 const LOWER_U = 0x75;
-/** What may follow a backslash, beside `u`. */
+/** The characters that may follow a backslash, besides `u`. */
 const ESCAPES: ReadonlySet<string> = new Set('"\\/bfnrt');
 
-/** Where the first character at or after `at` is that is not whitespace. */
+/** The index of the first character at or after `at` that is not whitespace. */
 export function skipWhitespace(text: string, at: number): number {
   let end = at;
   while (end < text.length && isWhitespace(text.charCodeAt(end))) end++;
   return end;
 }
 
-/** The end of one character, if it is the expected one. */
+/** The index after `at`, if the character there is the expected one. */
 export function endOfCharacter(text: string, at: number, expected: number): number {
   return text.charCodeAt(at) === expected ? at + 1 : INVALID;
 }

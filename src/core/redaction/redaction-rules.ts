@@ -1,21 +1,21 @@
 /**
- * What redaction keeps, by room version: the lists of the Matrix specification's
- * "Redactions" sections (room versions 1 to 12).
+ * The parts of an event that redaction keeps, by room version: the lists of the
+ * "Redactions" sections of the Matrix specification (room versions 1 to 12).
  */
 
-/** What is kept of a value: all of it, or, of an object, these members. */
+/** The kept part of a value: the whole, or these members of an object. */
 export type Kept = typeof WHOLE | KeptMembers;
 export type KeptMembers = ReadonlyMap<string, Kept>;
 export const WHOLE = "whole";
 
-/** What is kept of the events of one type. */
+/** The kept parts of events of one type. */
 export interface RedactionRule {
   /** Members of the event itself that are kept whole; `content` is not among them. */
   readonly members: ReadonlySet<string>;
   readonly content: Kept;
 }
 
-/** The rule for an event; undefined for a room version that is not known. */
+/** The rule for an event; undefined for an unknown room version. */
 export function redactionRule(roomVersion: string, type: string): RedactionRule | undefined {
   const rules = RULES.get(roomVersion);
   return rules?.byType.get(type) ?? rules?.otherTypes;
@@ -51,7 +51,7 @@ function versionRules(version: number): VersionRules {
   const byType = new Map<string, RedactionRule>();
   for (const [type, content] of keptContent(version)) byType.set(type, { members, content });
 
-  // From version 12 on the room ID is made from the create event, which cannot hold it.
+  // Since version 12 the room ID is derived from the create event, which therefore cannot contain it.
   if (version >= 12) {
     const createMembers = new Set(members);
     createMembers.delete("room_id");
@@ -60,7 +60,7 @@ function versionRules(version: number): VersionRules {
   return { byType, otherTypes: { members, content: keep() } };
 }
 
-/** What is kept of the content, by type; nothing of that of all other types. */
+/** The kept part of the content, by type. Other types keep nothing of it. */
 function keptContent(version: number): Map<string, Kept> {
   const since = (first: number, key: string) => (version >= first ? [key] : []);
   const member = keep("membership", ...since(9, "join_authorised_via_users_server"));

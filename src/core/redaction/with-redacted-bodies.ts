@@ -2,16 +2,16 @@ import { REDACT_SLICE_MS } from "../model/limits.js";
 import type { NewEvent } from "../model/types.js";
 import { redactEvent } from "./redaction.js";
 
-/** How long work takes, and how to let others have a turn of the event loop. */
+/** The clock that bounds a slice of work, and a way to yield to the event loop. */
 export interface Pacing {
   readonly clock: () => number;
   readonly defer: (run: () => void) => void;
 }
 
 /**
- * Makes the redacted bodies that events need and do not bring, before anything is
- * judged or stored: a batch of the largest bodies takes long, and other calls
- * must not wait for it. What cannot be redacted stays without.
+ * Computes the redacted bodies that redacted events come without, before any event
+ * is judged or stored. A batch of the largest bodies takes long, and other calls
+ * must not wait for it. An event that cannot be redacted gets none.
  */
 export async function withRedactedBodies(
   events: readonly NewEvent[],

@@ -13,9 +13,10 @@ export interface ChangeRulesOptions {
 }
 
 /**
- * What changes do to the caches. A change is first described, for the log; when
- * the log says that it is next, it is applied, in one synchronous step. The change
- * of another sidecar only drops entries; that of this one may write its value.
+ * The effect of changes on the caches. A change is first described, for the log.
+ * When its turn in the log has come, it is applied in one synchronous step. A
+ * change by another sidecar only drops entries; a change by this one may write
+ * its value.
  */
 export class ChangeRules {
   readonly #metadata: MetadataCache;
@@ -28,19 +29,19 @@ export class ChangeRules {
     this.#onWritten = onWritten;
   }
 
-  /** What SetRedaction announces. The room is the caller's, else the entry's. */
+  /** The change that SetRedaction announces. Its room is the caller's, else the entry's. */
   redactionChange(homeserver: HomeserverState, request: SetRedactionRequest, nowMs: number): Change {
     const { eventId, redaction, roomId = this.#roomOf(homeserver, [eventId], nowMs) } = request;
     return { kind: "redacted", roomId, eventId, redactedBy: redaction.redactedBy };
   }
 
-  /** What SetRejected announces. */
+  /** The change that SetRejected announces. */
   rejectionChange(homeserver: HomeserverState, request: SetRejectedRequest, nowMs: number): Change {
     const { eventId, rejected, roomId = this.#roomOf(homeserver, [eventId], nowMs) } = request;
     return { kind: "rejected", roomId, eventId, rejected };
   }
 
-  /** What InvalidateEvents announces. */
+  /** The change that InvalidateEvents announces. */
   invalidationChange(
     homeserver: HomeserverState,
     givenRoomId: RoomId | undefined,
@@ -55,7 +56,7 @@ export class ChangeRules {
     };
   }
 
-  /** Applies a change: drops what it outdates, fences it and wakes the subscribers. */
+  /** Applies a change: drops outdated entries, extends the fence and wakes the subscribers. */
   apply(homeserver: HomeserverState, change: Change): void {
     switch (change.kind) {
       case "redacted":
@@ -118,9 +119,9 @@ export class ChangeRules {
   }
 
   /**
-   * Both Set… calls: the change is always announced; its value is written only if
-   * nothing that names the event was applied since its writer's `as_of`, so that of
-   * two writers that race neither leaves the loser's value behind.
+   * Both Set… calls: the change is always announced. Its value is written only if
+   * no change that names the event was applied after its writer's `as_of`. So when
+   * two writers race, the loser's value never remains.
    */
   #applySet(
     homeserver: HomeserverState,

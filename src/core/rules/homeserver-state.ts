@@ -7,20 +7,20 @@ import type { Change, Epoch, Homeserver, Position } from "../model/types.js";
 import { InvalidationLog } from "./invalidation-log.js";
 import { SubscriberHub } from "./subscription.js";
 
-/** What a homeserver's state needs from outside. */
+/** What the state of a homeserver depends on. */
 export interface HomeserverDeps {
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
-  /** A log that held nothing is about to hold a change: it needs its share of the log budget. */
+  /** A log that was empty is about to hold a change and needs its share of the log budget. */
   readonly onLogStarts: (log: InvalidationLog) => void;
   /** Runs `wake` soon, in a turn of the event loop of its own. */
   readonly defer: (wake: () => void) => void;
-  /** Takes metadata that no read can reach any more, to be swept. */
+  /** Takes metadata that no read can reach any more, for the sweep. */
   readonly discard: (metadata: HomeserverMetadata) => void;
   readonly log: StoreObserver;
 }
 
-/** All that is kept for one homeserver; nothing of it is shared with another. */
+/** The whole state of one homeserver. Nothing in it is shared with another homeserver. */
 export class HomeserverState {
   readonly name: Homeserver;
   /** The copy of the end of the homeserver's invalidation log. */
@@ -49,7 +49,7 @@ export class HomeserverState {
     });
   }
 
-  /** While it has a subscriber. */
+  /** Whether it has a subscriber. */
   get isHeld(): boolean {
     return this.hub.count > 0;
   }
@@ -64,7 +64,7 @@ export class HomeserverState {
     this.hub.wake();
   }
 
-  /** Drops everything and stays where it is in the log: fence and subscribers go on. */
+  /** Drops all entries and keeps the position in the log, the fence and the subscribers. */
   dropEntries(reason: RestartReason): void {
     this.dropMetadata();
     this.#deps.log.logRestarted(this.name, this.log.position.epoch, reason);
@@ -97,5 +97,5 @@ export class HomeserverState {
   }
 }
 
-/** Where a copy is before it is first loaded: an epoch that no log ever has. */
+/** The position of a copy that is not loaded yet: an epoch that no log ever has. */
 const NOWHERE: Position = { epoch: "" as Epoch, sequence: 0 };

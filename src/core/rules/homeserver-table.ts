@@ -2,16 +2,16 @@ import { CacheError } from "../model/errors.js";
 import { HOMESERVER_IDLE_MS } from "../model/limits.js";
 import type { Homeserver } from "../model/types.js";
 
-/** What a table needs to know of a homeserver. */
+/** The properties of a homeserver that a table depends on. */
 export interface KnownHomeserver {
   readonly name: Homeserver;
   /** When it last had a call or a subscriber, in milliseconds of a monotonic clock. */
   lastCallMs: number;
-  /** Whether somebody relies on it between calls. */
+  /** Whether it must be kept between calls, such as for a subscriber. */
   readonly isHeld: boolean;
 }
 
-/** The homeservers that are known, bounded in number: one that is idle makes room for a new one. */
+/** The known homeservers, bounded in number: a new homeserver takes the place of an idle one. */
 export class HomeserverTable<T extends KnownHomeserver> {
   readonly #known = new Map<Homeserver, T>();
   readonly #homeserversMax: number;
@@ -28,7 +28,7 @@ export class HomeserverTable<T extends KnownHomeserver> {
     this.#onForget = options.onForget;
   }
 
-  /** A homeserver, made now if it is new, as called now. */
+  /** Returns a homeserver and marks it as used now; creates it if it is new. */
   enter(name: Homeserver, nowMs: number): T {
     let known = this.#known.get(name);
     if (known === undefined) {
@@ -44,7 +44,7 @@ export class HomeserverTable<T extends KnownHomeserver> {
     return this.#known.size;
   }
 
-  /** A homeserver if it is known, without calling it. */
+  /** Returns a homeserver if it is known, without marking it as used. */
   find(name: Homeserver): T | undefined {
     return this.#known.get(name);
   }
@@ -53,7 +53,7 @@ export class HomeserverTable<T extends KnownHomeserver> {
     return this.#known.values();
   }
 
-  /** Forgets those that are idle and of which `isEmpty` holds. */
+  /** Forgets homeservers that are idle and for which `isEmpty` returns true. */
   forgetIdle(nowMs: number, isEmpty: (homeserver: T) => boolean): void {
     for (const known of [...this.#known.values()]) {
       if (isEmpty(known) && isIdle(known, nowMs)) this.#forget(known);
@@ -79,7 +79,7 @@ export class HomeserverTable<T extends KnownHomeserver> {
   }
 }
 
-/** Idleness is counted in minutes: asking again sooner is of no use. */
+/** Idle time is counted in minutes, so more frequent checks gain nothing. */
 const RETRY_DELAY_MS = 60_000;
 
 function isIdle(known: KnownHomeserver, nowMs: number): boolean {

@@ -4,20 +4,20 @@ import type { HomeserverState } from "./homeserver-state.js";
 import { HomeserverTable, type KnownHomeserver } from "./homeserver-table.js";
 import type { InvalidationLog } from "./invalidation-log.js";
 
-/** A homeserver in the table: its state, and what else its owner keeps with it. */
+/** A homeserver in the table: its state, and what the table's owner attaches to it. */
 export interface WithState extends KnownHomeserver {
   readonly state: HomeserverState;
 }
 
 export interface HomeserversOptions<T extends WithState> {
   readonly homeserversMax: number;
-  /** The log budget: every homeserver whose log holds changes has an equal share of it. */
+  /** The log budget. Each homeserver whose log holds changes has an equal share of it. */
   readonly logBytesMax: number;
   readonly create: (name: Homeserver, nowMs: number, onLogStarts: (log: InvalidationLog) => void) => T;
   readonly onForget: (homeserver: T) => void;
 }
 
-/** The homeservers that are known, and how their logs share the budget. */
+/** The known homeservers, and the division of the log budget among them. */
 export class Homeservers<T extends WithState> {
   readonly #table: HomeserverTable<T>;
   readonly #logBytesMax: number;
@@ -32,7 +32,7 @@ export class Homeservers<T extends WithState> {
     });
   }
 
-  /** A homeserver, made now if it is new. */
+  /** Returns a homeserver; creates it if it is new. */
   enter(name: Homeserver, nowMs: number): T {
     return this.#table.enter(name, nowMs);
   }
@@ -60,7 +60,7 @@ export class Homeservers<T extends WithState> {
     this.#table.forgetIdle(nowMs, ({ state }) => state.metadata.entries.size === 0);
   }
 
-  /** A name that only reads takes nothing from the others. */
+  /** A homeserver that only reads takes no share of the budget from the others. */
   #shareLogs(starting: InvalidationLog): void {
     const logs = [starting];
     for (const { state } of this.#table.all()) if (state.log.size.changes > 0) logs.push(state.log);

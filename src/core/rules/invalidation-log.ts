@@ -2,20 +2,20 @@ import { MAP_SLOT_BYTES, stringBytes } from "../memory/heap-cost.js";
 import { BATCH_BYTES_MAX, BATCH_NOTICES_MAX } from "../model/limits.js";
 import type { Batch, Change, EventId, Notice, Position, ResetReason, RoomId } from "../model/types.js";
 
-/** What the fence says of a write: `stored` is the one that lets it through. */
+/** The fence's verdict on a write. Only `stored` admits it. */
 export type FenceVerdict = "stored" | "fenced" | "tooOld" | "wrongEpoch";
 
 /**
- * The invalidation log of one homeserver: a ring of its newest changes, one
- * sequence number each, without gaps. It fences writes, and it is what
- * subscribers read; nothing about subscribers is kept here.
+ * The copy of the end of one homeserver's invalidation log: its newest changes,
+ * with consecutive sequence numbers. It fences writes and provides the batches of
+ * subscribers. It keeps no state of subscribers.
  */
 export class InvalidationLog {
   #position: Position;
   #bytesMax: number;
   readonly #eventIdsMax: number;
 
-  /** The ring: `#notices[#head]` is the oldest that is held, and before it is nothing but places. */
+  /** The held changes. `#notices[#head]` is the oldest one; the elements before it are released. */
   #notices: Notice[] = [];
   #head = 0;
   #bytes = 0;
@@ -23,12 +23,12 @@ export class InvalidationLog {
   /** The sequence number of the newest change that is no longer held. */
   #trimmedThrough = 0;
 
-  /** The fence: the newest held change of each event, of each room, of everything. */
+  /** The fence: the newest held change of each event, of each room, and of the homeserver. */
   #eventFence = new Map<EventId, number>();
   #roomFence = new Map<RoomId, number>();
   #homeserverFence = 0;
 
-  /** The newest batches made since the last change, by where they begin, so that subscribers share them. */
+  /** The newest batches since the last change, by their first position, so that subscribers share them. */
   #batches = new Map<number, Batch>();
 
   constructor(position: Position, bounds: { readonly bytesMax: number; readonly eventIdsMax: number }) {
@@ -58,8 +58,9 @@ export class InvalidationLog {
   }
 
   /**
-   * Starts anew after a position: nothing from before it can be fenced or resumed.
-   * Not 0 where this is the copy of a log whose beginning was trimmed.
+   * Empties the copy and continues after a position. A fill or a subscriber from
+   * before it is refused as too old or of a wrong epoch. The position is not 0 if
+   * the beginning of the log was trimmed.
    */
   restart(position: Position): void {
     const { sequence } = position;
@@ -87,16 +88,16 @@ export class InvalidationLog {
     return this.#position;
   }
 
-  /** Changes how many bytes the log may hold; the oldest changes beyond are dropped. */
+  /** Sets how many bytes the log may hold, and drops the oldest changes beyond that. */
   setBytesMax(bytesMax: number): void {
     this.#bytesMax = bytesMax;
     this.#trim();
   }
 
   /**
-   * Judges a write of an event by the position that its writer had before it
-   * read its database: it passes only if the log shows that nothing that was
-   * announced since outdates the event.
+   * Judges a write of an event by the position that its writer had before it read
+   * its database. The write passes only if the log shows that no later change
+   * outdates the event.
    */
   judge(asOf: Position, eventId: EventId, roomId: RoomId): FenceVerdict {
     if (!this.#covers(asOf)) return "wrongEpoch";
@@ -109,16 +110,16 @@ export class InvalidationLog {
     return fence > asOf.sequence ? "fenced" : "stored";
   }
 
-  /** Whether a subscriber that has applied `position` can go on from there, else why not. */
+  /** Whether a subscriber can continue after `position`, or the reason why it cannot. */
   resume(position: Position): ResetReason | undefined {
     if (!this.#covers(position)) return "wrongEpoch";
     return position.sequence < this.#trimmedThrough ? "tooOld" : undefined;
   }
 
   /**
-   * The changes after a position from which `resume` allows to go on, as many
-   * as fit into a batch; undefined if there are none. All who ask at the same
-   * place between two changes get the same object.
+   * The changes after a position that `resume` accepts, as many as fit into a
+   * batch; undefined if there are none. Between two changes all callers with the
+   * same position get the same object.
    */
   readAfter(from: Position): Batch | undefined {
     if (from.sequence >= this.#position.sequence) return undefined;
@@ -145,7 +146,7 @@ export class InvalidationLog {
     return batch;
   }
 
-  /** Whether a position is one that this log has had in this epoch. */
+  /** Whether this log had the position in this epoch. */
   #covers(position: Position): boolean {
     return position.epoch === this.#position.epoch && position.sequence <= this.#position.sequence;
   }
@@ -162,7 +163,7 @@ export class InvalidationLog {
       this.#notices[this.#head] = FORGOTTEN;
       this.#head += 1;
     }
-    // Move what is left only when half is dead, so that a change costs constant time.
+    // The rest is moved only when half is released, so that a change takes constant time on average.
     if (this.#head > 32 && this.#head * 2 > this.#notices.length) {
       this.#notices = this.#notices.slice(this.#head);
       this.#head = 0;
@@ -183,12 +184,12 @@ export class InvalidationLog {
   }
 }
 
-/** Stands where a change was that is no longer held, so that its memory is free at once. */
+/** Replaces a change that is no longer held, so that its memory is freed at once. */
 const FORGOTTEN: Notice = { sequence: 0, change: { kind: "homeserverPurged" } };
 
 /**
- * Batches that are kept to be shared. Who keeps up shares one; every other place
- * in the log would make one more, and each may be as large as a batch can be.
+ * How many batches are kept for sharing. All subscribers that keep up share one.
+ * Each other position in the log needs one more, of up to the size of a batch.
  */
 const BATCHES_SHARED_MAX = 4;
 
@@ -207,7 +208,7 @@ function eventIdsOf(change: Change): readonly EventId[] {
 
 const NOTICE_HEAP_BYTES = 160;
 
-/** What a change costs in memory, with its places in the fence. */
+/** The memory that a change takes, including its entries in the fence. */
 function changeBytes(change: Change): number {
   let bytes = NOTICE_HEAP_BYTES;
   for (const eventId of eventIdsOf(change)) bytes += MAP_SLOT_BYTES + 8 + stringBytes(eventId);
@@ -218,7 +219,7 @@ function changeBytes(change: Change): number {
   return bytes;
 }
 
-/** An upper bound of what a notice takes in a batch: tags, lengths and numbers take less than the constants. */
+/** An upper bound of a notice's bytes in a batch: tags, lengths and numbers take less than the constants. */
 function noticeWireBytes(change: Change): number {
   let bytes = 40;
   for (const eventId of eventIdsOf(change)) bytes += 4 + Buffer.byteLength(eventId);

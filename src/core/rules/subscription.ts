@@ -8,8 +8,9 @@ export interface SubscriberHubDeps {
   /** Runs `wake` soon, in a turn of the event loop of its own. */
   readonly defer: (wake: () => void) => void;
   /**
-   * Whether the log is known to be current: no frame may promise more than a read
-   * would. While it is not, nothing is sent; the next `wake` or `tick` asks again.
+   * Whether the copy of the log is verified as current. A frame must not promise
+   * more than a read would. While this is false, nothing is sent; the next `wake`
+   * or `tick` checks again.
    */
   readonly mayTell: () => boolean;
   /** A subscription has ended. */
@@ -17,8 +18,8 @@ export interface SubscriberHubDeps {
 }
 
 /**
- * The subscribers of one homeserver. Each is a cursor into the log and nothing
- * more: no queue, so a slow one costs nothing and nobody waits for it.
+ * The subscribers of one homeserver. Each is only a cursor into the log, without
+ * a queue: a slow subscriber takes no memory and delays no other.
  */
 export class SubscriberHub {
   readonly #log: InvalidationLog;
@@ -44,7 +45,7 @@ export class SubscriberHub {
     return this.#count;
   }
 
-  /** Lets waiting subscribers look at the log, once for all changes of this turn of the event loop. */
+  /** Makes waiting subscribers check the log, once for all changes of this turn of the event loop. */
   wake(): void {
     if (this.#wakePending || this.#waiting.size === 0) return;
     this.#wakePending = true;
@@ -54,15 +55,15 @@ export class SubscriberHub {
     });
   }
 
-  /** Makes a sign of life due for every subscriber; called once a progress interval. */
+  /** Makes a Progress frame due for every subscriber. Called once per progress interval. */
   tick(): void {
     this.#ticks += 1;
     this.#wakeAll();
   }
 
   /**
-   * Opens a subscription. It is registered and takes its place in one step, now;
-   * its frames are made as they are asked for.
+   * Opens a subscription. It is registered and gets its cursor in one synchronous
+   * step; its frames are created when they are requested.
    */
   open(resumeAfter: Position | undefined, signal: AbortSignal): AsyncGenerator<SubscriptionFrame, void> {
     this.#count += 1;
@@ -79,7 +80,7 @@ export class SubscriberHub {
       this.#count -= 1;
       this.#onClose();
     };
-    // A consumer that never asks for a frame must not stay registered either.
+    // A consumer that never requests a frame must not stay registered.
     signal.addEventListener("abort", close, { once: true });
     if (signal.aborted) close();
     return this.#frames(first, start, signal, () => {

@@ -1,10 +1,9 @@
 import type { HomeserverMetadata, MetadataCache, MetadataEntry } from "../memory/metadata-cache.js";
 
 /**
- * Takes out of memory what no read can reach any more: entries of purged rooms
- * and homeservers, expired ones, ones whose body was evicted, and with the last
- * entry of an event its body. It works in slices, walking all entries, and only
- * when something may be dead.
+ * Removes what no read can reach any more: entries of purged rooms and
+ * homeservers, expired entries, entries whose body was evicted, and bodies
+ * without an entry. It walks all entries in slices, and only if some may be dead.
  */
 export class Sweep {
   readonly #metadata: MetadataCache;
@@ -24,30 +23,30 @@ export class Sweep {
     return this.#swept;
   }
 
-  /** Says that entries died where they are. */
+  /** Reports that entries died in place. */
   expectDead(count: number): void {
     if (count > 0) this.#deadExpected = true;
   }
 
-  /** Says that an entry was put that will expire. */
+  /** Reports that an entry was put which will expire. */
   expectExpiry(expiresAtMs: number): void {
     this.#nextExpiryMs = Math.min(this.#nextExpiryMs, expiresAtMs);
   }
 
-  /** Takes over metadata that nothing refers to any more. */
+  /** Takes over metadata without any reference. */
   discard(metadata: HomeserverMetadata): void {
     if (metadata.entries.size > EAGER_ENTRIES_MAX) this.#discarded.push(metadata);
     else for (const entry of metadata.entries.values()) this.#drop(entry);
   }
 
-  /** Begins a pass over `live`, if anything may be dead and none is under way. */
+  /** Starts a pass over `live` if entries may be dead and no pass is running. */
   begin(live: () => Iterable<HomeserverMetadata>, nowMs: number): void {
     const needed = this.#deadExpected || this.#discarded.length > 0 || nowMs >= this.#nextExpiryMs;
     if (this.#pass !== undefined || !needed) return;
     this.#pass = this.#walk(live, nowMs);
   }
 
-  /** Works until `isOver` says so, asked every few entries; returns whether work is left. */
+  /** Works until `isOver` returns true; it is called every few entries. Returns whether work is left. */
   slice(isOver: () => boolean): boolean {
     if (this.#pass === undefined) return false;
     do {
@@ -84,7 +83,7 @@ export class Sweep {
   }
 }
 
-/** So few are dropped at once: a queue of them would cost more than they do. */
+/** So few entries are dropped at once: a queue would cost more than the entries. */
 const EAGER_ENTRIES_MAX = 64;
 /** Reading the clock costs more than an entry. */
 const ENTRIES_PER_STEP = 32;

@@ -2,8 +2,8 @@ import type { Epoch, Position } from "../../core/model/types.js";
 import type { HomeserverLog, Log, LogCopy } from "../port.js";
 
 /**
- * The default log: it lives in this process alone, so the one copy of each
- * homeserver's log is the log. A restart of the process begins new epochs.
+ * The default log. It exists only in this process, so the copy of each
+ * homeserver's log is the log itself. A restart of the process starts new epochs.
  */
 export function createMemoryLog(newEpoch: () => Epoch): Log {
   return {
@@ -28,7 +28,7 @@ function followInMemory(copy: LogCopy, newEpoch: () => Epoch): HomeserverLog {
       copy.restart(start(), "asked");
       return copy.position;
     },
-    // Nobody else appends, so a position that lies ahead is never reached.
+    // No other process appends, so a position ahead is never reached.
     catchUp: () => undefined,
     leave: () => {},
   };

@@ -18,15 +18,15 @@ export interface AcknowledgementsOptions {
 }
 
 /**
- * Waits until every member has applied a position or is known to serve nothing: its
- * counter has stood still for longer than a lease lasts, and its row could be removed.
- * All waits share one poll.
+ * Waits until every member has applied a position or is known to serve nothing. The
+ * latter is known when the member's counter has not changed for longer than a lease
+ * lasts and its row could be removed. All waits share one poll.
  */
 export class Acknowledgements {
   readonly #options: AcknowledgementsOptions;
   readonly #statements: ReturnType<typeof statements>;
   #waits: Wait[] = [];
-  /** Counters as first seen over one session, of members that lag behind. */
+  /** Counters of members that lag, as first seen in one session. */
   #counters = new Map<string, { readonly counter: string; readonly sinceMs: number }>();
   #countersOf: Session | undefined;
   #isPolling = false;
@@ -47,7 +47,7 @@ export class Acknowledgements {
     });
   }
 
-  /** The connection was lost: what was waited for over it is not confirmed. */
+  /** The connection was lost: its outstanding waits are not confirmed. */
   reset(): void {
     this.#rejectAll("the connection to the log was lost");
   }
@@ -77,7 +77,7 @@ export class Acknowledgements {
     }
   }
 
-  /** True if it ended early, since something new is waited for. */
+  /** Resolves with true if it ended early because a new wait began. */
   #pause(ms: number): Promise<boolean> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => end(false), ms);
@@ -128,9 +128,9 @@ export class Acknowledgements {
   }
 
   /**
-   * Counters are observed anew over each session, and a member is expelled over the session
-   * that has shown its counter: a crash of the server ends all sessions and may take back
-   * renewals, so a counter that seems to stand still may belong to a live member.
+   * Each session observes the counters from the start, and a member is expelled only in the
+   * session that observed its counter. A crash of the server ends all sessions and may undo
+   * renewals, so a counter that seems unchanged may belong to a live member.
    */
   #observe(session: Session): Session {
     if (session !== this.#countersOf) this.#counters.clear();
@@ -138,7 +138,7 @@ export class Acknowledgements {
     return session;
   }
 
-  /** Whether its counter has stood still since a poll was received that long ago. */
+  /** Whether its counter has not changed since a poll that was received that long ago. */
   #isDead(member: string, counter: string, receivedMs: number): boolean {
     const seen = this.#counters.get(member);
     if (seen?.counter === counter) return receivedMs - seen.sinceMs >= this.#options.limits.expelAfterMs;
@@ -146,13 +146,13 @@ export class Acknowledgements {
     return false;
   }
 
-  /** Removes a member unless it has renewed meanwhile. */
+  /** Removes a member unless it has renewed its lease since. */
   async #expel(session: Session, member: string, counter: string): Promise<void> {
     await session.run(this.#statements.expel, [member, counter]);
     this.#counters.delete(member);
   }
 
-  /** Live members renew, so that what was seen of them long ago says nothing any more. */
+  /** Forgets old observations: live members have renewed since. */
   #forgetOld(nowMs: number): void {
     const oldestMs = nowMs - 10 * this.#options.limits.expelAfterMs;
     for (const [member, { sinceMs }] of this.#counters) {

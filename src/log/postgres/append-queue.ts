@@ -2,7 +2,7 @@ import type { Position } from "../../core/model/types.js";
 import type { ChangeToken } from "./change-codec.js";
 import { BATCH_BYTES_MAX, BATCH_CHANGES_MAX } from "./postgres-limits.js";
 
-/** A change that was asked for and is not settled. */
+/** A requested change that is not settled. */
 export interface PendingChange {
   readonly token: ChangeToken;
   readonly bytes: Buffer;
@@ -11,7 +11,7 @@ export interface PendingChange {
   settle(outcome: Position | Error): void;
 }
 
-/** The changes of one homeserver that are not settled. */
+/** The unsettled changes of one homeserver. */
 export interface AppendQueue {
   /** Not yet in a transaction. */
   waiting: PendingChange[];
@@ -26,7 +26,7 @@ export function newQueue(): AppendQueue {
   return { waiting: [], sent: new Set(), count: 0, isSending: false, batches: 0 };
 }
 
-/** The oldest that fit into one transaction; those that were rejected meanwhile are not appended. */
+/** Takes the oldest changes that fit into one transaction, without those that were rejected since. */
 export function takeBatch(queue: AppendQueue): readonly PendingChange[] {
   const live = queue.waiting.filter(({ isSettled }) => !isSettled);
   let bytes = 0;

@@ -22,7 +22,7 @@ export interface AppenderOptions {
   onFailure(error: unknown): void;
 }
 
-/** Appends changes: those of one homeserver that come at one moment share a transaction and a wait. */
+/** Appends changes. Changes of one homeserver that arrive together share a transaction and a wait. */
 export class Appender {
   readonly #options: AppenderOptions;
   readonly #statements: ReturnType<typeof statements>;
@@ -68,7 +68,7 @@ export class Appender {
     });
   }
 
-  /** Begins a new epoch; only instead of `insteadOf`, if that is given. */
+  /** Starts a new epoch; with `insteadOf`, only if that is the current one. */
   async startEpoch(
     followed: FollowedHomeserver,
     reason: "asked" | "database",
@@ -160,7 +160,7 @@ export class Appender {
     for (const [index, pending] of batch.entries()) pending.settle({ epoch, sequence: first + index });
   }
 
-  /** A homeserver whose log nobody has begun gets its head first. */
+  /** Creates the head of a homeserver's log if there is none. */
   async #runWithHead(followed: FollowedHomeserver, statement: Statement, values: readonly unknown[]) {
     const { link, incarnation, limits, createHead } = this.#options;
     await link.untilUp(limits.readyMs);

@@ -22,11 +22,11 @@ export interface BackgroundOptions {
   random(): number;
 }
 
-/** What is done at intervals; what fails is done again at the next one. */
+/** The work that is done at intervals. Failed work is repeated at the next interval. */
 export class Background {
   readonly #options: BackgroundOptions;
   readonly #timers: NodeJS.Timeout[] = [];
-  /** Polls in a row that found changes although nothing was notified. */
+  /** Consecutive polls that found changes without a notification. */
   #silentPolls = 0;
 
   constructor(options: BackgroundOptions) {
@@ -71,7 +71,7 @@ export class Background {
     }
   }
 
-  /** Reads what notifications should have announced, and what could not be loaded before. */
+  /** Reads changes whose notification was lost, and homeservers that could not be loaded before. */
   async #poll(): Promise<void> {
     const { followLink, follower, all } = this.#options;
     if (!followLink.isUp) return;

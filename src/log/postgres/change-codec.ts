@@ -7,7 +7,7 @@ export const TOKEN_BYTES = 8;
 const VERSION = 1;
 const HEADER_BYTES = 1 + TOKEN_BYTES;
 
-/** A change as it stands in the table: a version, the appender's token, and the change as a JSON array. */
+/** A change as stored in the table: a version, the appender's token, and the change as a JSON array. */
 export function encodeChange(token: ChangeToken, change: Change): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
   header[0] = VERSION;
@@ -52,7 +52,7 @@ function fieldsOf(change: Change): unknown[] {
   }
 }
 
-/** Another number of fields than expected is a later version's meaning, and not to be guessed at. */
+/** Another number of fields means a later version, which must not be interpreted. */
 function changeOf(fields: unknown): Change | undefined {
   if (!Array.isArray(fields)) return undefined;
   const [kind, room, second, third] = fields as readonly unknown[];

@@ -6,7 +6,7 @@ export interface LeaseClock {
   nowMs(): number;
 }
 
-/** What a clock of this process is made of; tests replace them. */
+/** The sources of a clock; tests replace them. */
 export interface ClockSources {
   /** Milliseconds that do not count a suspended machine, such as `performance.now()`. */
   monotonicMs(): number;
@@ -20,9 +20,9 @@ export interface ClockSources {
 const RESOLUTION_MS = 25;
 
 /**
- * Node.js's monotonic clock stands still while a machine is suspended, and a lease that
- * it measures would outlive the suspension. The uptime counts on, so what it gains is
- * added. It is read once a turn of the event loop: reading takes 2 µs.
+ * The monotonic clock of Node.js stops while a machine is suspended, so a lease measured
+ * by it would outlive the suspension. The uptime continues, so its gain is added. It is
+ * read once per turn of the event loop: reading takes 2 µs.
  */
 export class SuspensionClock implements LeaseClock {
   readonly #sources: ClockSources;

@@ -26,8 +26,8 @@ export class Enrolments {
   readonly #statements: ReturnType<typeof statements>;
   readonly #pending = new Set<FollowedHomeserver>();
   /**
-   * The number of the newest enrolment. A row carries that of its own, so that a statement
-   * which is executed late, after its connection was given up, leaves later enrolments alone.
+   * The number of the newest enrolment. Each row carries its own number, so a statement that
+   * is executed late, after its connection was abandoned, does not change later enrolments.
    */
   #number = 0;
 
@@ -37,7 +37,7 @@ export class Enrolments {
     this.#statements = statements(options.schema);
   }
 
-  /** Enrols at the head of the log, if this sidecar is a member. What fails is tried again by the next poll. */
+  /** Enrols at the head of the log, if this sidecar is a member. The next poll repeats a failed attempt. */
   async enrol(followed: FollowedHomeserver): Promise<void> {
     const { memberId, newEpoch, isOneServer, onEnrolled, onRefused, onFailure } = this.#options;
     const member = memberId();
@@ -61,7 +61,7 @@ export class Enrolments {
     }
   }
 
-  /** Removes the row, also one that is on its way. The copy is empty already. */
+  /** Removes the row, even one whose insertion is in flight. The copy is empty by then. */
   async leave(followed: FollowedHomeserver): Promise<void> {
     const member = this.#pending.has(followed) ? this.#options.memberId() : followed.enrolment?.memberId;
     if (member === undefined) return;
@@ -73,7 +73,7 @@ export class Enrolments {
     await this.#link.run(this.#statements.create, [followed.key, this.#options.newEpoch()]);
   }
 
-  /** Removes rows that a late statement has left behind: changes would wait for them. */
+  /** Removes rows that a late statement left behind: changes would wait for them. */
   async sweep(followed: readonly FollowedHomeserver[]): Promise<void> {
     const member = this.#options.memberId();
     if (member === undefined) return;
@@ -101,9 +101,8 @@ function statements(schema: string): Readonly<Record<"enrol" | "leave" | "create
       select $1, $2, 0, 0, 'asked' from ${schema}.cluster where incarnation = ${schema}.incarnation()
       on conflict (homeserver)`;
   return {
-    // The update locks the row until commit. A row that is there already
-    // keeps its position: this statement may be executed late, after a later one of this sidecar,
-    // and changes nothing then.
+    // The update locks the row until commit. An existing row keeps its position: this statement
+    // may be executed late, after a later one of this sidecar, and must then change nothing.
     enrol: {
       name: "enrol",
       text: `with here as (

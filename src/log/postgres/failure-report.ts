@@ -1,17 +1,17 @@
 import { causeOf, describeFailure, FAILURE_CAUSES, type FailureCause } from "./failures.js";
 import { EPISODE_MS } from "./postgres-limits.js";
 
-/** Where the log reports what an operator should know. */
+/** Receives the log's reports for the operator. */
 export interface PostgresLogEvents {
-  /** An episode of failures with one cause begins; further ones are only counted. */
+  /** A series of failures with one cause begins; further ones are only counted. */
   failed(cause: FailureCause, message: string): void;
-  /** The log answers and this sidecar holds a lease, at first and after it did not. */
+  /** The log became available: it answers, and this sidecar holds a lease. */
   up(): void;
-  /** It does not any more. */
+  /** The log became unavailable. */
   down(): void;
 }
 
-/** Counts failures, and reports the first of each episode. */
+/** Counts failures, and reports the first of each series. */
 export class FailureReport {
   readonly #events: PostgresLogEvents;
   readonly #target: string;
@@ -54,7 +54,7 @@ export class FailureReport {
     else this.#events.down();
   }
 
-  /** What fails because it is ended is no failure. */
+  /** Failures during the shutdown are not counted. */
   close(): void {
     this.#isClosed = true;
   }

@@ -19,7 +19,7 @@ export const FAILURE_CAUSES = [
 
 export type FailureCause = (typeof FAILURE_CAUSES)[number];
 
-/** A failure that this code found, with a cause that no server error has. */
+/** A failure detected by this code, with a cause that no server error has. */
 export class LogFailure extends Error {
   readonly failureCause: FailureCause;
 
@@ -77,7 +77,7 @@ const BY_CLASS: ReadonlyMap<string, FailureCause> = new Map([
 const TLS_CODE = /CERT|^ERR_SSL|^ERR_TLS|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|^EPROTO$/;
 const SOCKET_CODE = /^E(CONN|HOST|NET|PIPE|TIMEDOUT|NOENT|NOTFOUND|AI_|ACCES|ADDR)/;
 
-/** What happened, and what to do about it; neither names a password. */
+/** What happened, and the remedy. Neither contains a password. */
 export function describeFailure(cause: FailureCause, error: unknown, target: string): string {
   const detail = error instanceof Error ? error.message : String(error);
   return `PostgreSQL log ${target}: ${SENTENCES[cause]} (${detail})`;

@@ -4,12 +4,12 @@ import type { HomeserverLog, LogCopy } from "../port.js";
 import type { ChangeToken } from "./change-codec.js";
 import type { PostgresLimits } from "./postgres-limits.js";
 
-/** What a followed homeserver asks of the parts of the log. */
+/** The parts of the log that a followed homeserver depends on. */
 export interface FollowedDeps {
   readonly limits: PostgresLimits;
   /** Whether this sidecar's lease is live, by the clock. */
   isLive(): boolean;
-  /** Whether the log has been unreachable for so long that waiting is pointless. */
+  /** Whether the log has been unreachable for too long to wait for it. */
   isDown(): boolean;
   append(followed: FollowedHomeserver, change: Change, apply: () => void): Promise<Position>;
   startEpoch(followed: FollowedHomeserver): Promise<Position>;
@@ -21,15 +21,15 @@ export interface FollowedDeps {
 /** This sidecar's row in `applied`, for one homeserver; a new object each time it enrols. */
 export interface Enrolment {
   readonly memberId: string;
-  /** The epoch that stands in the row. */
+  /** The epoch in the row. */
   rowEpoch: Epoch;
-  /** That of the head, as last read since the row is known: no position of another epoch is reported. */
+  /** The head's epoch, as last read since the row is known. No position of another epoch is reported. */
   headEpoch: Epoch;
-  /** What the row is known to say; undefined: not known. */
+  /** The position in the row; undefined if unknown. */
   reported: Position | undefined;
 }
 
-/** One homeserver that this sidecar follows: its copy, and how far that counts. */
+/** One homeserver that this sidecar follows: its copy, and whether the copy is current. */
 export class FollowedHomeserver implements HomeserverLog {
   readonly copy: LogCopy;
   /** The name's bytes, as in the tables. */
@@ -40,11 +40,11 @@ export class FollowedHomeserver implements HomeserverLog {
   #hasStarted = false;
   #isLoaded = false;
   #hasLeft = false;
-  /** The epoch whose log went back: the copy is not of that log any more. */
+  /** The epoch whose log went back to an older state. The copy no longer belongs to that log. */
   #distrusted: Epoch | undefined;
   readonly #applies = new Map<ChangeToken, () => void>();
   readonly #behind = new Set<{ readonly position: Position; readonly resolve: () => void }>();
-  /** A wait was in vain since the copy was current last: further ones would be too. */
+  /** A wait reached its limit since the copy was last current, so further waits are pointless. */
   #hasWaitedInVain = false;
   #ready: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
@@ -82,7 +82,7 @@ export class FollowedHomeserver implements HomeserverLog {
 
   catchUp(position: Position): Promise<void> | undefined {
     if (!this.#isAhead(position) || this.#deps.isDown()) return undefined;
-    // A copy that will not be current soon would be of no use at that position either.
+    // Reaching the position is useless while the copy will not be current soon.
     if (this.#hasWaitedInVain && !this.isCurrent()) return undefined;
     this.#deps.wake(this);
     return new Promise((resolve) => {
@@ -113,23 +113,23 @@ export class FollowedHomeserver implements HomeserverLog {
     this.#wakeWaiters();
   }
 
-  /** The lease was lost: what the copy holds may be outdated, and others no longer wait for it. */
+  /** The lease was lost: others no longer wait for this copy, so its entries may be outdated. */
   drop(reason: "expelled" | "database"): void {
     this.#isLoaded = false;
     this.enrolment = undefined;
     if (!this.#hasStarted) return;
-    // In the same epoch the copy goes on where it is. A new incarnation begins new epochs.
+    // In the same epoch the copy continues at its position. A new incarnation starts new epochs.
     if (reason === "expelled") this.copy.dropEntries(reason);
     else this.copy.restart(this.copy.position, reason);
   }
 
-  /** The row is gone: others do not wait for this sidecar. The copy stays where it is, and serves nothing until it is loaded again. */
+  /** The row is gone: others do not wait for this sidecar. The copy keeps its position and serves nothing until it is loaded again. */
   unenrol(): void {
     this.#isLoaded = false;
     this.enrolment = undefined;
   }
 
-  /** Applies the next change. That of a pending append is applied by its own function, once. */
+  /** Applies the next change. The change of a pending append is applied by its own function, once. */
   applyNext(token: ChangeToken, change: Change | undefined): void {
     const apply = this.#applies.get(token);
     this.#applies.delete(token);
@@ -143,7 +143,7 @@ export class FollowedHomeserver implements HomeserverLog {
     this.#applies.set(token, apply);
   }
 
-  /** An append has settled: its change, if it comes later, is one like any other. */
+  /** An append has settled. If its change arrives later, it is applied like any other. */
   forget(token: ChangeToken): void {
     this.#applies.delete(token);
   }
@@ -159,7 +159,7 @@ export class FollowedHomeserver implements HomeserverLog {
     return this.#isLoaded;
   }
 
-  /** The copy is not of this log any more; nothing is applied or served until another epoch begins. */
+  /** The copy no longer belongs to this log. No change is applied and nothing served until another epoch begins. */
   distrust(): void {
     this.#isLoaded = false;
     this.#distrusted = this.copy.position.epoch;

@@ -21,9 +21,9 @@ export interface FollowerOptions {
 }
 
 /**
- * Reads what comes after each copy's position, applies it in order, and reports it. The
- * head and the changes are read in one statement, so a change that is missing and an
- * epoch that began show.
+ * Reads the changes after each copy's position, applies them in order, and reports them.
+ * One statement reads the head and the changes, so missing changes and new epochs are
+ * detected.
  */
 export class Follower {
   readonly #options: FollowerOptions;
@@ -38,12 +38,12 @@ export class Follower {
     this.#options = options;
   }
 
-  /** Whether the last read failed. A sidecar that cannot read must not keep its lease: changes would wait for it. */
+  /** Whether the last read failed. A sidecar that cannot read must give up its lease: changes would wait for it. */
   get isFailing(): boolean {
     return this.#isFailing;
   }
 
-  /** A new session: what is not known to be read or reported is read and reported again. */
+  /** A new session began: outstanding reads and reports are repeated. */
   restart(all: readonly FollowedHomeserver[]): void {
     if (all.length === 0) this.#isFailing = false;
     for (const followed of all) {
@@ -59,8 +59,8 @@ export class Follower {
   }
 
   /**
-   * Something was appended. Changes that come with the notification are applied at once if
-   * they follow on what the copy has; they were committed, and in this order. All else is read.
+   * A notification arrived. Its changes are applied at once if they directly follow the copy's
+   * position: they were committed, and in this order. Otherwise the log is read.
    */
   notified(followed: FollowedHomeserver, news: NotifiedChanges | undefined): void {
     const { epoch, sequence } = followed.copy.position;
@@ -83,8 +83,8 @@ export class Follower {
   }
 
   /**
-   * Wakes those whose head is not where their copy is. Returns how many of them had been
-   * loaded: a notification should have announced that.
+   * Wakes homeservers whose head differs from their copy. Returns how many of them had been
+   * loaded: a notification should have announced the difference.
    */
   async poll(all: readonly FollowedHomeserver[]): Promise<number> {
     const loaded = new Set(all.filter(({ isLoaded }) => isLoaded));
@@ -114,7 +114,7 @@ export class Follower {
     }
   }
 
-  /** What was read and applied is not known to be all: a new session reads everything again. */
+  /** Changes may be missing: a new session reads everything again. */
   #failed(error: unknown): void {
     this.#isFailing = true;
     this.#options.link.replace(error);
@@ -153,8 +153,9 @@ export class Follower {
   }
 
   /**
-   * Takes a new epoch, or finds that the log has gone back. It is compared with the position
-   * of when the read was sent: notifications may have brought more meanwhile.
+   * Starts a new epoch, or detects that the log went back to an older state. The head is
+   * compared with the position at which the read was sent: notifications may have brought
+   * more changes since.
    */
   #enter({ followed, epoch, head, reason, change }: ReadRow, sent: Sent): void {
     const { position } = followed.copy;
@@ -173,7 +174,7 @@ export class Follower {
   #apply({ followed, epoch, change }: ReadRow): void {
     const { position } = followed.copy;
     if (followed.isDistrusted) return;
-    // A notification may have brought it meanwhile.
+    // A notification may have brought it in the meantime.
     if (change === undefined || position.epoch !== epoch || change.sequence <= position.sequence) return;
     if (change.sequence !== position.sequence + 1) {
       followed.restart({ epoch, sequence: change.sequence - 1 }, "gap");
@@ -181,7 +182,7 @@ export class Follower {
     applyTo(followed, change.bytes);
   }
 
-  /** What was enrolled before the read was sent is loaded once the read has reached the head. */
+  /** A homeserver that was enrolled before the read was sent is loaded once the read reached the head. */
   #goOn(followed: FollowedHomeserver, row: ReadRow | undefined, sent: Sent): void {
     // A log that went back is followed again in its next epoch.
     if (followed.hasLeft || followed.isDistrusted) return;
@@ -198,7 +199,7 @@ export class Follower {
   }
 }
 
-/** Where a copy was when a read was sent. */
+/** The copy's position when a read was sent. */
 interface Sent {
   readonly enrolment: Enrolment | undefined;
   readonly position: Position;

@@ -3,7 +3,7 @@ import { type FailureCause, LogFailure } from "./failures.js";
 import type { PostgresLimits } from "./postgres-limits.js";
 import type { Session, Statement } from "./session.js";
 
-/** What a link does with its sessions. */
+/** How a link opens its sessions, and what it does with them. */
 export interface LinkOptions {
   readonly limits: PostgresLimits;
   /** Connects and prepares a session; `onEnd` is called when it ends by itself. */
@@ -29,7 +29,7 @@ export interface PreparedSession {
   readonly key: Buffer;
 }
 
-/** Keeps one session open, and replaces it when it ends. */
+/** Keeps one session open and replaces it when it ends. */
 export class Link {
   readonly #options: LinkOptions;
   #session: Session | undefined;
@@ -46,7 +46,7 @@ export class Link {
     this.#downSinceMs = options.nowMs();
   }
 
-  /** Begins to connect. Never throws: failures are reported and tried again. */
+  /** Starts to connect. Never throws: failures are reported and the attempt is repeated. */
   start(): void {
     void this.#connect();
   }
@@ -79,7 +79,7 @@ export class Link {
   }
 
   /**
-   * The session of now, for conclusions that hold for one session alone: it is another
+   * The current session, for conclusions that hold only within one session: it is another
    * object after each loss. Throws if there is none.
    */
   get session(): Session {
@@ -99,7 +99,7 @@ export class Link {
     return this.session.execute(text);
   }
 
-  /** Gives the session up and opens another one: what it did last failed, so its state is not trusted. */
+  /** Abandons the session and opens a new one, after a failure that left its state uncertain. */
   replace(error: unknown): void {
     const session = this.#session;
     if (session === undefined) return;
@@ -147,7 +147,7 @@ export class Link {
     this.#retry("max");
   }
 
-  /** Waits twice as long after each failure, and half of it at random: fifty sidecars do not come back at once. */
+  /** Doubles the wait after each failure, with half of it random, so that fifty sidecars do not return at once. */
   #retry(bound: "max" | "refusedMax"): void {
     const { min, [bound]: max } = this.#options.limits.reconnectMs;
     const ceilingMs = Math.min(max, min * 2 ** this.#failures);

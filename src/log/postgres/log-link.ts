@@ -5,7 +5,7 @@ import { openLogSession } from "./open-log-session.js";
 import type { PostgresLimits } from "./postgres-limits.js";
 import type { PostgresTarget } from "./target.js";
 
-/** What both links of a sidecar have in common. */
+/** The settings that both links of a sidecar share. */
 export interface LogLinkOptions {
   readonly target: PostgresTarget;
   readonly applicationName: string;
@@ -16,7 +16,7 @@ export interface LogLinkOptions {
   onFailure(error: unknown): FailureCause;
 }
 
-/** What one of them is for. */
+/** The settings of one link. */
 export interface LogLinkRole {
   /** Undefined: it does not listen. */
   readonly onNotification: ((payload: string) => void) | undefined;

@@ -6,7 +6,7 @@ import type { Link } from "./link.js";
 import { MEMBER_ROWS_MAX } from "./postgres-limits.js";
 import type { Statement } from "./session.js";
 
-/** The members: how many there are, counted now and then, and what they have applied, read when asked. */
+/** The members: their number, counted at intervals, and their applied positions, read on request. */
 export class MembersView {
   readonly #link: Link;
   readonly #statements: ReturnType<typeof statements>;

@@ -19,14 +19,14 @@ export interface MembershipOptions {
   readonly callLink: Link;
   randomBytes(length: number): Buffer;
   /**
-   * Whether this sidecar reads the log, and appends to the same server. While it does not, it
-   * lets its lease end.
+   * Whether this sidecar can read the log and append to the same server. While it cannot, its
+   * lease is not renewed.
    */
   mayRenew(): boolean;
-  /** The lease was given up: drops every copy. Called before the next join is sent. */
+  /** The lease was given up: every copy is emptied. Called before the next join is sent. */
   onLost(reason: LossReason): void;
   onJoined(memberId: string): void;
-  /** The lease is live again, and nobody has expelled this member meanwhile. */
+  /** The lease is live again, and no other member expelled this one in between. */
   onRevived(): void;
   onFailure(error: unknown): void;
 }
@@ -53,12 +53,12 @@ export class Membership {
     return this.#memberId;
   }
 
-  /** Reads the clock at each call: a timer that sets a flag comes too late after a freeze. */
+  /** Reads the clock at each call: after a freeze a flag set by a timer would be late. */
   isLive(): boolean {
     return this.#options.clock.nowMs() < this.#leaseEndMs;
   }
 
-  /** Renews the lease, or joins. To be called often; one call at a time does something. */
+  /** Renews the lease, or joins. Call it often; concurrent calls do nothing. */
   async renewOrJoin(): Promise<void> {
     if (this.#busy !== undefined || this.#isClosed) return;
     this.#busy = this.#renewOrJoin();
@@ -79,12 +79,12 @@ export class Membership {
     }
   }
 
-  /** Gives the lease up for good and tells the others, so that no change waits for this sidecar. */
+  /** Gives up the lease for good and removes the member's row, so that no change waits for this sidecar. */
   async close(): Promise<void> {
     this.#isClosed = true;
     const id = this.#memberId;
     this.#giveUp();
-    // A join that is under way leaves by itself.
+    // A join in flight removes its own row.
     await this.#busy;
     await this.#leave(id);
   }
@@ -149,8 +149,8 @@ interface RenewRow extends ClusterRow {
 function statements(schema: string): Readonly<Record<"renew" | "join" | "leave", Statement>> {
   const server = `server as materialized (select ${schema}.incarnation() as incarnation)`;
   const same = `exists (select from ${schema}.cluster c join server s on s.incarnation = c.incarnation)`;
-  // Where commits wait for standbys, a renewal does too: a server that was superseded and has lost
-  // its standbys extends no lease. Elsewhere a renewal that a crash loses is sent again.
+  // Where commits wait for standbys, renewals wait too: a superseded server without standbys then
+  // extends no lease. Elsewhere a renewal that was lost in a crash is sent again.
   const durability = `durability as materialized (select pg_catalog.set_config('synchronous_commit',
       case pg_catalog.current_setting('synchronous_standby_names') when '' then 'off' else 'on' end, true))`;
   const result = `select c.incarnation, c.incarnation = s.incarnation as same, c.settled,

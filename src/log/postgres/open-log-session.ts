@@ -28,7 +28,7 @@ export async function openLogSession(options: LogSessionOptions): Promise<Prepar
     onEnd,
   });
   try {
-    // The tables may take long to make; all else is trivial, and hangs only with the connection.
+    // Creating the tables may take long. The other statements are trivial and hang only with the connection.
     const version = await withinLimit(begin(session, options), options.limits.answerMs, "noAnswer");
     await ensureSchema(session, schema, version);
     return await withinLimit(prepare(session), options.limits.answerMs, "noAnswer");
@@ -51,7 +51,7 @@ export async function openLogSession(options: LogSessionOptions): Promise<Prepar
   }
 }
 
-/** Sets what holds for the whole session, and reads the schema's version. Fails on a standby, which has no position to write at. */
+/** Sets the session's parameters and reads the schema's version. Fails on a standby, which has no write position. */
 async function begin(
   session: Session,
   { limits, schema, onNotification }: LogSessionOptions,
@@ -60,7 +60,7 @@ async function begin(
     `${limitsSql(limits.statementMs, limits.lockMs)};
       set idle_in_transaction_session_timeout = ${limits.longAnswerMs}`,
   );
-  // A report that a crash loses is sent again; anything else must last.
+  // A report that was lost in a crash is sent again; all other writes must be durable.
   await session.set(`${PLANNING}; set synchronous_commit = ${onNotification === undefined ? "on" : "off"}`);
   const [server] = await session.run<{ standby: boolean }>(
     { name: "standby", text: "select pg_catalog.pg_is_in_recovery() as standby" },

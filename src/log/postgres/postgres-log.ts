@@ -26,9 +26,9 @@ import { Trimmer } from "./trim.js";
 import { UpState } from "./up-state.js";
 
 /**
- * The invalidation logs in PostgreSQL: any number of sidecars follow them and are one
- * cache. Connects in the background and never throws; until it has joined, no copy is
- * current. ARCHITECTURE.md names the rules that each part keeps.
+ * The invalidation logs in PostgreSQL. Any number of sidecars follow them and act as one
+ * cache. Connects in the background and never throws. Until it has joined, no copy is
+ * current.
  */
 export function createPostgresLog(options: PostgresLogOptions): Log {
   const log = new PostgresLog(options);
@@ -42,9 +42,9 @@ class PostgresLog implements Log {
   readonly #clock: LeaseClock;
   readonly #report: FailureReport;
   readonly #randomBytes: (length: number) => Buffer;
-  /** LISTEN, reads, reports and renewals: what this sidecar's own copies need. */
+  /** Runs LISTEN, reads, reports and renewals, which this sidecar's own copies need. */
   readonly #followLink: Link;
-  /** Changes, joins and all that waits for others. */
+  /** Runs changes, joins and everything that waits for other members. */
   readonly #callLink: Link;
   readonly #membership: Membership;
   readonly #enrolments: Enrolments;
@@ -165,7 +165,7 @@ class PostgresLog implements Log {
     return [...this.#followed.values()];
   }
 
-  /** What nearly every part needs. */
+  /** The dependencies of nearly every part. */
   get #common() {
     const parts = { schema: this.#schema, limits: this.#limits, clock: this.#clock };
     return { ...parts, onFailure: this.#onFailure, isOneServer: this.#isOneServer };

@@ -15,7 +15,7 @@ export interface ReportsOptions {
   onFailure(error: unknown): void;
 }
 
-/** Tells the other sidecars what this one has applied: changes wait for it. */
+/** Reports the applied positions of this sidecar. Other sidecars' changes wait for the reports. */
 export class Reports {
   readonly #link: Link;
   readonly #memberId: () => string | undefined;
@@ -30,8 +30,8 @@ export class Reports {
   }
 
   /**
-   * Reports the copies' positions as they are now, of those that are enrolled and not reported
-   * yet. Returns those whose row does not take the report: they are not enrolled any more.
+   * Reports the current positions of the enrolled copies that are not reported yet. Returns the
+   * copies whose row refused the report: they are no longer enrolled.
    */
   async send(batch: readonly FollowedHomeserver[]): Promise<readonly FollowedHomeserver[]> {
     try {
@@ -43,7 +43,7 @@ export class Reports {
     }
   }
 
-  /** A row that somebody has locked holds up the reports of its own homeserver alone. Those that fail are tried again with the next poll. */
+  /** A locked row delays only the reports of its own homeserver. The next poll repeats failed reports. */
   async #sendEach(batch: readonly FollowedHomeserver[]): Promise<readonly FollowedHomeserver[]> {
     const lost = await Promise.all(batch.map((followed) => this.send([followed])));
     return lost.flat();
@@ -69,7 +69,7 @@ export class Reports {
   async #report(due: readonly Due[]): Promise<ReadonlySet<string>> {
     const link = this.#link;
     const [first] = due;
-    // The usual case costs the server half of what the general one does.
+    // The usual case costs the server half as much as the general one.
     const rows =
       due.length === 1 && first !== undefined
         ? await link.run<RowOf>(this.#statements.reportOne, [
@@ -92,8 +92,8 @@ export class Reports {
   }
 
   /**
-   * Looks at the rows that did not take the report. A crash of the server may have taken an
-   * earlier report back, so that a row has an epoch of before. Returns what is still due.
+   * Reads the rows that refused the report. A crash of the server may have undone an earlier
+   * report, so that a row has an earlier epoch. Returns the reports that are still due.
    */
   async #compare(due: readonly Due[]): Promise<readonly Due[]> {
     const rows = await this.#link.run<PositionRow>(this.#statements.rows, [
@@ -147,8 +147,8 @@ interface PositionRow extends RowOf {
 }
 
 /**
- * A report names the epoch that the row has, so that one which is executed late changes
- * nothing in a later epoch; and it never takes the row back.
+ * A report names the epoch of the row, so that a late execution changes nothing in a later
+ * epoch. It never moves the row's position back.
  */
 function statements(schema: string): Readonly<Record<"report" | "reportOne" | "rows", Statement>> {
   return {

@@ -1,4 +1,4 @@
-/** The version of the tables. A sidecar refuses every other: it could not keep the rules on them. */
+/** The version of the tables. A sidecar refuses any other version: it could not keep the rules on them. */
 export const SCHEMA_VERSION = 1;
 
 export const DEFAULT_SCHEMA = "splitcache";

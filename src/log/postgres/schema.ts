@@ -2,7 +2,7 @@ import { LogFailure } from "./failures.js";
 import { SCHEMA_LOCK_KEY, SCHEMA_VERSION, schemaSql } from "./schema-sql.js";
 import type { Session, Statement } from "./session.js";
 
-/** Checks the version that the tables have, and makes them where there are none. Rejects where that cannot be. */
+/** Checks the version of the tables, and creates them if there are none. Rejects if neither is possible. */
 export async function ensureSchema(
   session: Session,
   schema: string,
@@ -18,7 +18,7 @@ export async function ensureSchema(
   );
 }
 
-/** One at a time: fifty sidecars may start at once on an empty database. */
+/** Creates the tables under a lock: fifty sidecars may start at once on an empty database. */
 async function create(session: Session, schema: string): Promise<number> {
   await session.execute(`select pg_catalog.pg_advisory_lock(${SCHEMA_LOCK_KEY})`);
   try {
@@ -29,7 +29,7 @@ async function create(session: Session, schema: string): Promise<number> {
   return (await readVersion(session, schema)) ?? 0;
 }
 
-/** Undefined where the table is not there; a table that may not be read is an error. */
+/** Undefined if there is no table. A table without the permission to read is an error. */
 export async function readVersion(session: Session, schema: string): Promise<number | undefined> {
   const [found] = await session.run<{ exists: boolean }>(EXISTS, [`${schema}.cluster`]);
   if (found?.exists !== true) return undefined;

@@ -4,7 +4,7 @@ import { LogFailure } from "./failures.js";
 import type { PostgresLimits } from "./postgres-limits.js";
 import type { PostgresTarget } from "./target.js";
 
-/** A statement that is prepared once a connection, under its name. */
+/** A statement that is prepared once per connection, under its name. */
 export interface Statement {
   readonly name: string;
   readonly text: string;
@@ -21,7 +21,7 @@ export interface Session {
   /** As `run`, for a statement that may take long. */
   runLong(statement: Statement, values: readonly unknown[]): Promise<void>;
   readonly isOpen: boolean;
-  /** Ends at once, without a word to the server. What is outstanding rejects. */
+  /** Closes the connection at once. Outstanding statements reject. */
   destroy(): void;
 }
 
@@ -138,8 +138,8 @@ class PgSession implements Session {
   }
 
   /**
-   * A connection that does not answer in time is half open or stuck: nothing more is to be
-   * had of it. Statements are answered in order, so the time of each begins when it is the first.
+   * A connection that does not answer in time is half open or stuck, and is closed. Statements
+   * are answered in order, so the time limit of each begins when it becomes the first.
    */
   async #within<T>(limitMs: number, query: () => Promise<T>): Promise<T> {
     if (!this.#isOpen) throw new LogFailure("unreachable", "the connection is closed");

@@ -5,9 +5,9 @@ import { type PostgresLimits, TRIM_HOMESERVERS_MAX, TRIM_ROWS_MAX } from "./post
 import type { Session, Statement } from "./session.js";
 
 /**
- * Removes changes beyond the bounds of age and count, and members that died while nobody
- * appended. Every sidecar does it for the homeservers that it follows; a lock lets one at
- * a time do it.
+ * Removes changes beyond the bounds of age and count, and members that died while there
+ * were no appends. Every sidecar does this for the homeservers that it follows, one at a
+ * time under a lock.
  */
 export class Trimmer {
   readonly #link: Link;
@@ -39,7 +39,7 @@ export class Trimmer {
     await this.#removeAbandoned();
   }
 
-  /** Logs that nobody has followed or appended to for as long as changes are kept: should one come back, it has a new epoch. */
+  /** Removes logs without a follower or an append for as long as changes are kept. If one is used again, it gets a new epoch. */
   async #removeAbandoned(): Promise<void> {
     const ageS = this.#limits.retainMs / 1000;
     const rows = await this.#link.run<{ homeserver: Buffer }>(this.#statements.abandoned, [ageS]);
@@ -59,7 +59,7 @@ export class Trimmer {
     }
   }
 
-  /** Compares what one session has shown: a crash of the server, which ends it, may take back renewals. */
+  /** Compares observations of one session only: a crash of the server, which ends the session, may undo renewals. */
   async #expelDead(): Promise<void> {
     const { session } = this.#link;
     const before = this.#seen?.session === session ? this.#seen : undefined;
@@ -111,7 +111,7 @@ function statements(schema: string): Readonly<Record<StatementName, Statement>> 
       name: "abandoned",
       text: `select h.homeserver from ${schema}.head h where ${isAbandoned("$1")} limit ${TRIM_HOMESERVERS_MAX}`,
     },
-    // Whoever follows or appends meanwhile changes "at", which is looked at once more under the row's lock.
+    // A follow or an append in between changes "at", which is checked again under the row's lock.
     remove: {
       name: "remove-head",
       text: `delete from ${schema}.head h where h.homeserver = $1 and ${isAbandoned("$2")}

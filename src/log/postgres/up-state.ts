@@ -1,7 +1,7 @@
 import type { LeaseClock } from "./clock.js";
 import type { FailureReport } from "./failure-report.js";
 
-/** Whether the log answers and this sidecar holds a live lease, and since when it does not. */
+/** Whether the log answers and this sidecar holds a live lease, and since when not. */
 export class UpState {
   readonly #clock: LeaseClock;
   readonly #report: FailureReport;
@@ -19,12 +19,12 @@ export class UpState {
     return this.#check();
   }
 
-  /** Whether it has been down for longer than a limit: then waiting for it is pointless. */
+  /** Whether it has been down for longer than a limit, so that waiting is pointless. */
   isDownFor(limitMs: number): boolean {
     return !this.isUp && this.#clock.nowMs() - this.#lastUpMs > limitMs;
   }
 
-  /** To be called when anything that matters has changed, and at intervals. */
+  /** Call after each relevant change, and at intervals. */
   update(): void {
     const { isUp } = this;
     if (isUp) this.#lastUpMs = this.#clock.nowMs();

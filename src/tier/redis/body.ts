@@ -2,10 +2,10 @@ import { createHash } from "node:crypto";
 import type { NewEvent, RoomId } from "../../core/model/types.js";
 
 /**
- * What all homeservers share of an event: room ID, room version and body. Stored
- * under the SHA-256 of these bytes: version (1), room ID and room version (each
- * after its length, in 2 bytes and 1), body. Its metadata names the digest, so the
- * digest of a value that was read proves that it is the value that was stored.
+ * The part of an event that all homeservers share: room ID, room version and body.
+ * Stored under the SHA-256 of these bytes: version (1), room ID and room version
+ * (each after its length, in 2 bytes and 1), body. The metadata contains the
+ * digest, which proves that a value is the one that was stored.
  */
 export interface Body {
   readonly roomId: RoomId;
@@ -45,7 +45,7 @@ export function referenceTo(value: Uint8Array): BodyReference {
   return { digest: createHash("sha256").update(value).digest(), size: value.byteLength };
 }
 
-/** The body in a value, as a view of it; undefined if the value is not the one that was stored. */
+/** The body in a value, as a view of it; undefined if the digest does not match. */
 export function decodeBody(value: Buffer, { digest, size }: BodyReference): Body | undefined {
   if (value.length !== size || !referenceTo(value).digest.equals(digest)) return undefined;
   const roomIdAt = 3;

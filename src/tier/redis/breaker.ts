@@ -1,8 +1,9 @@
 import { LATE_MAX, PAUSE_MS_MAX, PAUSE_MS_MIN, READ_MS_MAX } from "./limits.js";
 
 /**
- * Stops asking a server that does not answer in time. While it is open nobody
- * waits; when a pause is over one probe decides whether the next one begins.
+ * Stops reads from a server that does not answer in time. While it is open no read
+ * waits. After a pause one probe decides whether the breaker closes or the next
+ * pause begins.
  */
 export class Breaker {
   readonly #clock: () => number;
@@ -21,7 +22,7 @@ export class Breaker {
     return this.#isOpen;
   }
 
-  /** Whether the caller is to send a probe; the next one is due after another pause, whatever becomes of it. */
+  /** Whether the caller must send a probe. The next one is due after another pause, regardless of the result. */
   takesProbe(): boolean {
     const nowMs = this.#clock();
     if (!this.#isOpen || nowMs < this.#probeAtMs) return false;
@@ -37,7 +38,7 @@ export class Breaker {
     this.#pauseMs = PAUSE_MS_MIN;
   }
 
-  /** A read was late, though others were answered meanwhile. Those that are late together count once. */
+  /** A read was late, while others were answered. Reads that are late together count once. */
   late(): void {
     const nowMs = this.#clock();
     if (nowMs - this.#lateMs < READ_MS_MAX) return;
@@ -46,9 +47,9 @@ export class Breaker {
     if (this.#isOpen || this.#lateInRow > LATE_MAX) this.failed();
   }
 
-  /** Nothing was answered. */
+  /** No command was answered. */
   failed(): void {
-    // Of what was sent before it opened.
+    // The reply to a command from before it opened.
     if (this.#isOpen && !this.#isProbing) return;
     this.#isProbing = false;
     this.#pauseMs = this.#isOpen ? Math.min(2 * this.#pauseMs, PAUSE_MS_MAX) : PAUSE_MS_MIN;

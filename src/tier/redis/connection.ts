@@ -11,7 +11,7 @@ import { addressOf, type RedisNode, type RedisTarget } from "./target.js";
 
 export type Argument = string | Buffer;
 
-/** One of the library's clients, for whichever topology; used once, from `connect` to `destroy`. */
+/** A client of the library, for any topology. Used once, from `connect` to `destroy`. */
 export interface Connection {
   connect(): Promise<unknown>;
   /** Reads values; each arrives at `onValue` by the index of its key. */
@@ -47,9 +47,9 @@ function singleConnection(target: RedisTarget, onLost: (error: unknown) => void)
 }
 
 /**
- * Reserving the client lets commands share one connection; else the library lends it to
- * one command after the other. While the primary is away the library asks the Sentinels
- * without a pause for each command, so a client that loses it is given up.
+ * The client is reserved so that commands share one connection; otherwise the library gives
+ * it to one command at a time. While the primary is down the library queries the Sentinels
+ * without a pause for each command, so a client that loses the primary is abandoned.
  */
 function sentinelConnection(target: RedisTarget, onLost: (error: unknown) => void): Connection {
   const options = commonOptions(target);
@@ -87,14 +87,14 @@ function sentinelConnection(target: RedisTarget, onLost: (error: unknown) => voi
   };
 }
 
-/** The library reconnects to nodes of a Cluster, and asks anew who has which slot. */
+/** The library reconnects to the nodes of a Cluster and reloads the slot assignment. */
 function clusterConnection(target: RedisTarget, onLost: (error: unknown) => void): Connection {
   const options = commonOptions(target);
   const nodeOptions = { ...options, socket: { ...options.socket, reconnectStrategy: delayMs } };
   const cluster = createCluster({
     rootNodes: target.nodes.map((node) => ({ ...options, socket: { ...options.socket, ...node } })),
     defaults: nodeOptions,
-    // A node that is away must not keep us from the others.
+    // An unavailable node must not prevent the use of the others.
     minimizeConnections: true,
     topologyRefreshOnReconnectionAttemptStrategy: SILENCE_MS_MAX / 2,
   });
@@ -104,7 +104,7 @@ function clusterConnection(target: RedisTarget, onLost: (error: unknown) => void
   });
   cluster.on("node-error", (error: unknown, { host, port }: RedisNode) => {
     const node = cluster.masters.find((node) => node.host === host && node.port === port);
-    // An error of a connection that is still there: the protocol is out of step.
+    // An error on an open connection: requests and replies no longer match.
     if (node?.client?.isReady === true) unlessReply(onLost)(error);
   });
   const send = (key: string, command: Argument[]) =>
@@ -139,7 +139,7 @@ async function getAtOnce(
 
 const bytesOf = (value: unknown): Buffer | undefined => (Buffer.isBuffer(value) ? value : undefined);
 
-/** Strings come as bytes; zero: no time limit of the library's, which costs a timer a command. */
+/** Strings are returned as bytes. Zero disables the library's time limit, which needs a timer per command. */
 const COMMAND_OPTIONS = { timeout: 0, typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } };
 
 function commonOptions(target: RedisTarget, login = loginOf(target.username, target.password)) {
@@ -150,7 +150,7 @@ function commonOptions(target: RedisTarget, login = loginOf(target.username, tar
     disableClientInfo: true,
     disableOfflineQueue: true,
     commandsQueueMaxLength: COMMANDS_PENDING_MAX,
-    // Announcements of managed services, upon which the library would change servers by itself.
+    // Managed services announce maintenance, upon which the library would change servers by itself.
     maintNotifications: "disabled" as const,
     pingInterval: SILENCE_MS_MAX,
   };
@@ -159,7 +159,7 @@ function commonOptions(target: RedisTarget, login = loginOf(target.username, tar
 function socketOptions({ tls, ca, cert, key }: RedisTarget) {
   const common = {
     connectTimeout: CONNECT_MS_MAX,
-    // Ends a connection on which not even a ping passes; also one whose server accepts it and is silent.
+    // Closes a connection on which no ping is answered, including one whose server accepts it and is silent.
     socketTimeout: 3 * SILENCE_MS_MAX,
     noDelay: true,
   };
@@ -176,18 +176,18 @@ function loginOf(username: string | undefined, password: string | undefined) {
   return { ...(username === undefined ? {} : { username }), ...(password === undefined ? {} : { password }) };
 }
 
-/** Never the login of Redis: Sentinels that know no such user would refuse it, though they ask for none. */
+/** Never the credentials of Redis: Sentinels without that user would refuse them, even if they require none. */
 function sentinelLogin({ sentinelUsername, sentinelPassword }: RedisTarget) {
   return loginOf(sentinelUsername, sentinelPassword);
 }
 
-/** The pause before an attempt to connect: doubled each time, with jitter so that sidecars do not come together. */
+/** The pause before an attempt to connect: doubled each time, with jitter so that sidecars do not connect at once. */
 export function delayMs(attempts: number): number {
   const longest = Math.min(RECONNECT_MS_MIN * 2 ** Math.min(attempts, 10), RECONNECT_MS_MAX);
   return longest * (0.5 + Math.random() / 2);
 }
 
-/** An error that a server replied says nothing against the connection. */
+/** An error reply of a server does not mean that the connection is broken. */
 function unlessReply(onLost: (error: unknown) => void): (error: unknown) => void {
   return (error) => {
     if (!(error instanceof ErrorReply)) onLost(error);
@@ -196,7 +196,7 @@ function unlessReply(onLost: (error: unknown) => void): (error: unknown) => void
 
 function ignore(): void {}
 
-/** What logs call the target. */
+/** The target's name in logs. */
 export function nameOf({ topology, nodes, primaryName }: RedisTarget): string {
   const addresses = nodes.map(addressOf).join(",");
   return topology === "sentinel" ? `${primaryName} of Sentinels ${addresses}` : addresses;

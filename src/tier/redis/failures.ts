@@ -2,7 +2,7 @@ import { ConnectionTimeoutError, ErrorReply, SocketTimeoutError } from "@redis/c
 import type { TierLog } from "../port.js";
 import { EPISODE_MS } from "./limits.js";
 
-/** Why an operation failed or an entry was rejected, and what to do about it. The names are label values of a metric. */
+/** Why an operation failed or an entry was rejected, and the remedy. The names are label values of a metric. */
 const REMEDIES = {
   disconnected: "until the connection is back, the tier is not used",
   timeout: "reads pause until Redis answers in time again",
@@ -43,7 +43,7 @@ const REPLIES: readonly (readonly [start: RegExp, cause: Cause])[] = [
   [/^BUSY\b/, "timeout"],
 ];
 
-/** What an error of the library means. An error that is not a server's reply is about the connection. */
+/** The cause of a library's error. An error that is not a server's reply concerns the connection. */
 export function failureOf(error: unknown): TierFailure {
   if (error instanceof TierFailure) return error;
   const message = (error instanceof Error ? error.message : String(error)).trim();
@@ -53,7 +53,7 @@ export function failureOf(error: unknown): TierFailure {
   return new TierFailure(isTimeout ? "timeout" : "disconnected", message);
 }
 
-/** Counts failures by cause, and reports each cause once an episode. */
+/** Counts failures by cause, and reports each cause once per series. */
 export class Failures {
   readonly counts = Object.fromEntries(Object.keys(REMEDIES).map((cause) => [cause, 0])) as Record<
     Cause,
@@ -68,7 +68,7 @@ export class Failures {
     this.#clock = clock;
   }
 
-  /** Whether the failure was reported: it is the first of an episode. */
+  /** Whether the failure was reported: it is the first of a series. */
   note(cause: Cause, message: string): boolean {
     this.counts[cause] += 1;
     const nowMs = this.#clock();

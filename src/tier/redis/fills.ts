@@ -19,15 +19,15 @@ export interface FillsOptions {
 
 type Command = readonly [key: string, command: Argument[]];
 
-/** An entry or removals on their way, with what they count. */
+/** An entry or removals to be written, with their counted size. */
 interface Fill {
   readonly bytes: number;
   readonly entries: number;
-  /** Made when it is sent: hashing all of a large request at once would hold up the event loop. */
+  /** Created when it is sent: hashing all of a large request at once would block the event loop. */
   readonly commands: () => readonly Command[];
 }
 
-/** Writes in the background, in order; what exceeds the bounds is dropped. */
+/** Writes in the background, in order. Writes that exceed the bounds are dropped. */
 export class Fills {
   readonly #options: FillsOptions;
   readonly #waiting: Fill[] = [];
@@ -57,7 +57,7 @@ export class Fills {
     }
   }
 
-  /** Removals are tiny, and are admitted while entries are. */
+  /** Removals are small, and are admitted while entries are. */
   drop(homeserver: Homeserver, eventIds: readonly EventId[]): void {
     for (const eventId of eventIds) {
       const key = this.#options.names.metadata(homeserver, eventId);
@@ -139,7 +139,7 @@ export class Fills {
   }
 }
 
-/** What an entry holds until it is written: its copies, and some hundred bytes around them. */
+/** The memory of an entry until it is written: its copies, and some hundred bytes around them. */
 function bytesOf({ event }: TierEntry): number {
   const { body, redaction, internalMetadata } = event;
   const redacted = redaction?.redactedBody?.byteLength ?? 0;

@@ -2,7 +2,7 @@ import { type Connection, delayMs } from "./connection.js";
 import { failureOf, TierFailure } from "./failures.js";
 import { CONNECT_MS_MAX, SILENCE_MS_MAX, WATCH_INTERVAL_MS } from "./limits.js";
 
-/** What a link reports. */
+/** Receives the events of a link. */
 export interface LinkObserver {
   connected(): void;
   disconnected(error: unknown): void;
@@ -13,8 +13,8 @@ export interface LinkObserver {
 export type OpenConnection = (onLost: (error: unknown) => void) => Connection;
 
 /**
- * Keeps one connection to Redis. A connection that is lost, or on which a command has
- * no reply for too long, is given up with all that waits for it, and another is made.
+ * Keeps one connection to Redis. A connection that is lost, or on which a command gets no
+ * reply for too long, is abandoned with its outstanding commands and replaced.
  */
 export class Link {
   readonly #open: OpenConnection;
@@ -42,12 +42,12 @@ export class Link {
     return this.#connection !== undefined;
   }
 
-  /** Whether nothing was answered in these last milliseconds. */
+  /** Whether no command was answered within this many milliseconds. */
   isSilentFor(ms: number): boolean {
     return this.#clock() - this.#answeredMs >= ms;
   }
 
-  /** Settles when the call does, or when the connection is given up. */
+  /** Settles when the call does, or when the connection is abandoned. */
   run<T>(call: (connection: Connection) => Promise<T>): Promise<T> {
     const connection = this.#connection;
     if (connection === undefined)
@@ -59,7 +59,7 @@ export class Link {
         this.#pending.delete(pending);
         if (connection !== this.#connection) return;
         this.#answeredMs = this.#clock();
-        // A connection alone may lead to a server that refuses everything, and is then lost again.
+        // An open connection is not enough: its server may refuse every command.
         this.#attempts = 0;
       };
       call(connection).finally(settled).then(resolve, reject);
@@ -82,7 +82,7 @@ export class Link {
       else lost ??= error;
     });
     try {
-      // A client that is destroyed while it connects may connect all the same, later.
+      // A client that is destroyed while it connects may still connect later.
       await within(
         CONNECT_MS_MAX,
         connection.connect().finally(() => isOver && connection.destroy()),

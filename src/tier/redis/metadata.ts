@@ -22,12 +22,12 @@ export interface Metadata {
   readonly internalMetadata: Uint8Array;
 }
 
-/** Why a value is not used. `version`: another version's; `forged`: not written with this secret under this key. */
+/** Why a value is not used. `version`: of another format version; `forged`: not written with this secret under this key. */
 export type Rejection = "version" | "forged";
 
 const FORMAT = 1;
 const MAC_AT = 1;
-/** HMAC-SHA-256-128, as in RFC 4868: half of the digest, since every entry pays for it. */
+/** HMAC-SHA-256-128, as in RFC 4868: half of the digest, since every entry stores it. */
 const MAC_BYTES = 16;
 const SIGNED_AT = MAC_AT + MAC_BYTES;
 const EPOCH_BYTES = 16;
@@ -81,7 +81,7 @@ export class MetadataCodec {
     return decodeSigned(value);
   }
 
-  /** Over the version, the key's name with its length before it, and what follows the MAC in the value. */
+  /** Covers the version, the length and name of the key, and the bytes after the MAC in the value. */
   #macOf(homeserver: Homeserver, name: string, value: Buffer): Buffer {
     const mac = createHmac("sha256", this.#keyOf(homeserver));
     mac.update(`${FORMAT}:${name.length}:${name}`).update(value.subarray(SIGNED_AT));
@@ -107,7 +107,7 @@ function flagsOf({ rejected, redactedBy, redactedBody }: Metadata): number {
   );
 }
 
-/** Needs no checks: whoever holds the key wrote it whole. */
+/** Needs no checks: the MAC shows that a holder of the key wrote the whole value. */
 function decodeSigned(value: Buffer): Metadata {
   const sequenceAt = SIGNED_AT + EPOCH_BYTES;
   const expiryAt = sequenceAt + 8;

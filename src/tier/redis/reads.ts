@@ -27,7 +27,7 @@ interface Lookup {
   readonly homeserver: Homeserver;
   readonly eventIds: readonly EventId[];
   readonly entries: TierEntry[];
-  /** Answers the caller with what was found; later calls do nothing. */
+  /** Resolves the lookup with the entries that were found. Later calls do nothing. */
   readonly finish: () => void;
   isFinished: boolean;
 }
@@ -39,14 +39,14 @@ interface Found {
   readonly metadata: Metadata;
 }
 
-/** What is read by one command: the bodies of this metadata, each once. */
+/** The bodies that one command reads, each once. */
 interface Chunk {
   readonly references: Map<string, BodyReference>;
   readonly found: Found[];
   bytes: number;
 }
 
-/** Reads in two round trips: metadata, then the bodies that it names. Lookups of one turn go together. */
+/** Reads in two round trips: metadata, then the bodies that it names. Lookups of one turn are sent together. */
 export class Reads {
   readonly #options: ReadsOptions;
   #waiting: Lookup[] = [];
@@ -57,7 +57,7 @@ export class Reads {
     this.#options = options;
   }
 
-  /** What is found within the time limit. Never rejects. */
+  /** The entries that are found within the time limit. Never rejects. */
   find(homeserver: Homeserver, eventIds: readonly EventId[]): Promise<readonly TierEntry[]> {
     return new Promise((resolve) => {
       const entries: TierEntry[] = [];
@@ -89,7 +89,7 @@ export class Reads {
       let keys = 0;
       for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
         const more = keys + next.eventIds.length;
-        // A lookup that is larger than a bound goes alone.
+        // A lookup that exceeds a bound by itself is sent alone.
         if (keys > 0 && more > KEYS_AT_ONCE_MAX) break;
         if (keys + this.#keysInFlight > 0 && this.#keysInFlight + more > KEYS_IN_FLIGHT_MAX) break;
         this.#waiting.shift();
@@ -97,7 +97,7 @@ export class Reads {
         batch.push(next);
         keys = more;
       }
-      // The rest waits for answers.
+      // The rest waits for replies.
       if (batch.length === 0) return;
       void this.#read(batch, keys);
     }
@@ -154,7 +154,7 @@ export class Reads {
     }
   }
 
-  /** What may be read, in parts of moderate size; the rest is a miss. */
+  /** The bodies that may be read, in parts of moderate size. The rest are misses. */
   #chunksOf(found: readonly Found[]): readonly Chunk[] {
     const chunks: Chunk[] = [];
     let left = BODY_BYTES_IN_FLIGHT_MAX - this.#bodyBytesInFlight;
@@ -178,7 +178,7 @@ export class Reads {
     return chunks;
   }
 
-  /** The values that can be had. An answer for which somebody still waits shows that Redis answers in time. */
+  /** The valid values. A reply that arrives before the time limit shows that Redis answers in time. */
   async #fetch(keys: readonly string[], isAwaited: () => boolean): Promise<readonly (Buffer | undefined)[]> {
     const { link, failures, breaker } = this.#options;
     const values: (Buffer | undefined)[] = new Array(keys.length);
@@ -214,7 +214,7 @@ function entryOf({ eventId, metadata }: Found, bodies: ReadonlyMap<string, Body>
   const original = bodies.get(nameOf(metadata.body));
   const { redactedBody, redactedBy } = metadata;
   const redacted = redactedBody === undefined ? undefined : bodies.get(nameOf(redactedBody));
-  // Without its redacted body a redacted event would be another one.
+  // A redacted event without its redacted body would be a different state.
   if (original === undefined || (redactedBody !== undefined && redacted === undefined)) return undefined;
   const { rejected, rejectedReason, internalMetadata, asOf, expiresAtMs } = metadata;
   const redaction = redactedBy === undefined ? undefined : { redactedBy, redactedBody: redacted?.body };

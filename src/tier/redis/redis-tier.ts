@@ -13,9 +13,9 @@ import type { RedisTarget } from "./target.js";
 
 export interface RedisTierOptions {
   readonly target: RedisTarget;
-  /** What all keys begin with; sidecars that share it and the secret share the tier. */
+  /** The prefix of all keys. Sidecars with the same prefix and secret share the tier. */
   readonly keyPrefix: string;
-  /** What entries are authenticated with: at least 32 random bytes. */
+  /** The secret that authenticates entries: at least 32 random bytes. */
   readonly secret: Uint8Array;
   /** How long an entry stays after it was last written. */
   readonly ttlMs: number;
@@ -28,7 +28,7 @@ export interface RedisTierOptions {
   readonly log: TierLog;
 }
 
-/** Opens the way to Redis. It need not be there yet: reads miss and writes are dropped until it is. */
+/** Connects to Redis in the background. Until Redis is available reads miss and writes are dropped. */
 export function createRedisTier(options: RedisTierOptions): Tier {
   return new RedisTier(options);
 }
@@ -42,7 +42,7 @@ class RedisTier implements Tier {
   readonly #fillLink: Link;
   readonly #reads: Reads;
   readonly #fills: Fills;
-  /** Whether the next connection is to be reported. */
+  /** Whether the next connection must be reported. */
   #isUnreported = true;
   #asked = 0;
   #found = 0;
@@ -79,7 +79,7 @@ class RedisTier implements Tier {
   get(homeserver: Homeserver, eventIds: readonly EventId[]): Promise<readonly TierEntry[]> | undefined {
     if (!this.#readLink.isUp || eventIds.length === 0) return undefined;
     if (this.#breaker.isOpen) {
-      // Nobody waits for the probe.
+      // No caller waits for the probe.
       if (this.#breaker.takesProbe()) void this.#reads.find(homeserver, eventIds);
       return undefined;
     }

@@ -29,41 +29,41 @@ export const protobufFileName = "splitcache/v1/event_cache_service.proto";
 /**
  * The contract of splitcache, a cache of Matrix events for homeservers.
  *
- * Two caches answer a read. The event cache holds what never changes about an
- * event (its ID, room, room version and JSON text) once, however many
- * homeservers put it. The metadata cache holds, separately for each
- * homeserver, what can change (is it redacted, is it rejected, the
- * homeserver's internal metadata). An event is a hit for a homeserver only if
- * that homeserver put it and has not invalidated it since; everything else is a
- * miss, and a miss is always safe: the caller asks its database.
+ * Two caches answer a read. The event cache stores the immutable part of an
+ * event (ID, room, room version and JSON text) once, however many homeservers
+ * put it. The metadata cache stores the mutable part separately for each
+ * homeserver (redaction, rejection and the homeserver's internal metadata). An
+ * event is a hit for a homeserver only if that homeserver put it and has not
+ * invalidated it since. Everything else is a miss. A miss is always safe: the
+ * caller reads its database.
  *
- * Strings are UTF-8 and must be valid. Limits are constants of this version of
- * the contract: they are given with the fields and do not depend on the
- * configuration of the server. A request over one of them is refused whole with
+ * Strings must be valid UTF-8. Limits are constants of this version of the
+ * contract: they are stated with the fields and do not depend on the server's
+ * configuration. A request that exceeds a limit is refused as a whole with
  * INVALID_ARGUMENT and google.rpc.BadRequest details that name the fields (at
  * most the first 16). A request has at most 4 MiB, a response at most 3.5 MiB.
  *
- * Malformed protobuf is refused with INVALID_ARGUMENT. So is what decoders read
- * in different ways: a field that holds one message and is given twice (official
- * decoders merge both, others keep the last), and a group, known or unknown.
- * Other unknown fields are ignored. Requests are not compressed: a call with a
- * grpc-encoding other than identity fails with UNIMPLEMENTED.
+ * Malformed protobuf is refused with INVALID_ARGUMENT. So are encodings that
+ * decoders interpret differently: a singular message field that occurs twice
+ * (official decoders merge both, others keep the last), and a group, known or
+ * unknown. Other unknown fields are ignored. Requests must not be compressed: a
+ * call with a grpc-encoding other than identity fails with UNIMPLEMENTED.
  *
  * Errors, for every call: INVALID_ARGUMENT (do not retry), RESOURCE_EXHAUSTED
- * with google.rpc.RetryInfo details (the server is at one of its capacities:
- * retry after the given delay), RESOURCE_EXHAUSTED without (the message is too
- * large: do not retry), UNAVAILABLE (draining, or the server does not know at
- * the moment that it is current: retry),
- * DEADLINE_EXCEEDED, CANCELLED, INTERNAL (a defect of the server). A miss, a
- * refused fill and an absent event are outcomes, never errors. Every call may
- * be repeated; at worst a repeated call turns a hit into a miss.
+ * with google.rpc.RetryInfo details (the server has reached one of its
+ * capacities: retry after the given delay), RESOURCE_EXHAUSTED without them (the
+ * message is too large: do not retry), UNAVAILABLE (the server is draining, or
+ * cannot verify at the moment that it is current: retry), DEADLINE_EXCEEDED,
+ * CANCELLED, INTERNAL (a defect of the server). A miss, a refused fill and an
+ * absent event are outcomes, never errors. Every call may be repeated. At worst
+ * a repeated call turns a hit into a miss.
  */
 
-/** What to return of a redacted event. */
+/** Which text of a redacted event to return. */
 export const RedactionView = {
-  /** UNSPECIFIED - Not given: as REDACTION_VIEW_REDACTED. */
+  /** UNSPECIFIED - Treated as REDACTION_VIEW_REDACTED. */
   UNSPECIFIED: 0,
-  /** REDACTED - The redacted text as the body; the original is nowhere in the reply. */
+  /** REDACTED - The redacted text as the body. The reply never contains the original text. */
   REDACTED: 1,
   /** ORIGINAL - The original text as the body, with the redaction and its redacted text. */
   ORIGINAL: 2,
@@ -78,21 +78,21 @@ export namespace RedactionView {
 }
 
 /**
- * What became of an event that was put. All are normal; for all but
- * PUT_OUTCOME_STORED the caller goes on without the cache.
+ * The outcome of a put for one event. All outcomes are normal. After any outcome
+ * but PUT_OUTCOME_STORED the caller continues without the cache.
  */
 export const PutOutcome = {
   /** UNSPECIFIED - Never sent. */
   UNSPECIFIED: 0,
   /** STORED - Stored. */
   STORED: 1,
-  /** FENCED - Refused: the event, its room or the homeserver was changed after as_of. */
+  /** FENCED - Refused: the event, its room or the homeserver changed after as_of. */
   FENCED: 2,
-  /** TOO_OLD - Refused: as_of is older than the log reaches. */
+  /** TOO_OLD - Refused: as_of is older than the oldest change in the log. */
   TOO_OLD: 3,
-  /** WRONG_EPOCH - Refused: as_of is of another epoch, or lies ahead of the log. */
+  /** WRONG_EPOCH - Refused: as_of is in another epoch, or ahead of the log. */
   WRONG_EPOCH: 4,
-  /** UNVERIFIED - Refused: this server does not know at the moment that it is current. */
+  /** UNVERIFIED - Refused: the server cannot verify at the moment that it is current. */
   UNVERIFIED: 5,
 } as const;
 
@@ -108,8 +108,8 @@ export namespace PutOutcome {
 }
 
 /**
- * What became of a homeserver's entry when its redaction or rejection was set.
- * In each case the change is in the log and nothing from before it is served.
+ * The outcome of SetRedaction and SetRejected for the homeserver's entry. In each
+ * case the change is in the log and no earlier state is served.
  */
 export const SetOutcome = {
   /** UNSPECIFIED - Never sent. */
@@ -131,13 +131,13 @@ export namespace SetOutcome {
   export type ABSENT = typeof SetOutcome.ABSENT;
 }
 
-/** Why a subscriber was reset. */
+/** The reason for a Reset. */
 export const ResetReason = {
   /** UNSPECIFIED - Never sent. */
   UNSPECIFIED: 0,
-  /** WRONG_EPOCH - Its position is of another epoch, or lies ahead of the log. */
+  /** WRONG_EPOCH - The subscriber's position is in another epoch, or ahead of the log. */
   WRONG_EPOCH: 1,
-  /** TOO_OLD - Its position is older than the log reaches. */
+  /** TOO_OLD - The subscriber's position is older than the oldest change in the log. */
   TOO_OLD: 2,
 } as const;
 
@@ -150,19 +150,19 @@ export namespace ResetReason {
 }
 
 /**
- * A place in the invalidation log of one homeserver. Positions of two epochs
+ * A position in the invalidation log of one homeserver. Positions of two epochs
  * are never compared.
  */
 export interface Position {
   /**
-   * Required. The epoch: 16 random bytes, new each time a log starts anew, never
-   * reused. A client that sees an epoch come back after another one is talking
-   * to two logs and must stop using the cache.
+   * Required. The epoch: 16 random bytes, chosen whenever a log starts, never
+   * reused. A client that sees an earlier epoch again after a later one is
+   * connected to two logs and must stop using the cache.
    */
   epoch: Buffer;
   /**
-   * Optional. The sequence number of the last change at or before this place; 0
-   * (the default) stands before the first change of the epoch.
+   * Optional. The sequence number of the last change at or before this position.
+   * 0 (the default) is the position before the first change of the epoch.
    */
   sequence: bigint;
 }
@@ -172,19 +172,19 @@ export interface CachedEvent {
   /** Required. The Matrix event ID, 1 to 1,020 bytes. */
   eventId: string;
   /**
-   * Required. The room ID, 1 to 1,020 bytes. (Room version 12 create events
-   * have none in their JSON: take it from the database row.)
+   * Required. The room ID, 1 to 1,020 bytes. (The JSON of a create event of
+   * room version 12 has none: take it from the database row.)
    */
   roomId: string;
   /** Required. The room version, 1 to 32 bytes. */
   roomVersion: string;
   /**
-   * Required. The event's JSON text, 1 to 262,144 bytes, opaque to the cache:
-   * it comes back byte for byte. In a reply under
-   * REDACTION_VIEW_REDACTED, the redacted text if the event is redacted.
+   * Required. The event's JSON text, 1 to 262,144 bytes, opaque to the cache
+   * and returned unchanged. In a reply with REDACTION_VIEW_REDACTED: the
+   * redacted text if the event is redacted.
    */
   body: Buffer;
-  /** Optional. Whether the homeserver rejected the event. Left out: false. */
+  /** Optional. Whether the homeserver rejected the event. Defaults to false. */
   rejected: boolean;
   /** Optional. Why the event was rejected, at most 1,024 bytes. */
   rejectedReason: string;
@@ -193,7 +193,7 @@ export interface CachedEvent {
     | Redaction
     | undefined;
   /**
-   * Optional. Whatever else the homeserver keeps with its copy of the event, at
+   * Optional. Further data of the homeserver about its copy of the event, at
    * most 16,384 bytes, opaque to the cache and served to this homeserver alone.
    */
   internalMetadata: Buffer;
@@ -204,13 +204,13 @@ export interface Redaction {
   /** Required. The event ID of the redaction, 1 to 1,020 bytes. */
   redactedBy: string;
   /**
-   * Optional. The redacted event's JSON text, at most 262,144 bytes. Left out
-   * of a write: the server makes it by the redaction algorithm of the room
-   * version. Where it cannot (unknown room version; body not valid JSON, with a
-   * key twice, nested deeper than 1,000, or with more than 20,000 members,
-   * objects and arrays in all), reads under REDACTION_VIEW_REDACTED report the
-   * event missing. Empty in replies under REDACTION_VIEW_REDACTED,
-   * where it is the event's body.
+   * Optional. The redacted event's JSON text, at most 262,144 bytes. If a write
+   * omits it, the server computes it with the redaction algorithm of the room
+   * version. If it cannot (unknown room version, or a body that is not valid
+   * JSON, has a duplicate key, is nested deeper than 1,000, or has more than
+   * 20,000 members, objects and arrays in total), reads with
+   * REDACTION_VIEW_REDACTED report the event missing. Empty in replies with
+   * REDACTION_VIEW_REDACTED: the redacted text is the event's body there.
    */
   redactedBody: Buffer;
 }
@@ -220,20 +220,20 @@ export interface GetEventsRequest {
   /** Required. The homeserver that reads, 1 to 255 bytes. */
   homeserver: string;
   /**
-   * Optional. The event IDs to look up, at most 500, each 1 to 1,020 bytes. An
-   * ID given twice is answered twice. Left out: the reply holds the position
-   * alone.
+   * Optional. The event IDs to look up, at most 500, each 1 to 1,020 bytes. A
+   * repeated ID is answered as often as it occurs. If empty, the reply contains
+   * only the position.
    */
   eventIds: string[];
   /**
-   * Optional. What to return of a redacted event. Left out: as
+   * Optional. Which text of a redacted event to return. Defaults to
    * REDACTION_VIEW_REDACTED.
    */
   redactionView: RedactionView;
   /**
-   * Optional. A position that the reply must reflect, to read one's own writes.
-   * A server that is behind it catches up first, for a short time; if it stays
-   * behind, or is in another epoch, everything is missing. Left out: no demand.
+   * Optional. A position that the reply must include, so that a client reads
+   * its own writes. A server that is behind it waits a short time to catch up.
+   * If it stays behind, or is in another epoch, all events are missing.
    */
   minPosition: Position | undefined;
 }
@@ -244,22 +244,22 @@ export interface GetEventsResponse {
   events: CachedEvent[];
   /**
    * The event IDs that the cache does not hold for this homeserver, in request
-   * order, one for each mention. Why is not told: never seen, evicted, purged
-   * and somebody else's look alike.
+   * order, one for each mention. The reply does not state the reason: unknown,
+   * evicted and purged events, and those of other homeservers, look the same.
    */
   missingEventIds: string[];
   /**
-   * The hits that did not fit into this reply, in request order: the first one
-   * that did not fit and every later one. At least one event always fits. Ask
-   * for these again.
+   * The hits that did not fit into this reply, in request order: the first hit
+   * that did not fit and all later ones. At least one event always fits. Request
+   * these again.
    */
   truncatedEventIds: string[];
   /**
-   * The homeserver's position, taken before the lookup: the as_of for filling
-   * what is missing, if the database snapshot is opened after this reply came.
-   * Absent while the server does not know that it is current: everything is
-   * missing then, and nothing can be filled. (A request without event IDs gets
-   * UNAVAILABLE instead.)
+   * The homeserver's position, taken before the lookup: the as_of for fills of
+   * the missing events, if the database snapshot is opened after this reply
+   * arrived. Absent while the server cannot verify that it is current: all
+   * events are missing then, and no fill is possible. (A request without event
+   * IDs fails with UNAVAILABLE instead.)
    */
   position: Position | undefined;
 }
@@ -267,19 +267,19 @@ export interface GetEventsResponse {
 /** One request on a GetEventsStream. */
 export interface GetEventsStreamRequest {
   /**
-   * Optional. Names the request on this stream, any value. One that is still in
-   * flight ends the stream with INVALID_ARGUMENT. Left out: 0.
+   * Optional. Identifies the request on this stream, any value. Reusing the
+   * value of a request in flight ends the stream with INVALID_ARGUMENT.
    */
   requestId: bigint;
-  /** Required. The request, by the rules of GetEvents. */
+  /** Required. The request, with the rules of GetEvents. */
   request: GetEventsRequest | undefined;
 }
 
 /** One reply on a GetEventsStream. */
 export interface GetEventsStreamResponse {
-  /** The request_id of the request that this answers. */
+  /** The request_id of the answered request. */
   requestId: bigint;
-  /** What became of the request; always present. */
+  /** The result of the request. Always present. */
   result:
     | //
     /** The reply of GetEvents. */
@@ -294,12 +294,9 @@ export interface GetEventsStreamResponse {
 export interface RequestFailure {
   /** The gRPC status code. */
   code: number;
-  /** What is wrong, for a developer to read. */
+  /** A message for developers. */
   message: string;
-  /**
-   * Details as in the errors of calls: google.rpc.BadRequest,
-   * google.rpc.RetryInfo.
-   */
+  /** The details of a call's error: google.rpc.BadRequest, google.rpc.RetryInfo. */
   details: Any[];
 }
 
@@ -312,15 +309,15 @@ export interface PutEventRequest {
     | CachedEvent
     | undefined;
   /**
-   * Required. A position that the caller had before it opened the database
-   * snapshot from which it read the event. There is no default.
+   * Required. A position that the caller received before it opened the database
+   * snapshot from which it read the event.
    */
   asOf: Position | undefined;
 }
 
 /** The response of PutEvent. */
 export interface PutEventResponse {
-  /** What became of the event. */
+  /** The outcome for the event. */
   outcome: PutOutcome;
   /** The homeserver's position. Absent if the outcome is unverified. */
   position: Position | undefined;
@@ -331,20 +328,20 @@ export interface PutEventsRequest {
   /** Required. The homeserver that puts, 1 to 255 bytes. */
   homeserver: string;
   /**
-   * Optional. The events, at most 500. Of an ID given twice the last one
-   * counts, and both get its outcome. Left out: nothing is stored.
+   * Optional. The events, at most 500. If an event ID occurs twice, the last
+   * occurrence is stored, and both get its outcome.
    */
   events: CachedEvent[];
   /**
-   * Required. A position that the caller had before it opened the database
-   * snapshot from which it read the events. There is no default.
+   * Required. A position that the caller received before it opened the database
+   * snapshot from which it read the events.
    */
   asOf: Position | undefined;
 }
 
 /** The response of PutEvents. */
 export interface PutEventsResponse {
-  /** What became of each event, in request order. */
+  /** The outcome for each event, in request order. */
   outcomes: PutOutcome[];
   /** The homeserver's position. Absent if the outcome is unverified. */
   position: Position | undefined;
@@ -355,9 +352,9 @@ export interface SetRedactionRequest {
   /** Required. The homeserver, 1 to 255 bytes. */
   homeserver: string;
   /**
-   * Optional. The event's room ID, at most 1,020 bytes. One that contradicts
-   * the entry's drops the entry. Left out: the entry's room, if there is one,
-   * stands in the notice.
+   * Optional. The event's room ID, at most 1,020 bytes. If it contradicts the
+   * entry's room, the entry is dropped. If omitted, the notice contains the
+   * entry's room, if there is an entry.
    */
   roomId: string;
   /** Required. The redacted event's ID, 1 to 1,020 bytes. */
@@ -367,15 +364,16 @@ export interface SetRedactionRequest {
     | Redaction
     | undefined;
   /**
-   * Optional. A position from before the database snapshot that shows the
-   * redaction. Left out, or refused by the fence: the entry is dropped.
+   * Optional. A position received before the caller opened a database snapshot
+   * that shows the redaction. If omitted, or refused by the fence, the entry is
+   * dropped.
    */
   asOf: Position | undefined;
 }
 
 /** The response of SetRedaction. */
 export interface SetRedactionResponse {
-  /** What became of the homeserver's entry. */
+  /** The outcome for the homeserver's entry. */
   outcome: SetOutcome;
   /** The homeserver's position, at or after this change. */
   position: Position | undefined;
@@ -386,27 +384,28 @@ export interface SetRejectedRequest {
   /** Required. The homeserver, 1 to 255 bytes. */
   homeserver: string;
   /**
-   * Optional. The event's room ID, at most 1,020 bytes. One that contradicts
-   * the entry's drops the entry. Left out: the entry's room, if there is one,
-   * stands in the notice.
+   * Optional. The event's room ID, at most 1,020 bytes. If it contradicts the
+   * entry's room, the entry is dropped. If omitted, the notice contains the
+   * entry's room, if there is an entry.
    */
   roomId: string;
   /** Required. The event's ID, 1 to 1,020 bytes. */
   eventId: string;
-  /** Optional. Whether the event is rejected from now on. Left out: false. */
+  /** Optional. Whether the event is rejected from now on. Defaults to false. */
   rejected: boolean;
-  /** Optional. Why, at most 1,024 bytes. */
+  /** Optional. Why the event is rejected, at most 1,024 bytes. */
   rejectedReason: string;
   /**
-   * Optional. A position from before the database snapshot that shows the
-   * change. Left out, or refused by the fence: the entry is dropped.
+   * Optional. A position received before the caller opened a database snapshot
+   * that shows the change. If omitted, or refused by the fence, the entry is
+   * dropped.
    */
   asOf: Position | undefined;
 }
 
 /** The response of SetRejected. */
 export interface SetRejectedResponse {
-  /** What became of the homeserver's entry. */
+  /** The outcome for the homeserver's entry. */
   outcome: SetOutcome;
   /** The homeserver's position, at or after this change. */
   position: Position | undefined;
@@ -417,8 +416,8 @@ export interface InvalidateEventsRequest {
   /** Required. The homeserver, 1 to 255 bytes. */
   homeserver: string;
   /**
-   * Optional. The room ID of all the events, at most 1,020 bytes. Left out: the
-   * room of the entries, if it is the same for all, stands in the notice.
+   * Optional. The room ID of all the events, at most 1,020 bytes. If omitted,
+   * the notice contains the room of the entries, if all entries have the same.
    */
   roomId: string;
   /** Required. The event IDs, 1 to 500, each 1 to 1,020 bytes. */
@@ -450,8 +449,8 @@ export interface PurgeHomeserverRequest {
   /** Required. The homeserver, 1 to 255 bytes. */
   homeserver: string;
   /**
-   * Optional. Whether to start a new epoch instead of appending a change. Left
-   * out: false.
+   * Optional. Whether to start a new epoch instead of appending a change.
+   * Defaults to false.
    */
   newEpoch: boolean;
 }
@@ -467,8 +466,8 @@ export interface SubscribeRequest {
   /** Required. The homeserver to follow, 1 to 255 bytes. */
   homeserver: string;
   /**
-   * Optional. The last position that the subscriber has applied. Left out: the
-   * stream starts at the current position.
+   * Optional. The last position that the subscriber has applied. If omitted,
+   * the stream starts at the current position.
    */
   resumeAfter:
     | Position
@@ -479,19 +478,19 @@ export interface SubscribeRequest {
 
 /** One frame of a subscription. */
 export interface SubscribeResponse {
-  /** The frame; always present. A client skips a frame that it does not know. */
+  /** The frame. Always present. A client ignores frames that it does not know. */
   frame:
     | //
-    /** The subscription begins, with nothing to drop. */
+    /** The subscription begins; nothing must be dropped. */
     { $case: "ready"; value: Ready }
     | //
-    /** Drop everything, go on from here. */
+    /** Everything must be dropped; the stream continues from here. */
     { $case: "reset"; value: Reset }
     | //
     /** Changes. */
     { $case: "batch"; value: Batch }
     | //
-    /** A sign of life. */
+    /** The subscriber has received all changes. */
     { $case: "progress"; value: Progress }
     | //
     /** The server is draining. */
@@ -501,12 +500,12 @@ export interface SubscribeResponse {
 
 /** The subscription begins. */
 export interface Ready {
-  /** The position from which the stream goes on. */
+  /** The position from which the stream continues. */
   position:
     | Position
     | undefined;
   /**
-   * Whether the subscription goes on from resume_after. False: it starts at the
+   * Whether the stream continues from resume_after. If false, it starts at the
    * current position.
    */
   resumed: boolean;
@@ -515,42 +514,43 @@ export interface Ready {
     | Duration
     | undefined;
   /**
-   * A subscriber that has received no frame for this long serves nothing that
-   * it holds until it has resumed.
+   * A subscriber that has received no frame for this long must not use what it
+   * holds until it has resumed.
    */
   silenceLimit: Duration | undefined;
 }
 
 /**
- * The server cannot tell what changed: drop everything that is held for the
- * homeserver and go on from here. Like a Ready that did not resume, it stands for
- * a notice of every event: a reply to a read that was under way is not kept.
+ * The server cannot determine what changed. The subscriber drops everything that
+ * it holds for the homeserver and continues from here. Reset, like a Ready that
+ * did not resume, counts as a notice of every event: replies to reads that were
+ * in flight must not be kept.
  */
 export interface Reset {
-  /** The position from which the stream goes on. */
+  /** The position from which the stream continues. */
   position:
     | Position
     | undefined;
-  /** Why. */
+  /** The reason. */
   reason: ResetReason;
   /** The longest time between two frames of a healthy stream. */
   progressInterval:
     | Duration
     | undefined;
   /**
-   * A subscriber that has received no frame for this long serves nothing that
-   * it holds until it has resumed.
+   * A subscriber that has received no frame for this long must not use what it
+   * holds until it has resumed.
    */
   silenceLimit: Duration | undefined;
 }
 
 /** Consecutive changes. At most 1,000 notices and 1 MiB. */
 export interface Batch {
-  /** Where the subscriber stands before this batch. */
+  /** The subscriber's position before this batch. */
   fromExclusive:
     | Position
     | undefined;
-  /** Where it stands after it. */
+  /** The subscriber's position after this batch. */
   toInclusive:
     | Position
     | undefined;
@@ -559,8 +559,8 @@ export interface Batch {
 }
 
 /**
- * All notices up to a position are behind the subscriber. Comes once in every
- * progress interval in which the subscriber has read all there is.
+ * The subscriber has received all notices up to a position. Sent once in each
+ * progress interval in which no notices are outstanding.
  */
 export interface Progress {
   /** The position. */
@@ -573,34 +573,34 @@ export interface GoingAway {
 
 /** One change of a homeserver's events. */
 export interface Notice {
-  /** The sequence number of the change, one higher than that of the one before. */
+  /** The sequence number of the change, one higher than the previous change has. */
   sequence: bigint;
   /**
-   * What changed; always present. A client that does not know it drops
-   * everything that it holds for the homeserver.
+   * The change. Always present. A client that does not know the kind of change
+   * drops everything that it holds for the homeserver.
    */
   change:
     | //
     /** An event was redacted. */
     { $case: "eventRedacted"; value: EventRedacted }
     | //
-    /** An event was rejected, or is no longer. */
+    /** An event was rejected, or is no longer rejected. */
     { $case: "eventRejected"; value: EventRejected }
     | //
-    /** Events changed in any way. */
+    /** Events changed. */
     { $case: "eventsInvalidated"; value: EventsInvalidated }
     | //
     /** A room changed as a whole. */
     { $case: "roomPurged"; value: RoomPurged }
     | //
-    /** Anything may have changed. */
+    /** Anything of the homeserver may have changed. */
     { $case: "homeserverPurged"; value: HomeserverPurged }
     | undefined;
 }
 
 /** An event was redacted. */
 export interface EventRedacted {
-  /** The event's room, empty if not known. */
+  /** The event's room, empty if unknown. */
   roomId: string;
   /** The redacted event. */
   eventId: string;
@@ -608,9 +608,9 @@ export interface EventRedacted {
   redactedBy: string;
 }
 
-/** An event was rejected, or is no longer. */
+/** An event was rejected, or is no longer rejected. */
 export interface EventRejected {
-  /** The event's room, empty if not known. */
+  /** The event's room, empty if unknown. */
   roomId: string;
   /** The event. */
   eventId: string;
@@ -620,7 +620,7 @@ export interface EventRejected {
 
 /** Events changed in any way. */
 export interface EventsInvalidated {
-  /** The room of all the events, empty if not known or not the same. */
+  /** The room of all the events, empty if unknown or not the same for all. */
   roomId: string;
   /** The events. */
   eventIds: string[];
@@ -3474,9 +3474,9 @@ export const HomeserverPurged: MessageFns<HomeserverPurged> = {
 export type EventCacheServiceService = typeof EventCacheServiceService;
 export const EventCacheServiceService = {
   /**
-   * Returns the events that the cache holds for a homeserver, and names the
-   * ones it does not hold. Answers once per mention, in request order. Reads
-   * nothing but memory and changes nothing. May be repeated.
+   * Returns the events that the cache holds for a homeserver, and names those
+   * that it does not hold. Answers each mention of an ID, in request order.
+   * Changes nothing. May be repeated.
    */
   getEvents: {
     path: "/splitcache.v1.EventCacheService/GetEvents" as const,
@@ -3488,14 +3488,15 @@ export const EventCacheServiceService = {
     responseDeserialize: (value: Buffer): GetEventsResponse => GetEventsResponse.decode(value),
   },
   /**
-   * Is GetEvents without the price of a call: one stream, many requests, each
-   * answered under its request_id, in any order, by the same rules, limits and
-   * errors. A failure of one request ends only that request. Every reply waits
-   * until the one before it has left the server, so a client that does not read
-   * leaves its further requests unread. When the client half-closes, what is
-   * outstanding is answered, then the stream ends OK; when the server drains,
-   * accepted requests are answered, then the stream ends UNAVAILABLE. A stream
-   * that broke is opened again and its unanswered requests are repeated.
+   * Performs GetEvents without the cost of a call for each request. One stream
+   * carries many requests. Each is answered under its request_id, in any order,
+   * with the rules, limits and errors of GetEvents. A failed request does not
+   * end the stream. A reply is sent after the previous one has left the server,
+   * so the server stops reading requests of a client that does not read replies.
+   * After the client half-closes, outstanding requests are answered and the
+   * stream ends with OK. When the server drains, accepted requests are answered
+   * and the stream ends with UNAVAILABLE. After a broken stream, open a new one
+   * and repeat the unanswered requests.
    */
   getEventsStream: {
     path: "/splitcache.v1.EventCacheService/GetEventsStream" as const,
@@ -3519,9 +3520,9 @@ export const EventCacheServiceService = {
     responseDeserialize: (value: Buffer): PutEventResponse => PutEventResponse.decode(value),
   },
   /**
-   * Stores events that the homeserver read from its database, each unless it,
-   * its room or the whole homeserver was changed after as_of. What the
-   * homeserver held under the same event ID before is replaced. May be
+   * Stores events that the homeserver read from its database. An event is
+   * refused if it, its room or the whole homeserver changed after as_of. The
+   * homeserver's previous entry for the same event ID is replaced. May be
    * repeated: a repeated put stores the same again or is refused.
    */
   putEvents: {
@@ -3551,8 +3552,8 @@ export const EventCacheServiceService = {
     responseDeserialize: (value: Buffer): SetRedactionResponse => SetRedactionResponse.decode(value),
   },
   /**
-   * Announces that an event was rejected or is no longer: appends to the
-   * invalidation log, then writes the value to the homeserver's entry, or drops
+   * Announces that an event was rejected, or is no longer rejected: appends to
+   * the invalidation log, then writes the value to the homeserver's entry, or drops
    * the entry. Call after the database commit, and retry until OK. May be
    * repeated: the repeat drops the entry, since the first call fences it.
    */
@@ -3614,11 +3615,11 @@ export const EventCacheServiceService = {
   },
   /**
    * Follows the invalidation log of a homeserver. The first frame is Ready or
-   * Reset, never both. Every change is then delivered in a Batch or covered by
-   * a Reset; there is never a silent gap. A slow subscriber costs the server
-   * nothing but its place in the log and one batch; one that has not read a batch
-   * within 30 seconds is cut off. To resume after the stream ended, name
-   * the last position that was applied in resume_after.
+   * Reset, never both. Every later change is delivered in a Batch or covered by
+   * a Reset: there is never a silent gap. The server keeps a position and at most
+   * one batch for a slow subscriber, and ends a subscription that has not read
+   * its batch within 30 seconds. To resume after the stream ended, set
+   * resume_after to the last position that was applied.
    */
   subscribe: {
     path: "/splitcache.v1.EventCacheService/Subscribe" as const,
@@ -3633,28 +3634,29 @@ export const EventCacheServiceService = {
 
 export interface EventCacheServiceServer extends UntypedServiceImplementation {
   /**
-   * Returns the events that the cache holds for a homeserver, and names the
-   * ones it does not hold. Answers once per mention, in request order. Reads
-   * nothing but memory and changes nothing. May be repeated.
+   * Returns the events that the cache holds for a homeserver, and names those
+   * that it does not hold. Answers each mention of an ID, in request order.
+   * Changes nothing. May be repeated.
    */
   getEvents: handleUnaryCall<GetEventsRequest, GetEventsResponse>;
   /**
-   * Is GetEvents without the price of a call: one stream, many requests, each
-   * answered under its request_id, in any order, by the same rules, limits and
-   * errors. A failure of one request ends only that request. Every reply waits
-   * until the one before it has left the server, so a client that does not read
-   * leaves its further requests unread. When the client half-closes, what is
-   * outstanding is answered, then the stream ends OK; when the server drains,
-   * accepted requests are answered, then the stream ends UNAVAILABLE. A stream
-   * that broke is opened again and its unanswered requests are repeated.
+   * Performs GetEvents without the cost of a call for each request. One stream
+   * carries many requests. Each is answered under its request_id, in any order,
+   * with the rules, limits and errors of GetEvents. A failed request does not
+   * end the stream. A reply is sent after the previous one has left the server,
+   * so the server stops reading requests of a client that does not read replies.
+   * After the client half-closes, outstanding requests are answered and the
+   * stream ends with OK. When the server drains, accepted requests are answered
+   * and the stream ends with UNAVAILABLE. After a broken stream, open a new one
+   * and repeat the unanswered requests.
    */
   getEventsStream: handleBidiStreamingCall<GetEventsStreamRequest, GetEventsStreamResponse>;
   /** Stores one event, as PutEvents does. May be repeated. */
   putEvent: handleUnaryCall<PutEventRequest, PutEventResponse>;
   /**
-   * Stores events that the homeserver read from its database, each unless it,
-   * its room or the whole homeserver was changed after as_of. What the
-   * homeserver held under the same event ID before is replaced. May be
+   * Stores events that the homeserver read from its database. An event is
+   * refused if it, its room or the whole homeserver changed after as_of. The
+   * homeserver's previous entry for the same event ID is replaced. May be
    * repeated: a repeated put stores the same again or is refused.
    */
   putEvents: handleUnaryCall<PutEventsRequest, PutEventsResponse>;
@@ -3667,8 +3669,8 @@ export interface EventCacheServiceServer extends UntypedServiceImplementation {
    */
   setRedaction: handleUnaryCall<SetRedactionRequest, SetRedactionResponse>;
   /**
-   * Announces that an event was rejected or is no longer: appends to the
-   * invalidation log, then writes the value to the homeserver's entry, or drops
+   * Announces that an event was rejected, or is no longer rejected: appends to
+   * the invalidation log, then writes the value to the homeserver's entry, or drops
    * the entry. Call after the database commit, and retry until OK. May be
    * repeated: the repeat drops the entry, since the first call fences it.
    */
@@ -3694,20 +3696,20 @@ export interface EventCacheServiceServer extends UntypedServiceImplementation {
   purgeHomeserver: handleUnaryCall<PurgeHomeserverRequest, PurgeHomeserverResponse>;
   /**
    * Follows the invalidation log of a homeserver. The first frame is Ready or
-   * Reset, never both. Every change is then delivered in a Batch or covered by
-   * a Reset; there is never a silent gap. A slow subscriber costs the server
-   * nothing but its place in the log and one batch; one that has not read a batch
-   * within 30 seconds is cut off. To resume after the stream ended, name
-   * the last position that was applied in resume_after.
+   * Reset, never both. Every later change is delivered in a Batch or covered by
+   * a Reset: there is never a silent gap. The server keeps a position and at most
+   * one batch for a slow subscriber, and ends a subscription that has not read
+   * its batch within 30 seconds. To resume after the stream ended, set
+   * resume_after to the last position that was applied.
    */
   subscribe: handleServerStreamingCall<SubscribeRequest, SubscribeResponse>;
 }
 
 export interface EventCacheServiceClient extends Client {
   /**
-   * Returns the events that the cache holds for a homeserver, and names the
-   * ones it does not hold. Answers once per mention, in request order. Reads
-   * nothing but memory and changes nothing. May be repeated.
+   * Returns the events that the cache holds for a homeserver, and names those
+   * that it does not hold. Answers each mention of an ID, in request order.
+   * Changes nothing. May be repeated.
    */
   getEvents(
     request: GetEventsRequest,
@@ -3725,14 +3727,15 @@ export interface EventCacheServiceClient extends Client {
     callback: (error: ServiceError | null, response: GetEventsResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Is GetEvents without the price of a call: one stream, many requests, each
-   * answered under its request_id, in any order, by the same rules, limits and
-   * errors. A failure of one request ends only that request. Every reply waits
-   * until the one before it has left the server, so a client that does not read
-   * leaves its further requests unread. When the client half-closes, what is
-   * outstanding is answered, then the stream ends OK; when the server drains,
-   * accepted requests are answered, then the stream ends UNAVAILABLE. A stream
-   * that broke is opened again and its unanswered requests are repeated.
+   * Performs GetEvents without the cost of a call for each request. One stream
+   * carries many requests. Each is answered under its request_id, in any order,
+   * with the rules, limits and errors of GetEvents. A failed request does not
+   * end the stream. A reply is sent after the previous one has left the server,
+   * so the server stops reading requests of a client that does not read replies.
+   * After the client half-closes, outstanding requests are answered and the
+   * stream ends with OK. When the server drains, accepted requests are answered
+   * and the stream ends with UNAVAILABLE. After a broken stream, open a new one
+   * and repeat the unanswered requests.
    */
   getEventsStream(): ClientDuplexStream<GetEventsStreamRequest, GetEventsStreamResponse>;
   getEventsStream(options: Partial<CallOptions>): ClientDuplexStream<GetEventsStreamRequest, GetEventsStreamResponse>;
@@ -3757,9 +3760,9 @@ export interface EventCacheServiceClient extends Client {
     callback: (error: ServiceError | null, response: PutEventResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Stores events that the homeserver read from its database, each unless it,
-   * its room or the whole homeserver was changed after as_of. What the
-   * homeserver held under the same event ID before is replaced. May be
+   * Stores events that the homeserver read from its database. An event is
+   * refused if it, its room or the whole homeserver changed after as_of. The
+   * homeserver's previous entry for the same event ID is replaced. May be
    * repeated: a repeated put stores the same again or is refused.
    */
   putEvents(
@@ -3800,8 +3803,8 @@ export interface EventCacheServiceClient extends Client {
     callback: (error: ServiceError | null, response: SetRedactionResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Announces that an event was rejected or is no longer: appends to the
-   * invalidation log, then writes the value to the homeserver's entry, or drops
+   * Announces that an event was rejected, or is no longer rejected: appends to
+   * the invalidation log, then writes the value to the homeserver's entry, or drops
    * the entry. Call after the database commit, and retry until OK. May be
    * repeated: the repeat drops the entry, since the first call fences it.
    */
@@ -3883,11 +3886,11 @@ export interface EventCacheServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Follows the invalidation log of a homeserver. The first frame is Ready or
-   * Reset, never both. Every change is then delivered in a Batch or covered by
-   * a Reset; there is never a silent gap. A slow subscriber costs the server
-   * nothing but its place in the log and one batch; one that has not read a batch
-   * within 30 seconds is cut off. To resume after the stream ended, name
-   * the last position that was applied in resume_after.
+   * Reset, never both. Every later change is delivered in a Batch or covered by
+   * a Reset: there is never a silent gap. The server keeps a position and at most
+   * one batch for a slow subscriber, and ends a subscription that has not read
+   * its batch within 30 seconds. To resume after the stream ended, set
+   * resume_after to the last position that was applied.
    */
   subscribe(request: SubscribeRequest, options?: Partial<CallOptions>): ClientReadableStream<SubscribeResponse>;
   subscribe(

@@ -6,11 +6,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
-import splitcache.v1.EventCacheServiceGrpc.EventCacheServiceBlockingStub;
-import splitcache.v1.InvalidateEventsRequest;
-import splitcache.v1.Position;
-import splitcache.v1.PurgeHomeserverRequest;
-import splitcache.v1.PurgeRoomRequest;
+import io.github.splitcache.v1.EventCacheServiceGrpc.EventCacheServiceBlockingStub;
+import io.github.splitcache.v1.InvalidateEventsRequest;
+import io.github.splitcache.v1.Position;
+import io.github.splitcache.v1.PurgeHomeserverRequest;
+import io.github.splitcache.v1.PurgeRoomRequest;
 
 /** What a row of the outbox says. */
 final class Announcement {

@@ -15,15 +15,15 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
-import splitcache.v1.CachedEvent;
-import splitcache.v1.EventCacheServiceGrpc;
-import splitcache.v1.EventCacheServiceGrpc.EventCacheServiceBlockingStub;
-import splitcache.v1.GetEventsRequest;
-import splitcache.v1.GetEventsResponse;
-import splitcache.v1.Position;
-import splitcache.v1.PutEventsRequest;
-import splitcache.v1.PutOutcome;
-import splitcache.v1.RedactionView;
+import io.github.splitcache.v1.CachedEvent;
+import io.github.splitcache.v1.EventCacheServiceGrpc;
+import io.github.splitcache.v1.EventCacheServiceGrpc.EventCacheServiceBlockingStub;
+import io.github.splitcache.v1.GetEventsRequest;
+import io.github.splitcache.v1.GetEventsResponse;
+import io.github.splitcache.v1.Position;
+import io.github.splitcache.v1.PutEventsRequest;
+import io.github.splitcache.v1.PutOutcome;
+import io.github.splitcache.v1.RedactionView;
 
 /** The calls, with what each client has to do about them. */
 final class Cache implements AutoCloseable {

@@ -2,7 +2,7 @@ package org.example.splitcache;
 
 import java.util.HashSet;
 import java.util.Set;
-import splitcache.v1.Position;
+import io.github.splitcache.v1.Position;
 
 /** Notices an epoch that comes back, in a client that has no database to register epochs in. */
 final class Epochs {

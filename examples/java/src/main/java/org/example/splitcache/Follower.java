@@ -8,11 +8,11 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
-import splitcache.v1.EventCacheServiceGrpc;
-import splitcache.v1.Notice;
-import splitcache.v1.Position;
-import splitcache.v1.SubscribeRequest;
-import splitcache.v1.SubscribeResponse;
+import io.github.splitcache.v1.EventCacheServiceGrpc;
+import io.github.splitcache.v1.Notice;
+import io.github.splitcache.v1.Position;
+import io.github.splitcache.v1.SubscribeRequest;
+import io.github.splitcache.v1.SubscribeResponse;
 
 /** Follows what changes, as long as the program runs, and misses nothing. */
 final class Follower implements Runnable {

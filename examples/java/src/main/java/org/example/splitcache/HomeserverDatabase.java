@@ -3,7 +3,7 @@ package org.example.splitcache;
 import com.google.protobuf.ByteString;
 import java.sql.SQLException;
 import java.util.List;
-import splitcache.v1.CachedEvent;
+import io.github.splitcache.v1.CachedEvent;
 
 /** A homeserver's database: events that can change. New events owe no announcement. */
 final class HomeserverDatabase {

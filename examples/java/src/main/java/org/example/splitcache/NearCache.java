@@ -5,10 +5,10 @@ import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import splitcache.v1.CachedEvent;
-import splitcache.v1.Notice;
-import splitcache.v1.Position;
-import splitcache.v1.SubscribeResponse;
+import io.github.splitcache.v1.CachedEvent;
+import io.github.splitcache.v1.Notice;
+import io.github.splitcache.v1.Position;
+import io.github.splitcache.v1.SubscribeResponse;
 
 /**
  * What a process keeps of replies. Frames alone prove nothing: after a freeze they may be old ones

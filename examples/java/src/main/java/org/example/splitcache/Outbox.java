@@ -6,9 +6,9 @@ import java.sql.SQLException;
 import java.util.List;
 import java.util.function.BiConsumer;
 import java.util.function.Function;
-import splitcache.v1.EventCacheServiceGrpc.EventCacheServiceBlockingStub;
-import splitcache.v1.GetEventsResponse;
-import splitcache.v1.Position;
+import io.github.splitcache.v1.EventCacheServiceGrpc.EventCacheServiceBlockingStub;
+import io.github.splitcache.v1.GetEventsResponse;
+import io.github.splitcache.v1.Position;
 
 /**
  * Announces what this process changes, and relays what other processes left behind. It polls in a

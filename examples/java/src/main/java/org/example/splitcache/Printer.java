@@ -1,9 +1,9 @@
 package org.example.splitcache;
 
 import java.util.List;
-import splitcache.v1.Notice;
-import splitcache.v1.Position;
-import splitcache.v1.SubscribeResponse;
+import io.github.splitcache.v1.Notice;
+import io.github.splitcache.v1.Position;
+import io.github.splitcache.v1.SubscribeResponse;
 
 /** The listener of a client that keeps nothing and has no database, such as a bot. */
 final class Printer implements Follower.Listener {

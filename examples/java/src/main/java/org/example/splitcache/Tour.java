@@ -10,19 +10,19 @@ import io.grpc.protobuf.StatusProto;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
-import splitcache.v1.CachedEvent;
-import splitcache.v1.EventCacheServiceGrpc;
-import splitcache.v1.GetEventsRequest;
-import splitcache.v1.Position;
-import splitcache.v1.PurgeHomeserverRequest;
-import splitcache.v1.PurgeRoomRequest;
-import splitcache.v1.PutOutcome;
-import splitcache.v1.Redaction;
-import splitcache.v1.RedactionView;
-import splitcache.v1.SetRedactionRequest;
-import splitcache.v1.SetRedactionResponse;
-import splitcache.v1.SetRejectedRequest;
-import splitcache.v1.SetRejectedResponse;
+import io.github.splitcache.v1.CachedEvent;
+import io.github.splitcache.v1.EventCacheServiceGrpc;
+import io.github.splitcache.v1.GetEventsRequest;
+import io.github.splitcache.v1.Position;
+import io.github.splitcache.v1.PurgeHomeserverRequest;
+import io.github.splitcache.v1.PurgeRoomRequest;
+import io.github.splitcache.v1.PutOutcome;
+import io.github.splitcache.v1.Redaction;
+import io.github.splitcache.v1.RedactionView;
+import io.github.splitcache.v1.SetRedactionRequest;
+import io.github.splitcache.v1.SetRedactionResponse;
+import io.github.splitcache.v1.SetRejectedRequest;
+import io.github.splitcache.v1.SetRejectedResponse;
 
 /** One pass through the calls. */
 final class Tour {

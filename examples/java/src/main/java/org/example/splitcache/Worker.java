@@ -6,8 +6,8 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.sql.SQLException;
 import java.util.List;
-import splitcache.v1.CachedEvent;
-import splitcache.v1.Position;
+import io.github.splitcache.v1.CachedEvent;
+import io.github.splitcache.v1.Position;
 
 /** A process of a homeserver: it reads events through the cache, and changes them. */
 final class Worker {

@@ -1,0 +1,147 @@
+/**
+ * What a read costs by what stands behind the caches: CPU of a sidecar with the memory
+ * log, over PostgreSQL, and over PostgreSQL with a Redis tier; the same requests go to
+ * each in turns, 10 IDs by read stream, all hits. Needs PostgreSQL and redis-server.
+ * BENCH=read-by-log npm run bench. BENCH_OTHER_BUILD names another build's `dist`
+ * folder, which is compared with the memory log.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { credentials, Client as GrpcClient } from "@grpc/grpc-js";
+import {
+  EventCacheServiceService,
+  GetEventsStreamRequest,
+  GetEventsStreamResponse,
+} from "../src/gen/splitcache/v1/event_cache_service.js";
+import { PostgresServer, SUPERUSER } from "../test/support/postgres/postgres-server.js";
+import { startRedisServer } from "./redis-server.js";
+import { percentile, printMachine, printTable } from "./report.js";
+import { type Sidecar, startSidecar } from "./sidecar.js";
+import { fill, positionOf, syntheticEventId } from "./synthetic.js";
+
+const HOMESERVER = "alpha.example";
+const EVENTS = 20_000;
+const BODY_BYTES = 900;
+const IDS = 10;
+const STREAMS = 4;
+const IN_FLIGHT = 8;
+const ROUNDS = Number(process.env["BENCH_ROUNDS"] ?? 15);
+const REQUESTS = Number(process.env["BENCH_REQUESTS"] ?? 8000);
+const CLOCK_TICK_MS = 10;
+
+/** Requests as bytes, so that the load costs little beside what it measures. */
+const requests = Array.from({ length: 500 }, (_, n) =>
+  Buffer.from(
+    GetEventsStreamRequest.encode({
+      requestId: BigInt(n + 1),
+      request: {
+        homeserver: HOMESERVER,
+        eventIds: Array.from({ length: IDS }, (_, at) => syntheticEventId((n * 997 + at * 31) % EVENTS)),
+        redactionView: 0,
+        minPosition: undefined,
+      },
+    }).finish(),
+  ),
+);
+
+printMachine();
+const postgres = await PostgresServer.start({ shared_buffers: "64MB" });
+const redis = await startRedisServer();
+const overPostgres = ["--log", `postgres://${SUPERUSER}@127.0.0.1:${postgres.port}/postgres?sslmode=disable`];
+const arrangements: [name: string, sidecar: Sidecar][] = [];
+try {
+  const other = process.env["BENCH_OTHER_BUILD"];
+  await add("memory log", []);
+  if (other !== undefined) await add("memory log, other build", [], join(other, "main.js"));
+  await add("PostgreSQL log", overPostgres);
+  if (other !== undefined) await add("PostgreSQL log, other build", overPostgres, join(other, "main.js"));
+  await add("PostgreSQL log, Redis tier", [...overPostgres, "--tier", `redis://127.0.0.1:${redis.port}`]);
+  await measure();
+} finally {
+  for (const [, sidecar] of arrangements) await sidecar.stop();
+  await redis.stop();
+  await postgres.stop();
+}
+
+async function add(name: string, flags: readonly string[], main?: string): Promise<void> {
+  const sidecar = await startSidecar(["--memory", "256MiB", ...flags], main === undefined ? {} : { main });
+  arrangements.push([name, sidecar]);
+  const client = sidecar.client();
+  for (let tries = 0; ; tries++) {
+    try {
+      await positionOf(client, HOMESERVER);
+      break;
+    } catch (error) {
+      if (tries > 100) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+  await fill(client, HOMESERVER, EVENTS, BODY_BYTES);
+}
+
+async function measure(): Promise<void> {
+  const cpu = arrangements.map((): number[] => []);
+  for (const [, { address }] of arrangements) await load(address, REQUESTS, true);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [at, [, { address, pid }]] of arrangements.entries()) {
+      const before = cpuMs(pid);
+      await load(address, REQUESTS, false);
+      cpu[at]!.push((cpuMs(pid) - before) / REQUESTS);
+    }
+  }
+  const [base] = cpu;
+  printTable([
+    ["", "µs of CPU a read", "ratio (median of rounds)", "of the least"],
+    ...arrangements.map(([name], at) => {
+      const ratios = cpu[at]!.map((value, round) => value / base![round]!);
+      return [
+        name,
+        (percentile(cpu[at]!, 0.5) * 1000).toFixed(1),
+        percentile(ratios, 0.5).toFixed(3),
+        (Math.min(...cpu[at]!) / Math.min(...base!)).toFixed(3),
+      ];
+    }),
+  ]);
+}
+
+/** Sends requests over streams, a few in flight on each, and waits for all replies. */
+async function load(address: string, count: number, isChecked: boolean): Promise<void> {
+  const client = new GrpcClient(address, credentials.createInsecure(), {
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.enable_http_proxy": 0,
+  });
+  const { path } = EventCacheServiceService.getEventsStream;
+  const bytes = (message: Buffer): Buffer => message;
+  const perStream = count / STREAMS;
+  const run = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const stream = client.makeBidiStreamRequest(path, bytes, bytes);
+      let sent = 0;
+      let answered = 0;
+      const ask = () => {
+        if (sent < perStream) stream.write(requests[sent++ % requests.length]!);
+      };
+      stream.on("data", (reply: Buffer) => {
+        if (isChecked) check(reply);
+        answered += 1;
+        if (answered === perStream) stream.end();
+        else ask();
+      });
+      stream.on("error", reject);
+      stream.on("end", resolve);
+      for (let n = 0; n < IN_FLIGHT; n++) ask();
+    });
+  await Promise.all(Array.from({ length: STREAMS }, run));
+  client.close();
+}
+
+function check(reply: Buffer): void {
+  const { result } = GetEventsStreamResponse.decode(reply);
+  if (result?.$case !== "response" || result.value.events.length !== IDS) throw new Error("not all are hits");
+}
+
+/** User and system time of a process, all threads. */
+function cpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_MS;
+}
