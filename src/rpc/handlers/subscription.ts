@@ -5,7 +5,7 @@ import type { Drain } from "../admission/drain.js";
 import { draining } from "../calls/refusals.js";
 import type { Subscribe } from "../convert/request.js";
 import type { RpcLog } from "../rpc-log.js";
-import { BatchMessage } from "../wire/batch-message.js";
+import { BatchMessage } from "../wire/outgoing.js";
 import type { FrameEncoder } from "../wire/subscription-frames.js";
 import type { Caller } from "./unary-and-stream.js";
 
