@@ -1,7 +1,8 @@
 /**
  * What a read costs by what stands behind the caches: CPU of a sidecar with the memory
  * log, over PostgreSQL, and over PostgreSQL with a Redis tier; the same requests go to
- * each in turns, 10 IDs by read stream, all hits. Needs PostgreSQL and redis-server.
+ * each in turns, 10 IDs by read stream, all hits. What a sidecar uses when idle is
+ * measured first and taken off: on a busy machine a turn lasts long. Needs PostgreSQL and redis-server.
  * BENCH=read-by-log npm run bench. BENCH_OTHER_BUILD names another build's `dist`
  * folder, which is compared with the memory log.
  */
@@ -25,6 +26,7 @@ const HOMESERVER = "alpha.example";
 const EVENTS = 20_000;
 const BODY_BYTES = 900;
 const IDS = 10;
+const IDLE_MS = 5000;
 const STREAMS = 4;
 const IN_FLIGHT = 8;
 const ROUNDS = Number(process.env["BENCH_ROUNDS"] ?? 15);
@@ -88,16 +90,18 @@ async function add(name: string, flags: readonly string[], main?: string): Promi
 async function measure(): Promise<void> {
   const cpu = arrangements.map((): number[] => []);
   for (const [, { address }] of arrangements) await load(address, REQUESTS, true);
+  const idle = await idleShares();
   for (let round = 0; round < ROUNDS; round++) {
     for (const [at, [, { address, pid }]] of arrangements.entries()) {
-      const before = cpuMs(pid);
+      const [before, startMs] = [cpuMs(pid), performance.now()];
       await load(address, REQUESTS, false);
-      cpu[at]!.push((cpuMs(pid) - before) / REQUESTS);
+      const idleMs = idle[at]! * (performance.now() - startMs);
+      cpu[at]!.push((cpuMs(pid) - before - idleMs) / REQUESTS);
     }
   }
   const [base] = cpu;
   printTable([
-    ["", "µs of CPU a read", "ratio (median of rounds)", "of the least"],
+    ["", "µs of CPU a read", "ratio (median of rounds)", "of the least", "idle, % of a core"],
     ...arrangements.map(([name], at) => {
       const ratios = cpu[at]!.map((value, round) => value / base![round]!);
       return [
@@ -105,9 +109,19 @@ async function measure(): Promise<void> {
         (percentile(cpu[at]!, 0.5) * 1000).toFixed(1),
         percentile(ratios, 0.5).toFixed(3),
         (Math.min(...cpu[at]!) / Math.min(...base!)).toFixed(3),
+        (idle[at]! * 100).toFixed(2),
       ];
     }),
   ]);
+}
+
+/** Which share of a core each sidecar uses while nobody calls it. */
+async function idleShares(): Promise<number[]> {
+  const before = arrangements.map(([, { pid }]) => cpuMs(pid));
+  const startMs = performance.now();
+  await new Promise((resolve) => setTimeout(resolve, IDLE_MS));
+  const elapsedMs = performance.now() - startMs;
+  return arrangements.map(([, { pid }], at) => (cpuMs(pid) - before[at]!) / elapsedMs);
 }
 
 /** Sends requests over streams, a few in flight on each, and waits for all replies. */

@@ -2,15 +2,15 @@ import { constants, type ServerHttp2Stream } from "node:http2";
 import { Metadata, ServerInterceptingCall, type ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import type { CacheError } from "../../core/model/errors.js";
 import type { Holder } from "../admission/capacity.js";
+import { setConnection } from "../admission/connection.js";
 import type { IncomingCall } from "../admission/gate.js";
 import { IDENTITY } from "../admission/header-check.js";
 import type { Arrival } from "../admission/message-heads.js";
+import { http2StreamOf } from "../grpc-internals.js";
 import { CLOSE_TIME_LIMIT_MS } from "../limits.js";
 import { CANCELLED, toStatus } from "../status.js";
-import { setConnection } from "./call-connection.js";
 import type { CallLabels } from "./call-observer.js";
 import type { CallContext, CallKind, CallPolicy, PolicedCall } from "./call-policy.js";
-import { http2StreamOf } from "./http2-stream.js";
 import { arrivedTooSlowly, malformed, tooLarge } from "./refusals.js";
 import { TimeLimit } from "./time-limit.js";
 

@@ -4,7 +4,7 @@ import type { Holder } from "../admission/capacity.js";
 import type { Drain } from "../admission/drain.js";
 import { draining } from "../calls/refusals.js";
 import type { Subscribe } from "../convert/request.js";
-import type { RpcLog } from "../rpc-log.js";
+import type { RpcLog } from "../status.js";
 import { BatchMessage } from "../wire/outgoing.js";
 import type { FrameEncoder } from "../wire/subscription-frames.js";
 import type { Caller } from "./unary-and-stream.js";

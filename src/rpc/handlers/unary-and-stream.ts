@@ -1,9 +1,7 @@
 import type { handleServerStreamingCall, handleUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 import { CacheError } from "../../core/model/errors.js";
-import type { Connection } from "../admission/connection.js";
-import { connectionOf } from "../calls/call-connection.js";
-import type { RpcLog } from "../rpc-log.js";
-import { toCacheError, toStatus } from "../status.js";
+import { type Connection, connectionOf } from "../admission/connection.js";
+import { type RpcLog, toCacheError, toStatus } from "../status.js";
 import type { Decoded } from "../wire/strict-decode.js";
 import { StreamWriter } from "./stream-writer.js";
 
