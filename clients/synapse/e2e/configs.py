@@ -28,6 +28,8 @@ class Homeserver:
     postgres_port: int
     database: str
     sidecar: Path | None
+    # Other than the module's default.
+    read_deadline: str | None = None
 
     @property
     def name(self) -> str:
@@ -88,7 +90,7 @@ def homeserver_config(own: Homeserver, own_listeners: list[dict[str, Any]]) -> d
         "experimental_features": {"msc4293_enabled": True},
         "redaction_retention_period": "7d",
         "retention": {"enabled": True},
-        "modules": modules(own.sidecar),
+        "modules": modules(own.sidecar, own.read_deadline),
         **_unlimited(),
     }
 
@@ -128,12 +130,12 @@ def write(folder: Path, name: str, config: dict[str, Any]) -> None:
     (folder / name).write_text(yaml.safe_dump(config))
 
 
-def modules(sidecar: Path | None) -> list[dict[str, Any]]:
+def modules(sidecar: Path | None, read_deadline: str | None = None) -> list[dict[str, Any]]:
     if sidecar is None:
         return []
-    config = {
-        "address": f"unix:{sidecar}",
-    }
+    config = {"address": f"unix:{sidecar}"}
+    if read_deadline is not None:
+        config["read_deadline"] = read_deadline
     return [{"module": "splitcache_synapse.SplitcacheModule", "config": config}]
 
 

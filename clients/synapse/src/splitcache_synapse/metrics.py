@@ -29,6 +29,12 @@ _BREAKER = Gauge(
 _FILLS = Counter(
     "splitcache_bridge_fills", "Events put, by what became of them", [_SERVER, "outcome"]
 )
+_STORED = Counter(
+    "splitcache_bridge_new_events",
+    "Events that this process has stored, by what became of them: read_back (and put), dropped "
+    "(too many at once), not_put (the sidecar was not up to date or gone), failed (not read)",
+    [_SERVER, "outcome"],
+)
 _ANNOUNCEMENTS = Counter(
     "splitcache_bridge_announcements",
     "Announcements, by kind (events, room, homeserver) and outcome (ok, late, relayed)",
@@ -84,6 +90,9 @@ class BridgeMetrics:
 
     def filled(self, outcome: str, events: int = 1) -> None:
         _FILLS.labels(self._server, outcome).inc(events)
+
+    def stored(self, outcome: str, events: int) -> None:
+        _STORED.labels(self._server, outcome).inc(events)
 
     def announced(self, kind: str, outcome: str) -> None:
         _ANNOUNCEMENTS.labels(self._server, kind, outcome).inc()

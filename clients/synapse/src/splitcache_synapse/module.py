@@ -25,6 +25,7 @@ from splitcache_synapse.outbox_database import OutboxDatabase
 from splitcache_synapse.outbox_rules import OutboxRules
 from splitcache_synapse.outbox_table import OutboxTable
 from splitcache_synapse.pending import Pending
+from splitcache_synapse.read_back import ReadBack
 from splitcache_synapse.reads import LocalCaches, Reads
 from splitcache_synapse.relay import Relay
 from splitcache_synapse.sidecar import Sidecar
@@ -90,7 +91,7 @@ class SplitcacheModule:
             freshness=freshness,
             metrics=self._metrics,
         )
-        self._patch(hs.get_datastores())
+        self._patch(hs)
         if self._outbox is not None:
             self._subscribe(hs.get_datastores().main, hs.get_instance_name())
         # Not before the reactor runs: Synapse forks when it is a daemon, and threads would stay
@@ -135,13 +136,19 @@ class SplitcacheModule:
             drop=LocalCaches(store, self._reads),
         )
 
-    def _patch(self, datastores: Any) -> None:
+    def _patch(self, hs: Any) -> None:
+        datastores = hs.get_datastores()
         store = datastores.main
+        self._read_back = ReadBack(
+            store, self._sidecar, self._reactor, self._metrics, hs.run_as_background_process
+        )
         self._writes = Writes(
             store,
             datastores.persist_events,
             self._announcer,
             has_outbox=self._outbox is not None,
+            position=self._sidecar.position,
+            stored=self._read_back.stored,
         )
         self._reads = Reads(store, self._sidecar, self._reactor, self._metrics)
         replace_event_cache(
