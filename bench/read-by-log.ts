@@ -92,7 +92,10 @@ async function measure(): Promise<void> {
   for (const [, { address }] of arrangements) await load(address, REQUESTS, true);
   const idle = await idleShares();
   for (let round = 0; round < ROUNDS; round++) {
-    for (const [at, [, { address, pid }]] of arrangements.entries()) {
+    for (let turn = 0; turn < arrangements.length; turn++) {
+      // Each begins a round in turn: the one before may leave the machine's caches warm.
+      const at = (round + turn) % arrangements.length;
+      const { address, pid } = arrangements[at]![1];
       const [before, startMs] = [cpuMs(pid), performance.now()];
       await load(address, REQUESTS, false);
       const idleMs = idle[at]! * (performance.now() - startMs);

@@ -91,20 +91,17 @@ export class SplitCache {
     const { hits, misses } = { hits: counters.hits, misses: { ...counters.misses } };
     const loan = new Loan();
     const result = this.#lookUpAll(homeserver, request, nowMs, loan);
-    const absent = new Set<EventId>();
-    for (const [index, event] of result.events.entries()) {
-      const eventId = request.eventIds[index]!;
-      if (event === undefined && this.#metadata.live(homeserver.metadata, eventId, nowMs) === undefined) {
-        absent.add(eventId);
-      }
-    }
-    if (absent.size === 0) {
+    const isAbsent = (eventId: EventId, index: number) =>
+      result.events[index] === undefined &&
+      this.#metadata.live(homeserver.metadata, eventId, nowMs) === undefined;
+    const absent = result.events.includes(undefined) ? request.eventIds.filter(isAbsent) : [];
+    if (absent.length === 0) {
       lend(result, loan, take);
       return undefined;
     }
     counters.hits = hits;
     Object.assign(counters.misses, misses);
-    return [...absent];
+    return [...new Set(absent)];
   }
 
   /** A redaction without a redacted body is one that could not be made: see with-redacted-bodies.ts. */
