@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { checkArguments } from "./client/check-arguments.js";
+import { registerAdmin } from "./commands/admin.js";
 import { registerGet } from "./commands/get.js";
 import { registerHealth } from "./commands/health.js";
 import { registerInvalidate } from "./commands/invalidate.js";
@@ -38,4 +39,5 @@ const COMMANDS = [
   registerHealth,
   registerWait,
   registerLogSchema,
+  registerAdmin,
 ];

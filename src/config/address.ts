@@ -1,4 +1,4 @@
-import { isIPv6 } from "node:net";
+import { isIPv4, isIPv6 } from "node:net";
 
 /** Where a listener binds. Port 0 stands for any free port. */
 export type ListenAddress = TcpAddress | UnixAddress;
@@ -31,6 +31,16 @@ export function parseTcpAddress(text: string): TcpAddress | undefined {
     return undefined;
   }
   return { kind: "tcp", host, port };
+}
+
+/** Whether an address can be reached from this machine alone. A name may resolve to anything. */
+export function isLocal(address: ListenAddress): boolean {
+  return address.kind === "unix" || isLoopback(address.host);
+}
+
+/** Whether this is the address of a loopback interface. */
+export function isLoopback(address: string): boolean {
+  return isIPv4(address) ? address.startsWith("127.") : address === "::1";
 }
 
 /** The text that parses to this address. */

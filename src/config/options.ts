@@ -8,6 +8,7 @@ import {
   REQUEST_BYTES_MAX,
   SUBSCRIBERS_MAX,
 } from "../core/model/limits.js";
+import { LOG_LEVELS } from "./log-levels.js";
 import { logOptions } from "./log-options.js";
 import { type OptionText, optionTexts } from "./option-text.js";
 import { tierOptions } from "./tier-options.js";
@@ -19,12 +20,11 @@ import {
   homeserverName,
   integer,
   listenAddress,
+  localAddress,
   oneOf,
   tcpAddress,
   tcpAddressOrOff,
 } from "./values.js";
-
-const LOG_LEVELS = ["debug", "info", "warn", "error", "fatal", "silent"] as const;
 
 /** The options of `splitcache serve`: this schema validates every source, and makes the help and the README. */
 export const configSchema = z.strictObject({
@@ -49,6 +49,14 @@ export const configSchema = z.strictObject({
     placeholder: "<address>",
     description:
       "Serves nothing but grpc.health.v1, /livez and /readyz at host:port, for probes from outside",
+    defaults: [],
+    several: true,
+  }),
+  adminListen: z.array(localAddress()).register(optionTexts, {
+    name: "admin-listen",
+    placeholder: "<address>",
+    description:
+      "Serves AdminService for operators at a loopback host:port, [::1]:port or unix:path; it takes no credentials",
     defaults: [],
     several: true,
   }),

@@ -39,6 +39,7 @@ const PREFIX = "SPLITCACHE_";
 const OTHER_VARIABLES: ReadonlySet<string> = new Set([
   "SPLITCACHE_CONFIG",
   "SPLITCACHE_ADDRESS",
+  "SPLITCACHE_ADMIN_ADDRESS",
   "SPLITCACHE_CLIENT_HOMESERVER",
 ]);
 /** What Kubernetes gives to every pod beside a Service called splitcache, or splitcache-redis. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { NAME_BYTES_MAX } from "../core/model/limits.js";
-import { parseListenAddress, parseTcpAddress, type TcpAddress } from "./address.js";
+import { isLocal, parseListenAddress, parseTcpAddress, type TcpAddress } from "./address.js";
 import { parseRedisUrl, type RedisAddress } from "./redis-url.js";
 
 /**
@@ -66,6 +66,14 @@ export function homeserverName() {
 /** An address to listen on. */
 export function listenAddress() {
   return readText("host:port, [ipv6]:port or unix:path (a path of at most 103 bytes)", parseListenAddress);
+}
+
+/** An address to listen on that this machine alone can reach. */
+export function localAddress() {
+  return readText("127.0.0.1:port, [::1]:port or unix:path (a path of at most 103 bytes)", (text) => {
+    const address = parseListenAddress(text);
+    return address !== undefined && isLocal(address) ? address : undefined;
+  });
 }
 
 /** A TCP address to listen on. */

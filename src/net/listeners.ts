@@ -2,7 +2,6 @@ import { lstat, unlink } from "node:fs/promises";
 import { connect, type Server, type Socket } from "node:net";
 import { umask } from "node:process";
 import { formatListenAddress, type ListenAddress } from "../config/address.js";
-import { isLoopback } from "./host-check.js";
 
 /** An open listener. */
 export interface Listener {
@@ -58,11 +57,6 @@ export async function listen(
       for (const socket of sockets) socket.destroy();
     },
   };
-}
-
-/** Whether an address can be reached only from this machine. */
-export function isLocal(address: ListenAddress): boolean {
-  return address.kind === "unix" || isLoopback(address.host);
 }
 
 function bind(server: Server, address: ListenAddress, socketMode: number): Promise<void> {

@@ -20,7 +20,7 @@ from .cluster import SYNAPSE, Cluster
 from .compare import Comparison
 from .drop import Drop
 from .faults import Faults
-from .figures import LOOKUPS, cold_reads, count, long_polls, shared_bodies
+from .figures import AUDITS, LOOKUPS, cold_reads, count, long_polls, shared_bodies
 from .life import Life
 
 
@@ -83,6 +83,12 @@ def report(cluster: Cluster, comparison: Comparison) -> int:
     total = sum(comparison.compared.values())
     print(f"{total} reads compared ({kinds}); {len(comparison.differences)} differ; ", end="")
     print(f"hits of what still runs: {hits:.0f}")
+    audited = count(cluster, AUDITS, SYNAPSE, 'outcome="same"')
+    different = count(cluster, AUDITS, SYNAPSE, 'outcome="different"')
+    print(f"audits of what still runs: {audited:.0f} the same, {different:.0f} different")
+    if cluster.bridge and (different or (audited == 0 and cluster.audit != "0%")):
+        print("FAILED: nothing was audited, or a read was wrong")
+        failed += 1
     for line in (line for name in SYNAPSE for line in cluster.processes[name].defects()):
         print(f"FAILED: in a log: {line}")
         failed += 1
@@ -113,7 +119,8 @@ def run_one(name: str, scenario: object, comparison: Comparison, cluster: Cluste
 def print_figures() -> None:
     columns = []
     for bridge in (False, True):
-        cluster = Cluster(bridge=bridge)
+        # What the audit reads would be counted, too.
+        cluster = Cluster(bridge=bridge, audit="0%")
         try:
             cluster.start()
             columns.append(cold_reads(cluster) | long_polls(cluster))

@@ -37,13 +37,16 @@ NEIGHBOUR = "neighbour"
 
 
 class Cluster:
-    """`bridge` switches the module on; the sidecar runs in either case. With `durable` it has its
-    log in PostgreSQL, and a tier in Redis. Then lookups have time: it is counted what the sidecar
-    holds, and not how fast it is just after its start on a machine that starts everything."""
+    """`bridge` switches the module on; the sidecar runs in either case. `audit` is the share of
+    hits that the module reads from the database as well. With `durable` the sidecar has its log in
+    PostgreSQL, and a tier in Redis. Then lookups have time: it is counted what the sidecar holds,
+    and not how fast it is just after its start on a machine that starts everything."""
 
-    def __init__(self, *, bridge: bool, durable: bool = False) -> None:
+    def __init__(self, *, bridge: bool, audit: str = "100%", durable: bool = False) -> None:
         self.bridge = bridge
         self._durable = durable
+        # Where database reads are counted, none may be the audit's.
+        self.audit = "0%" if durable else audit
         self.folder = Path(tempfile.mkdtemp(prefix="splitcache-e2e-"))
         self.folder.chmod(0o755)
         self.ports = {name: free_port() for name in (*SYNAPSE, NEIGHBOUR)}
@@ -113,10 +116,8 @@ class Cluster:
 
     def _homeserver(self, database: str) -> Homeserver:
         sidecar = self.socket if self.bridge else None
-        deadline = "5s" if self._durable else None
-        return Homeserver(
-            self.folder, free_port(), self._postgres_port, database, sidecar, deadline
-        )
+        more = {"audit": self.audit, **({"read_deadline": "5s"} if self._durable else {})}
+        return Homeserver(self.folder, free_port(), self._postgres_port, database, sidecar, more)
 
     def _add(self, name: str, command: list[str], ready: Any, **more: Any) -> None:
         log = self.folder / f"{name}.log"
@@ -195,7 +196,7 @@ class Cluster:
                 "worker_log_config": str(self.folder / "log.yaml"),
             }
             if name in self.proxies and self.bridge:
-                worker["modules"] = modules(self.folder / f"{name}.sock", self.own.read_deadline)
+                worker["modules"] = modules(self.folder / f"{name}.sock", self.own.module)
             write(self.folder, f"{name}.yaml", worker)
 
     def _listeners(self, name: str) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from .cluster import Cluster
 
 FETCHES = "synapse_util_metrics_block_count_total"
 LOOKUPS = "splitcache_bridge_lookups_total"
+AUDITS = "splitcache_bridge_audits_total"
 GATE = "splitcache_bridge_gate_open"
 ROUNDS = 3
 

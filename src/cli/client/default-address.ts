@@ -18,6 +18,15 @@ export function defaultAddress(env: CliIo["env"]): string {
   return reachable(listItems(SPLITCACHE_LISTEN ?? "")[0] || "127.0.0.1:50051");
 }
 
+/** How the help says what `adminAddress` answers. */
+export const ADMIN_ADDRESS_HELP =
+  "env: SPLITCACHE_ADMIN_ADDRESS, else the first of SPLITCACHE_ADMIN_LISTEN, default: 127.0.0.1:50052";
+
+/** Where the sidecar's admin listener is if no flag says so. */
+export function adminAddress({ SPLITCACHE_ADMIN_ADDRESS, SPLITCACHE_ADMIN_LISTEN }: CliIo["env"]): string {
+  return SPLITCACHE_ADMIN_ADDRESS || listItems(SPLITCACHE_ADMIN_LISTEN ?? "")[0] || "127.0.0.1:50052";
+}
+
 /** An address that reaches a listener from its own machine: one can listen on all interfaces, not call them. */
 function reachable(listen: string): string {
   const address = parseListenAddress(listen);

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "commander";
+import type { Duration } from "../../gen/google/protobuf/duration.js";
 
 /** What a timer of Node.js can wait: with more it would fire at once. */
 const DURATION_MS_MAX = 2 ** 31 - 1;
@@ -22,4 +23,9 @@ export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
   return `${Math.floor(ms / 60_000)} m ${Math.round((ms % 60_000) / 1000)} s`;
+}
+
+/** The milliseconds of a duration of the contract; 0 if it is absent. */
+export function durationMs(duration: Duration | undefined): number {
+  return duration === undefined ? 0 : Number(duration.seconds) * 1000 + Math.floor(duration.nanos / 1e6);
 }

@@ -9,7 +9,7 @@ export function createMemoryLog(newEpoch: () => Epoch): Log {
   return {
     follow: (copy) => followInMemory(copy, newEpoch),
     status: () => ({ isUp: true, errors: {}, memberCount: 0 }),
-    members: async () => [],
+    members: { list: async () => [], positions: async () => [] },
     close: async () => {},
   };
 }

@@ -44,6 +44,7 @@ describe("defaults", () => {
       listen: [{ kind: "tcp", host: "127.0.0.1", port: 50_051 }],
       http: { kind: "tcp", host: "127.0.0.1", port: 9464 },
       healthListen: [],
+      adminListen: [],
       socketMode: 0o660,
       log: "memory",
       tier: "none",
@@ -229,6 +230,8 @@ describe("mistakes", () => {
     ["--listen", `unix:/${"x".repeat(103)}`],
     ["--http", "unix:/s"],
     ["--health-listen", "off"],
+    ["--admin-listen", "0.0.0.0:1"],
+    ["--admin-listen", "localhost:1"],
     ["--log-level", "trace"],
   ])("refuse %s %j", (flag, value) => {
     expect(mistakesOf({ flags: [flag, value] })).toEqual([expect.stringMatching(new RegExp(`^${flag}: `))]);
@@ -318,6 +321,7 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   listen: "127.0.0.1:1",
   http: "off",
   healthListen: "0.0.0.0:2",
+  adminListen: "127.0.0.1:3",
   socketMode: "0600",
   memoryBytes: "100MiB",
   metadataTtlMs: "90m",

@@ -4,8 +4,8 @@ import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { parseListenAddress } from "../../../src/config/address.js";
-import { isLocal, ListenError, type Listener, listen } from "../../../src/net/listeners.js";
+import { isLocal, parseListenAddress } from "../../../src/config/address.js";
+import { ListenError, type Listener, listen } from "../../../src/net/listeners.js";
 
 let folder: string;
 const listeners: Listener[] = [];

@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from synapse.logging.context import make_deferred_yieldable
-from synapse.storage.databases.main.events_worker import EventCacheEntry
 from twisted.internet.defer import Deferred
 
+from splitcache_synapse.database_reader import DatabaseReader
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.sidecar import Sidecar
@@ -52,7 +52,7 @@ class ReadBack:
         metrics: BridgeMetrics,
         run_in_background: Callable[[str, Callable[[], Awaitable[None]]], object],
     ) -> None:
-        self._store = store
+        self._read = DatabaseReader(store).read
         self._sidecar = sidecar
         self._reactor = reactor
         self._metrics = metrics
@@ -110,7 +110,7 @@ class ReadBack:
             self._metrics.stored("not_put", len(event_ids))
             return
         try:
-            entries = await _read(self._store, event_ids)
+            entries = await self._read(event_ids)
             done: Deferred[None] = Deferred()
             self._sidecar.put(list(entries.values()), as_of, lambda: done.callback(None))
         except Exception as error:
@@ -119,24 +119,3 @@ class ReadBack:
             return
         self._metrics.stored("read_back", len(event_ids))
         await make_deferred_yieldable(done)
-
-
-async def _read(store: Any, event_ids: list[str]) -> dict[str, EventCacheEntry]:
-    read: Callable[..., Awaitable[dict[str, EventCacheEntry]]] = type(store)._get_events_from_db
-    return await read(_WithoutCaches(store), event_ids)
-
-
-class _WithoutCaches:
-    """Synapse's event store, with nowhere to keep what it reads. Its own caches have the new events
-    already, and what is read here may be older than an invalidation that comes meanwhile."""
-
-    def __init__(self, store: Any) -> None:
-        self._store = store
-        self._event_ref: dict[str, Any] = {}
-        self._get_event_cache = self
-
-    async def set(self, key: object, value: object) -> None:
-        pass
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
