@@ -11,7 +11,7 @@ import type { Outgoing } from "../wire/outgoing.js";
 import { getEventsReply } from "../wire/reply-encoder.js";
 import { type ReadStreamContext, readStreamHandler } from "./read-stream.js";
 import { type SubscribeContext, subscriptionFrames } from "./subscription.js";
-import { serverStreamHandler, unaryHandler } from "./unary-and-stream.js";
+import { serverStreamHandler, unaryHandler, unaryReplyHandler } from "./unary-and-stream.js";
 
 /** The handlers of the service: each converts, calls the store, converts. */
 export function createService(context: ReadStreamContext & SubscribeContext) {
@@ -21,12 +21,13 @@ export function createService(context: ReadStreamContext & SubscribeContext) {
     convert: (check: RequestCheck, request: Request) => Converted,
     serve: (request: Converted) => Promise<Response>,
   ) =>
-    unaryHandler(async (request: Request, reply: (response: Response) => void) => {
-      reply(await serve(checked(allowedHomeservers, (check) => convert(check, request))));
-    }, log);
+    unaryHandler(
+      async (request: Request) => serve(checked(allowedHomeservers, (check) => convert(check, request))),
+      log,
+    );
 
   return {
-    getEvents: unaryHandler((request: wire.GetEventsRequest, reply: (message: Outgoing) => void) => {
+    getEvents: unaryReplyHandler((request: wire.GetEventsRequest, reply: (message: Outgoing) => void) => {
       const read = checked(allowedHomeservers, (check) => from.fromGetEvents(check, request));
       return store.getEvents(read, (result) => reply(getEventsReply(read, result)));
     }, log),

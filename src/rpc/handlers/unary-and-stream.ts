@@ -5,11 +5,21 @@ import { type RpcLog, toCacheError, toStatus } from "../status.js";
 import type { Decoded } from "../wire/strict-decode.js";
 import { StreamWriter } from "./stream-writer.js";
 
+/** A unary call from a promise. */
+export function unaryHandler<Request, Response>(
+  serve: (request: Request) => Promise<Response>,
+  log: RpcLog,
+): handleUnaryCall<Decoded<Request>, Response> {
+  return unaryReplyHandler(async (request: Request, reply: (response: Response) => void) => {
+    reply(await serve(request));
+  }, log);
+}
+
 /**
  * A unary call. `serve` calls `reply` once, or throws or rejects. The message is
  * serialised before `reply` returns. A call that nobody waits for any more does nothing.
  */
-export function unaryHandler<Request, Response>(
+export function unaryReplyHandler<Request, Response>(
   serve: (request: Request, reply: (response: Response) => void) => Promise<void> | undefined,
   log: RpcLog,
 ): handleUnaryCall<Decoded<Request>, Response> {
