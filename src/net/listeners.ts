@@ -1,5 +1,6 @@
-import { lstat, unlink } from "node:fs/promises";
+import { lstat, stat, unlink } from "node:fs/promises";
 import { connect, type Server, type Socket } from "node:net";
+import { dirname } from "node:path";
 import { umask } from "node:process";
 import { formatListenAddress, type ListenAddress } from "../config/address.js";
 
@@ -46,7 +47,10 @@ export async function listen(
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
-  if (address.kind === "unix") await removeStaleSocket(address);
+  if (address.kind === "unix") {
+    await checkDirectory(address);
+    await removeStaleSocket(address);
+  }
   await bind(server, address, options.socketMode);
   server.on("error", options.onError);
   return {
@@ -85,6 +89,16 @@ function boundAddress(server: Server, address: ListenAddress): ListenAddress {
   return { kind: "tcp", host: bound.address, port: bound.port };
 }
 
+/** Node.js reports a missing directory as a lack of permission. */
+async function checkDirectory(address: ListenAddress & { kind: "unix" }): Promise<void> {
+  const directory = dirname(address.path);
+  await stat(directory).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "ENOENT") {
+      throw new ListenError(address, `the directory ${directory} does not exist; create it first`, cause);
+    }
+  });
+}
+
 async function removeStaleSocket(address: ListenAddress & { kind: "unix" }): Promise<void> {
   const found = await lstat(address.path).catch(() => undefined);
   if (found === undefined) return;
@@ -112,7 +126,7 @@ const PROBLEMS: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: "this machine does not have the address",
   EACCES: "permission denied",
   EPERM: "permission denied",
-  ENOENT: "the directory or the host does not exist",
+  ENOENT: "the directory does not exist",
   ENOTFOUND: "the host is not known",
   EROFS: "the file system is read-only",
 };
