@@ -7,7 +7,7 @@ import { type AuthSurroundings, type ReadClients, readClients } from "./auth/rea
 import { FileWatch } from "./config/file-watch.js";
 import type { Config } from "./config/options.js";
 import { ConfigError } from "./config/parse-config.js";
-import type { Mistake } from "./config/settings.js";
+import type { Problem } from "./config/settings.js";
 import { readTlsFiles, type TlsMaterial, tlsPaths } from "./config/tls-files.js";
 import { CacheError } from "./core/model/errors.js";
 import { type Secure, TlsFront } from "./net/tls-front.js";
@@ -38,7 +38,7 @@ export interface SecurityDeps {
   readonly fileCheckIntervalMs?: number;
 }
 
-/** Reads the files of TLS and authentication. Rejects with a ConfigError that names every mistake. */
+/** Reads the files of TLS and authentication. Rejects with a ConfigError that names every problem. */
 export async function openSecurity(config: Config, deps: SecurityDeps): Promise<Security> {
   const { wallClock } = deps;
   const log = securityLogTo(deps.log);
@@ -56,8 +56,8 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
     ...(deps.fileCheckIntervalMs !== undefined && { intervalMs: deps.fileCheckIntervalMs }),
   });
   const [tls, auth] = [await readTlsFiles(config, wallClock()), await readAuth()];
-  const mistakes = [...tls.mistakes, ...auth.mistakes];
-  if (mistakes.length > 0) throw new ConfigError(mistakes);
+  const problems = [...tls.problems, ...auth.problems];
+  if (problems.length > 0) throw new ConfigError(problems);
   let { material } = tls;
   const requiresCertificate = authFile === undefined;
   const front = (protocol: "h2" | "http/1.1") =>
@@ -67,14 +67,14 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
 
   async function reload(): Promise<void> {
     const [tls, auth] = [await readTlsFiles(config, wallClock()), await readAuth()];
-    if (tls.mistakes.length > 0) log.notReloaded("certificates", shown(tls.mistakes));
+    if (tls.problems.length > 0) log.notReloaded("certificates", shown(tls.problems));
     else if (tls.material !== undefined && isOther(tls.material, material)) {
       material = tls.material;
       for (const tlsFront of Object.values(fronts)) tlsFront?.renew(material);
       log.reloaded("certificates", { expires: new Date(material.expiresMs).toISOString() });
     }
     if (clients === undefined) return;
-    if (auth.mistakes.length > 0) log.notReloaded("clients", shown(auth.mistakes));
+    if (auth.problems.length > 0) log.notReloaded("clients", shown(auth.problems));
     else {
       clients.replace(auth.clients);
       log.reloaded("clients", { clients: auth.clients.length });
@@ -92,7 +92,7 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
   };
 }
 
-const NO_CLIENTS: ReadClients = { clients: [], paths: [], mistakes: [] };
+const NO_CLIENTS: ReadClients = { clients: [], paths: [], problems: [] };
 
 function surroundingsOf({ homeservers, listen, adminListen, tlsClientCaFile }: Config): AuthSurroundings {
   const sockets = [...listen, ...adminListen].flatMap((address) =>
@@ -119,6 +119,6 @@ function isOther(read: TlsMaterial, used: TlsMaterial | undefined): boolean {
   return read.cert !== used?.cert || read.key !== used.key || read.clientCa !== used.clientCa;
 }
 
-function shown(mistakes: readonly Mistake[]): string[] {
-  return new ConfigError(mistakes).message.split("\n");
+function shown(problems: readonly Problem[]): string[] {
+  return new ConfigError(problems).message.split("\n");
 }

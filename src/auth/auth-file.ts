@@ -1,7 +1,7 @@
 import { dirname, resolve } from "node:path";
 import { LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
-import type { Mistake } from "../config/settings.js";
+import type { Problem } from "../config/settings.js";
 import { filePath, homeserverName } from "../config/values.js";
 import { ROLES } from "./principal.js";
 
@@ -52,24 +52,24 @@ export interface DescribedClient extends z.output<typeof clientSchema> {
 export function parseAuthFile(
   path: string,
   content: string,
-): { readonly clients: readonly DescribedClient[]; readonly mistakes: readonly Mistake[] } {
+): { readonly clients: readonly DescribedClient[]; readonly problems: readonly Problem[] } {
   const lines = new LineCounter();
   const document = parseDocument(content, { lineCounter: lines, prettyErrors: false });
   if (document.errors.length > 0) {
     // The library's messages may quote the file.
-    const mistakes = document.errors.map(({ pos, code }) => ({
+    const problems = document.errors.map(({ pos, code }) => ({
       place: `${path}, line ${lines.linePos(pos[0]).line}`,
       problem: `is not valid YAML (${code.toLowerCase().replaceAll("_", " ")})`,
     }));
-    return { clients: [], mistakes };
+    return { clients: [], problems };
   }
   const parsed = schema.safeParse(toValue(document));
   if (!parsed.success) {
-    const mistakes = parsed.error.issues.map((issue) => ({
+    const problems = parsed.error.issues.map((issue) => ({
       place: `${path}, ${issue.path.length === 0 ? "the file" : placeOf(issue.path)}`,
       problem: issue.message,
     }));
-    return { clients: [], mistakes };
+    return { clients: [], problems };
   }
   const inFolder = (file: string) => resolve(dirname(path), file);
   const clients = parsed.data.clients.map((client, index) => ({
@@ -79,20 +79,20 @@ export function parseAuthFile(
     unix_sockets: client.unix_sockets.map(inFolder),
     place: `${path}, clients[${index}] (${client.name})`,
   }));
-  return { clients, mistakes: clients.flatMap(incompleteness) };
+  return { clients, problems: clients.flatMap(incompleteness) };
 }
 
-function incompleteness(client: DescribedClient): Mistake[] {
+function incompleteness(client: DescribedClient): Problem[] {
   const { place, role, homeservers, token_files, tokens_sha256, certificate_names, unix_sockets } = client;
-  const mistakes: Mistake[] = [];
+  const problems: Problem[] = [];
   if (role !== "operator" && homeservers.length === 0) {
-    mistakes.push({ place, problem: `homeservers is required for the role ${role}` });
+    problems.push({ place, problem: `homeservers is required for the role ${role}` });
   }
   if (token_files.length + tokens_sha256.length + certificate_names.length + unix_sockets.length === 0) {
     const problem = "has no credentials: give token_files, tokens_sha256, certificate_names or unix_sockets";
-    mistakes.push({ place, problem });
+    problems.push({ place, problem });
   }
-  return mistakes;
+  return problems;
 }
 
 /** Aliases are not followed: a small file could become a huge value. */

@@ -1,5 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
-import type { Mistake } from "../config/settings.js";
+import type { Problem } from "../config/settings.js";
 import { type DescribedClient, parseAuthFile } from "./auth-file.js";
 import type { ClientEntry } from "./clients.js";
 import { readTokenDigest } from "./token-file.js";
@@ -17,12 +17,12 @@ export interface ReadClients {
   readonly clients: readonly ClientEntry[];
   /** All files that were read, or could not be read. */
   readonly paths: readonly string[];
-  readonly mistakes: readonly Mistake[];
+  readonly problems: readonly Problem[];
 }
 
 const AUTH_FILE_BYTES_MAX = 16 * 1024 * 1024;
 
-/** Reads the auth file and the token files that it names. Every mistake of every file is reported. */
+/** Reads the auth file and the token files that it names. Every problem of every file is reported. */
 export async function readClients(path: string, around: AuthSurroundings): Promise<ReadClients> {
   let content: string;
   try {
@@ -31,11 +31,11 @@ export async function readClients(path: string, around: AuthSurroundings): Promi
     content = await readFile(path, "utf8");
   } catch (error) {
     const problem = `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
-    return { clients: [], paths: [path], mistakes: [{ place: path, problem }] };
+    return { clients: [], paths: [path], problems: [{ place: path, problem }] };
   }
   const parsed = parseAuthFile(path, content);
-  const mistakes = [
-    ...parsed.mistakes,
+  const problems = [
+    ...parsed.problems,
     ...parsed.clients.flatMap((client) => contradictions(client, around)),
   ];
   const clients: ClientEntry[] = [];
@@ -44,10 +44,10 @@ export async function readClients(path: string, around: AuthSurroundings): Promi
     const owner = owners.get(`${kind} ${credential}`);
     owners.set(`${kind} ${credential}`, place);
     if (owner === undefined) return;
-    mistakes.push({ place, problem: `${kind} is already a credential of ${owner}; each needs its own` });
+    problems.push({ place, problem: `${kind} is already a credential of ${owner}; each needs its own` });
   };
   for (const client of parsed.clients) {
-    const tokenDigests = await readTokens(client, mistakes, claim);
+    const tokenDigests = await readTokens(client, problems, claim);
     for (const name of client.certificate_names) claim(`certificate name ${name}`, "", client.place);
     for (const socket of client.unix_sockets) claim(`Unix socket ${socket}`, "", client.place);
     clients.push({
@@ -62,12 +62,12 @@ export async function readClients(path: string, around: AuthSurroundings): Promi
     });
   }
   const paths = [path, ...parsed.clients.flatMap(({ token_files }) => token_files)];
-  return { clients, paths, mistakes };
+  return { clients, paths, problems };
 }
 
 async function readTokens(
   client: DescribedClient,
-  mistakes: Mistake[],
+  problems: Problem[],
   claim: (kind: string, credential: string, place: string) => void,
 ): Promise<string[]> {
   const digests: string[] = [];
@@ -78,7 +78,7 @@ async function readTokens(
       digests.push(digest);
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
-      mistakes.push({ place: `${client.place}, token file ${file}`, problem });
+      problems.push({ place: `${client.place}, token file ${file}`, problem });
     }
   }
   for (const [index, digest] of client.tokens_sha256.entries()) {
@@ -89,25 +89,25 @@ async function readTokens(
 }
 
 /** What a client says that does not fit the rest of the configuration. */
-function contradictions(client: DescribedClient, around: AuthSurroundings): Mistake[] {
+function contradictions(client: DescribedClient, around: AuthSurroundings): Problem[] {
   const { place } = client;
-  const mistakes: Mistake[] = [];
+  const problems: Problem[] = [];
   for (const homeserver of client.homeservers) {
     if (around.homeservers.length === 0 || around.homeservers.includes(homeserver)) continue;
-    mistakes.push({
+    problems.push({
       place,
       problem: `homeserver ${homeserver} is not served: --homeserver does not name it`,
     });
   }
   for (const socket of client.unix_sockets) {
     if (around.unixSockets.includes(socket)) continue;
-    mistakes.push({
+    problems.push({
       place,
       problem: `no listener is at unix:${socket}: add it to --listen or --admin-listen`,
     });
   }
   if (client.certificate_names.length > 0 && !around.hasClientCa) {
-    mistakes.push({ place, problem: "certificate_names requires --tls-client-ca-file" });
+    problems.push({ place, problem: "certificate_names requires --tls-client-ca-file" });
   }
-  return mistakes;
+  return problems;
 }

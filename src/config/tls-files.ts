@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { type Config, flagOf } from "./options.js";
-import { checkCertificates, checkPrivateKey, SecretFiles } from "./secret-files.js";
-import type { Mistake } from "./settings.js";
+import { checkCertificates, checkPrivateKey, readSecretFiles } from "./secret-files.js";
+import type { Problem } from "./settings.js";
 
 /** What a TLS server needs, read from files. */
 export interface TlsMaterial {
@@ -21,24 +21,27 @@ export function tlsPaths({ tlsCertFile, tlsKeyFile, tlsClientCaFile }: TlsConfig
 }
 
 /**
- * Reads and checks the certificate, its key and the authorities of clients. Every mistake is
+ * Reads and checks the certificate, its key and the authorities of clients. Every problem is
  * reported, with its place. `material` is undefined if there is one, or without TLS.
  */
 export async function readTlsFiles(
   config: TlsConfig,
   nowMs: number,
-): Promise<{ readonly material: TlsMaterial | undefined; readonly mistakes: readonly Mistake[] }> {
-  const files = new SecretFiles();
-  const check = (text: string) => checkServerCertificate(text, nowMs);
-  const cert = await files.read(flagOf("tlsCertFile"), config.tlsCertFile, check);
-  const key = await files.read(flagOf("tlsKeyFile"), config.tlsKeyFile, checkPrivateKey);
-  const clientCa = await files.read(flagOf("tlsClientCaFile"), config.tlsClientCaFile, checkCertificates);
-  files.checkPair(`${flagOf("tlsCertFile")} and ${flagOf("tlsKeyFile")}`, cert, key);
-  const { mistakes } = files;
-  if (mistakes.length > 0 || cert === undefined || key === undefined) {
-    return { material: undefined, mistakes };
+): Promise<{ readonly material: TlsMaterial | undefined; readonly problems: readonly Problem[] }> {
+  const { texts, problems } = await readSecretFiles({
+    cert: {
+      place: flagOf("tlsCertFile"),
+      path: config.tlsCertFile,
+      check: (text) => checkServerCertificate(text, nowMs),
+    },
+    key: { place: flagOf("tlsKeyFile"), path: config.tlsKeyFile, check: checkPrivateKey },
+    clientCa: { place: flagOf("tlsClientCaFile"), path: config.tlsClientCaFile, check: checkCertificates },
+  });
+  const { cert, key, clientCa } = texts;
+  if (problems.length > 0 || cert === undefined || key === undefined) {
+    return { material: undefined, problems };
   }
-  return { material: { cert, key, clientCa, expiresMs: expiryOf(cert) }, mistakes };
+  return { material: { cert, key, clientCa, expiresMs: expiryOf(cert) }, problems };
 }
 
 function checkServerCertificate(text: string, nowMs: number): void {

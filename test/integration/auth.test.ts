@@ -462,6 +462,6 @@ describe("an auth file", () => {
     const error = await startTestServer({ authFile, tlsCertFile: "/none", tlsKeyFile: "/none" }).catch(
       (error) => error,
     );
-    expect(error.mistakes).toHaveLength(4);
+    expect(error.problems).toHaveLength(4);
   });
 });

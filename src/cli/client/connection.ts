@@ -8,8 +8,7 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js";
 import { EventCacheServiceClient } from "../../gen/splitcache/v1/event_cache_service.js";
-import { CliError } from "../cli-error.js";
-import { ExitCode } from "../exit-code.js";
+import { CliError, ExitCode } from "../exit-code.js";
 import type { ClientSecurity, ClientTls } from "./security.js";
 
 /** A channel to one sidecar. Connects with the first call, and again when it breaks. */
@@ -21,7 +20,7 @@ export interface Connection {
   readonly signal: AbortSignal;
   /** Makes one call with the connection's deadline. Rejects with a ServiceError. */
   call<Request, Response>(method: Method<Request, Response>, request: Request): Promise<Response>;
-  /** Has a stream cancelled when the user interrupts, until the returned function is called. */
+  /** Cancels a stream when the user interrupts, until the returned function is called. */
   cancelOnAbort(stream: Cancellable): () => void;
   close(): void;
 }
@@ -30,7 +29,7 @@ interface Cancellable {
   cancel(): void;
 }
 
-/** What `call` needs of a generated method definition. */
+/** The part of a generated method definition that `call` uses. */
 export type Method<Request, Response> = Pick<
   MethodDefinition<Request, Response>,
   "path" | "requestSerialize" | "responseDeserialize"
@@ -46,8 +45,8 @@ export interface ConnectionOptions {
 }
 
 /**
- * A sidecar is near: reconnect at once rather than politely, never go through
- * the proxy that the environment may name.
+ * A sidecar is on the same machine or close to it, so a client reconnects without a long
+ * backoff and never goes through the proxy of the environment.
  */
 const CHANNEL_OPTIONS = {
   "grpc.enable_http_proxy": 0,
@@ -56,16 +55,13 @@ const CHANNEL_OPTIONS = {
 };
 
 export function connect({ address, timeoutMs, signal, security }: ConnectionOptions): Connection {
-  if (!/^unix:.|^[^/]+:\d{1,5}$/.test(address)) {
-    throw new CliError(ExitCode.usage, `address ${address}: expected host:port or unix:path`);
-  }
   const { tls, token } = security;
   const client = new EventCacheServiceClient(address, channelCredentials(tls), {
     ...CHANNEL_OPTIONS,
     ...(tls?.serverName !== undefined && { "grpc.ssl_target_name_override": tls.serverName }),
     interceptors: [keepContentType, ...(token === undefined ? [] : [sendToken(token)])],
   });
-  // One listener for all calls: an AbortSignal warns of a leak beyond ten.
+  // One listener for all calls: Node.js warns of a leak if a signal has more than ten.
   const running = new Set<Cancellable>();
   const cancelAll = () => {
     for (const call of running) call.cancel();
@@ -91,18 +87,17 @@ export function connect({ address, timeoutMs, signal, security }: ConnectionOpti
 
 function channelCredentials(tls: ClientTls | undefined): ChannelCredentials {
   if (tls === undefined) return credentials.createInsecure();
-  const [ca, key, cert] = [tls.ca, tls.key, tls.cert].map((pem) =>
-    pem === undefined ? null : Buffer.from(pem),
-  );
+  const { ca = null, key = null, cert = null } = tls;
+  const bytes = (pem: string | null) => (pem === null ? null : Buffer.from(pem));
   try {
-    return credentials.createSsl(ca, key, cert);
+    return credentials.createSsl(bytes(ca), bytes(key), bytes(cert));
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
-    throw new CliError(ExitCode.usage, `the files of --tls-… cannot be used: ${problem}`, error);
+    throw new CliError(ExitCode.usage, `the files of --tls-… are not valid: ${problem}`, error);
   }
 }
 
-/** Adds the token to each call, also over a Unix socket or to a proxy nearby: so not as call credentials, which require TLS. */
+/** Adds the token to each call. Call credentials of grpc-js would require TLS, which a Unix socket does not need. */
 function sendToken(token: string): Interceptor {
   return (options, nextCall) =>
     new InterceptingCall(nextCall(options), {
@@ -114,8 +109,8 @@ function sendToken(token: string): Interceptor {
 }
 
 /**
- * Adds the content type of the headers to the status that ends a call. A status that comes without
- * headers before it has one already; where neither has, no server has answered.
+ * Adds the content type of the headers to the status that ends a call. A status without headers
+ * before it carries its own. If neither has a content type, no server has answered.
  */
 const keepContentType: Interceptor = (options, nextCall) => {
   let answered: Metadata | undefined;

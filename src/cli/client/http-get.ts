@@ -3,7 +3,7 @@ import { Agent, get, type IncomingMessage } from "node:http";
 import { get as getOverTls, Agent as TlsAgent } from "node:https";
 import type { ClientSecurity } from "./security.js";
 
-/** A page of metrics has some 100 lines for each of the homeservers; it is kept whole in memory. */
+/** A page of metrics has some 100 lines for each homeserver; it is kept whole in memory. */
 const REPLY_BYTES_MAX = 64 * 1024 * 1024;
 
 export interface HttpReply {
@@ -12,8 +12,8 @@ export interface HttpReply {
 }
 
 /**
- * Gets a page of a server nearby. Not by `fetch`: it holds its signal weakly, and goes through the
- * proxy of the environment where Node.js is asked to; an agent of one's own does neither.
+ * Gets a page over HTTP. `fetch` would hold its signal weakly and may go through the proxy of the
+ * environment; a separate agent does neither.
  */
 export async function httpGet(
   url: string,
@@ -31,7 +31,7 @@ export async function httpGet(
   for await (const chunk of response as AsyncIterable<Buffer>) {
     chunks.push(chunk);
     bytes += chunk.length;
-    if (bytes > REPLY_BYTES_MAX) throw new Error(`more than ${REPLY_BYTES_MAX} bytes`);
+    if (bytes > REPLY_BYTES_MAX) throw new Error(`the page has more than ${REPLY_BYTES_MAX} bytes`);
   }
   return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() };
 }

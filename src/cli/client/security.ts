@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
-import { type Command, Option } from "commander";
-import { CliError } from "../cli-error.js";
-import { ExitCode } from "../exit-code.js";
+import { CliError, ExitCode } from "../exit-code.js";
+import { text, type ValuesOf } from "../flags.js";
 import type { CliIo } from "../io/cli-io.js";
 
 /** How a command shows the sidecar who it is, and makes sure of the sidecar. */
@@ -21,67 +20,49 @@ export interface ClientTls {
   readonly serverName: string | undefined;
 }
 
-export interface SecurityFlags {
-  readonly tlsCaFile?: string;
-  readonly tlsCertFile?: string;
-  readonly tlsKeyFile?: string;
-  readonly tlsServerName?: string;
-  readonly tokenFile?: string;
-}
-
-const OPTIONS: readonly [flag: keyof SecurityFlags, form: string, variable: string, help: string][] = [
-  ["tlsCaFile", "--tls-ca-file <path>", "TLS_CA_FILE", "use TLS, and trust the authorities in this PEM file"],
-  ["tlsCertFile", "--tls-cert-file <path>", "TLS_CERT_FILE", "use TLS with this client certificate, in PEM"],
-  [
-    "tlsKeyFile",
-    "--tls-key-file <path>",
-    "TLS_KEY_FILE",
-    "the private key of the client certificate, in PEM",
-  ],
-  [
-    "tlsServerName",
-    "--tls-server-name <name>",
-    "TLS_SERVER_NAME",
-    "use TLS, and expect this name in the certificate",
-  ],
-  ["tokenFile", "--token-file <path>", "TOKEN_FILE", "send the token in this file"],
-];
-
-/** Not SPLITCACHE_TLS_CERT_FILE: that is the certificate of `serve`. */
+/** Not SPLITCACHE_TLS_CERT_FILE: that variable names the certificate of `serve`. */
 const PREFIX = "SPLITCACHE_CLIENT_";
 
-/** Adds the options of TLS and of the token. */
-export function addSecurityOptions(command: Command): Command {
-  for (const [, form, variable, help] of OPTIONS) {
-    command.addOption(new Option(form, `${help} (env: ${PREFIX}${variable})`));
-  }
-  return command;
-}
+const flag = (placeholder: string, variable: string, help: string) =>
+  text(placeholder, help, { note: `env: ${PREFIX}${variable}` });
+
+/** The flags of TLS and of the token. */
+export const securityFlags = {
+  tlsCaFile: flag("<path>", "TLS_CA_FILE", "Uses TLS, and trusts the authorities in this PEM file."),
+  tlsCertFile: flag("<path>", "TLS_CERT_FILE", "Uses TLS with the client certificate in this PEM file."),
+  tlsKeyFile: flag(
+    "<path>",
+    "TLS_KEY_FILE",
+    "Reads the private key of the client certificate from this PEM file.",
+  ),
+  tlsServerName: flag(
+    "<name>",
+    "TLS_SERVER_NAME",
+    "Uses TLS, and expects this name in the sidecar's certificate.",
+  ),
+  tokenFile: flag("<path>", "TOKEN_FILE", "Sends the token in this file."),
+};
 
 /** Reads the files of the flags or the environment. Throws a CliError that names the file. */
-export function securityOf(flags: SecurityFlags, { env }: Pick<CliIo, "env">): ClientSecurity {
-  const given: Partial<Record<keyof SecurityFlags, string>> = {};
-  for (const [flag, , variable] of OPTIONS) {
-    // An empty variable counts as not set.
-    const value = flags[flag] ?? (env[PREFIX + variable] || undefined);
-    if (value !== undefined) given[flag] = value;
-  }
-  const { tlsCaFile, tlsCertFile, tlsKeyFile, tlsServerName, tokenFile } = given;
-  if ((tlsCertFile === undefined) !== (tlsKeyFile === undefined)) {
+export function securityOf(flags: ValuesOf<typeof securityFlags>, env: CliIo["env"]): ClientSecurity {
+  // An empty variable counts as not set.
+  const given = (flag: string | undefined, variable: string) => flag ?? (env[PREFIX + variable] || undefined);
+  const caFile = given(flags.tlsCaFile, "TLS_CA_FILE");
+  const certFile = given(flags.tlsCertFile, "TLS_CERT_FILE");
+  const keyFile = given(flags.tlsKeyFile, "TLS_KEY_FILE");
+  const serverName = given(flags.tlsServerName, "TLS_SERVER_NAME");
+  if ((certFile === undefined) !== (keyFile === undefined)) {
     throw new CliError(ExitCode.usage, "--tls-cert-file and --tls-key-file: give both or neither");
   }
-  const usesTls = [tlsCaFile, tlsCertFile, tlsServerName].some((value) => value !== undefined);
-  return {
-    tls: usesTls
-      ? {
-          ca: read("--tls-ca-file", tlsCaFile),
-          cert: read("--tls-cert-file", tlsCertFile),
-          key: read("--tls-key-file", tlsKeyFile),
-          serverName: tlsServerName,
-        }
-      : undefined,
-    token: tokenOf(read("--token-file", tokenFile), tokenFile),
+  const usesTls = [caFile, certFile, serverName].some((value) => value !== undefined);
+  const tls: ClientTls = {
+    ca: read("--tls-ca-file", caFile),
+    cert: read("--tls-cert-file", certFile),
+    key: read("--tls-key-file", keyFile),
+    serverName,
   };
+  const tokenFile = given(flags.tokenFile, "TOKEN_FILE");
+  return { tls: usesTls ? tls : undefined, token: tokenOf(read("--token-file", tokenFile), tokenFile) };
 }
 
 function read(option: string, path: string | undefined): string | undefined {
@@ -94,9 +75,9 @@ function read(option: string, path: string | undefined): string | undefined {
   }
 }
 
-function tokenOf(text: string | undefined, path: string | undefined): string | undefined {
-  if (text === undefined) return undefined;
-  const token = text.replace(/\r?\n$/, "");
+function tokenOf(content: string | undefined, path: string | undefined): string | undefined {
+  if (content === undefined) return undefined;
+  const token = content.replace(/\r?\n$/, "");
   if (/^[\x21-\x7e]+$/.test(token)) return token;
   throw new CliError(
     ExitCode.usage,

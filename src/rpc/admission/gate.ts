@@ -2,7 +2,7 @@ import type { Http2Server, Http2Session, IncomingHttpHeaders, ServerHttp2Stream 
 import { type Server, type StatusObject, status } from "@grpc/grpc-js";
 import type { Principal } from "../../auth/principal.js";
 import { CacheError } from "../../core/model/errors.js";
-import { onHttp2Server } from "../http2-server.js";
+import { onHttp2Server } from "../grpc-internals.js";
 import { TINY_DATA_BYTES } from "../limits.js";
 import { toStatus } from "../status.js";
 import { Connection, type FloodObserver } from "./connection.js";

@@ -7,11 +7,12 @@ import {
 } from "../convert/reply.js";
 import * as from from "../convert/request.js";
 import { checked, type RequestCheck } from "../convert/request-check.js";
+import type { Outgoing } from "../wire/outgoing.js";
 import { getEventsReply } from "../wire/reply-encoder.js";
 import { type ReadStreamContext, readStreamHandler } from "./read-stream.js";
 import { asSeenBy, readOf } from "./reader-view.js";
 import { type SubscribeContext, subscriptionFrames } from "./subscription.js";
-import { serverStreamHandler, unaryHandler } from "./unary-and-stream.js";
+import { serverStreamHandler, unaryHandler, unaryReplyHandler } from "./unary-and-stream.js";
 
 /** The handlers of the service: each converts, calls the store, converts. */
 export function createService(context: ReadStreamContext & SubscribeContext) {
@@ -22,17 +23,17 @@ export function createService(context: ReadStreamContext & SubscribeContext) {
     serve: (request: Converted) => Promise<Response>,
   ) =>
     unaryHandler(
-      (request: Request) => serve(checked(allowedHomeservers, (check) => convert(check, request))),
+      async (request: Request) => serve(checked(allowedHomeservers, (check) => convert(check, request))),
       log,
     );
 
   return {
-    getEvents: unaryHandler(async (request: wire.GetEventsRequest, caller) => {
+    getEvents: unaryReplyHandler<wire.GetEventsRequest, Outgoing>((request, reply, caller) => {
       const read = readOf(
         caller,
         checked(allowedHomeservers, (check) => from.fromGetEvents(check, request)),
       );
-      return getEventsReply(read, asSeenBy(caller, await store.getEvents(read)));
+      return store.getEvents(read, (result) => reply(getEventsReply(read, asSeenBy(caller, result))));
     }, log),
     getEventsStream: readStreamHandler(context),
     putEvent: unary(from.fromPutEvent, async (put) => toPutEventResponse(await store.putEvents(put))),

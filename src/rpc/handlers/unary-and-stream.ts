@@ -1,24 +1,41 @@
 import type { handleServerStreamingCall, handleUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 import type { Principal } from "../../auth/principal.js";
 import { CacheError } from "../../core/model/errors.js";
-import type { Connection } from "../admission/connection.js";
-import { connectionOf, principalOf } from "../calls/call-connection.js";
-import type { RpcLog } from "../rpc-log.js";
-import { toCacheError, toStatus } from "../status.js";
+import { type Connection, connectionOf, principalOf } from "../admission/connection.js";
+import { type RpcLog, toCacheError, toStatus } from "../status.js";
 import type { Decoded } from "../wire/strict-decode.js";
 import { StreamWriter } from "./stream-writer.js";
 
-/** A unary call from a promise. A call that nobody waits for any more does nothing. */
+/** A unary call from a promise. */
 export function unaryHandler<Request, Response>(
-  serve: (request: Request, caller: Principal | undefined) => Promise<Response>,
+  serve: (request: Request) => Promise<Response>,
+  log: RpcLog,
+): handleUnaryCall<Decoded<Request>, Response> {
+  return unaryReplyHandler(async (request: Request, reply: (response: Response) => void) => {
+    reply(await serve(request));
+  }, log);
+}
+
+/**
+ * A unary call. `serve` calls `reply` once, or throws or rejects. The message is
+ * serialised before `reply` returns. A call that nobody waits for any more does nothing.
+ */
+export function unaryReplyHandler<Request, Response>(
+  serve: (
+    request: Request,
+    reply: (response: Response) => void,
+    principal: Principal | undefined,
+  ) => Promise<void> | undefined,
   log: RpcLog,
 ): handleUnaryCall<Decoded<Request>, Response> {
   return (call, callback) => {
-    const answer = async () => serve(requestOf(call), principalOf(call.metadata));
-    answer().then(
-      (response) => callback(null, response),
-      (error: unknown) => callback(toStatus(toCacheError(error, log))),
-    );
+    const fail = (error: unknown) => callback(toStatus(toCacheError(error, log)));
+    try {
+      const reply = (response: Response) => callback(null, response);
+      serve(requestOf(call), reply, principalOf(call.metadata))?.catch(fail);
+    } catch (error) {
+      fail(error);
+    }
   };
 }
 

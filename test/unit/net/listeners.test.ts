@@ -77,7 +77,7 @@ it.each([
   [
     "a folder that does not exist",
     () => `unix:${folder}/gone/s`,
-    /the directory or the host does not exist|permission denied/,
+    /the directory .*\/gone does not exist; create it first/,
   ],
   ["an address of another machine", () => "192.0.2.1:0", /this machine does not have the address/],
 ])("says in plain words what is wrong with %s", async (_, text, message) => {

@@ -2,23 +2,24 @@ import {
   AdminServiceService as Calls,
   type Homeserver,
 } from "../../../gen/splitcache/admin/v1/admin_service.js";
+import { adminCommand } from "../../command.js";
 import { ExitCode } from "../../exit-code.js";
-import { formatPosition } from "../../io/position-text.js";
-import { formatTable } from "../../io/table.js";
-import type { AdminCommand } from "./admin-command.js";
+import { text } from "../../flags.js";
+import { formatPosition } from "../../io/contract-text.js";
+import { formatTable } from "../../io/text.js";
 import { readPages } from "./pages.js";
 
 /** `admin homeservers`: what the sidecar holds of each homeserver. */
-export const homeservers: AdminCommand = {
+export const homeservers = adminCommand({
   name: "homeservers",
-  summary: "show what the sidecar holds of each homeserver",
+  summary: "Shows the cached data of each homeserver",
   description:
     "Shows entries, bytes, hits, misses, changes, subscribers and the position of each homeserver. " +
     "-o json has the misses by reason and the changes by kind.",
-  flags: { "-H, --homeserver <name>": "show this homeserver alone" },
+  flags: { homeserver: text("<name>", "Shows only this homeserver.", { short: "-H" }) },
   examples: ["admin homeservers", "admin homeservers -H example.org -o json"],
-  run: async ({ flags, connection, columns, print }) => {
-    const request = { homeserver: flags["homeserver"] ?? "" };
+  run: async ({ flags, connection, print, io }) => {
+    const request = { homeserver: flags.homeserver ?? "" };
     const found = await readPages(connection, Calls.listHomeservers, request, (page) => page.homeservers);
     const headings = [
       "HOMESERVER",
@@ -30,10 +31,10 @@ export const homeservers: AdminCommand = {
       "SUBSCRIBERS",
       "POSITION",
     ];
-    print(found.map(toObject), formatTable(headings, found.map(cells), columns));
+    print(found.map(toObject), formatTable(headings, found.map(cells), io.columns));
     return ExitCode.done;
   },
-};
+});
 
 function toObject(shown: Homeserver): object {
   return {

@@ -1,8 +1,7 @@
 import { AdminServiceService as Calls, LogLevel } from "../../../gen/splitcache/admin/v1/admin_service.js";
-import { CliError } from "../../cli-error.js";
-import { ExitCode } from "../../exit-code.js";
-import { outcomeName } from "../../io/outcome-name.js";
-import type { AdminCommand } from "./admin-command.js";
+import { adminCommand } from "../../command.js";
+import { CliError, ExitCode } from "../../exit-code.js";
+import { outcomeName } from "../../io/contract-text.js";
 
 const LEVELS = Object.entries(LogLevel)
   .filter(([, level]) => level !== LogLevel.UNSPECIFIED)
@@ -10,12 +9,13 @@ const LEVELS = Object.entries(LogLevel)
 const NAMES = LEVELS.map(([name]) => name).join(", ");
 
 /** `admin log-level`: the level of the sidecar's log. */
-export const logLevel: AdminCommand = {
+export const logLevel = adminCommand({
   name: "log-level",
-  summary: "show or set the level of the sidecar's log",
+  summary: "Shows or sets the level of the sidecar's log",
   description:
     "Shows the least severe level of log lines that are written, or sets it until the sidecar ends.",
-  args: { "[level]": `the level to set: ${NAMES}` },
+  args: { "[level]": `The level to set: ${NAMES}.` },
+  flags: {},
   examples: ["admin log-level", "admin log-level debug"],
   run: async ({ args: [name], connection, print }) => {
     if (name === undefined) {
@@ -33,4 +33,4 @@ export const logLevel: AdminCommand = {
     print([{ level, previous }], `${level} (before: ${previous})\n`);
     return ExitCode.done;
   },
-};
+});

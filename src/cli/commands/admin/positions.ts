@@ -2,32 +2,33 @@ import {
   AdminServiceService as Calls,
   type MemberPosition,
 } from "../../../gen/splitcache/admin/v1/admin_service.js";
+import { adminCommand } from "../../command.js";
 import { ExitCode } from "../../exit-code.js";
-import { formatPosition } from "../../io/position-text.js";
-import { formatTable } from "../../io/table.js";
-import type { AdminCommand } from "./admin-command.js";
+import { text } from "../../flags.js";
+import { formatPosition } from "../../io/contract-text.js";
+import { formatTable } from "../../io/text.js";
 import { readPages } from "./pages.js";
 
 /** `admin positions`: what each member has applied. */
-export const positions: AdminCommand = {
+export const positions = adminCommand({
   name: "positions",
-  summary: "show what each member of the log has applied",
+  summary: "Shows what each member of the log has applied",
   description:
     "Shows, for each homeserver and member of the PostgreSQL log, the position that the member has applied, " +
     "the head of the log, and the changes between them. Empty with the memory log.",
   flags: {
-    "-H, --homeserver <name>": "show this homeserver alone",
-    "--member <id>": "show this member alone",
+    homeserver: text("<name>", "Shows only this homeserver.", { short: "-H" }),
+    member: text("<id>", "Shows only this member."),
   },
   examples: ["admin positions -H example.org"],
-  run: async ({ flags, connection, columns, print }) => {
-    const request = { homeserver: flags["homeserver"] ?? "", memberId: flags["member"] ?? "" };
+  run: async ({ flags, connection, print, io }) => {
+    const request = { homeserver: flags.homeserver ?? "", memberId: flags.member ?? "" };
     const found = await readPages(connection, Calls.listMemberPositions, request, (page) => page.positions);
     const headings = ["HOMESERVER", "MEMBER", "LAG", "APPLIED", "HEAD"];
-    print(found.map(toObject), formatTable(headings, found.map(cells), columns));
+    print(found.map(toObject), formatTable(headings, found.map(cells), io.columns));
     return ExitCode.done;
   },
-};
+});
 
 function toObject({ homeserver, memberId, applied, head, lag }: MemberPosition): object {
   return {
