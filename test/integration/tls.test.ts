@@ -209,7 +209,7 @@ describe("a changed certificate", () => {
       (second: Certificate) => second.cert,
       "the key does not belong to the certificate",
     ],
-    ["is no certificate", () => "nonsense", "holds no certificate in PEM"],
+    ["is no certificate", () => "nonsense", "no certificate in PEM"],
     ["vanishes", () => undefined, "cannot be read"],
   ])("that %s leaves the old one in use, with one error that says so", async (_, contentOf, problem) => {
     const { folder, first, second, files } = await replaced();
