@@ -20,7 +20,6 @@ import type { Tier } from "../../src/tier/port.js";
 import { createRedisTier } from "../../src/tier/redis/redis-tier.js";
 import type { RedisTarget } from "../../src/tier/redis/target.js";
 import { eventually } from "./eventually.js";
-import { readEvents } from "./read-events.js";
 import {
   homeserver,
   makeMemoryStore,
@@ -127,7 +126,7 @@ class TurningStore implements EventStore {
     this.#tiersReady = tiersReady;
   }
 
-  getEvents(request: ReadRequest, take: TakeEvents): Promise<void> | undefined {
+  getEvents(request: ReadRequest, take: TakeEvents) {
     return this.#next().getEvents(request, take);
   }
 
@@ -203,12 +202,15 @@ class TurningStore implements EventStore {
     if (this.#tiers.length === 0) return false;
     const eventIds = events.map(({ eventId }) => eventId);
     const request = { homeserver, eventIds, view: "original", minPosition: undefined } as const;
-    const found = (await readEvents(sidecar, request)).events;
-    return events.every((event, at) => {
-      const hit = found[at];
-      // It may have had another variant already.
-      return hit !== undefined && frameHolds(hit.frame, event);
+    let hasAll = false;
+    await sidecar.getEvents(request, ({ events: found }) => {
+      hasAll = events.every((event, at) => {
+        const hit = found[at];
+        // It may have had another variant already.
+        return hit !== undefined && frameHolds(hit.frame, event);
+      });
     });
+    return hasAll;
   }
 }
 
