@@ -62,8 +62,9 @@ export function takeAfter<Item>(
   return taken;
 }
 
+/** The parts in base64url, joined by dots: the token's size does not depend on the characters of the parts. */
 function writeToken(parts: readonly string[]): string {
-  return Buffer.from(JSON.stringify(parts)).toString("base64url");
+  return parts.map((part) => Buffer.from(part).toString("base64url")).join(".");
 }
 
 function readToken(
@@ -71,15 +72,6 @@ function readToken(
   parts: number,
   isName: (parts: readonly string[]) => boolean,
 ): readonly string[] | undefined {
-  try {
-    const read: unknown = JSON.parse(Buffer.from(token, "base64url").toString("utf8"));
-    const isWhole = Array.isArray(read) && read.length === parts && read.every(isString);
-    return isWhole && isName(read) ? read : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isString(value: unknown): value is string {
-  return typeof value === "string";
+  const read = token.split(".").map((part) => Buffer.from(part, "base64url").toString("utf8"));
+  return read.length === parts && writeToken(read) === token && isName(read) ? read : undefined;
 }

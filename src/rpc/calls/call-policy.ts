@@ -29,7 +29,7 @@ export interface CallPolicy {
   startRead(): void;
   /** The handler replies; `callback` lets it send the next message. */
   sendMessage(message: unknown, callback: () => void): void;
-  /** The call is over: gives back what it took. Comes once. */
+  /** The call is over: releases everything that it holds. May be called more than once. */
   release(): void;
 }
 

@@ -62,6 +62,8 @@ class ReadStream {
   readonly #accepted: Accepted[] = [];
   readonly #requestIds = new Set<bigint>();
   #isDrained = false;
+  /** A request arrived after the drain had started, and will not be answered. */
+  #hasDropped = false;
   #isHalfClosed = false;
   /** Requests whose lookups have to wait, until their replies are written. */
   #underWay = 0;
@@ -98,7 +100,7 @@ class ReadStream {
         const next = this.#mayBeginNext() ? this.#accepted.shift() : undefined;
         if (next !== undefined) await this.#begin(next);
         else if (this.#underWay > 0) await this.#woken();
-        else if (this.#isHalfClosed) return;
+        else if (this.#isHalfClosed && !this.#hasDropped) return;
         else if (this.#isDrained) throw draining();
         else await this.#woken();
       }
@@ -117,7 +119,10 @@ class ReadStream {
 
   #accept(decoded: Decoded<wire.GetEventsStreamRequest>): void {
     if (this.#writer.gone.aborted) return;
-    if (this.#isDrained) return;
+    if (this.#isDrained) {
+      this.#hasDropped = true;
+      return;
+    }
     if (!decoded.ok) {
       this.#writer.fail(decoded.error);
     } else if (this.#requestIds.has(decoded.message.requestId)) {
@@ -179,6 +184,7 @@ class ReadStream {
         onWait();
         await waiting;
       }
+      if (written === undefined) throw new CacheError("internal", "the store answered a read with nothing");
       await written;
     } catch (error) {
       await this.#write(requestId, failureReply(requestId, toCacheError(error, this.#context.log)));

@@ -17,16 +17,24 @@ export function unaryHandler<Request, Response>(
 
 /**
  * A unary call. `serve` calls `reply` once, or throws or rejects. The message is
- * serialised before `reply` returns. A call that nobody waits for any more does nothing.
+ * serialised before `reply` returns. A call whose deadline has passed is not served.
  */
 export function unaryReplyHandler<Request, Response>(
   serve: (request: Request, reply: (response: Response) => void) => Promise<void> | undefined,
   log: RpcLog,
 ): handleUnaryCall<Decoded<Request>, Response> {
   return (call, callback) => {
-    const fail = (error: unknown) => callback(toStatus(toCacheError(error, log)));
+    let hasReplied = false;
+    const reply = (response: Response) => {
+      hasReplied = true;
+      callback(null, response);
+    };
+    const fail = (error: unknown) => {
+      const status = toStatus(toCacheError(error, log));
+      if (!hasReplied) callback(status);
+    };
     try {
-      serve(requestOf(call), (response) => callback(null, response))?.catch(fail);
+      serve(requestOf(call), reply)?.catch(fail);
     } catch (error) {
       fail(error);
     }
