@@ -282,7 +282,7 @@ describe("listeners", () => {
     const listen = [{ kind: "tcp", host: "0.0.0.0", port: 0 } as const];
     const server = await start({ listen });
     const warning = server.logLines.find(({ level }) => level === "warn");
-    expect(warning?.msg).toMatch(/any client that reaches this listener can read and purge everything/);
+    expect(warning?.msg).toMatch(/any client that can reach it can read and purge everything/);
     expect((await start()).logLines.find(({ level }) => level === "warn")).toBeUndefined();
   });
 

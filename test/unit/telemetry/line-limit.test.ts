@@ -10,7 +10,7 @@ function limitOf(given: { keysMax?: number } = {}) {
     linesMax: 2,
     windowMs: 100,
     keysMax: 10,
-    onLeftOut: (key, count) => told.push([key, count]),
+    onSuppressed: (key, count) => told.push([key, count]),
     ...given,
   });
   const admitted = (...keys: string[]) => keys.map((key) => limit.admits(key));

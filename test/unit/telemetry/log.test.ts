@@ -55,8 +55,8 @@ describe("a line that a client causes in a loop", () => {
     expect(lines).toHaveLength(201);
     vi.advanceTimersByTime(10_000);
     expect(lines.slice(201)).toMatchObject([
-      { level: "warn", message: "a subscriber came", leftOut: 900 },
-      { level: "warn", message: "a call failed", leftOut: 900 },
+      { level: "warn", message: "a subscriber came", suppressed: 900 },
+      { level: "warn", message: "a call failed", suppressed: 900 },
     ]);
     log.debug("a subscriber came", { call: 1000 });
     expect(lines.at(-1)).toMatchObject({ call: 1000 });
@@ -102,7 +102,7 @@ describe("a homeserver that causes lines in a loop", () => {
     storeLog.homeserverForgotten(HS);
     expect(lines).toHaveLength(20);
     vi.advanceTimersByTime(10_000);
-    expect(lines.slice(20)).toMatchObject([{ level: "warn", homeserver: "hs", leftOut: 181 }]);
+    expect(lines.slice(20)).toMatchObject([{ level: "warn", homeserver: "hs", suppressed: 181 }]);
   });
 
   it("hides no lines of others", () => {
