@@ -11,6 +11,7 @@ import type {
   SetRejectedRequest,
   StoreStats,
   SubscribeRequest,
+  TakeEvents,
 } from "../../src/core/model/store.js";
 import type { EventId, Homeserver, RoomId } from "../../src/core/model/types.js";
 import { createPostgresLog } from "../../src/log/postgres/postgres-log.js";
@@ -125,8 +126,8 @@ class TurningStore implements EventStore {
     this.#tiersReady = tiersReady;
   }
 
-  getEvents(request: ReadRequest) {
-    return this.#next().getEvents(request);
+  getEvents(request: ReadRequest, take: TakeEvents) {
+    return this.#next().getEvents(request, take);
   }
 
   async putEvents(request: PutRequest): Promise<PutResult> {
@@ -201,12 +202,15 @@ class TurningStore implements EventStore {
     if (this.#tiers.length === 0) return false;
     const eventIds = events.map(({ eventId }) => eventId);
     const request = { homeserver, eventIds, view: "original", minPosition: undefined } as const;
-    const found = (await sidecar.getEvents(request)).events;
-    return events.every((event, at) => {
-      const hit = found[at];
-      // It may have had another variant already.
-      return hit !== undefined && frameHolds(hit.frame, event);
+    let hasAll = false;
+    await sidecar.getEvents(request, ({ events: found }) => {
+      hasAll = events.every((event, at) => {
+        const hit = found[at];
+        // It may have had another variant already.
+        return hit !== undefined && frameHolds(hit.frame, event);
+      });
     });
+    return hasAll;
   }
 }
 

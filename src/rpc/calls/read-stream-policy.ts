@@ -4,18 +4,22 @@ import { Place } from "../admission/displaceable.js";
 import type { Arrival } from "../admission/message-heads.js";
 import { READ_AHEAD_MAX, READ_STREAM_UNSENT_BYTES_MAX } from "../limits.js";
 import { outgoingBytes } from "../wire/outgoing.js";
-import { displaced, draining, full } from "./refusals.js";
-import { StreamCall } from "./stream-call.js";
+import { type CallContext, type CallPolicy, type PolicedCall, takePlace } from "./call-policy.js";
+import { QueuedRequests } from "./queued-requests.js";
+import { draining } from "./refusals.js";
 import { TimeLimit } from "./time-limit.js";
 
 /**
  * A read stream. A request that has begun to arrive must end within a short limit,
  * whether or not those before it are read. A reply counts as written once few enough bytes are on their
- * way, so that small replies need not wait for one another; one that has not
+ * way, so that small replies need not wait for one another; a reply that has not
  * left within the time limit ends the stream.
  */
-export class ReadStreamCall extends StreamCall {
-  protected override readonly requestBytesMax = REQUEST_BYTES_MAX;
+export class ReadStreamPolicy implements CallPolicy {
+  readonly requestBytesMax = REQUEST_BYTES_MAX;
+  readonly #call: PolicedCall;
+  readonly #context: CallContext;
+  readonly #queue: QueuedRequests;
   #place: Place | undefined;
   /** Requests that have arrived and are not answered. */
   #unanswered = 0;
@@ -25,45 +29,55 @@ export class ReadStreamCall extends StreamCall {
   /** Requests that the handler has and has not answered. */
   #openRequests = 0;
   #isReadDue = false;
-  readonly #replyTimeLimit = new TimeLimit(this.context.callTimeLimitMs, () => this.reset());
+  readonly #replyTimeLimit: TimeLimit;
 
-  protected override admit(): CacheError | undefined {
-    const { drain, readStreams } = this.context;
+  constructor(call: PolicedCall, context: CallContext) {
+    this.#call = call;
+    this.#context = context;
+    this.#queue = new QueuedRequests(call, context.inFlight);
+    this.#replyTimeLimit = new TimeLimit(context.callTimeLimitMs, () => call.reset());
+  }
+
+  admit(): CacheError | undefined {
+    const { drain, readStreams } = this.#context;
     if (drain.started) return draining();
-    const end = () => this.refuse(displaced("read streams"));
-    const place = Place.take(readStreams, this.holder, end);
-    if (!(place instanceof Place)) return full(place, "read streams");
+    const place = takePlace(this.#call, readStreams, "read streams");
+    if (!(place instanceof Place)) return place;
     this.#place = place;
     return undefined;
   }
 
-  override startRead(): void {
+  startRead(): void {
     this.#isReadDue = true;
     this.#readIfDue();
   }
 
-  protected override receivedBytes(arrival: Arrival): void {
+  receivedBytes(arrival: Arrival): CacheError | undefined {
+    const { requestTimeLimit } = this.#call;
     this.#place?.busy();
     this.#unanswered += arrival.messages;
     this.#isInsideRequest = arrival.isInside;
-    if (!arrival.isInside) this.requestTimeLimit.disarm();
-    else if (arrival.messages > 0) this.requestTimeLimit.rearm();
-    else this.requestTimeLimit.arm();
-    super.receivedBytes(arrival);
+    if (!arrival.isInside) requestTimeLimit.disarm();
+    else if (arrival.messages > 0) requestTimeLimit.rearm();
+    else requestTimeLimit.arm();
+    return this.#queue.add(arrival);
   }
 
-  protected override receivedMessage(message: unknown): CacheError | undefined {
+  receivedMessage(message: unknown): CacheError | undefined {
     this.#openRequests += 1;
-    return super.receivedMessage(message);
+    this.#queue.remove(message);
+    return undefined;
   }
 
-  override sendMessage(message: unknown, callback: () => void): void {
+  receivedHalfClose(): void {}
+
+  sendMessage(message: unknown, callback: () => void): void {
     const bytes = outgoingBytes(message);
     this.#unsentBytes += bytes;
     this.#unsentMessages += 1;
     this.#replyTimeLimit.arm();
     const isWritten = this.#unsentBytes <= READ_STREAM_UNSENT_BYTES_MAX;
-    this.send(message, () => {
+    this.#call.send(message, () => {
       this.#sent(bytes);
       if (!isWritten) callback();
     });
@@ -73,8 +87,8 @@ export class ReadStreamCall extends StreamCall {
     this.#readIfDue();
   }
 
-  protected override release(): void {
-    super.release();
+  release(): void {
+    this.#queue.release();
     this.#replyTimeLimit.disarm();
     this.#place?.give();
   }
@@ -83,7 +97,7 @@ export class ReadStreamCall extends StreamCall {
   #readIfDue(): void {
     if (!this.#isReadDue || this.#openRequests >= READ_AHEAD_MAX) return;
     this.#isReadDue = false;
-    this.call.startRead();
+    this.#call.read();
   }
 
   #sent(bytes: number): void {

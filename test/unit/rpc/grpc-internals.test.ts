@@ -7,7 +7,7 @@ import {
   type ServerInterceptingCallInterface,
 } from "@grpc/grpc-js";
 import { afterEach, describe, expect, it } from "vitest";
-import { http2StreamOf } from "../../../../src/rpc/calls/http2-stream.js";
+import { http2StreamOf, onHttp2Server } from "../../../src/rpc/grpc-internals.js";
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -63,5 +63,26 @@ describe("the HTTP/2 stream under a call", () => {
   it("is undefined where a call has none", () => {
     const nothing: Pick<ServerInterceptingCallInterface, "startRead"> = { startRead: () => {} };
     expect(http2StreamOf(nothing as ServerInterceptingCallInterface)).toBeUndefined();
+  });
+});
+
+describe("the HTTP/2 servers of a gRPC server", () => {
+  it("are seen where this version of grpc-js makes them, for injectors and for listeners", async () => {
+    const server = new Server();
+    const seen: unknown[] = [];
+    onHttp2Server(server, (http2Server) => seen.push(http2Server));
+    server.createConnectionInjector(ServerCredentials.createInsecure());
+    expect(seen).toHaveLength(1);
+    await new Promise((resolve) => {
+      server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), resolve);
+    });
+    expect(seen).toHaveLength(2);
+    server.forceShutdown();
+  });
+
+  it("are not served at all where grpc-js makes them elsewhere", () => {
+    const server = new Server();
+    Reflect.set(server, "createHttp2Server", undefined);
+    expect(() => onHttp2Server(server, () => {})).toThrow("createHttp2Server");
   });
 });
