@@ -9,7 +9,7 @@ const NOTHING: MessageShape = {};
 const PAGE: MessageShape = { 2: text("page_token") };
 const HOMESERVER_PAGE: MessageShape = { ...PAGE, 3: text("homeserver") };
 
-/** The generated service; requests are decoded strictly. */
+/** The generated service with strict decoding of requests. */
 export const adminDefinition = {
   listHomeservers: {
     ...generated.listHomeservers,

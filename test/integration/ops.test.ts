@@ -223,7 +223,7 @@ describe("stopping", () => {
     const server = await start({ shutdownTimeoutMs: 50 });
     const { end } = await beginCall(server);
     await server.drain();
-    expect(server.logLines.map(({ msg }) => msg)).toContain("calls were cut: the shutdown timeout passed");
+    expect(server.logLines.map(({ msg }) => msg)).toContain("the shutdown timeout has passed; unfinished calls were cut");
     expect(await end).toMatch(/^reset/);
   });
 
