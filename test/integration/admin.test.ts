@@ -257,7 +257,7 @@ describe("the log level", () => {
     expect(server.logLines.slice(before)).toEqual([]);
     await callUnary(admin, admin.setLogLevel, { logLevel: LogLevel.DEBUG });
     await subscribe(client, "alpha.example", "loud");
-    expect(server.logLines.at(-1)).toMatchObject({ msg: "a subscriber came", subscriber: "loud" });
+    expect(server.logLines.at(-1)).toMatchObject({ msg: "a subscriber connected", subscriber: "loud" });
   });
 
   it.each([0, 7])("cannot be set to %i", async (logLevel) => {

@@ -10,11 +10,11 @@ export interface FieldShape {
   /** As in the contract. */
   readonly name: string;
   readonly isRepeated: boolean;
-  /** Undefined: a text. */
+  /** Undefined if the field is a text. */
   readonly message: MessageShape | undefined;
 }
 
-/** A field that is one text. */
+/** A field that is a single text. */
 export function text(name: string): FieldShape {
   return { name, isRepeated: false, message: undefined };
 }
@@ -94,7 +94,7 @@ export function readVarint32(bytes: Uint8Array, start: number, end: number): num
   return INVALID;
 }
 
-/** Where the varint that begins at `start` ends, or PAST_END. */
+/** The end of the varint that starts at `start`, or PAST_END. */
 export function varintEnd(bytes: Uint8Array, start: number, end: number): number {
   const last = Math.min(start + 10, end);
   for (let at = start; at < last; at++) {

@@ -48,23 +48,23 @@ describe("a line that a client causes in a loop", () => {
   it("is written 100 times in 10 seconds, then how many were left out, and hides no other", () => {
     const { log, lines } = logTo("debug");
     for (let call = 0; call < 1000; call++) {
-      log.debug("a subscriber came", { call });
+      log.debug("a subscriber connected", { call });
       log.error("a call failed", { call });
     }
     log.info("stopping");
     expect(lines).toHaveLength(201);
     vi.advanceTimersByTime(10_000);
     expect(lines.slice(201)).toMatchObject([
-      { level: "warn", message: "a subscriber came", suppressed: 900 },
+      { level: "warn", message: "a subscriber connected", suppressed: 900 },
       { level: "warn", message: "a call failed", suppressed: 900 },
     ]);
-    log.debug("a subscriber came", { call: 1000 });
+    log.debug("a subscriber connected", { call: 1000 });
     expect(lines.at(-1)).toMatchObject({ call: 1000 });
   });
 
   it("counts for nothing below the level", () => {
     const { log } = logTo("info");
-    for (let call = 0; call < 1000; call++) log.debug("a subscriber came");
+    for (let call = 0; call < 1000; call++) log.debug("a subscriber connected");
     expect(vi.getTimerCount()).toBe(0);
   });
 

@@ -206,7 +206,7 @@ describe("a message that is not repeated and is given twice", () => {
     expect(decode(once)).toMatchObject({ ok: true });
     expect(decode(twice)).toMatchObject({
       ok: false,
-      error: { kind: "invalidArgument", violations: [{ field, description: GIVEN_TWICE }] },
+      error: { kind: "invalidArgument", violations: [{ field, description: REPEATED }] },
     });
   });
 
@@ -220,7 +220,7 @@ describe("a message that is not repeated and is given twice", () => {
   });
 });
 
-const GIVEN_TWICE = "is a message that is given more than once";
+const REPEATED = "is a message field that occurs more than once";
 
 interface SingularMessage {
   readonly method: string;
