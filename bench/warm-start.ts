@@ -1,5 +1,5 @@
 /**
- * A sidecar that starts beside one that has served the first part of a recorded trace: of its first
+ * A sidecar that starts beside another that has served the first part of a recorded trace: of its first
  * 500 batches, how many need no read of the database? With a warm tier, without one, and, to compare,
  * at a sidecar that goes on. SPLITCACHE_DATA names the folder of a larger recording than demo/;
  * BENCH_AT is where in the trace it starts, from 0 to 1. Needs PostgreSQL and redis-server.

@@ -20,6 +20,7 @@ import type { Tier } from "../../src/tier/port.js";
 import { createRedisTier } from "../../src/tier/redis/redis-tier.js";
 import type { RedisTarget } from "../../src/tier/redis/target.js";
 import { eventually } from "./eventually.js";
+import { readEvents } from "./read-events.js";
 import {
   homeserver,
   makeMemoryStore,
@@ -126,7 +127,7 @@ class TurningStore implements EventStore {
     this.#tiersReady = tiersReady;
   }
 
-  getEvents(request: ReadRequest, take: TakeEvents) {
+  getEvents(request: ReadRequest, take: TakeEvents): Promise<void> | undefined {
     return this.#next().getEvents(request, take);
   }
 
@@ -202,15 +203,12 @@ class TurningStore implements EventStore {
     if (this.#tiers.length === 0) return false;
     const eventIds = events.map(({ eventId }) => eventId);
     const request = { homeserver, eventIds, view: "original", minPosition: undefined } as const;
-    let hasAll = false;
-    await sidecar.getEvents(request, ({ events: found }) => {
-      hasAll = events.every((event, at) => {
-        const hit = found[at];
-        // It may have had another variant already.
-        return hit !== undefined && frameHolds(hit.frame, event);
-      });
+    const found = (await readEvents(sidecar, request)).events;
+    return events.every((event, at) => {
+      const hit = found[at];
+      // It may have had another variant already.
+      return hit !== undefined && frameHolds(hit.frame, event);
     });
-    return hasAll;
   }
 }
 
@@ -218,7 +216,7 @@ function outcomeOf(id: EventId, { events }: PutRequest, { outcomes }: PutResult)
   return outcomes[events.findIndex(({ eventId }) => eventId === id)];
 }
 
-/** Each sidecar has a copy of the same log: its size is that of one of them. */
+/** Each sidecar has a copy of the same log: its size counts once. */
 function sumOf(all: readonly HomeserverStats[]): HomeserverStats {
   const { logChanges, logEventIds, logBytes } = all[0]!;
   return {

@@ -64,7 +64,7 @@ export function setConnection(metadata: Metadata, connection: Connection | undef
 
 /** The connection of a call. Undefined if the interceptor did not know it. */
 export function connectionOf(metadata: Metadata): Connection | undefined {
-  // Only `passConnection` sets it.
+  // Only `setConnection` sets it.
   return metadata.getOpaque(CONNECTION_KEY) as Connection | undefined;
 }
 

@@ -4,7 +4,7 @@ import type { EventStore, PutRequest, ReadRequest } from "../../../src/core/mode
 import type { Position, PutOutcome, RedactionView, StoredEvent } from "../../../src/core/model/types.js";
 import { readEvents } from "../read-events.js";
 import type { SeenEvent } from "./event-facts.js";
-import { SidecarLost } from "./stage.js";
+import { SidecarLost } from "./scheduler.js";
 
 /** What clients call, whether it is in this process or behind a socket. */
 export interface Sidecar extends Omit<EventStore, "getEvents" | "putEvents" | "stats" | "close"> {

@@ -4,6 +4,7 @@ import type { SetRedactionRequest, SetRejectedRequest } from "../../../../src/co
 import type { Epoch, Homeserver, NewEvent, Position, PutOutcome } from "../../../../src/core/model/types.js";
 import { HomeserverState } from "../../../../src/core/rules/homeserver-state.js";
 import { SplitCache, type SplitCacheOptions } from "../../../../src/core/rules/split-cache.js";
+import { laterTurns, makeCache } from "../../../support/core/parts.js";
 import { lookUp } from "../../../support/read-events.js";
 import {
   ALPHA,
@@ -14,7 +15,6 @@ import {
   ROOM,
   storeLogInto,
 } from "../../../support/store-harness.js";
-import { laterTurns, makeCache } from "./parts.js";
 
 const TTL = 1000;
 const MIB = 2 ** 20;

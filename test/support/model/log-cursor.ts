@@ -4,7 +4,7 @@ import type { Notice, Position, SubscriptionFrame } from "../../../src/core/mode
  * Where a subscriber is in its homeserver's log. Fails on a frame that is out of place:
  * on a gap, a repetition, or a Progress that comes before what it stands for.
  */
-export class Place {
+export class LogCursor {
   #here: Position | undefined;
   #isReady = false;
 

@@ -3,29 +3,31 @@ import type { EventId, Homeserver, RoomId } from "../../../src/core/model/types.
 import { ALPHA, BETA, eventId, homeserver, roomId } from "../store-harness.js";
 import { NO_FACTS, UNKNOWN_VERSION } from "./event-facts.js";
 import { Follower } from "./follower.js";
-import { Home } from "./home.js";
-import type { Host } from "./host.js";
-import { type Stage, unlessLost } from "./stage.js";
+import { type Scheduler, unlessLost } from "./scheduler.js";
+import type { SystemUnderTest } from "./system-under-test.js";
+import { TestHomeserver } from "./test-homeserver.js";
 
 export const EVENTS: readonly EventId[] = ["$a", "$b", "$c", "$d"].map(eventId);
 export const ROOMS: readonly RoomId[] = ["!one:alpha.example", "!two:alpha.example"].map(roomId);
 
 /** Two homeservers that share events, with their workers, on one sidecar. */
-export class World {
-  readonly host: Host;
-  readonly stage: Stage;
-  readonly homes: readonly Home[];
+export class Scenario {
+  readonly system: SystemUnderTest;
+  readonly scheduler: Scheduler;
+  readonly homeservers: readonly TestHomeserver[];
   readonly followers: readonly Follower[];
   #acts: Promise<void>[] = [];
   #strangers = 0;
   #failure: { readonly cause: unknown } | undefined;
 
-  constructor(host: Host, stage: Stage) {
-    this.host = host;
-    this.stage = stage;
-    this.homes = [ALPHA, BETA].map((name: Homeserver) => new Home(name, () => host.sidecar));
-    this.followers = this.homes.flatMap((one) => [new Follower(one), new Follower(one)]);
-    for (const one of this.homes) fillDatabase(one);
+  constructor(system: SystemUnderTest, scheduler: Scheduler) {
+    this.system = system;
+    this.scheduler = scheduler;
+    this.homeservers = [ALPHA, BETA].map(
+      (name: Homeserver) => new TestHomeserver(name, () => system.sidecar),
+    );
+    this.followers = this.homeservers.flatMap((one) => [new Follower(one), new Follower(one)]);
+    for (const one of this.homeservers) fillDatabase(one);
   }
 
   /** Begins something that goes on while others act. */
@@ -40,13 +42,13 @@ export class World {
   /** Fails if anything that was begun has failed, or the sidecar holds too much. */
   check(): void {
     if (this.#failure !== undefined) throw this.#failure.cause;
-    this.host.checkBounds();
+    this.system.checkBounds();
   }
 
   /** Starts another sidecar; the workers notice when they call. */
   async restart(): Promise<void> {
     for (const follower of this.followers) follower.hangUp();
-    await this.host.restart();
+    await this.system.restart();
   }
 
   /** A homeserver that nobody knows yet takes a place, if there is one. */
@@ -54,7 +56,7 @@ export class World {
     this.#strangers += 1;
     const request = { eventIds: [], view: "redacted", minPosition: undefined } as const;
     const name = homeserver(`stranger-${this.#strangers}`);
-    await unlessLost(this.host.sidecar.getEvents({ ...request, homeserver: name }));
+    await unlessLost(this.system.sidecar.getEvents({ ...request, homeserver: name }));
   }
 
   /** Waits until all that was begun has ended. */
@@ -69,37 +71,37 @@ export class World {
   async close(): Promise<void> {
     try {
       this.check();
-      this.host.checkHistory();
-      await this.host.recover();
+      this.system.checkHistory();
+      await this.system.recover();
       // Strangers must give way.
-      if (this.#strangers > 0) this.host.advance(HOMESERVER_IDLE_MS);
+      if (this.#strangers > 0) this.system.advance(HOMESERVER_IDLE_MS);
       for (const follower of this.followers) {
-        await follower.catchUp(() => this.host.tick());
+        await follower.catchUp(() => this.system.tick());
         follower.hangUp();
       }
       // The sweep is what takes a purged room out of memory.
-      for (const { name } of this.homes) {
-        for (const room of ROOMS) await this.host.sidecar.purgeRoom(name, room);
+      for (const { name } of this.homeservers) {
+        for (const room of ROOMS) await this.system.sidecar.purgeRoom(name, room);
       }
-      this.host.sweep();
-      this.host.checkEmpty();
+      this.system.sweep();
+      this.system.checkEmpty();
     } finally {
-      await this.host.close();
+      await this.system.close();
     }
   }
 }
 
 /** One event alike on both homeservers, one unlike, one in the other room that nobody can redact, and one yet to come. */
-function fillDatabase(home: Home): void {
+function fillDatabase(homeserver: TestHomeserver): void {
   const [alike, unlike, elsewhere] = EVENTS;
   const facts = (room: RoomId, text: string, version = "10") => ({
     ...NO_FACTS,
-    row: home.newRow(room, version, text),
+    row: homeserver.newRow(room, version, text),
   });
-  home.database.commit(
+  homeserver.database.commit(
     new Map([
       [alike!, facts(ROOMS[0]!, "alike")],
-      [unlike!, facts(ROOMS[0]!, home.name)],
+      [unlike!, facts(ROOMS[0]!, homeserver.name)],
       [elsewhere!, facts(ROOMS[1]!, "alike", UNKNOWN_VERSION)],
     ]),
   );

@@ -1,5 +1,5 @@
-/** Where clients play: it decides whose turn it is. */
-export interface Stage {
+/** Decides which client takes its next step. */
+export interface Scheduler {
   /** Ends when it is the caller's turn again; whatever others do comes before that. */
   turn(label: string): Promise<void>;
 }

@@ -1,11 +1,11 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import type { Bounds, MakeBoundedCache } from "../../../../src/core/memory/bounded-cache.js";
-import { EventCache } from "../../../../src/core/memory/event-cache.js";
-import { type HomeserverMetadata, MetadataCache } from "../../../../src/core/memory/metadata-cache.js";
-import { ShardedLru } from "../../../../src/core/memory/sharded-lru.js";
-import type { Epoch, EventState, NewEvent, Position } from "../../../../src/core/model/types.js";
-import { messageEvent } from "../../../support/store-harness.js";
+import type { Bounds, MakeBoundedCache } from "../../../src/core/memory/bounded-cache.js";
+import { EventCache } from "../../../src/core/memory/event-cache.js";
+import { type HomeserverMetadata, MetadataCache } from "../../../src/core/memory/metadata-cache.js";
+import { ShardedLru } from "../../../src/core/memory/sharded-lru.js";
+import type { Epoch, EventState, NewEvent, Position } from "../../../src/core/model/types.js";
+import { messageEvent } from "../store-harness.js";
 
 /** The bounded cache of the memory store: of one shard at the sizes of these tests, so exact. */
 export const makeCache: MakeBoundedCache = (bounds, onEvict) => new ShardedLru(bounds, onEvict);

@@ -2,10 +2,10 @@ import { vi } from "vitest";
 import type { EventStore } from "../../../src/core/model/store.js";
 import type { Homeserver } from "../../../src/core/model/types.js";
 import { makeMemoryStore } from "../store-harness.js";
-import type { Host } from "./host.js";
 import type { Sidecar } from "./sidecar.js";
+import type { SystemUnderTest } from "./system-under-test.js";
 
-export interface MemoryHostOptions {
+export interface MemorySystemOptions {
   /** A budget for a few entries and changes; undefined: one from which nothing is ever evicted. */
   readonly tinyBytes: number | undefined;
   /** Makes a store's sidecar: the store itself, or a server and a client of it. */
@@ -37,10 +37,14 @@ export interface WatchSurroundings {
 }
 
 /**
- * Starts a memory store that lives by the host's clock. `setInterval` must be
- * fake: the store's background work runs when the host is told to tick or sweep.
+ * Starts a memory store that lives by the system's clock. `setInterval` must be
+ * fake: the store's background work runs when the system is told to tick or sweep.
  */
-export async function startMemoryHost({ tinyBytes, connect, watch }: MemoryHostOptions): Promise<Host> {
+export async function startMemoryHost({
+  tinyBytes,
+  connect,
+  watch,
+}: MemorySystemOptions): Promise<SystemUnderTest> {
   let nowMs = 1;
   let running = await start();
   let restarted = Promise.resolve();
@@ -111,7 +115,7 @@ export async function startMemoryHost({ tinyBytes, connect, watch }: MemoryHostO
 
 const TICK_MS = 1000;
 const SWEEP_MS = 20_000;
-/** The two of the world, and a place for a stranger. */
+/** The two of the scenario, and a place for a stranger. */
 const HOMESERVERS = 3;
 
 function expectAtMost(what: string, count: number, max: number): void {

@@ -1,7 +1,7 @@
 import type { Sidecar } from "./sidecar.js";
 
-/** The sidecar that a world is about, and what only its surroundings can do to it. */
-export interface Host {
+/** The sidecar that a scenario is about, and what only its surroundings can do to it. */
+export interface SystemUnderTest {
   /** The one that runs now; it fails where it answers what it must not. */
   readonly sidecar: Sidecar;
   nowMs(): number;

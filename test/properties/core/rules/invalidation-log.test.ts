@@ -2,9 +2,15 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Batch, Change, EventId } from "../../../../src/core/model/types.js";
 import { InvalidationLog } from "../../../../src/core/rules/invalidation-log.js";
+import {
+  homeserverPurged,
+  invalidated,
+  redacted,
+  rejected,
+  roomPurged,
+} from "../../../support/core/changes.js";
+import { at, type EPOCH, epoch } from "../../../support/core/parts.js";
 import { eventId, roomId } from "../../../support/store-harness.js";
-import { homeserverPurged, invalidated, redacted, rejected, roomPurged } from "./changes.js";
-import { at, type EPOCH, epoch } from "./parts.js";
 
 describe("InvalidationLog", () => {
   it("agrees with a log that keeps everything, wherever it does not say that it is too old", () => {

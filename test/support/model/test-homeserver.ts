@@ -1,15 +1,15 @@
 import type { EventId, Homeserver, Position, RedactionView, RoomId } from "../../../src/core/model/types.js";
 import { Database } from "./database.js";
 import type { Row } from "./event-facts.js";
+import { unlessLost } from "./scheduler.js";
 import type { SeenReply, Sidecar } from "./sidecar.js";
-import { unlessLost } from "./stage.js";
 import { type Announcement, staleness, tally } from "./truth.js";
 
 /**
  * A homeserver: its database, what its writers have announced, and its workers'
  * way to read.
  */
-export class Home {
+export class TestHomeserver {
   readonly database = new Database();
   readonly announcements: Announcement[] = [];
   readonly name: Homeserver;
