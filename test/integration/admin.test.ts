@@ -247,7 +247,7 @@ describe("members", () => {
 });
 
 describe("the log level", () => {
-  it("is shown, and changes what is written", async () => {
+  it("is returned, and changes the lines that are written", async () => {
     const { admin, client, server } = await start();
     expect(await callUnary(admin, admin.getLogLevel, {})).toEqual({ logLevel: LogLevel.DEBUG });
     const set = await callUnary(admin, admin.setLogLevel, { logLevel: LogLevel.WARN });

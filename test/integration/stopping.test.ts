@@ -50,7 +50,7 @@ describe("stopping", () => {
     expect(server.logLines.map(({ level }) => level)).not.toContain("warn");
   });
 
-  it("cuts what is left at the deadline, and says so", async () => {
+  it("cuts unfinished calls at the deadline, and logs it", async () => {
     const server = await start({ shutdownTimeoutMs: 50 });
     const { end } = await beginCall(server);
     await server.drain();

@@ -63,7 +63,7 @@ describe.skipIf(!(await hasRedisServer())).each(Object.entries(ARRANGEMENTS))(
       });
     });
 
-    it("removes what is dropped", async () => {
+    it("removes dropped entries", async () => {
       const { write, tier, read } = await tiers.open(topology);
       await write(ALPHA, [entryOf(1), entryOf(2)]);
       tier.drop(ALPHA, [idOf(1)]);

@@ -45,7 +45,7 @@ describe("a line that a client causes in a loop", () => {
   beforeEach(() => vi.useFakeTimers());
   afterEach(() => vi.useRealTimers());
 
-  it("is written 100 times in 10 seconds, then how many were left out, and hides no other", () => {
+  it("is written 100 times in 10 seconds, then the number of suppressed lines; other messages are still written", () => {
     const { log, lines } = logTo("debug");
     for (let call = 0; call < 1000; call++) {
       log.debug("a subscriber connected", { call });
@@ -75,7 +75,7 @@ describe("a line that a client causes in a loop", () => {
   });
 });
 
-it("reports a log that starts anew, and a homeserver that is forgotten", () => {
+it("logs the restart of a homeserver's log, and a homeserver that is forgotten", () => {
   const { log, lines } = logTo("info");
   const storeLog = storeLogTo(log, 10);
   storeLog.logRestarted("hs" as Homeserver, "00ff" as Epoch, "database");
@@ -92,7 +92,7 @@ describe("a homeserver that causes lines in a loop", () => {
   beforeEach(() => vi.useFakeTimers());
   afterEach(() => vi.useRealTimers());
 
-  it("fills 20 lines in 10 seconds, and one that says how many were left out", () => {
+  it("writes 20 lines in 10 seconds, then the number of suppressed lines", () => {
     const { log, lines } = logTo("info");
     const storeLog = storeLogTo(log, 10);
     for (let call = 0; call < 100; call++) {

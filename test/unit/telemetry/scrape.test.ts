@@ -4,7 +4,7 @@ import { MetricFamilies, only } from "../../../src/telemetry/metric-families.js"
 import { createScrape } from "../../../src/telemetry/scrape.js";
 import { TimeSlicer } from "../../../src/telemetry/time-slicer.js";
 
-it("is made once for all who ask meanwhile, and anew after that", async () => {
+it("is made once for all concurrent requests, and again for the next request", async () => {
   const families = new MetricFamilies();
   let scrapes = 0;
   families.gauge("scrapes", "Scrapes", [], () => only(scrapes));

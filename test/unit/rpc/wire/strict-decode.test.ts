@@ -74,7 +74,7 @@ describe("the strict deserialiser", () => {
   });
 });
 
-describe("the refusal of what is not well formed", () => {
+describe("the refusal of malformed requests", () => {
   const fields = (decoded: ReturnType<typeof decodePut> | ReturnType<typeof decodeRead>) =>
     decoded.ok ? [] : decoded.error.violations.map(({ field }) => field);
 
