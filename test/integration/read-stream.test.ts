@@ -192,7 +192,7 @@ describe("a read stream", () => {
     await expectIdle(server);
   });
 
-  it("ends with INVALID_ARGUMENT on what is not protobuf", async () => {
+  it("ends with INVALID_ARGUMENT if a request is not valid protobuf", async () => {
     const { server } = await open();
     const { stream, end } = rawCall(server.raw(), "GetEventsStream");
     stream.write(framed(Buffer.from([0x12, 0x05, 0x0a])));

@@ -129,7 +129,7 @@ describe("stores that share a tier", () => {
     expect((await reading).events).toEqual([undefined]);
   });
 
-  it("refuse what is of another epoch, and what has outlived its time", async () => {
+  it("refuse entries of another epoch, and expired entries", async () => {
     const { tier, alpha, other, second } = twoStores();
     await other.position();
     await alpha.put([messageEvent("$a")]);
