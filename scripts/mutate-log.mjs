@@ -68,7 +68,7 @@ const MUTANTS = [
     rule: "M2",
     what: "a sidecar that renews although it cannot read",
     file: "postgres-log.ts",
-    change: ["mayRenew: () => !this.#follower.isFailing,", "mayRenew: () => true,"],
+    change: ["!this.#follower.isFailing && this.#isOneServer()", "this.#isOneServer()"],
     test: [FAILURES, "cannot read the log"],
   },
   {

@@ -221,6 +221,25 @@ describe("a read stream", () => {
     await expectIdle(server);
   });
 
+  it("ends UNAVAILABLE, not OK, if it left a request unanswered that arrived during the drain", async () => {
+    const { held, release } = heldStore();
+    const { server, client, openReader } = await open({ store: held });
+    const reader = openReader();
+    reader.ask(1n, ["$a"]);
+    await eventually(() => expect(server.usage().bytesInFlight).toBeGreaterThan(0));
+    server.drain();
+    reader.ask(2n, ["$b"]);
+    reader.stream.end();
+    // Is refused, and its refusal comes after the server has read the request and the half-close.
+    await expect(call(client, client.getEvents, read([]))).rejects.toMatchObject({
+      code: status.UNAVAILABLE,
+    });
+    release();
+    await eventually(() => expect(reader.end).toBe(status.UNAVAILABLE));
+    expect([reader.hits(1n), reader.replies.has(2n)]).toEqual([["$a"], false]);
+    await expectIdle(server);
+  });
+
   it("ends once it has been drained, even if the drain was over before it could end", async () => {
     const { held, release } = heldStore();
     const { server, client, openReader } = await open({ store: held });
