@@ -69,17 +69,7 @@ def homeserver_config(own: Homeserver, own_listeners: list[dict[str, Any]]) -> d
         "ip_range_blacklist": [],
         "enable_metrics": True,
         "listeners": own_listeners,
-        "database": {
-            "name": "psycopg2",
-            "args": {
-                "host": "127.0.0.1",
-                "port": own.postgres_port,
-                "user": "synapse",
-                "dbname": own.database,
-                "cp_min": 1,
-                "cp_max": 5,
-            },
-        },
+        "database": database_args(own, own.postgres_port),
         # So few that readers ask the sidecar again.
         "event_cache_size": EVENT_CACHE_SIZE,
         "caches": {
@@ -93,6 +83,12 @@ def homeserver_config(own: Homeserver, own_listeners: list[dict[str, Any]]) -> d
         "modules": modules(own.sidecar, own.module),
         **_unlimited(),
     }
+
+
+def database_args(own: Homeserver, port: int) -> dict[str, Any]:
+    """The homeserver's database, reached by this port."""
+    args = {"host": "127.0.0.1", "port": port, "user": "synapse", "dbname": own.database}
+    return {"name": "psycopg2", "args": {**args, "cp_min": 1, "cp_max": 5}}
 
 
 def write_common_files(folder: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .cluster import SYNAPSE
-from .figures import FETCHES, LOOKUPS, count
+from .metrics import FETCHES, LOOKUPS, count
 from .scenario import Scenario
 
 # The reader whose first reads are counted.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from .client import HttpError
 from .cluster import SYNAPSE
-from .figures import LOOKUPS, count
+from .metrics import LOOKUPS, count
 from .proxy import Proxy
 from .scenario import GENERIC, Scenario
 

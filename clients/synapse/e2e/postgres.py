@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from .processes import Process
@@ -12,7 +13,7 @@ from .processes import Process
 USER = "synapse"
 
 
-def postgres(folder: Path, port: int) -> Process:
+def postgres(folder: Path, port: int, *, settings: Sequence[str] = ()) -> Process:
     """One that keeps its data in the folder, and nothing in safety. Needs no password."""
     programs = next(Path("/usr/lib/postgresql").glob("*/bin"))
     data = folder / "postgres"
@@ -35,6 +36,7 @@ def postgres(folder: Path, port: int) -> Process:
         "listen_addresses=127.0.0.1",
         f"unix_socket_directories={data}",
         "fsync=off",
+        *settings,
     ):
         command += ["-c", setting]
     log = folder / "postgres.log"

@@ -75,6 +75,11 @@ class Process:
                 raise RuntimeError(f"{self.name} is not ready: {self.tail()}")
             time.sleep(0.1)
 
+    @property
+    def pid(self) -> int:
+        assert self._child is not None, f"{self.name} does not run"
+        return self._child.pid
+
     def send(self, number: signal.Signals) -> None:
         if self._child is not None:
             self._child.send_signal(number)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from .client import HttpError, User, call
 from .cluster import Cluster
 from .compare import READERS, Comparison
-from .figures import GATE, gauge
+from .metrics import GATE, gauge
 
 GENERIC = ("generic1", "generic2")
 
