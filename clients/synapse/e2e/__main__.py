@@ -24,6 +24,7 @@ from .faults import Faults
 from .figures import main as figures
 from .life import Life
 from .metrics import AUDITS, LOOKUPS, count
+from .operations import Operations
 
 
 def main() -> int:
@@ -46,7 +47,7 @@ def main() -> int:
 def run_scenarios(names: list[str], *, bridge: bool) -> tuple[int, int]:
     """The last ones need a cluster of their own, whose sidecar keeps what it knows."""
     passed = failed = 0
-    for parts, durable in (((Life, Faults), False), ((Drop,), True)):
+    for parts, durable in (((Life, Faults, Operations), False), ((Drop,), True)):
         of_these = run_in_one_cluster(parts, names, bridge=bridge, durable=durable)
         passed += of_these[0]
         failed += of_these[1]
@@ -54,7 +55,11 @@ def run_scenarios(names: list[str], *, bridge: bool) -> tuple[int, int]:
 
 
 def run_in_one_cluster(
-    parts: tuple[type[Life | Faults | Drop], ...], names: list[str], *, bridge: bool, durable: bool
+    parts: tuple[type[Life | Faults | Operations | Drop], ...],
+    names: list[str],
+    *,
+    bridge: bool,
+    durable: bool,
 ) -> tuple[int, int]:
     if names and not any(hasattr(part, name) for part in parts for name in names):
         return 0, 0

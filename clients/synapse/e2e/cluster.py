@@ -10,11 +10,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg2
+import yaml
 
 from .configs import (
     Homeserver,
@@ -65,14 +66,18 @@ class Cluster:
             "generic1": Proxy(self.folder / "generic1.sock", self.socket),
         }
         self.processes: dict[str, Process] = {}
+        # Options of each sidecar.
+        self._kept: list[str] = []
+        # What else ends with the cluster.
+        self.ends: list[Callable[[], None]] = []
         self.own = self._homeserver("synapse")
         self.neighbour = self._homeserver(NEIGHBOUR)
 
     def start(self) -> None:
         self._start_postgres()
         self._start_redis()
-        kept = self._durable_parts() if self._durable else []
-        self._add_sidecar("sidecar", self.socket, self.sidecar_http_port, kept)
+        self._kept = self._durable_parts() if self._durable else []
+        self._add_sidecar("sidecar", self.socket, self.sidecar_http_port)
         self.processes["sidecar"].start()
         write_common_files(self.folder)
         self._write_configs()
@@ -100,17 +105,28 @@ class Cluster:
         self.processes[name].start()
 
     def start_second_sidecar(self) -> Path:
-        """One that has no log in common with the first; its socket."""
+        """Its socket. It has a log in common with the first only if that is durable."""
         socket = self.folder / "sidecar2.sock"
         self._add_sidecar("sidecar2", socket, free_port())
         self.processes["sidecar2"].start()
         return socket
+
+    def switch(self, name: str, *, enabled: bool) -> None:
+        """Restarts a worker with the module's `enabled` as given."""
+        path = self.folder / f"{name}.yaml"
+        worker = yaml.safe_load(path.read_text())
+        way = self.folder / f"{name}.sock" if name in self.proxies else self.socket
+        worker["modules"] = modules(way, {**self.own.module, "enabled": enabled})
+        write(self.folder, path.name, worker)
+        self.restart(name)
 
     def stop(self) -> None:
         for process in reversed(self.processes.values()):
             process.stop()
         for proxy in self.proxies.values():
             proxy.close()
+        for end in self.ends:
+            end()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def restart(self, *names: str) -> None:
@@ -122,9 +138,10 @@ class Cluster:
             self.processes[name].wait_ready()
 
     def database(self) -> Any:
-        return psycopg2.connect(
-            host="127.0.0.1", port=self.postgres_port, user="synapse", dbname="synapse"
-        )
+        return self.database_at(self.postgres_port)
+
+    def database_at(self, port: int) -> Any:
+        return psycopg2.connect(host="127.0.0.1", port=port, user="synapse", dbname="synapse")
 
     def _homeserver(self, database: str) -> Homeserver:
         sidecar = self.socket if self.bridge else None
@@ -145,12 +162,10 @@ class Cluster:
         tier = f"redis://127.0.0.1:{self._redis_port}/1"
         return ["--log", log, "--tier", tier, "--tier-key-file", str(key)]
 
-    def _add_sidecar(
-        self, name: str, socket: Path, http_port: int, more: Iterable[str] = ()
-    ) -> None:
+    def _add_sidecar(self, name: str, socket: Path, http_port: int) -> None:
         main = os.environ.get("SPLITCACHE_MAIN", str(REPOSITORY / "dist" / "main.js"))
         serve = ["node", main, "serve", "--listen", f"unix:{socket}"]
-        serve += ["--http", f"127.0.0.1:{http_port}", *more]
+        serve += ["--http", f"127.0.0.1:{http_port}", *self._kept]
         self._add(name, serve, answers_http(http_port, "/readyz"))
 
     def _start_redis(self) -> None:

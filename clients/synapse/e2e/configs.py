@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,7 @@ def write(folder: Path, name: str, config: dict[str, Any]) -> None:
     (folder / name).write_text(yaml.safe_dump(config))
 
 
-def modules(sidecar: Path | None, more: dict[str, str]) -> list[dict[str, Any]]:
+def modules(sidecar: Path | None, more: Mapping[str, Any]) -> list[dict[str, Any]]:
     if sidecar is None:
         return []
     config = {"address": f"unix:{sidecar}", **more}

@@ -22,7 +22,7 @@ import synapse
 from .bench import Bench, Load
 from .client import User
 from .cluster import Cluster
-from .delay import DelayedPort
+from .forwarded_port import ForwardedPort
 from .other_figures import polls, shared
 from .readers import LARGE_CACHE, Cost, Reader, resident_mib
 from .statements import start_counting
@@ -91,7 +91,7 @@ def large(bench: Bench) -> None:
 
 def far(bench: Bench) -> None:
     """PostgreSQL a millisecond away."""
-    port = DelayedPort(bench.cluster.postgres_port, DELAY_S)
+    port = ForwardedPort(bench.cluster.postgres_port, DELAY_S)
     readers = (
         Reader("plain-far", PLAIN.title, module=False, postgres_port=port.port),
         Reader("module-far", MODULE.title, module=True, postgres_port=port.port),

@@ -31,6 +31,32 @@ def postgres(folder: Path, port: int, *, settings: Sequence[str] = ()) -> Proces
         cwd="/",
         stdout=subprocess.DEVNULL,
     )
+    return _server("postgres", programs, data, port, user, settings)
+
+
+def standby(folder: Path, primary_port: int, port: int) -> Process:
+    """A copy of the server at `primary_port`, which follows it until it is promoted."""
+    programs = next(Path("/usr/lib/postgresql").glob("*/bin"))
+    data = folder / "standby"
+    data.mkdir(mode=0o700)
+    user = "postgres" if os.geteuid() == 0 else None
+    if user:
+        account = pwd.getpwnam(user)
+        os.chown(data, account.pw_uid, account.pw_gid)
+    source = ["-h", "127.0.0.1", "-p", str(primary_port), "-U", USER]
+    copy = [programs / "pg_basebackup", *source, "-D", data, "-R", "-c", "fast", "--no-sync"]
+    subprocess.run(copy, check=True, user=user, cwd="/")
+    return _server("standby", programs, data, port, user)
+
+
+def _server(
+    name: str,
+    programs: Path,
+    data: Path,
+    port: int,
+    user: str | None,
+    settings: Sequence[str] = (),
+) -> Process:
     command = [str(programs / "postgres"), "-D", str(data), "-p", str(port)]
     for setting in (
         "listen_addresses=127.0.0.1",
@@ -39,7 +65,7 @@ def postgres(folder: Path, port: int, *, settings: Sequence[str] = ()) -> Proces
         *settings,
     ):
         command += ["-c", setting]
-    log = folder / "postgres.log"
+    log = data.parent / f"{name}.log"
     log.touch()
 
     def ready() -> bool:
@@ -47,4 +73,4 @@ def postgres(folder: Path, port: int, *, settings: Sequence[str] = ()) -> Proces
         asks = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
         return subprocess.run(asks).returncode == 0
 
-    return Process("postgres", command, log, ready=ready, user=user)
+    return Process(name, command, log, ready=ready, user=user)

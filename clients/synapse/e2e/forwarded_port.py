@@ -1,4 +1,4 @@
-"""A TCP port before PostgreSQL's, some time away from it."""
+"""A TCP port before PostgreSQL's, perhaps some time away from it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import threading
 import time
 
 
-class DelayedPort:
+class ForwardedPort:
     """Forwards to a port of this machine. What is sent there arrives `delay_s` later; the answer
     comes at once, so a round trip takes that much longer."""
 
-    def __init__(self, target: int, delay_s: float) -> None:
+    def __init__(self, target: int, delay_s: float = 0.0, *, port: int = 0) -> None:
         self._target = target
         self._delay_s = delay_s
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
