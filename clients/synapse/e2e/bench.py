@@ -16,7 +16,7 @@ from .resolver import PATH as RESOLVE
 from .sidecar_reader import SidecarReader
 
 CHAT_ROOMS, MESSAGES = 6, 100
-TIMEOUT_S = 300.0
+TIMEOUT_S = 1_200.0
 
 Load = Callable[[int], object]
 
