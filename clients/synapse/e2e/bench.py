@@ -98,10 +98,12 @@ class Bench:
         call(port, "GET", f"{RESOLVE}?room_id={room_id}", timeout_s=TIMEOUT_S)
 
     def start(self, readers: Iterable[Reader]) -> None:
-        for reader in readers:
-            if reader.name not in self._started:
-                self._started.add(reader.name)
-                reader.start(self.cluster)
+        new = [reader for reader in readers if reader.name not in self._started]
+        for reader in new:
+            self._started.add(reader.name)
+            reader.launch(self.cluster)
+        for reader in new:
+            reader.until_ready(self.cluster)
 
     def stop(self, readers: Iterable[Reader]) -> None:
         for reader in readers:

@@ -96,13 +96,13 @@ class Cluster:
         self._add_synapse(NEIGHBOUR, "homeserver", ["neighbour.yaml"])
         self.processes[NEIGHBOUR].start()
 
-    def start_reader(self, name: str, config: dict[str, Any]) -> None:
+    def launch_reader(self, name: str, config: dict[str, Any]) -> None:
         """A further worker, that no other process calls. `config` replaces what is shared."""
         self.ports[name], self.metrics_ports[name] = free_port(), free_port()
         own_listeners = listeners(self.ports[name], self.metrics_ports[name])
         write(self.folder, f"{name}.yaml", {**self._worker(name, own_listeners), **config})
         self._add_synapse(name, "generic_worker", ["homeserver.yaml", f"{name}.yaml"])
-        self.processes[name].start()
+        self.processes[name].launch()
 
     def start_second_sidecar(self) -> Path:
         """Its socket. It has a log in common with the first only if that is durable."""

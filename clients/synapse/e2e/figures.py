@@ -31,7 +31,7 @@ PLAIN = Reader("plain", "without the module", module=False)
 LARGE = Reader("large", "without, ten times the cache", module=False, event_cache_size=LARGE_CACHE)
 MODULE = Reader("module", "with the module", module=True)
 DELAY_S = 0.001
-SYNC_USERS, SYNC_ROUNDS = 20, 5
+SYNC_USERS, SYNC_ROUNDS = 20, 4
 
 
 def main(argv: Sequence[str]) -> int:

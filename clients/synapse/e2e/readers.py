@@ -30,9 +30,8 @@ class Reader:
     # Of PostgreSQL, if it is not the cluster's own.
     postgres_port: int | None = None
 
-    def start(self, cluster: Cluster) -> None:
-        cluster.start_reader(self.name, self._config(cluster))
-        self.until_ready(cluster)
+    def launch(self, cluster: Cluster) -> None:
+        cluster.launch_reader(self.name, self._config(cluster))
 
     def restart(self, cluster: Cluster) -> None:
         cluster.restart(self.name)
@@ -40,6 +39,7 @@ class Reader:
 
     def until_ready(self, cluster: Cluster) -> None:
         """A reader with the module reads from its database until its gate opens."""
+        cluster.processes[self.name].wait_ready()
         deadline = time.monotonic() + 30
         while self.module and gauge(cluster, GATE, self.name) != 1:
             if time.monotonic() > deadline:
