@@ -182,7 +182,7 @@ def run_trials(source: Path, options: argparse.Namespace, env: Mapping[str, str]
             try:
                 child.wait(max(deadline - time.monotonic(), 0))
             except subprocess.TimeoutExpired:
-                run.troubles.append(f"the tests took longer than {timeout_s} s")
+                run.errors.append(f"the tests took longer than {timeout_s} s")
                 break
     finally:
         for child in children:
@@ -193,7 +193,7 @@ def run_trials(source: Path, options: argparse.Namespace, env: Mapping[str, str]
         failed = run.read(source / f"{n}.jsonl")
         # Trial exits with 1 if a test fails.
         if child.returncode != (1 if failed else 0):
-            run.troubles.append(f"trial exited with {child.returncode}, {failed} tests failed")
+            run.errors.append(f"trial exited with {child.returncode}, {failed} tests failed")
     return run
 
 
