@@ -21,7 +21,7 @@ EVENTS_MAX = 100
 FULL_BYTES = 1024 * 1024
 
 # Entries that wait: some 5 kB each, rarely more, and whoever read them holds the events as well.
-# The state of a large room fits, so that one worker that resolves it warms the sidecar for all.
+# The state of a large room fits.
 # Beyond it, they are left to the next read.
 WAITING_MAX = 6_000
 IN_FLIGHT_MAX = 2
