@@ -25,7 +25,7 @@ export interface Security {
   readonly mayReadMetrics: ((request: IncomingMessage) => boolean) | undefined;
   /** Milliseconds since 1970 when the server certificate expires; undefined without TLS. */
   expiresMs(): number | undefined;
-  /** Reads all files again. Those that are wrong change nothing. */
+  /** Reads all files again. A file with an error changes nothing. */
   reload(): void;
   stop(): void;
 }

@@ -19,8 +19,8 @@ export function securityLogTo(log: Log): SecurityLog {
     linesMax: 1,
     windowMs: WINDOW_MS,
     keysMax: KINDS_MAX,
-    onLeftOut: (problem, leftOut) =>
-      log.warn("log lines about refused clients were left out", { problem, leftOut }),
+    onSuppressed: (problem, suppressed) =>
+      log.warn("log lines about refused clients were left out", { problem, suppressed }),
   });
   return {
     handshakeFailed: (problem, peer) => {
