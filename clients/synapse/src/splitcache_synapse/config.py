@@ -17,6 +17,7 @@ Transport = Literal["grpc", "blocking"]
 class BridgeConfig:
     """The module's configuration; see the README for what each key means."""
 
+    # Empty: the module is disabled.
     address: str
     read_deadline_ms: int = 20
     enabled: bool = True
@@ -37,8 +38,10 @@ def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
     unknown = sorted(given.keys() - _NAMES - _DURATIONS.keys())
     if unknown:
         raise ConfigError(f"splitcache: unknown key {unknown[0]}")
+    # Nobody is called while it is disabled, so the address may be gone.
+    needs_address = given.get("enabled", True) is not False or "address" in given
     values: dict[str, Any] = {
-        "address": _address(given.get("address")),
+        "address": _address(given.get("address")) if needs_address else "",
         "enabled": given.get("enabled", True),
         "homeserver": given.get("homeserver"),
         "transport": given.get("transport", "grpc"),
