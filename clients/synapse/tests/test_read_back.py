@@ -225,6 +225,7 @@ class _Queue:
 
 def test_an_event_that_cannot_be_read_costs_its_own_transaction_alone() -> None:
     made = _Queue()
+    made.queue._reactor = Clock()
     later = pb.Position(epoch=AS_OF.epoch, sequence=5)
     for event_ids, as_of in ((["$a"], AS_OF), (["$bad", "$b"], later), (["$c"], later)):
         made.queue.stored(event_ids, as_of)
