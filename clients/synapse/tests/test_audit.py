@@ -66,7 +66,7 @@ class World:
                 {"server_name": self.server, "outcome": outcome},
             )
             or 0.0
-            for outcome in ("same", "different", "changed", "dropped", "failed")
+            for outcome in ("same", "different", "changed", "unconfirmed", "dropped", "failed")
         }
 
     def audited(self) -> dict[str, float]:
@@ -125,8 +125,9 @@ def mend(world: World) -> None:
     world.held = {ID: SAME}
 
 
-def drop(world: World) -> None:
-    world.held = {}
+def remove(world: World) -> None:
+    """From both."""
+    world.held, world.stored = {}, {}
 
 
 def change_while_it_is_read(world: World) -> None:
@@ -141,7 +142,7 @@ def change_while_it_is_read(world: World) -> None:
     world.audit._lookup = changing
 
 
-@pytest.mark.parametrize("change", [mend, drop, change_while_it_is_read])
+@pytest.mark.parametrize("change", [mend, remove, change_while_it_is_read])
 def test_what_a_change_explains_is_no_difference(
     change: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -152,6 +153,20 @@ def test_what_a_change_explains_is_no_difference(
     change(world)
     world.turn(CONFIRM_AFTER_S)
     assert world.audited() == {"changed": 1}
+    assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
+
+
+def test_a_difference_that_the_sidecar_no_longer_has_is_not_confirmed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A change on its way, or a wrong answer: it cannot be told any more."""
+    world = World()
+    world.stored, world.held = {ID: SAME}, {ID: OTHER}
+    world.audit.hits({ID: OTHER})
+    world.turn()
+    world.held = {}
+    world.turn(CONFIRM_AFTER_S)
+    assert world.audited() == {"unconfirmed": 1}
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 

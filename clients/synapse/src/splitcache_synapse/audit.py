@@ -172,9 +172,13 @@ class Audit:
             self._failed([case], error)
             return
         names = differing(served, stored)
-        # A miss is no wrong answer; nor is one from before a change that was made in between.
-        if not served or not names or differing(before, stored):
+        # An answer from before a change that was made in between is not wrong.
+        if differing(before, stored) or not names:
             self._metrics.audited("changed")
+            return
+        if not served:
+            # The sidecar has it no more: what it has served may have been wrong all the same.
+            self._metrics.audited("unconfirmed")
             return
         self._metrics.audited("different")
         logger.error(
