@@ -12,7 +12,14 @@ from synapse.storage.databases.main.events_worker import EventCacheEntry
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
-from splitcache_synapse.audit import BATCH_MAX, CONFIRM_AFTER_S, PAUSE_S, WAITING_MAX, Audit
+from splitcache_synapse.audit import (
+    BATCH_MAX,
+    CONFIRM_AFTER_S,
+    CONFIRMING_MAX,
+    PAUSE_S,
+    WAITING_MAX,
+    Audit,
+)
 from splitcache_synapse.audited import AuditedSidecar, ShadowedSidecar
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.lookups import Lookup
@@ -182,6 +189,31 @@ def test_differences_that_wait_are_bounded() -> None:
     for _ in range(WAITING_MAX + 3):
         world.audit.compare(ID, {"stored": True}, None)
     assert world.audited() == {"dropped": 3}
+
+
+def test_differences_are_confirmed_a_few_at_a_time_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.stored, world.held = {ID: SAME}, {ID: OTHER}
+    looked_up: list[Deferred[Lookup]] = []
+
+    def lookup(event_ids: Collection[str]) -> Deferred[Lookup]:
+        looked_up.append(Deferred())
+        return looked_up[-1]
+
+    world.audit._lookup = lookup
+    for _ in range(3 * CONFIRMING_MAX):
+        world.audit.hits({ID: OTHER})
+    world.turn()
+    world.turn(CONFIRM_AFTER_S)
+    for answered in range(1, 4):
+        assert len(looked_up) == answered * CONFIRMING_MAX
+        for one in looked_up[-CONFIRMING_MAX:]:
+            one.callback(Lookup({ID: OTHER}, frozenset(), POSITION))
+        world.turn(0)
+    assert world.audited() == {"different": 3 * CONFIRMING_MAX}
+    assert len([one for one in caplog.records if one.levelno == logging.ERROR]) == 1
 
 
 def test_the_database_is_read_a_batch_at_a_time() -> None:
