@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +38,13 @@ def test_takes_every_key() -> None:
 
 def test_needs_no_address_while_it_is_disabled() -> None:
     assert parse_config({"enabled": False}) == BridgeConfig(address="", enabled=False)
+
+
+def test_needs_no_files_while_it_is_disabled(tmp_path: Path) -> None:
+    gone = {"address": "a:1", "token_file": str(tmp_path / "gone")}
+    assert not parse_config({**gone, "enabled": False}).enabled
+    with pytest.raises(ConfigError, match="token_file: cannot be read"):
+        parse_config(gone)
 
 
 @pytest.mark.parametrize(("given", "share"), [("0%", 0.0), ("100%", 1.0), ("0.01 %", 0.0001)])

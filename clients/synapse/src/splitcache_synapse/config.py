@@ -42,8 +42,9 @@ def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
     unknown = sorted(given.keys() - _NAMES - _DURATIONS.keys() - _SECURITY)
     if unknown:
         raise ConfigError(f"splitcache: unknown key {unknown[0]}")
-    # Nobody is called while it is disabled, so the address may be gone.
-    needs_address = given.get("enabled", True) is not False or "address" in given
+    # Nobody is called while it is disabled, so the address and the files may be gone.
+    is_used = given.get("enabled", True) is not False
+    needs_address = is_used or "address" in given
     values: dict[str, Any] = {
         "address": _address(given.get("address")) if needs_address else "",
         "enabled": given.get("enabled", True),
@@ -64,15 +65,15 @@ def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
     for key, (field, least, most) in _DURATIONS.items():
         if key in given:
             values[field] = _duration_ms(key, given[key], least, most)
-    return BridgeConfig(**values, security=_security(given))
+    return BridgeConfig(**values, security=_security(given, is_used))
 
 
-def _security(given: Mapping[str, Any]) -> Security:
+def _security(given: Mapping[str, Any], is_used: bool) -> Security:
     values = {key: given[key] for key in _SECURITY if key in given}
     for key, value in values.items():
         if not isinstance(value, str) or not value:
             raise ConfigError(f"splitcache: {key} must be text")
-        if key.endswith("_file") and not os.access(value, os.R_OK):
+        if is_used and key.endswith("_file") and not os.access(value, os.R_OK):
             raise ConfigError(f"splitcache: {key}: cannot be read: {value}")
     if ("tls_cert_file" in values) != ("tls_key_file" in values):
         raise ConfigError("splitcache: tls_cert_file and tls_key_file: give both or neither")
