@@ -205,6 +205,8 @@ def test_hits_are_judged_again_after_the_wait_for_the_database(
     """O6: the database may take any time for what missed."""
     event_id = home.send(room_id)
     home.fill(event_id)
+    # Or the sidecar would not be asked.
+    home.store._invalidate_local_get_event_cache(event_id)
     fetched = database_reads(home, monkeypatch)
     fetch = home.module._reads._get_events_from_db
     waiting: Deferred[None] = Deferred()
