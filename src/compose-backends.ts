@@ -15,7 +15,7 @@ import { createMemoryLog } from "./log/memory/memory-log.js";
 import type { Log as InvalidationLog } from "./log/port.js";
 import { createPostgresLog } from "./log/postgres/postgres-log.js";
 import { WRITE_BACK_INTERVAL_MS } from "./store/shared-tier.js";
-import { postgresLogTo, tierLogTo } from "./telemetry/backend-log.js";
+import { postgresLogTo, tierLogTo } from "./telemetry/backend-reports.js";
 import type { Log } from "./telemetry/log.js";
 import type { Tier } from "./tier/port.js";
 import { createRedisTier } from "./tier/redis/redis-tier.js";

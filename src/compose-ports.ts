@@ -17,8 +17,8 @@ import { createAdminHttp, type MetricsSource } from "./probes/http.js";
 import { createProbeServers } from "./probes/probe-server.js";
 import type { FloodObserver } from "./rpc/admission/connection.js";
 import { Gate } from "./rpc/admission/gate.js";
-import { listenerLogTo } from "./telemetry/connection-log.js";
 import { registerConnectionMetrics } from "./telemetry/connection-metrics.js";
+import { listenerLogTo } from "./telemetry/connection-reports.js";
 import type { Log } from "./telemetry/log.js";
 import type { MetricFamilies } from "./telemetry/metric-families.js";
 

@@ -79,9 +79,12 @@ function warnOfListener(
 ): void {
   const listen = formatListenAddress(address);
   if (!isAuthenticated) {
-    log.warn("any client that reaches this listener can read and purge everything: it takes no credentials", {
-      listen,
-    });
+    log.warn(
+      "this listener requires no credentials; any client that can reach it can read and purge everything",
+      {
+        listen,
+      },
+    );
   } else if (!usesTls) {
     log.warn("tokens and events cross the network in cleartext: give --tls-cert-file", { listen });
   }

@@ -51,7 +51,9 @@ describe("replay --check", () => {
   it("reports an event that a sidecar served after its invalidation, and exits with 1", async () => {
     const { code, stdout, stderr } = await replayAgainst({ forgetsInvalidations: true });
     expect(JSON.parse(stdout).mismatches).toBeGreaterThan(0);
-    expect(stderr).toMatch(/^mismatch: \$\S+: (redacted_by|body|internal_metadata) is not what is stored$/m);
+    expect(stderr).toMatch(
+      /^mismatch: \$\S+: (redacted_by|body|internal_metadata) differs from the stored value$/m,
+    );
     expect(code).toBe(1);
   });
 

@@ -1,6 +1,6 @@
 import { ErrorReply, SocketTimeoutError } from "@redis/client";
 import { describe, expect, it } from "vitest";
-import { tierLogTo } from "../../../../src/telemetry/backend-log.js";
+import { tierLogTo } from "../../../../src/telemetry/backend-reports.js";
 import { Failures, failureOf, TierFailure } from "../../../../src/tier/redis/failures.js";
 import { EPISODE_MS } from "../../../../src/tier/redis/limits.js";
 
