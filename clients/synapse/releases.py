@@ -72,7 +72,8 @@ def print_diff(old: Path, new: Path) -> int:
     for file, names in RELIED_ON.items():
         before, after = defined(old / file), defined(new / file)
         for name in names:
-            if hash_of_all(before.get(name, [])) != hash_of_all(after.get(name, [])):
+            is_stub = file.endswith(".pyi")
+            if hashes_of(before.get(name, []), is_stub) != hashes_of(after.get(name, []), is_stub):
                 print(f"--- {release_of(old)} {file}: {name}\n+++ {release_of(new)}")
                 lines = difflib.unified_diff(
                     text(before.get(name, [])), text(after.get(name, [])), lineterm="", n=3
@@ -146,8 +147,8 @@ def defined(path: Path) -> dict[str, list[Definition]]:
     return found
 
 
-def hash_of_all(found: list[Definition]) -> list[str]:
-    return [hash_of(one) for one in found]
+def hashes_of(found: list[Definition], is_stub: bool) -> list[str]:
+    return [hash_of(one, is_stub=is_stub) for one in found]
 
 
 def text(found: list[Definition]) -> list[str]:

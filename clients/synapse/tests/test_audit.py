@@ -12,7 +12,14 @@ from synapse.storage.databases.main.events_worker import EventCacheEntry
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
-from splitcache_synapse.audit import BATCH_MAX, CONFIRM_AFTER_S, PAUSE_S, WAITING_MAX, Audit
+from splitcache_synapse.audit import (
+    BATCH_MAX,
+    CONFIRM_AFTER_S,
+    CONFIRMING_MAX,
+    PAUSE_S,
+    WAITING_MAX,
+    Audit,
+)
 from splitcache_synapse.audited import AuditedSidecar, ShadowedSidecar
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.lookups import Lookup
@@ -66,7 +73,7 @@ class World:
                 {"server_name": self.server, "outcome": outcome},
             )
             or 0.0
-            for outcome in ("same", "different", "changed", "dropped", "failed")
+            for outcome in ("same", "different", "changed", "unconfirmed", "dropped", "failed")
         }
 
     def audited(self) -> dict[str, float]:
@@ -125,8 +132,9 @@ def mend(world: World) -> None:
     world.held = {ID: SAME}
 
 
-def drop(world: World) -> None:
-    world.held = {}
+def remove(world: World) -> None:
+    """From both."""
+    world.held, world.stored = {}, {}
 
 
 def change_while_it_is_read(world: World) -> None:
@@ -141,7 +149,7 @@ def change_while_it_is_read(world: World) -> None:
     world.audit._lookup = changing
 
 
-@pytest.mark.parametrize("change", [mend, drop, change_while_it_is_read])
+@pytest.mark.parametrize("change", [mend, remove, change_while_it_is_read])
 def test_what_a_change_explains_is_no_difference(
     change: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -152,6 +160,20 @@ def test_what_a_change_explains_is_no_difference(
     change(world)
     world.turn(CONFIRM_AFTER_S)
     assert world.audited() == {"changed": 1}
+    assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
+
+
+def test_a_difference_that_the_sidecar_no_longer_has_is_not_confirmed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A change on its way, or a wrong answer: it cannot be told any more."""
+    world = World()
+    world.stored, world.held = {ID: SAME}, {ID: OTHER}
+    world.audit.hits({ID: OTHER})
+    world.turn()
+    world.held = {}
+    world.turn(CONFIRM_AFTER_S)
+    assert world.audited() == {"unconfirmed": 1}
     assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
 
 
@@ -167,6 +189,31 @@ def test_differences_that_wait_are_bounded() -> None:
     for _ in range(WAITING_MAX + 3):
         world.audit.compare(ID, {"stored": True}, None)
     assert world.audited() == {"dropped": 3}
+
+
+def test_differences_are_confirmed_a_few_at_a_time_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.stored, world.held = {ID: SAME}, {ID: OTHER}
+    looked_up: list[Deferred[Lookup]] = []
+
+    def lookup(event_ids: Collection[str]) -> Deferred[Lookup]:
+        looked_up.append(Deferred())
+        return looked_up[-1]
+
+    world.audit._lookup = lookup
+    for _ in range(3 * CONFIRMING_MAX):
+        world.audit.hits({ID: OTHER})
+    world.turn()
+    world.turn(CONFIRM_AFTER_S)
+    for answered in range(1, 4):
+        assert len(looked_up) == answered * CONFIRMING_MAX
+        for one in looked_up[-CONFIRMING_MAX:]:
+            one.callback(Lookup({ID: OTHER}, frozenset(), POSITION))
+        world.turn(0)
+    assert world.audited() == {"different": 3 * CONFIRMING_MAX}
+    assert len([one for one in caplog.records if one.levelno == logging.ERROR]) == 1
 
 
 def test_the_database_is_read_a_batch_at_a_time() -> None:

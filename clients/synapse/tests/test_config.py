@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,17 @@ def test_takes_every_key() -> None:
     assert config.shadow
 
 
+def test_needs_no_address_while_it_is_disabled() -> None:
+    assert parse_config({"enabled": False}) == BridgeConfig(address="", enabled=False)
+
+
+def test_needs_no_files_while_it_is_disabled(tmp_path: Path) -> None:
+    gone = {"address": "a:1", "token_file": str(tmp_path / "gone")}
+    assert not parse_config({**gone, "enabled": False}).enabled
+    with pytest.raises(ConfigError, match="token_file: cannot be read"):
+        parse_config(gone)
+
+
 @pytest.mark.parametrize(("given", "share"), [("0%", 0.0), ("100%", 1.0), ("0.01 %", 0.0001)])
 def test_takes_a_share_of_hits(given: str, share: float) -> None:
     assert parse_config({"address": "a:1", "audit": given}).audit_share == share
@@ -46,6 +58,8 @@ def test_takes_a_share_of_hits(given: str, share: float) -> None:
         (None, "address is required"),
         ({}, "address is required"),
         ({"address": ""}, "address is required"),
+        ({"enabled": True}, "address is required"),
+        ({"enabled": False, "address": "localhost"}, "neither host:port nor unix:/path"),
         ({"address": 50051}, "address is required"),
         ({"address": "localhost"}, "neither host:port nor unix:/path"),
         ({"address": "localhost:0"}, "neither host:port nor unix:/path"),

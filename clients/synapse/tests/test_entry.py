@@ -50,14 +50,19 @@ def test_names_what_changed_and_that_the_database_is_read(
     assert active("unknown.example") == 0
 
 
+@pytest.mark.parametrize("enabled", [True, False])
 def test_synapse_starts_though_the_outbox_cannot_be_reached(
-    unsupported: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    enabled: bool,
+    unsupported: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def refused(hs: Any) -> None:
         raise RuntimeError("no database")
 
     monkeypatch.setattr(bystander, "stand_by", refused)
-    assert SplitcacheModule(CONFIG, Api("cut-off.example")).bridge is None  # type: ignore[arg-type]
+    config = CONFIG if enabled else SplitcacheModule.parse_config({"enabled": False})
+    assert SplitcacheModule(config, Api("cut-off.example")).bridge is None  # type: ignore[arg-type]
     assert "splitcache purge-homeserver" in caplog.text
 
 

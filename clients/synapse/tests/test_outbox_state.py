@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from splitcache_synapse.outbox_rules import OutboxRules
 from splitcache_synapse.outbox_state import RulesState
 from tests.polls import poll
@@ -50,3 +52,10 @@ def test_the_bound_is_that_of_the_oldest_row_if_it_is_older_than_the_poll() -> N
     assert state.bound_s() == 2.75
     rules.announced(["row"], b"", 102.5)
     assert state.rows() == 1
+
+
+def test_the_gate_and_the_bound_are_judged_at_one_time() -> None:
+    """The thread that reads the metrics may be held up at any place."""
+    rules, times = OutboxRules(), iter([102.9, 110.0, 110.0])
+    rules.polled(poll(100.0))
+    assert RulesState(rules, lambda: next(times)).bound_s() == pytest.approx(3.15)

@@ -308,7 +308,11 @@ def test_has_the_next_poll_purge_everything_when_it_is_switched_off(
     database: OutboxDatabase, table: OutboxTable
 ) -> None:
     assert table.begin_generation(Change(1, "", table.poll().generation, b""), E1)
-    database.forget_state()
+    connection = database.connect()
+    for has_polled in (True, False):
+        assert database.forget_state(database.cursor(connection)) is has_polled
+        connection.commit()
+    connection.close()
     assert table.poll().recorded_generation == ""
 
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
-from splitcache_synapse.read_back import EVENTS_MAX, WAITING_MAX, ReadBack
+from splitcache_synapse.read_back import EVENTS_MAX, PUT_TIMEOUT_S, WAITING_MAX, ReadBack
 from tests.homeserver import NAME, Homeserver
 from tests.loop_reactor import PATIENCE_S
 from tests.test_reads import forget
@@ -197,13 +199,58 @@ class _Queue:
 
     def __init__(self) -> None:
         self.booked: list[Any] = []
+        # What was put, with its position, and what is to be called when that is done.
+        self.put: list[tuple[list[str], pb.Position]] = []
+        self.done: list[Any] = []
         self.queue = ReadBack(
             store=None,
-            sidecar=SimpleNamespace(takes=lambda as_of: True),  # type: ignore[arg-type]
+            sidecar=SimpleNamespace(  # type: ignore[arg-type]
+                takes=lambda as_of: True, put=self._put
+            ),
             reactor=SimpleNamespace(callLater=lambda *of: self.booked.append(of)),
             metrics=BridgeMetrics(NAME),
             run_in_background=lambda *of: None,
         )
+        self.queue._read = self._read
+
+    async def _read(self, event_ids: Any) -> dict[str, Any]:
+        if "$bad" in event_ids:
+            raise ValueError("it cannot be parsed")
+        return {one: one for one in event_ids}
+
+    def _put(self, entries: Any, as_of: pb.Position, on_done: Any) -> None:
+        self.put.append((entries, as_of))
+        self.done.append(on_done)
+
+
+def test_an_event_that_cannot_be_read_costs_its_own_transaction_alone() -> None:
+    made = _Queue()
+    made.queue._reactor = Clock()
+    later = pb.Position(epoch=AS_OF.epoch, sequence=5)
+    for event_ids, as_of in ((["$a"], AS_OF), (["$bad", "$b"], later), (["$c"], later)):
+        made.queue.stored(event_ids, as_of)
+    failed = counted("new_events", "failed")
+    running = Deferred.fromCoroutine(made.queue._run())
+    for done in made.done:
+        done()
+    assert running.called
+    assert made.put == [(["$a"], AS_OF), (["$c"], later)]
+    assert counted("new_events", "failed") == failed + 2
+
+
+def test_goes_on_after_a_put_that_is_never_done() -> None:
+    made, clock = _Queue(), Clock()
+    made.queue._reactor = clock
+    made.queue.stored(["$a"], AS_OF)
+    running = Deferred.fromCoroutine(made.queue._run())
+    made.queue.stored(["$b"], AS_OF)
+    assert len(made.put) == 1
+    clock.advance(PUT_TIMEOUT_S)
+    assert len(made.put) == 2
+    # Late, the first is done; and the second.
+    for done in made.done:
+        done()
+    assert running.called
 
 
 def test_drops_and_counts_what_is_too_much() -> None:
@@ -221,7 +268,7 @@ def test_drops_and_counts_what_is_too_much() -> None:
     assert counted("new_events", "dropped") == dropped + 2
 
 
-def test_reads_what_waits_together_up_to_a_bound_and_with_the_oldest_position() -> None:
+def test_reads_what_waits_together_up_to_a_bound_and_of_one_epoch() -> None:
     made = _Queue()
     later = pb.Position(epoch=AS_OF.epoch, sequence=5)
     of_another_epoch = pb.Position(epoch=b"f" * 16, sequence=0)
@@ -231,10 +278,10 @@ def test_reads_what_waits_together_up_to_a_bound_and_with_the_oldest_position() 
     made.queue.stored(["$c"], of_another_epoch)
     many = [f"${n}" for n in range(EVENTS_MAX + 1)]
     made.queue.stored(many, later)
-    assert made.queue._next() == (["$a", "$b", "$b2"], AS_OF)
-    assert made.queue._next() == (["$c"], of_another_epoch)
-    assert made.queue._next() == (many[:-1], later)
-    assert made.queue._next() == (many[-1:], later)
+    assert made.queue._next() == [(["$a"], later), (["$b"], AS_OF), (["$b2"], later)]
+    assert made.queue._next() == [(["$c"], of_another_epoch)]
+    assert made.queue._next() == [(many[:-1], later)]
+    assert made.queue._next() == [(many[-1:], later)]
     assert made.queue._waiting_events == 0
 
 

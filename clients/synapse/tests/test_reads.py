@@ -7,10 +7,16 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
-from synapse.logging.context import SENTINEL_CONTEXT, LoggingContext, current_context
+from synapse.logging.context import (
+    SENTINEL_CONTEXT,
+    LoggingContext,
+    current_context,
+    make_deferred_yieldable,
+)
 from twisted.internet.defer import Deferred
 
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_synapse.outbox_rules import REPLY_AGE_MAX_S
 from tests.homeserver import NAME, Homeserver
 
 
@@ -162,8 +168,13 @@ class _LargeLookup:
         self._found = Deferred.fromCoroutine(read())
 
     def end(self) -> Any:
+        self.answer()
+        return self.found()
+
+    def answer(self) -> None:
         self._held_back[0]()
 
+    def found(self) -> Any:
         async def found() -> Any:
             return await self._found
 
@@ -185,6 +196,43 @@ def test_what_misses_is_read_from_the_database_while_the_rest_is_under_way(
     assert sorted(fetched) == sorted(large.event_ids)
     # What was read is put, early or not.
     home.run_until(lambda: all(home.held(one) for one in stored))
+
+
+@pytest.mark.parametrize("why", ["too old", "invalidated", "fresh"])
+def test_hits_are_judged_again_after_the_wait_for_the_database(
+    home: Homeserver, room_id: str, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """O6: the database may take any time for what missed."""
+    event_id = home.send(room_id)
+    home.fill(event_id)
+    # Or the sidecar would not be asked.
+    home.store._invalidate_local_get_event_cache(event_id)
+    fetched = database_reads(home, monkeypatch)
+    fetch = home.module._reads._get_events_from_db
+    waiting: Deferred[None] = Deferred()
+
+    async def late(event_ids: Any) -> Any:
+        if event_id not in event_ids:
+            await make_deferred_yieldable(waiting)
+        return await fetch(event_ids)
+
+    monkeypatch.setattr(home.module._reads, "_get_events_from_db", late)
+    large = _LargeLookup(home, monkeypatch, event_id)
+    large.begin()
+    sidecar = home.module._sidecar
+    home.run_until(lambda: bool(large._held_back))
+    large.answer()
+    home.run_until(lambda: bool(sidecar._held))
+    if why == "too old":
+        now = sidecar._monotonic
+        monkeypatch.setattr(sidecar, "_monotonic", lambda: now() + REPLY_AGE_MAX_S)
+        monkeypatch.setattr(sidecar, "may_use_kept", lambda: False)
+    elif why == "invalidated":
+        home.store._invalidate_local_get_event_cache(event_id)
+    waiting.callback(None)
+    assert set(large.found()) == {event_id}
+    assert (event_id in fetched) is (why != "fresh")
+    assert not sidecar._held
 
 
 def test_synapse_reads_itself_what_could_not_be_read_early(

@@ -11,7 +11,7 @@ import pytest
 
 from splitcache_synapse.breaker import FAILURES_TO_OPEN
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.lookups import REQUESTS_MAX
+from splitcache_synapse.lookups import REQUESTS_MAX, Lookup
 from splitcache_synapse.read_stream import LookupFailed
 from tests.bridge import Bridge, event, fills, requests
 from tests.conftest import SidecarProcess
@@ -335,5 +335,5 @@ def test_answers_all_callers_when_a_lookup_cannot_be_sent(
         raise ValueError("closed")
 
     monkeypatch.setattr(bridge.transport, "lookup", broken)
-    assert bridge.look("$a") == ({}, frozenset(), None)
+    assert bridge.look("$a") == Lookup({}, frozenset(), None, {})
     assert not bridge.sidecar._rounds

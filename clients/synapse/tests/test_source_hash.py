@@ -61,9 +61,30 @@ def test_what_runs_otherwise_has_another_hash(part: str, changed: str) -> None:
     assert after["Store"] != hashes(BEFORE)["Store"]
 
 
+STUB = "class Event:\n    depth: int\n    def get(self, key: str) -> str | None: ...\n"
+
+
+@pytest.mark.parametrize(
+    ("part", "changed"),
+    [("depth: int", "depth: str"), ("key: str", "key: int"), ("-> str | None", "-> str")],
+)
+def test_in_a_stub_annotations_count(part: str, changed: str) -> None:
+    def stub_hash(source: str) -> str:
+        return hash_of(next(definitions(ast.parse(source)))[1], is_stub=True)
+
+    assert part in STUB
+    assert stub_hash(STUB.replace(part, changed)) != stub_hash(STUB)
+    assert stub_hash(STUB.replace("...", '"""Of a key."""')) == stub_hash(STUB)
+
+
 def test_finds_definitions_in_branches_but_not_within_functions() -> None:
     source = "if A:\n    def one(): ...\nelse:\n    def one():\n        def inner(): ...\n"
     assert [name for name, _ in definitions(ast.parse(source))] == ["one", "one"]
+
+
+def test_overloads_are_no_definitions() -> None:
+    source = "@overload\ndef one(): ...\n@overload\ndef one(): ...\ndef one():\n    return 1\n"
+    assert [name for name, _ in definitions(ast.parse(source))] == ["one"]
 
 
 def test_the_hash_is_the_same_whichever_python_parses() -> None:

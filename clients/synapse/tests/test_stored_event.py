@@ -12,7 +12,9 @@ from synapse.events import Event
 from synapse.storage.databases.main.events_worker import EventCacheEntry
 from synapse.synapse_rust.events import EventInternalMetadata
 
+from splitcache_synapse import stored_event
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_synapse.seldom import SeldomLog
 from splitcache_synapse.stored_event import from_cached, to_cached
 from tests.corpus import (
     AGE_AT_TOP,
@@ -316,3 +318,14 @@ def test_reads_what_it_does_not_know_as_missing(change: dict[str, Any]) -> None:
     for name, value in change.items():
         setattr(cached, name, value)
     assert from_cached(cached) is None
+
+
+def test_damage_is_logged_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All that the sidecar holds may be damaged."""
+    monkeypatch.setattr(stored_event, "_unreadable", SeldomLog(stored_event.logger))
+    for number in range(3):
+        assert from_cached(pb.CachedEvent(event_id=f"${number}", internal_metadata=b"[")) is None
+    (warning,) = [one.getMessage() for one in caplog.records]
+    assert "cannot read what the sidecar holds of $0" in warning

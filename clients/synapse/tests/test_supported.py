@@ -59,6 +59,19 @@ def test_names_the_function_that_changed(package: Path) -> None:
     )
 
 
+def test_names_a_function_in_rust_that_gives_something_else(package: Path) -> None:
+    """Its stub is all that the module sees of it."""
+    change(
+        package / "synapse_rust/events.pyi",
+        "def get_state_key(self) ->",
+        "def get_state_key(self) -> int |",
+    )
+    (difference,) = differences(package, known_functions())
+    assert difference.startswith(
+        "synapse.synapse_rust.events: Event is not as in any known release"
+    )
+
+
 def test_names_a_function_that_is_gone(package: Path) -> None:
     change(package / CENSOR, "def _censor_event_txn", "def _censor_one_txn")
     found = differences(package, known_functions())
@@ -93,6 +106,12 @@ def test_a_function_that_reads_a_table_of_events_is_of_no_concern(package: Path)
     read = "txn.execute('SELECT json FROM event_json'), self.simple_insert('pushers')"
     path.write_text(f"def read(self, txn):\n    {read}\n")
     assert differences(package, known_functions()) == []
+
+
+def test_refuses_a_release_whose_events_give_their_content_in_another_form() -> None:
+    """Synapse 1.154.0: see RELEASES.md."""
+    known = known_functions()["events/__init__.py"]["EventBase.get_dict"]
+    assert "934df4fb85fb1e67" not in known
 
 
 def test_without_source_nothing_is_known(tmp_path: Path) -> None:

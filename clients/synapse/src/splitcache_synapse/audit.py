@@ -24,6 +24,7 @@ from twisted.internet.defer import Deferred
 from splitcache_synapse.comparison import Fields, differing, fields
 from splitcache_synapse.lookups import Lookup
 from splitcache_synapse.metrics import AuditMetrics
+from splitcache_synapse.seldom import SeldomLog
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ BATCH_MAX = 50
 PAUSE_S = 0.2
 # Beyond the bound of what is kept (6 s): by then the change is announced, or the gate is closed.
 CONFIRM_AFTER_S = 10.0
+# Second readings at a time: each reads the database twice, and asks the sidecar.
+CONFIRMING_MAX = 5
 # The second reading's share of the wait for one that is never answered.
 LOOKUP_TIMEOUT_S = 5.0
 
@@ -71,13 +74,21 @@ class Audit:
         # Hits until the next one that is audited: drawn once an audit, not once a hit.
         self._skip = self._next_skip()
         self._waiting: deque[_Case] = deque()
+        # Differences that are not confirmed yet; of them those whose time has come; and those that
+        # are being read.
         self._confirming = 0
+        self._due: deque[_Case] = deque()
+        self._reading_again = 0
+        # A sidecar that is wrong may be wrong in everything.
+        self._differences = SeldomLog(logger, reactor.seconds)
+        self._failures = SeldomLog(logger, reactor.seconds)
         self._is_running = False
         self._is_closed = False
 
     def stop(self) -> None:
         self._is_closed = True
         self._waiting.clear()
+        self._due.clear()
 
     def hits(self, hits: Entries) -> None:
         """The sidecar has served these events. Those that are audited are taken down at once."""
@@ -154,9 +165,20 @@ class Audit:
             self._reactor.callLater(CONFIRM_AFTER_S, self._confirm, case)
 
     def _confirm(self, case: _Case) -> None:
+        self._due.append(case)
+        self._confirm_due()
+
+    def _confirm_due(self) -> None:
+        while self._due and self._reading_again < CONFIRMING_MAX and not self._is_closed:
+            self._reading_again += 1
+            self._in_background(self._confirm_one(self._due.popleft()))
+
+    async def _confirm_one(self, case: _Case) -> None:
+        await self._read_again(case)
+        self._reading_again -= 1
         self._confirming -= 1
-        if not self._is_closed:
-            self._in_background(self._read_again(case))
+        if self._due:
+            self._reactor.callLater(0, self._confirm_due)
 
     async def _read_again(self, case: _Case) -> None:
         event_ids = [case.event_id]
@@ -172,19 +194,26 @@ class Audit:
             self._failed([case], error)
             return
         names = differing(served, stored)
-        # A miss is no wrong answer; nor is one from before a change that was made in between.
-        if not served or not names or differing(before, stored):
+        # An answer from before a change that was made in between is not wrong.
+        if differing(before, stored) or not names:
             self._metrics.audited("changed")
             return
+        if not served:
+            # The sidecar has it no more: what it has served may have been wrong all the same.
+            self._metrics.audited("unconfirmed")
+            return
         self._metrics.audited("different")
-        logger.error(
+        self._differences.log(
+            logging.ERROR,
             "splitcache: the sidecar's entry of %s is not what the database says; fields: %s",
             case.event_id,
             ", ".join(names),
         )
 
     def _failed(self, cases: Sequence[_Case], error: Exception) -> None:
-        logger.info("splitcache: reads were not audited: %s", type(error).__name__)
+        self._failures.log(
+            logging.INFO, "splitcache: reads were not audited: %s", type(error).__name__
+        )
         for _ in cases:
             self._metrics.audited("failed")
 

@@ -1,5 +1,5 @@
-"""A process that changes events and announces nothing: the module is switched off in it, or does
-not support its Synapse."""
+"""A process that changes events and announces nothing: the module is disabled in it, or does not
+support its Synapse."""
 
 from __future__ import annotations
 
@@ -8,79 +8,94 @@ import threading
 from typing import Any
 
 from splitcache_synapse.outbox_database import OutboxDatabase
+from splitcache_synapse.seldom import SeldomLog
 
 logger = logging.getLogger(__name__)
 
 # Sooner than the bound that processes with the module promise.
 INTERVAL_S = 1.0
+# Connecting takes 5 s at most, and so does a statement.
+STOP_TIMEOUT_S = 12.0
 
 
 def stand_by(hs: Any) -> None:
-    """Has the next process that polls purge everything, and again for as long as others poll.
+    """Has everything purged once by the process that polls next, and again for as long as others
+    poll. Creates no tables.
 
-    Raises ConfigError if the tables of the outbox are not there and cannot be created.
+    Raises what the database raises if it cannot be reached now.
     """
     pool = hs.get_datastores().main.db_pool
     database = OutboxDatabase(pool.engine, pool._database_config)
-    database.create_tables()
-    database.forget_state()
     # SQLite has one process: this one.
     if database.is_postgres:
         bystander = Bystander(database)
         # Not before the reactor runs: Synapse forks when it is a daemon.
         hs.get_reactor().callWhenRunning(bystander.start)
+        # As late as possible: Synapse writes until its connections are closed, "during" it.
         hs.register_sync_shutdown_handler(
-            phase="before", eventType="shutdown", shutdown_func=bystander.stop
+            phase="after", eventType="shutdown", shutdown_func=bystander.stop
         )
+    # Before this process changes anything.
+    connection = database.connect()
+    try:
+        database.forget_state(database.cursor(connection))
+        connection.commit()
+    finally:
+        connection.close()
 
 
 class Bystander:
     """Keeps what other processes read from the cache within their bound, as in an upgrade in which
-    some have the module and others do not: each second in which another one has polled, everything
-    counts as changed."""
+    some have the module and others do not: each second everything counts as changed, whether others
+    poll or not. If the tables are not there yet, it waits for them."""
 
     def __init__(self, database: OutboxDatabase) -> None:
         self._database = database
         self._connection: Any = None
-        # What pollers have raised when it was last seen.
-        self._counter: int | None = None
+        self._thread: threading.Thread | None = None
         self._is_stopped = threading.Event()
-        self._said = False
+        self._is_unavailable = False
+        self._purged = SeldomLog(logger)
 
     def start(self) -> None:
-        threading.Thread(target=self._run, name="splitcache-bystander", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="splitcache-bystander", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
+        """Returns when the last changes of this process count, or the database does not answer."""
         self._is_stopped.set()
+        if self._thread is not None:
+            self._thread.join(STOP_TIMEOUT_S)
 
     def _run(self) -> None:
         while not self._is_stopped.wait(INTERVAL_S):
             self.turn()
+        # For what this process has changed since the last time.
+        self.turn()
         self._disconnect()
 
     def turn(self) -> None:
-        """Looks once. Never raises."""
+        """Does it once. Never raises."""
         try:
             if self._connection is None:
                 self._connection = self._database.connect()
-            self._look(self._connection.cursor())
+            others_poll = self._database.forget_state(self._database.cursor(self._connection))
             self._connection.commit()
         except Exception as error:
-            logger.warning("splitcache: the outbox cannot be read: %s", error)
+            if not self._is_unavailable:
+                logger.warning("splitcache: the outbox cannot be written: %s", error)
+            self._is_unavailable = True
             self._disconnect()
-
-    def _look(self, cursor: Any) -> None:
-        cursor.execute("SELECT counter FROM splitcache_state")
-        (counter,) = cursor.fetchone()
-        if self._counter is not None and counter != self._counter:
-            cursor.execute("UPDATE splitcache_state SET generation = ''")
-            if not self._said:
-                self._said = True
-                logger.error(
-                    "splitcache: other processes of this homeserver use the cache, and this one "
-                    "announces nothing: everything is purged every second. Restart them all alike"
-                )
-        self._counter = counter
+            return
+        if self._is_unavailable:
+            logger.info("splitcache: the outbox can be written again")
+        self._is_unavailable = False
+        if others_poll:
+            self._purged.log(
+                logging.ERROR,
+                "splitcache: other processes of this homeserver use the cache, and this one "
+                "announces nothing: everything is purged every second. Restart them all alike",
+            )
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

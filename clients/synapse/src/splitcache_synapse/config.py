@@ -20,6 +20,7 @@ Transport = Literal["grpc", "blocking"]
 class BridgeConfig:
     """The module's configuration; see the README for what each key means."""
 
+    # Empty: the module is disabled.
     address: str
     read_deadline_ms: int = 20
     enabled: bool = True
@@ -41,8 +42,11 @@ def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
     unknown = sorted(given.keys() - _NAMES - _DURATIONS.keys() - _SECURITY)
     if unknown:
         raise ConfigError(f"splitcache: unknown key {unknown[0]}")
+    # Nobody is called while it is disabled, so the address and the files may be gone.
+    is_used = given.get("enabled", True) is not False
+    needs_address = is_used or "address" in given
     values: dict[str, Any] = {
-        "address": _address(given.get("address")),
+        "address": _address(given.get("address")) if needs_address else "",
         "enabled": given.get("enabled", True),
         "homeserver": given.get("homeserver"),
         "transport": given.get("transport", "grpc"),
@@ -61,15 +65,15 @@ def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
     for key, (field, least, most) in _DURATIONS.items():
         if key in given:
             values[field] = _duration_ms(key, given[key], least, most)
-    return BridgeConfig(**values, security=_security(given))
+    return BridgeConfig(**values, security=_security(given, is_used))
 
 
-def _security(given: Mapping[str, Any]) -> Security:
+def _security(given: Mapping[str, Any], is_used: bool) -> Security:
     values = {key: given[key] for key in _SECURITY if key in given}
     for key, value in values.items():
         if not isinstance(value, str) or not value:
             raise ConfigError(f"splitcache: {key} must be text")
-        if key.endswith("_file") and not os.access(value, os.R_OK):
+        if is_used and key.endswith("_file") and not os.access(value, os.R_OK):
             raise ConfigError(f"splitcache: {key}: cannot be read: {value}")
     if ("tls_cert_file" in values) != ("tls_key_file" in values):
         raise ConfigError("splitcache: tls_cert_file and tls_key_file: give both or neither")

@@ -44,6 +44,10 @@ class EarlyReads:
         self._finishing = False
 
     @property
+    def have_begun(self) -> bool:
+        return self._reading is not None
+
+    @property
     def asked(self) -> frozenset[str]:
         """Of which events the database has been asked, and has answered."""
         return frozenset(self._asked)

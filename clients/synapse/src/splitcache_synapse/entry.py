@@ -26,8 +26,9 @@ logger = logging.getLogger(__name__)
 class SplitcacheModule:
     """Lets this process of Synapse read events from a splitcache sidecar.
 
-    Beside a release of Synapse that it does not know, it changes nothing, and says so. Raises
-    ConfigError if the tables of the outbox are not there and cannot be created.
+    Beside a release of Synapse that it does not know, or with `enabled: false`, it changes nothing
+    and never raises. Else it raises ConfigError if the tables of the outbox are not there and
+    cannot be created.
     """
 
     def __init__(self, config: BridgeConfig, api: ModuleApi) -> None:
@@ -39,10 +40,8 @@ class SplitcacheModule:
         if config.enabled:
             report_active(hs.hostname, not found)
         if not config.enabled:
-            from splitcache_synapse.bystander import stand_by
-
-            stand_by(hs)
-            logger.info("splitcache: switched off")
+            logger.info("splitcache: disabled")
+            self._stand_by_if_possible(hs)
         elif found:
             _report_unsupported(found)
             self._stand_by_if_possible(hs)
@@ -73,7 +72,18 @@ class SplitcacheModule:
 @cache
 def unknown_parts() -> tuple[str, ...]:
     """In what the Synapse of this process is not as any known release. Empty: it is supported."""
-    return tuple(differences(Path(synapse.__file__).parent, known_functions()))
+    changed = tuple(differences(Path(synapse.__file__).parent, known_functions()))
+    return changed or _lost_events()
+
+
+def _lost_events() -> tuple[str, ...]:
+    try:
+        # Not at the top: it imports what a release may have moved.
+        from splitcache_synapse.self_test import broken_events
+
+        return tuple(broken_events())
+    except Exception as error:
+        return (f"events cannot be made as in any known release: {error}",)
 
 
 def _report_unsupported(found: tuple[str, ...]) -> None:

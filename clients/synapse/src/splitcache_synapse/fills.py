@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
+from splitcache_synapse.seldom import SeldomLog
 from splitcache_synapse.transport import Transport
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class Fills:
         self._waiting: deque[_Fill] = deque()
         self._waiting_entries = 0
         self._in_flight = 0
+        self._failures = SeldomLog(logger, monotonic)
         # Whether a turn of the reactor is booked for the next request.
         self._booked = False
 
@@ -88,13 +90,23 @@ class Fills:
         taken = entries[: WAITING_MAX - self._waiting_entries]
         if len(entries) > len(taken):
             self._metrics.filled("dropped", len(entries) - len(taken))
-        if taken:
-            self._waiting_entries += len(taken)
-            made = [self._prepare(one) for one in reversed(taken)]
+        made = self._prepared(taken)
+        if made:
+            self._waiting_entries += len(made)
             self._waiting.append(_Fill(made, as_of, on_done))
             self._book()
         else:
             on_done()
+
+    def _prepared(self, entries: Sequence[Any]) -> list[Make]:
+        """The last first. What cannot be prepared is left out."""
+        made = []
+        for entry in reversed(entries):
+            try:
+                made.append(self._prepare(entry))
+            except Exception:
+                self._not_made()
+        return made
 
     def _book(self) -> None:
         # Not in the way of the reader who brought it.
@@ -144,8 +156,15 @@ class Fills:
         try:
             return make()
         except Exception:
-            logger.exception("splitcache: an event was not put into the sidecar")
+            self._not_made()
             return None
+
+    def _not_made(self) -> None:
+        """In an `except` block."""
+        self._metrics.filled("failed")
+        self._failures.log(
+            logging.ERROR, "splitcache: an event was not put into the sidecar", exc_info=True
+        )
 
     def _done(self, sent_at: float, events: int, on_done: Callable[[], None], reply: Any) -> None:
         self._in_flight -= 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -27,6 +28,7 @@ OnReply = Callable[[Any, int, float], bool]
 # What one request missed, and a position that is from before the database is read for it.
 OnMissed = Callable[[frozenset[str], pb.Position], None]
 # Of an entry: the epoch of the reply that brought it, and when its request was sent.
+Origin = tuple[bytes, float]
 Permits = Callable[[bytes, float], bool]
 Ask = Callable[[pb.GetEventsRequest, Callable[[Any], None]], None]
 
@@ -40,6 +42,8 @@ class Lookup(NamedTuple):
     keep: frozenset[str]
     # The as_of for filling what is missing; None: nothing may be put.
     position: pb.Position | None
+    # Of each hit.
+    origins: Mapping[str, Origin] = MappingProxyType({})
 
 
 class _Caller(NamedTuple):
@@ -82,7 +86,7 @@ class Round:
         # What is not asked yet, the next last.
         self._left: list[str] = []
         # With the epoch of its reply, and when its request was sent.
-        self._hits: dict[str, tuple[Any, tuple[bytes, float]]] = {}
+        self._hits: dict[str, tuple[Any, Origin]] = {}
         self._under_way: set[LookupRequest] = set()
         # Of the last reply. All of them are from before the database is read for what is missing.
         self._position: pb.Position | None = None
@@ -215,10 +219,11 @@ class Round:
 
     def _found(self, event_ids: Collection[str]) -> Lookup:
         hits: dict[str, Any] = {}
+        origins: dict[str, Origin] = {}
         keep = set()
         # Few requests brought them: each is judged once.
-        use: dict[tuple[bytes, float], bool] = {}
-        kept: dict[tuple[bytes, float], bool] = {}
+        use: dict[Origin, bool] = {}
+        kept: dict[Origin, bool] = {}
         for event_id in event_ids:
             if event_id not in self._hits:
                 continue
@@ -227,7 +232,7 @@ class Round:
                 use[request] = self._may_use(*request)
                 kept[request] = self._may_keep(*request)
             if use[request]:
-                hits[event_id] = entry
+                hits[event_id], origins[event_id] = entry, request
                 if kept[request]:
                     keep.add(event_id)
-        return Lookup(hits, frozenset(keep), self._position)
+        return Lookup(hits, frozenset(keep), self._position, origins)

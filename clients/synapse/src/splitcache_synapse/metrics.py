@@ -55,8 +55,8 @@ _WRITES_WAIT = Gauge(
 )
 _AUDITS = Counter(
     "splitcache_bridge_audits",
-    "Reads audited, by outcome: same, different (confirmed), changed (not confirmed); or dropped, "
-    "failed (not audited)",
+    "Reads audited, by outcome: same, different (confirmed), changed (explained by a change), "
+    "unconfirmed (the sidecar no longer has the event); or dropped, failed (not audited)",
     [_SERVER, "outcome"],
 )
 _AUDIT_DIFFERENCES = Counter(
@@ -164,7 +164,7 @@ class AuditMetrics:
 
     def __init__(self, server_name: str) -> None:
         self._server = server_name
-        for outcome in ("same", "different", "changed", "dropped", "failed"):
+        for outcome in ("same", "different", "changed", "unconfirmed", "dropped", "failed"):
             _AUDITS.labels(server_name, outcome)
         _AUDIT_DIFFERENCES.labels(server_name)
 

@@ -78,16 +78,20 @@ class OutboxDatabase:
             finally:
                 connection.close()
 
-    def forget_state(self) -> None:
-        """Has the next process that polls purge everything: from now on changes may not be
-        announced."""
-        connection = self.connect()
-        try:
-            cursor = connection.cursor()
-            cursor.execute("UPDATE splitcache_state SET generation = ''")
-            connection.commit()
-        finally:
-            connection.close()
+    def forget_state(self, cursor: Any) -> bool:
+        """Has the next process that polls purge everything: changes may not have been announced.
+        Whether a process has polled since the state was forgotten before. Without the tables no
+        process polls."""
+        cursor.execute(
+            "SELECT to_regclass('splitcache_state') IS NOT NULL"
+            if self.is_postgres
+            else "SELECT count(*) FROM sqlite_master WHERE name = 'splitcache_state'"
+        )
+        ((is_there,),) = cursor.fetchall()
+        if not is_there:
+            return False
+        cursor.execute("UPDATE splitcache_state SET generation = '' WHERE generation <> ''")
+        return bool(cursor.rowcount == 1)
 
     def connect(self) -> Any:
         if not self.is_postgres:
@@ -104,6 +108,13 @@ class OutboxDatabase:
         # Deletions of several processes at once conflict under REPEATABLE READ.
         connection.set_session(isolation_level="READ COMMITTED")
         return connection
+
+    def cursor(self, connection: Any) -> Any:
+        """For one transaction, in which the server gives up a statement that takes too long."""
+        cursor = connection.cursor()
+        if self.is_postgres:
+            cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}")
+        return cursor
 
     def sql(self, statement: str) -> str:
         """With the placeholders of this database."""

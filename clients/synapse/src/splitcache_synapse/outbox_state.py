@@ -20,15 +20,20 @@ class RulesState:
 
     def gate_age_s(self) -> float:
         """Of the poll by which the gate is judged; infinite if there is none."""
-        poll = self._rules.last_counted
-        return self._monotonic() - poll.sent_at if poll is not None else math.inf
+        return self._gate_age_s(self._monotonic())
 
     def bound_s(self) -> float:
         """How stale a reply can be that is in use now. What committed before the last poll is
         announced, or shown by it; all else is younger than the poll."""
-        if not self.is_open():
+        # Read once: a gate that closes between two readings would seem open beyond its bound.
+        now = self._monotonic()
+        if not self._rules.is_open(now):
             return 0.0
-        return max(self.gate_age_s(), self.oldest_row_s()) + REPLY_AGE_MAX_S
+        return max(self._gate_age_s(now), self._rules.oldest_row_s(now)) + REPLY_AGE_MAX_S
+
+    def _gate_age_s(self, now: float) -> float:
+        poll = self._rules.last_counted
+        return now - poll.sent_at if poll is not None else math.inf
 
     def rows(self) -> int:
         """Of the last poll; 10,001 are that many or more."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from splitcache_synapse.outbox_database import STATEMENT_TIMEOUT_MS, OutboxDatabase
+from splitcache_synapse.outbox_database import OutboxDatabase
 from splitcache_synapse.outbox_poll import ROWS_MAX, Change, Poll
 
 logger = logging.getLogger(__name__)
@@ -188,10 +188,7 @@ class OutboxTable:
         try:
             if self._connection is None:
                 self._connection = self._database.connect()
-            cursor = self._connection.cursor()
-            if self._database.is_postgres:
-                cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}")
-            result = work(cursor)
+            result = work(self._database.cursor(self._connection))
             self._connection.commit()
             return result
         except Exception as error:

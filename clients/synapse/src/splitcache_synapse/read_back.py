@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from synapse.logging.context import make_deferred_yieldable
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
 
 from splitcache_synapse.database_reader import DatabaseReader
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
+from splitcache_synapse.seldom import SeldomLog
 from splitcache_synapse.sidecar import Sidecar
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,8 @@ WAITING_MAX = 2_000
 # Events that are read in one go. The next ones are read when these have been put, which bounds the
 # bytes as well: an event's JSON has 64 KiB at most, three times that if escaped.
 EVENTS_MAX = 50
+# Far beyond what the requests of a full queue of fills may take.
+PUT_TIMEOUT_S = 120.0
 
 
 class _Stored(NamedTuple):
@@ -60,6 +63,7 @@ class ReadBack:
         self._waiting: deque[_Stored] = deque()
         self._waiting_events = 0
         self._is_running = False
+        self._failures = SeldomLog(logger)
 
     def stored(self, event_ids: Sequence[str], as_of: pb.Position | None) -> None:
         """COMMIT has been answered. `as_of` is a position that was known before the transaction
@@ -82,30 +86,32 @@ class ReadBack:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                event_ids, as_of = self._next()
-                await self._read_back(event_ids, as_of)
+                await self._read_back(self._next())
         finally:
             self._is_running = False
 
-    def _next(self) -> tuple[list[str], pb.Position]:
-        """What waits, of one epoch, up to a bound; and the oldest of its positions."""
-        event_ids, as_of = list(self._waiting[0].event_ids), self._waiting.popleft().as_of
-        if len(event_ids) > EVENTS_MAX:
-            self._waiting.appendleft(_Stored(event_ids[EVENTS_MAX:], as_of))
-            del event_ids[EVENTS_MAX:]
+    def _next(self) -> list[_Stored]:
+        """What waits, of one epoch, up to a bound."""
+        first = self._waiting.popleft()
+        if len(first.event_ids) > EVENTS_MAX:
+            self._waiting.appendleft(_Stored(first.event_ids[EVENTS_MAX:], first.as_of))
+            first = _Stored(first.event_ids[:EVENTS_MAX], first.as_of)
+        batch, events = [first], len(first.event_ids)
         while self._waiting:
             more = self._waiting[0]
-            if more.as_of.epoch != as_of.epoch:
+            if more.as_of.epoch != first.as_of.epoch:
                 break
-            if len(event_ids) + len(more.event_ids) > EVENTS_MAX:
+            events += len(more.event_ids)
+            if events > EVENTS_MAX:
                 break
-            self._waiting.popleft()
-            event_ids += more.event_ids
-            as_of = min(as_of, more.as_of, key=lambda position: position.sequence)
-        self._waiting_events -= len(event_ids)
-        return event_ids, as_of
+            batch.append(self._waiting.popleft())
+        self._waiting_events -= sum(len(one.event_ids) for one in batch)
+        return batch
 
-    async def _read_back(self, event_ids: list[str], as_of: pb.Position) -> None:
+    async def _read_back(self, batch: list[_Stored]) -> None:
+        event_ids = [event_id for one in batch for event_id in one.event_ids]
+        # The oldest, which holds for all.
+        as_of = min((one.as_of for one in batch), key=lambda position: position.sequence)
         if not self._sidecar.takes(as_of):
             self._metrics.stored("not_put", len(event_ids))
             return
@@ -114,8 +120,21 @@ class ReadBack:
             done: Deferred[None] = Deferred()
             self._sidecar.put(list(entries.values()), as_of, lambda: done.callback(None))
         except Exception as error:
-            logger.info("splitcache: new events were not read back: %s", error)
-            self._metrics.stored("failed", len(event_ids))
+            await self._failed(batch, error)
             return
         self._metrics.stored("read_back", len(event_ids))
-        await make_deferred_yieldable(done)
+        if not done.called:
+            done.addTimeout(PUT_TIMEOUT_S, self._reactor)
+        try:
+            await make_deferred_yieldable(done)
+        except TimeoutError:
+            logger.warning("splitcache: new events were not put within %d s", PUT_TIMEOUT_S)
+
+    async def _failed(self, batch: list[_Stored], error: Exception) -> None:
+        if len(batch) > 1:
+            # One event that cannot be read must not cost those of other transactions.
+            for one in batch:
+                await self._read_back([one])
+            return
+        self._failures.log(logging.INFO, "splitcache: new events were not read back: %s", error)
+        self._metrics.stored("failed", len(batch[0].event_ids))

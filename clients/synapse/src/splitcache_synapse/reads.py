@@ -89,10 +89,18 @@ class Reads:
         # undone by keeping the entries.
         self._keep({one: lookup.hits[one] for one in lookup.keep})
         missing = frozenset(events).difference(lookup.hits)
-        entries = await early.finish(missing, lookup.position)
-        # Nor from here on: another lookup would replace what missed.
+        hits, entries = lookup.hits, {}
+        if early.have_begun:
+            held = self._sidecar.hold(lookup)
+            try:
+                entries = await early.finish(missing, lookup.position)
+            finally:
+                hits = held.release()
+        # Nor from here on: another lookup would replace what missed. What may no longer be used
+        # is read from the database as well.
+        missing = frozenset(events).difference(hits)
         self._missed = _Missed(missing, lookup.position, early.asked.difference(entries))
-        return {**lookup.hits, **entries}
+        return {**hits, **entries}
 
     async def _lookup(self, events: Collection[str], early: EarlyReads) -> Lookup:
         """A lookup with a deadline of its own: no fault on the way to the sidecar may keep a

@@ -14,21 +14,51 @@ RELIED_ON: dict[str, tuple[str, ...]] = {
     ),
     "events/utils.py": ("prune_event", "prune_event_dict", "clone_event"),
     "synapse_rust/events.pyi": ("Event", "EventInternalMetadata", "Unsigned"),
-    "server.py": ("HomeServer.run_as_background_process",),
+    "synapse_rust/logcontext.pyi": ("LoggingContext",),
+    "server.py": (
+        "HomeServer.run_as_background_process",
+        "HomeServer.register_sync_shutdown_handler",
+    ),
+    "config/_base.py": ("Config.parse_duration",),
+    "logging/context.py": (
+        "LoggingContext.__init__",
+        "PreserveLoggingContext",
+        "run_in_background",
+        "make_deferred_yieldable",
+    ),
     # The transaction that is wrapped, and its callbacks.
     "storage/database.py": (
+        "LoggingDatabaseConnection.cursor",
         "LoggingTransaction.__init__",
+        "LoggingTransaction.execute",
         "LoggingTransaction.call_after",
         "LoggingTransaction.async_call_after",
         "DatabasePool.new_transaction",
         "DatabasePool.runInteraction",
+        "DatabasePool.runWithConnection",
         "DatabasePool.simple_upsert",
         "DatabasePool.simple_upsert_txn",
         "DatabasePool.simple_update",
         "DatabasePool.simple_update_txn",
         "DatabasePool.simple_select_onecol_txn",
     ),
+    # The module's own connections, and the isolation of Synapse's.
+    "storage/engines/_base.py": ("IsolationLevel", "BaseDatabaseEngine.__init__"),
+    "storage/engines/postgres.py": (
+        "PostgresEngine.__init__",
+        "PostgresEngine.convert_param_style",
+        "PostgresEngine.on_new_connection",
+        "PostgresEngine.attempt_to_set_isolation_level",
+    ),
+    "storage/engines/sqlite.py": (
+        "Sqlite3Engine.__init__",
+        "Sqlite3Engine.convert_param_style",
+        "Sqlite3Engine.on_new_connection",
+        "Sqlite3Engine.attempt_to_set_isolation_level",
+    ),
+    "storage/_base.py": ("SQLBaseStore._attempt_to_invalidate_cache",),
     "storage/databases/main/cache.py": (
+        "CacheInvalidationWorkerStore._send_invalidation_to_replication",
         "CacheInvalidationWorkerStore.process_replication_rows",
         "CacheInvalidationWorkerStore._process_event_stream_row",
         "CacheInvalidationWorkerStore._invalidate_caches_for_event",
@@ -41,6 +71,7 @@ RELIED_ON: dict[str, tuple[str, ...]] = {
     "storage/databases/main/events_worker.py": (
         "EventCacheEntry",
         "_EventRow",
+        "EventsWorkerStore.__init__",
         "EventsWorkerStore.process_replication_rows",
         "EventsWorkerStore.get_events_as_list",
         "EventsWorkerStore.get_unredacted_events_from_cache_or_db",
@@ -54,11 +85,19 @@ RELIED_ON: dict[str, tuple[str, ...]] = {
         "EventsWorkerStore._get_events_from_local_cache",
         "EventsWorkerStore._get_events_from_db",
         "EventsWorkerStore._enqueue_events",
+        "EventsWorkerStore._maybe_start_fetch_thread",
+        "EventsWorkerStore._fetch_thread",
+        "EventsWorkerStore._fetch_loop",
+        "EventsWorkerStore._fetch_event_list",
         "EventsWorkerStore._fetch_event_rows",
         "EventsWorkerStore._maybe_redact_event_row",
         "EventsWorkerStore.mark_event_rejected_txn",
     ),
-    "util/caches/lrucache.py": ("AsyncLruCache",),
+    "util/caches/lrucache.py": (
+        # The functions of LruCache are defined within this one.
+        "LruCache.__init__",
+        "AsyncLruCache",
+    ),
     # Writes: each function that writes to a table of events (see `TABLES`), and its callers.
     "storage/databases/main/censor_events.py": (
         "CensorEventsStore._censor_redactions",

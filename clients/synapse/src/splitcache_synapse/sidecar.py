@@ -12,6 +12,7 @@ from splitcache_synapse.breaker import CLOSED, Breaker
 from splitcache_synapse.fills import Fills, Prepare
 from splitcache_synapse.freshness import Freshness
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_synapse.held_hits import HeldHits
 from splitcache_synapse.lookups import IDS_MAX, Decode, Lookup, OnMissed, Round
 from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.near_cache import NearCache
@@ -68,6 +69,7 @@ class Sidecar:
         # Lookups of this turn of the reactor, which go as one.
         self._next_round: Round | None = None
         self._rounds: set[Round] = set()
+        self._held: set[HeldHits] = set()
         self._closed = False
 
     def patience_s(self, event_ids: Collection[str]) -> float:
@@ -109,6 +111,12 @@ class Sidecar:
             self._send()
         return result
 
+    def hold(self, lookup: Lookup) -> HeldHits:
+        """For a reader who waits for more before it uses the hits. It must be released."""
+        held = HeldHits(lookup, self._may_use, self._held.discard)
+        self._held.add(held)
+        return held
+
     def put(
         self,
         entries: Sequence[Any],
@@ -137,6 +145,8 @@ class Sidecar:
         must not bring back what it was before."""
         for lookups in self._rounds:
             lookups.invalidated(event_id)
+        for held in self._held:
+            held.invalidated(event_id)
 
     def may_use_kept(self) -> bool:
         """Whether what lookups have brought into Synapse's own caches may be used now."""

@@ -1,7 +1,8 @@
 """A hash of a function's source that changes when the function does something else.
 
-Comments, docstrings, annotations and layout do not count. Neither does the Python that parses: its
-own `ast.dump` differs from release to release.
+Comments, docstrings, annotations and layout do not count; in a stub annotations do, since it says
+nothing else of what is in Rust. Neither does the Python that parses count: its own `ast.dump`
+differs from release to release.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _DIGITS = 16
-# Without effect on what runs, or set by some releases of Python alone.
-_FIELDS_LEFT_OUT = frozenset({"annotation", "returns", "type_comment", "kind", "ctx"})
+# Set by some releases of Python alone.
+_FIELDS_LEFT_OUT = frozenset({"type_comment", "kind", "ctx"})
+# Without effect on what runs.
+_ANNOTATIONS = frozenset({"annotation", "returns"})
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -25,18 +28,23 @@ def parse(path: Path) -> ast.Module:
 
 
 def definitions(module: ast.Module) -> Iterator[tuple[str, Definition]]:
-    """All functions and classes, by their qualified names. Of equal names, each."""
+    """All functions and classes, by their qualified names. Of equal names, each, but for overloads,
+    which do not run."""
     return _within(module, "")
 
 
-def hash_of(definition: Definition) -> str:
+def hash_of(definition: Definition, *, is_stub: bool = False) -> str:
     """Of the definition with its decorators and default values, but without its docstrings."""
-    return hashlib.sha256("".join(_text(definition)).encode("ascii")).hexdigest()[:_DIGITS]
+    left_out = _FIELDS_LEFT_OUT if is_stub else _FIELDS_LEFT_OUT | _ANNOTATIONS
+    text = "".join(_text(definition, left_out))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:_DIGITS]
 
 
 def _within(node: ast.AST, prefix: str) -> Iterator[tuple[str, Definition]]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, _DEFINITIONS):
+            if any(ast.unparse(one) == "overload" for one in child.decorator_list):
+                continue
             name = f"{prefix}{child.name}"
             yield name, child
             if isinstance(child, ast.ClassDef):
@@ -46,27 +54,27 @@ def _within(node: ast.AST, prefix: str) -> Iterator[tuple[str, Definition]]:
             yield from _within(child, prefix)
 
 
-def _text(node: ast.AST) -> Iterator[str]:
+def _text(node: ast.AST, left_out: frozenset[str]) -> Iterator[str]:
     yield f"{type(node).__name__}("
     for field, value in ast.iter_fields(node):
-        if field in _FIELDS_LEFT_OUT:
+        if field in left_out:
             continue
         # Some releases of Python have a field, empty, that others lack.
         if value is None or value == []:
             continue
         yield f"{field}="
-        yield from _value(value)
+        yield from _value(value, left_out)
     yield ")"
 
 
-def _value(value: object) -> Iterator[str]:
+def _value(value: object, left_out: frozenset[str]) -> Iterator[str]:
     if isinstance(value, ast.AST):
-        yield from _text(value)
+        yield from _text(value, left_out)
     elif isinstance(value, list):
         yield "["
         for one in value:
             if not _is_text_alone(one):
-                yield from _value(one)
+                yield from _value(one, left_out)
                 yield ","
         yield "]"
     else:

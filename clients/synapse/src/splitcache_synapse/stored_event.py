@@ -24,6 +24,7 @@ from synapse.events.utils import prune_event
 from synapse.storage.databases.main.events_worker import EventCacheEntry
 
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_synapse.seldom import SeldomLog
 
 try:
     from synapse.events import make_event_from_json
@@ -32,6 +33,7 @@ except ImportError:
     make_event_from_json = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
+_unreadable = SeldomLog(logger)
 
 # Counts up when the form changes. An entry of another version is a miss. Version 1 was an object,
 # which held the signatures, and left `age_ts` in the body.
@@ -112,7 +114,12 @@ def from_cached(cached: pb.CachedEvent) -> EventCacheEntry | None:
     try:
         return _from_cached(cached)
     except Exception as error:
-        logger.warning("Cannot read what the sidecar holds of %s: %s", cached.event_id, error)
+        _unreadable.log(
+            logging.WARNING,
+            "splitcache: cannot read what the sidecar holds of %s: %s",
+            cached.event_id,
+            error,
+        )
         return None
 
 

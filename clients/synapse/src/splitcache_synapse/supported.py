@@ -42,7 +42,9 @@ def hashes(package: Path) -> Iterator[tuple[str, str, str]]:
         if path.exists():
             for name, definition in definitions(parse(path)):
                 if name in names:
-                    found.setdefault(name, []).append(hash_of(definition))
+                    found.setdefault(name, []).append(
+                        hash_of(definition, is_stub=path.suffix == ".pyi")
+                    )
         for name in names:
             # There are several if the release defines it twice.
             yield file, name, "+".join(found.get(name, [ABSENT]))
