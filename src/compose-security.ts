@@ -55,9 +55,16 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
     onChange: () => reload(),
     ...(deps.fileCheckIntervalMs !== undefined && { intervalMs: deps.fileCheckIntervalMs }),
   });
+  // The first reading only finds the token files to watch: a change after `start` is noticed, and
+  // one between a reading and `start` would not be.
+  await readAuth();
+  await watch.start();
   const [tls, auth] = [await readTlsFiles(config, wallClock()), await readAuth()];
   const problems = [...tls.problems, ...auth.problems];
-  if (problems.length > 0) throw new ConfigError(problems);
+  if (problems.length > 0) {
+    watch.stop();
+    throw new ConfigError(problems);
+  }
   let { material } = tls;
   const requiresCertificate = authFile === undefined;
   const front = (protocol: "h2" | "http/1.1") =>
@@ -80,7 +87,6 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
       log.reloaded("clients", { clients: auth.clients.length });
     }
   }
-  await watch.start();
   return {
     secureGrpc: fronts.grpc?.secure,
     secureHttp: fronts.http?.secure,

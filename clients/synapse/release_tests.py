@@ -1,6 +1,6 @@
 """Runs those of the module's tests that tell whether it works with a release of Synapse.
 
-    python release_tests.py              the newest releases but the one that is installed
+    python release_tests.py              the newest releases except the installed one
     python release_tests.py RELEASE …    these
 
 Each release is put in front of the installed one, with the dependencies that are installed. The
