@@ -15,7 +15,7 @@ const RESTARTS = "test/integration/postgres/restarts.test.ts";
 const FAILURES = "test/integration/postgres/failures.test.ts";
 const CRASH = "test/integration/postgres/crash.test.ts";
 const LATE = "test/integration/postgres/late-statements.test.ts";
-const CLOCK = "test/unit/log/postgres/clock.test.ts";
+const CLOCK = "test/unit/log/postgres/membership/clock.test.ts";
 const SIDECARS = "test/contract/three-sidecars.test.ts";
 const STORE = "test/unit/store/event-store.test.ts";
 const TIER = "test/unit/store/shared-tier.test.ts";
@@ -33,7 +33,7 @@ const MUTANTS = [
   {
     rule: "M1",
     what: "is current before it has applied what it enrolled at",
-    file: "follower.ts",
+    file: "follow/follower.ts",
     change: [
       "  wake(followed: FollowedHomeserver): void {\n",
       "  wake(followed: FollowedHomeserver): void {\n    followed.loaded();\n",
@@ -43,7 +43,7 @@ const MUTANTS = [
   {
     rule: "M2",
     what: "a lease that does not end",
-    file: "membership.ts",
+    file: "membership/membership.ts",
     change: [
       "return this.#options.clock.nowMs() < this.#leaseEndMs;",
       "return this.#leaseEndMs > Number.NEGATIVE_INFINITY;",
@@ -53,14 +53,14 @@ const MUTANTS = [
   {
     rule: "M2",
     what: "a renewal that ignores that the member was expelled",
-    file: "membership.ts",
+    file: "membership/membership.ts",
     change: ['if (!row.renewed) return this.#lose("expelled");', ""],
     test: [MEMBERS, "is cut off in both directions"],
   },
   {
     rule: "M2",
     what: "a clock that stands still while the machine is suspended",
-    file: "clock.ts",
+    file: "membership/clock.ts",
     change: ["this.#sources.monotonicMs() + this.#suspendedMs", "this.#sources.monotonicMs()"],
     test: [CLOCK, "suspended"],
   },
@@ -74,42 +74,42 @@ const MUTANTS = [
   {
     rule: "M3",
     what: "confirms without waiting for the members",
-    file: "acknowledgements.ts",
+    file: "append/acknowledgements.ts",
     change: ["mayConfirm && !lagging.has(wait)", "mayConfirm"],
     test: [MEMBERS, "is cut off in both directions"],
   },
   {
     rule: "M3",
     what: "expels a member at once",
-    file: "acknowledgements.ts",
+    file: "append/acknowledgements.ts",
     change: ["receivedMs - seen.sinceMs >= this.#options.limits.expelAfterMs", "receivedMs >= seen.sinceMs"],
     test: [MEMBERS, "is cut off in both directions"],
   },
   {
     rule: "M3",
     what: "compares counters over a crash, in a change that waits",
-    file: "acknowledgements.ts",
+    file: "append/acknowledgements.ts",
     change: ["if (session !== this.#countersOf) this.#counters.clear();", ""],
     test: [CRASH, "by a change that waits"],
   },
   {
     rule: "M3",
     what: "compares counters over a crash, in the sweep",
-    file: "trim.ts",
+    file: "background/trim.ts",
     change: ["this.#seen?.session === session ? this.#seen : undefined", "this.#seen"],
     test: [CRASH, "by the sweep"],
   },
   {
     rule: "M4",
     what: "reports once what a crash may take back",
-    file: "follower.ts",
+    file: "follow/follower.ts",
     change: ["if (followed.enrolment !== undefined) followed.enrolment.reported = undefined;", ""],
     test: [CRASH, "is reported again"],
   },
   {
     rule: "M4",
     what: "reports without applying",
-    file: "follower.ts",
+    file: "follow/follower.ts",
     change: [
       "    applyTo(followed, change.bytes);",
       '    followed.restart({ epoch, sequence: change.sequence }, "asked");',
@@ -119,14 +119,14 @@ const MUTANTS = [
   {
     rule: "M4",
     what: "writes through at a later time",
-    file: "followed-homeserver.ts",
+    file: "follow/followed-homeserver.ts",
     change: ["    this.#applies.delete(token);\n  }\n\n  /** The copy has", "  }\n\n  /** The copy has"],
     test: [MEMBERS, "applied by the copy itself"],
   },
   {
     rule: "M4",
     what: "applies changes from notifications that anybody may have sent",
-    file: "notification.ts",
+    file: "codec/notification.ts",
     change: [
       "if (changes.length === 0 || sign(payload.slice(0, end), key) !== payload) {",
       "if (key.length === 0) {",
@@ -215,21 +215,21 @@ const MUTANTS = [
   {
     rule: "M8",
     what: "goes on over a gap",
-    file: "follower.ts",
+    file: "follow/follower.ts",
     change: ["if (change.sequence !== position.sequence + 1) {", "if (change.sequence < 0) {"],
     test: [MEMBERS, "removed meanwhile"],
   },
   {
     rule: "M9",
     what: "keeps its epochs when the server starts again",
-    file: "schema-sql.ts",
+    file: "schema/schema-sql.ts",
     change: ["(extract(epoch from pg_catalog.pg_postmaster_start_time()) * 1000000)::bigint::text", "''"],
     test: [RESTARTS, "begins new epochs after a restart"],
   },
   {
     rule: "M9",
     what: "confirms at once after a start",
-    file: "incarnation.ts",
+    file: "membership/incarnation.ts",
     change: [
       "return this.#isSettled || (this.#seen !== undefined && this.#waitedMs >= this.#waitMs);",
       "return true;",
@@ -239,7 +239,7 @@ const MUTANTS = [
   {
     rule: "M9",
     what: "goes on with a log that went back",
-    file: "follower.ts",
+    file: "follow/follower.ts",
     change: ["      this.#options.onBackwards(followed);\n", ""],
     test: [MEMBERS, "has gone back"],
   },
@@ -253,7 +253,7 @@ const MUTANTS = [
   {
     rule: "M10",
     what: "lets a late enrolment report",
-    file: "enrolments.ts",
+    file: "follow/enrolments.ts",
     change: [
       "do update set enrolment = excluded.enrolment\n            where a.enrolment < excluded.enrolment",
       "do update set epoch = excluded.epoch, sequence = excluded.sequence",
@@ -263,14 +263,14 @@ const MUTANTS = [
   {
     rule: "M10",
     what: "lets a late leave end a later enrolment",
-    file: "enrolments.ts",
+    file: "follow/enrolments.ts",
     change: ["member = $2 and enrolment <= $3", "member = $2 and $3::bigint > 0"],
     test: [LATE, "came after a leave"],
   },
   {
     rule: "M10",
     what: "lets a late sweep end a later enrolment",
-    file: "enrolments.ts",
+    file: "follow/enrolments.ts",
     change: ["all ($2::bytea[]) and enrolment <= $3", "all ($2::bytea[]) and $3::bigint > 0"],
     test: [LATE, "came after a sweep"],
   },

@@ -14,8 +14,8 @@ import type {
   TakeEvents,
 } from "../../src/core/model/store.js";
 import type { EventId, Homeserver, RoomId } from "../../src/core/model/types.js";
+import type { PostgresTarget } from "../../src/log/postgres/connection/target.js";
 import { createPostgresLog } from "../../src/log/postgres/postgres-log.js";
-import type { PostgresTarget } from "../../src/log/postgres/target.js";
 import type { Tier } from "../../src/tier/port.js";
 import { createRedisTier } from "../../src/tier/redis/redis-tier.js";
 import type { RedisTarget } from "../../src/tier/redis/target.js";

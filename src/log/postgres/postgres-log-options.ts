@@ -1,7 +1,7 @@
-import type { LeaseClock } from "./clock.js";
-import type { PostgresLogEvents } from "./failure-report.js";
+import type { PostgresTarget } from "./connection/target.js";
+import type { PostgresLogEvents } from "./failures/failure-report.js";
+import type { LeaseClock } from "./membership/clock.js";
 import type { PostgresLimits } from "./postgres-limits.js";
-import type { PostgresTarget } from "./target.js";
 
 export interface PostgresLogOptions {
   readonly target: PostgresTarget;

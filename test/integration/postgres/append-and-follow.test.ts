@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { encodeChange } from "../../../src/log/postgres/change-codec.js";
-import { parseNotification } from "../../../src/log/postgres/notification.js";
+import { encodeChange } from "../../../src/log/postgres/codec/change-codec.js";
+import { parseNotification } from "../../../src/log/postgres/codec/notification.js";
 import { eventually } from "../../support/eventually.js";
 import { closeLogsAfterEach, startLog } from "../../support/postgres/log-harness.js";
 import { hasPostgres, PostgresServer } from "../../support/postgres/postgres-server.js";

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { schemaSql } from "../../../src/log/postgres/schema-sql.js";
+import { schemaSql } from "../../../src/log/postgres/schema/schema-sql.js";
 import { eventually } from "../../support/eventually.js";
 import { closeLogsAfterEach, startLog } from "../../support/postgres/log-harness.js";
 import { hasPostgres, PostgresServer } from "../../support/postgres/postgres-server.js";
