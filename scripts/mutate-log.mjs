@@ -26,8 +26,8 @@ const MUTANTS = [
   {
     rule: "M1",
     what: "joins again without dropping the cache",
-    file: "postgres-log.ts",
-    change: ["for (const followed of this.#all) followed.drop(reason);", "void reason;"],
+    file: "follow/followed-homeservers.ts",
+    change: ["for (const followed of this.all) followed.drop(reason);", "void reason;"],
     test: [MEMBERS, "is cut off in both directions"],
   },
   {

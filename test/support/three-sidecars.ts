@@ -14,7 +14,7 @@ import type {
   TakeEvents,
 } from "../../src/core/model/store.js";
 import type { EventId, Homeserver, RoomId } from "../../src/core/model/types.js";
-import type { PostgresTarget } from "../../src/log/postgres/connection/target.js";
+import type { PostgresTarget } from "../../src/log/postgres/connection/session.js";
 import { createPostgresLog } from "../../src/log/postgres/postgres-log.js";
 import type { Tier } from "../../src/tier/port.js";
 import { createRedisTier } from "../../src/tier/redis/redis-tier.js";

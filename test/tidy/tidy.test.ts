@@ -18,7 +18,6 @@ const STILL_LONG = new Set([
   "scripts/mutate-log.mjs",
   "src/config/options.ts",
   "test/support/postgres/postgres-server.ts",
-  "src/log/postgres/postgres-log.ts",
   "src/store/event-store.ts",
   "test/integration/admin.test.ts",
   "test/integration/admission.test.ts",

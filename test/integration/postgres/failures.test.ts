@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { PostgresTarget } from "../../../src/log/postgres/connection/target.js";
+import type { PostgresTarget } from "../../../src/log/postgres/connection/session.js";
 import type { FailureCause } from "../../../src/log/postgres/failures/failures.js";
 import { grantSql, schemaSql } from "../../../src/log/postgres/schema/schema-sql.js";
 import { eventually } from "../../support/eventually.js";

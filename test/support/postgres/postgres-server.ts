@@ -5,7 +5,7 @@ import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Client } from "pg";
-import type { PostgresTarget } from "../../../src/log/postgres/connection/target.js";
+import type { PostgresTarget } from "../../../src/log/postgres/connection/session.js";
 import { freePort } from "../free-port.js";
 import { SmallDisk } from "./small-disk.js";
 

@@ -1,6 +1,6 @@
 import { CacheError } from "../../../core/model/errors.js";
 import type { Position } from "../../../core/model/types.js";
-import { bytesOf } from "../codec/epoch-bytes.js";
+import { bytesOf } from "../codec/change-codec.js";
 import type { Link } from "../connection/link.js";
 import type { Session, Statement } from "../connection/session.js";
 import type { FollowedHomeserver } from "../follow/followed-homeserver.js";

@@ -1,7 +1,6 @@
 import { CacheError } from "../../../core/model/errors.js";
 import type { Change, Epoch, Position } from "../../../core/model/types.js";
-import { encodeChange, TOKEN_BYTES, weightOf } from "../codec/change-codec.js";
-import { epochOf } from "../codec/epoch-bytes.js";
+import { encodeChange, epochOf, TOKEN_BYTES, weightOf } from "../codec/change-codec.js";
 import { encodeChanges, signedSql } from "../codec/notification.js";
 import type { Link } from "../connection/link.js";
 import type { Statement } from "../connection/session.js";

@@ -1,4 +1,4 @@
-import type { Change, EventId, RoomId } from "../../../core/model/types.js";
+import type { Change, Epoch, EventId, RoomId } from "../../../core/model/types.js";
 
 /** Recognises a change that this sidecar appended, when it is followed. */
 export type ChangeToken = string;
@@ -35,6 +35,15 @@ export function decodeChange(bytes: Buffer): DecodedChange {
 /** How many event IDs a change counts for the bound of the table; a change without any counts as one. */
 export function weightOf(change: Change): number {
   return change.kind === "invalidated" ? Math.max(1, change.eventIds.length) : 1;
+}
+
+/** An epoch as the tables keep it. */
+export function bytesOf(epoch: Epoch): Buffer {
+  return Buffer.from(epoch, "hex");
+}
+
+export function epochOf(bytes: Buffer): Epoch {
+  return bytes.toString("hex") as Epoch;
 }
 
 function fieldsOf(change: Change): unknown[] {

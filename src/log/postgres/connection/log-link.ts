@@ -3,7 +3,7 @@ import type { LeaseClock } from "../membership/clock.js";
 import type { PostgresLimits } from "../postgres-limits.js";
 import { Link } from "./link.js";
 import { openLogSession } from "./open-log-session.js";
-import type { PostgresTarget } from "./target.js";
+import type { PostgresTarget } from "./session.js";
 
 /** The settings that both links of a sidecar share. */
 export interface LogLinkOptions {

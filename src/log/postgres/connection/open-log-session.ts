@@ -2,8 +2,8 @@ import { LogFailure } from "../failures/failures.js";
 import type { PostgresLimits } from "../postgres-limits.js";
 import { ensureSchema, readVersion } from "../schema/schema.js";
 import type { PreparedSession } from "./link.js";
+import type { PostgresTarget } from "./session.js";
 import { limitsSql, openSession, type Session } from "./session.js";
-import type { PostgresTarget } from "./target.js";
 
 export interface LogSessionOptions {
   readonly target: PostgresTarget;

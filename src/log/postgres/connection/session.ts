@@ -1,8 +1,21 @@
 import { Socket } from "node:net";
+import type { ConnectionOptions } from "node:tls";
 import { Client, type QueryResultRow } from "pg";
 import { LogFailure } from "../failures/failures.js";
 import type { PostgresLimits } from "../postgres-limits.js";
-import type { PostgresTarget } from "./target.js";
+
+/** Where the database is, and as whom to connect. */
+export interface PostgresTarget {
+  readonly host: string;
+  readonly port: number;
+  /** The directory of the server's Unix socket; the host is not used then. */
+  readonly socketDirectory: string | undefined;
+  readonly database: string;
+  readonly user: string;
+  readonly password: string | undefined;
+  /** Undefined: without TLS. */
+  readonly tls: ConnectionOptions | undefined;
+}
 
 /** A statement that is prepared once per connection, under its name. */
 export interface Statement {
@@ -180,4 +193,11 @@ export function limitsSql(statementMs: number, lockMs: number): string {
 interface Turn {
   readonly limitMs: number;
   reject(error: Error): void;
+}
+
+/** The target as logs show it: never with a password. */
+export function describeTarget(target: PostgresTarget): string {
+  const { socketDirectory, host, port, database, user } = target;
+  const place = socketDirectory ?? (host.includes(":") ? `[${host}]` : host);
+  return `${user}@${place}:${port}/${database}`;
 }

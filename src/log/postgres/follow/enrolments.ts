@@ -1,4 +1,4 @@
-import { epochOf } from "../codec/epoch-bytes.js";
+import { epochOf } from "../codec/change-codec.js";
 import type { Link } from "../connection/link.js";
 import type { Statement } from "../connection/session.js";
 import type { Enrolment, FollowedHomeserver } from "./followed-homeserver.js";

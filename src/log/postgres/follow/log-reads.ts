@@ -1,5 +1,5 @@
 import type { Epoch } from "../../../core/model/types.js";
-import { bytesOf, epochOf } from "../codec/epoch-bytes.js";
+import { bytesOf, epochOf } from "../codec/change-codec.js";
 import type { Link } from "../connection/link.js";
 import type { Statement } from "../connection/session.js";
 import { READ_BYTES_MAX, READ_CHANGES_MAX } from "../postgres-limits.js";

@@ -1,5 +1,5 @@
 import type { Position } from "../../../core/model/types.js";
-import { bytesOf, epochOf } from "../codec/epoch-bytes.js";
+import { bytesOf, epochOf } from "../codec/change-codec.js";
 import type { Link } from "../connection/link.js";
 import type { Statement } from "../connection/session.js";
 import { causeOf } from "../failures/failures.js";

@@ -1,6 +1,6 @@
 import { CacheError } from "../../../core/model/errors.js";
 import type { LogMember, LogMembers, MemberPosition, MembersPage, PositionsPage } from "../../port.js";
-import { epochOf } from "../codec/epoch-bytes.js";
+import { epochOf } from "../codec/change-codec.js";
 import type { Link } from "../connection/link.js";
 import type { Statement } from "../connection/session.js";
 import { causeOf } from "../failures/failures.js";

@@ -1,5 +1,4 @@
 import type { Link } from "../connection/link.js";
-import { areOnOneServer } from "../connection/link-pair.js";
 import type { Statement } from "../connection/session.js";
 import type { PostgresLimits } from "../postgres-limits.js";
 import type { LeaseClock } from "./clock.js";
@@ -18,6 +17,8 @@ export interface MembershipOptions {
   /** Joins: these must be on disk before they count. */
   readonly callLink: Link;
   randomBytes(length: number): Buffer;
+  /** Whether both links are connected to the same server. */
+  isOneServer(): boolean;
   /**
    * Whether this sidecar can read the log and append to the same server. While it cannot, its
    * lease is not renewed.
@@ -73,7 +74,7 @@ export class Membership {
     try {
       if (!link.isUp) return;
       if (isRenewal && this.#options.mayRenew()) await this.#renew();
-      if (this.#memberId === undefined && areOnOneServer(callLink, followLink)) await this.#join();
+      if (this.#memberId === undefined && this.#options.isOneServer()) await this.#join();
     } catch (error) {
       if (link.isUp) onFailure(error);
     }
