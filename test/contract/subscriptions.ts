@@ -9,8 +9,8 @@ import {
   OTHER_ROOM,
   ROOM,
   type TestSubscriber,
-} from "../support/store-harness.js";
-import { useStores } from "../support/use-store.js";
+} from "../support/store/store-harness.js";
+import { useStores } from "../support/store/use-store.js";
 
 export function describeSubscriptions(makeStore: MakeStore): void {
   describe("subscriptions", () => {

@@ -9,7 +9,8 @@ import { grantSql, schemaSql } from "../../../src/log/postgres/schema/schema-sql
 import { eventually } from "../../support/eventually.js";
 import { DeafProxy } from "../../support/postgres/deaf-proxy.js";
 import { closeLogsAfterEach, type LogUnderTest, startLog } from "../../support/postgres/log-harness.js";
-import { hasPostgres, PostgresServer } from "../../support/postgres/postgres-server.js";
+import { PostgresServer } from "../../support/postgres/postgres-server.js";
+import { hasPostgres } from "../../support/postgres/programs.js";
 import { invalidated } from "../../support/postgres/recording-copy.js";
 
 const PASSWORD = "correct horse battery staple";

@@ -1,7 +1,7 @@
 import { vi } from "vitest";
 import type { EventStore } from "../../../src/core/model/store.js";
 import type { Homeserver } from "../../../src/core/model/types.js";
-import { makeMemoryStore } from "../store-harness.js";
+import { makeMemoryStore } from "../store/store-harness.js";
 import type { Sidecar } from "./sidecar.js";
 import type { SystemUnderTest } from "./system-under-test.js";
 

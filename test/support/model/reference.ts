@@ -1,6 +1,6 @@
 import { HOMESERVER_IDLE_MS } from "../../../src/core/model/limits.js";
 import type { Epoch, Homeserver, Position } from "../../../src/core/model/types.js";
-import { TTL_MS } from "../store-harness.js";
+import { TTL_MS } from "../store/store-harness.js";
 import { expectSame } from "./expect-same.js";
 import type { WatchSurroundings } from "./memory-system.js";
 import { ReferenceHomeserver } from "./reference-homeserver.js";

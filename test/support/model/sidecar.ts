@@ -2,7 +2,7 @@ import { frameBody, frameRoomVersion } from "../../../src/core/memory/encoded-ev
 import { CacheError, type CacheErrorKind } from "../../../src/core/model/errors.js";
 import type { EventStore, PutRequest, ReadRequest } from "../../../src/core/model/store.js";
 import type { Position, PutOutcome, RedactionView, StoredEvent } from "../../../src/core/model/types.js";
-import { readEvents } from "../read-events.js";
+import { readEvents } from "../store/read-events.js";
 import type { SeenEvent } from "./event-facts.js";
 import { SidecarLost } from "./scheduler.js";
 

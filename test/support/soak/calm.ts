@@ -1,6 +1,6 @@
 import { eventually } from "../eventually.js";
 import type { Sidecar } from "../model/sidecar.js";
-import { messageEvent } from "../store-harness.js";
+import { messageEvent } from "../store/store-harness.js";
 import type { Cluster } from "./cluster.js";
 import { ALL, nameOf, roomOf, type SoakedHome } from "./soaked-home.js";
 

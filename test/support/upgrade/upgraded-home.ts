@@ -2,7 +2,7 @@ import type { Change, Homeserver, Position } from "../../../src/core/model/types
 import { eventually } from "../eventually.js";
 import { SidecarLost } from "../model/scheduler.js";
 import type { Sidecar } from "../model/sidecar.js";
-import { eventId, homeserver, messageEvent } from "../store-harness.js";
+import { eventId, homeserver, messageEvent } from "../store/store-harness.js";
 
 const EVENTS = 100;
 const idOf = (n: number) => eventId(`$${n}`);

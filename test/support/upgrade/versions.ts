@@ -1,4 +1,4 @@
-import { type Alteration, alterProgram, type Program } from "../build-program.js";
+import { type Alteration, alterProgram, type Program } from "../program/build-program.js";
 
 const CODEC = "log/postgres/change-codec.js";
 const NOTIFICATION = "log/postgres/notification.js";

@@ -6,7 +6,7 @@ import { CacheError } from "../../../src/core/model/errors.js";
 import type { AdminServiceClient } from "../../../src/gen/splitcache/admin/v1/admin_service.js";
 import { LogLevel } from "../../../src/gen/splitcache/admin/v1/admin_service.js";
 import { Gate } from "../../../src/rpc/admission/gate.js";
-import { adminClientOf, callUnary } from "../../support/admin-client.js";
+import { adminClientOf, callUnary } from "../../support/server/admin-client.js";
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {

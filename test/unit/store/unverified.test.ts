@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Position } from "../../../src/core/model/types.js";
-import { LogUnderTest } from "../../support/log-under-test.js";
+import { LogUnderTest } from "../../support/store/log-under-test.js";
 import {
   ALPHA,
   asHomeserver,
@@ -9,8 +9,8 @@ import {
   makeMemoryStore,
   messageEvent,
   ROOM,
-} from "../../support/store-harness.js";
-import { useStores } from "../../support/use-store.js";
+} from "../../support/store/store-harness.js";
+import { useStores } from "../../support/store/use-store.js";
 
 describe("a store over a log that others append to", () => {
   const newStore = useStores((log: LogUnderTest) => makeMemoryStore({ invalidationLog: log }));

@@ -4,7 +4,7 @@ import { HOMESERVER_IDLE_MS } from "../../../../src/core/model/limits.js";
 import { HomeserverState } from "../../../../src/core/rules/homeserver-state.js";
 import { Homeservers } from "../../../../src/core/rules/homeservers.js";
 import { at } from "../../../support/core/parts.js";
-import { ALPHA, BETA, eventId, homeserver, storeLogInto } from "../../../support/store-harness.js";
+import { ALPHA, BETA, eventId, homeserver, storeLogInto } from "../../../support/store/store-harness.js";
 
 const GAMMA = homeserver("gamma.example");
 
