@@ -187,7 +187,7 @@ export function describeSubscriptions(makeStore: MakeStore): void {
   });
 }
 
-/** The changes that a subscriber is told until it has the one with this sequence number; fails on a gap. */
+/** The changes that a subscriber receives until it has the change with this sequence number; fails on a gap. */
 async function changesUntil(subscriber: TestSubscriber, sequence: number): Promise<Change[]> {
   const changes: Change[] = [];
   for (;;) {

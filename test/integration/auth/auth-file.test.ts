@@ -123,7 +123,7 @@ describe("an auth file", () => {
     await expect(failure).rejects.not.toThrow(/a{31}/);
   });
 
-  it("has all its mistakes reported at once", async () => {
+  it("has all its errors reported together", async () => {
     const folder = await makeFolder();
     const clients = [
       { ...READER, role: "x" },

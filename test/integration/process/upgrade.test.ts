@@ -32,7 +32,7 @@ describe.skipIf(!isHere)("two versions over one log and one tier", () => {
     home = new UpgradedHome(`home-${++homes}.example`, all());
     await home.fill();
   };
-  /** Replaces one after the other; changes are made at those that run. */
+  /** Replaces one after the other; changes are made at the sidecars that run. */
   const upgrade = async (to: Program, afterEachStep: () => Promise<void>) => {
     for (const [at, one] of cluster.sidecars.entries()) {
       const others = all().filter((_, n) => n !== at);
@@ -44,7 +44,7 @@ describe.skipIf(!isHere)("two versions over one log and one tier", () => {
     }
   };
 
-  it("lose nothing in rolling upgrades to a version that reads the next forms, to one that writes them, and back", async () => {
+  it("lose nothing in rolling upgrades to a version that reads the next forms, to a version that writes them, and back", async () => {
     const { now, readsNext, writesNext } = versions;
     for (const [from, to] of [
       [now, readsNext],

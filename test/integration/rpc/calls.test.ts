@@ -63,7 +63,7 @@ describe("every call", () => {
     await expectIdle(server);
   });
 
-  it("tells the observer how each call ended, also of those that grpc-js ends itself", async () => {
+  it("reports to the observer how each call ended, also calls that grpc-js ends itself", async () => {
     const { server, client, get } = await open();
     await get(read([]));
     await failureOf(get(read([], { homeserver: "" })));

@@ -61,7 +61,7 @@ describe("batches for which there is no room", () => {
     const staying = subscribe(client);
     await eventually(() => expect([leaving.kinds, staying.kinds]).toEqual([["ready"], ["ready"]]));
     await invalidate(["$b"]);
-    // Those that wait have no place in the store.
+    // Waiting subscribers have no place in the store.
     await eventually(() => expect(subscribers(server)).toBe(1));
     leaving.cancel();
     server.drain();

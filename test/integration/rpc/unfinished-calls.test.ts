@@ -81,7 +81,7 @@ describe("requests that never finish", () => {
     },
   );
 
-  it("of a read stream are only those that have begun: one may stay silent", async () => {
+  it("of a read stream count only once they have begun: a stream may stay silent", async () => {
     const server = await startServer({ limits: { requestTimeLimitMs: 50 } });
     const session = server.raw();
     const silent = begin(session, "GetEventsStream");

@@ -13,7 +13,7 @@ export interface CliRunOptions {
   readonly env?: Record<string, string>;
   readonly stdin?: string | Buffer | AsyncIterable<string>;
   readonly signal?: AbortSignal;
-  /** Adds the commands to the program; by default those of the command line. */
+  /** Adds the commands to the program; by default all commands. */
   readonly register?: (program: Command, io: CliIo) => void;
   /** Called with all of stdout so far whenever there is more. */
   readonly onStdout?: (text: string) => void;

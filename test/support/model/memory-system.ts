@@ -22,7 +22,7 @@ export interface Connection {
 /** A sidecar that fails when it answers what it must not. */
 export interface Watch {
   readonly sidecar: Sidecar;
-  /** Is told that timers ran. */
+  /** Called when timers ran. */
   ticked(): void;
   /** Judges what can only be judged when no call is under way. */
   check(): void;
@@ -38,7 +38,7 @@ export interface WatchSurroundings {
 
 /**
  * Starts a memory store that lives by the system's clock. `setInterval` must be
- * fake: the store's background work runs when the system is told to tick or sweep.
+ * fake: the store's background work runs when a test calls tick or sweep.
  */
 export async function startMemoryHost({
   tinyBytes,

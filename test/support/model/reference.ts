@@ -13,7 +13,7 @@ export class Reference {
   readonly #surroundings: WatchSurroundings;
   readonly #epochs: Set<Epoch>;
 
-  /** `epochs` holds those of earlier sidecars: none of them may come back. */
+  /** `epochs` holds the epochs of earlier sidecars: none of them may come back. */
   constructor(surroundings: WatchSurroundings, epochs: Set<Epoch>) {
     this.#surroundings = surroundings;
     this.#epochs = epochs;
@@ -57,7 +57,7 @@ export class Reference {
     this.#homeservers.delete(name);
   }
 
-  /** A position that a client is told of: the first one of an epoch must be of one that nobody has seen. */
+  /** A position that a client receives: the first position of an epoch must be of an epoch that was never seen. */
   expectPosition(homeserver: ReferenceHomeserver, actual: Position, sequence = homeserver.sequence): void {
     if (homeserver.epoch === undefined) {
       expectSame(`whether epoch ${actual.epoch} was there before`, this.#epochs.has(actual.epoch), false);

@@ -156,7 +156,7 @@ export class PostgresServer {
     process.kill(rows[0]!.pid, "SIGKILL");
   }
 
-  /** Processor time of the postmaster and its children, those that have ended included, in clock ticks. */
+  /** Processor time of the postmaster and its children, including ended children, in clock ticks. */
   cpuTicks(): number {
     const postmaster = this.#child?.pid;
     let ticks = 0;

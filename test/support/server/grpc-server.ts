@@ -23,7 +23,7 @@ export interface TestServer extends GrpcServer {
   tapped(isSent?: (frame: Buffer) => boolean): TappedSession;
   /** The methods of the calls whose headers have come. */
   readonly started: readonly string[];
-  /** What the observer was told: `method code`, in the order of the ends. */
+  /** What the observer received: `method code`, in the order of the ends. */
   readonly handled: readonly string[];
   /** What was logged as an error. */
   readonly errors: readonly unknown[];

@@ -34,7 +34,7 @@ export class SidecarProcess {
     this.sidecar = grpcSidecar(this.#client, () => false);
   }
 
-  /** Starts it with these arguments, beside those that say where it listens and where its log is. */
+  /** Starts it with these arguments, beside the arguments for listener and log. */
   static async start(
     program: Program,
     postgresPort: number,

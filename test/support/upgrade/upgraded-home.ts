@@ -44,7 +44,7 @@ export class UpgradedHome {
     }
   }
 
-  /** Changes an event at one sidecar; none of those that run may serve it from then on. */
+  /** Changes an event at one sidecar; no running sidecar may serve the old state from then on. */
   async change(at: Sidecar, running: readonly Sidecar[]): Promise<void> {
     const n = this.#changed.size;
     this.#changed.add(n);

@@ -15,7 +15,7 @@ const READS_NEXT: readonly Alteration[] = [
   [BODY, "value[0] !== FORMAT", "value[0] !== 1 && value[0] !== 2"],
 ];
 
-/** And one that writes it. */
+/** And a version that writes it. */
 const WRITES_NEXT: readonly Alteration[] = [
   ...READS_NEXT,
   [CODEC, "const VERSION = 1;", "const VERSION = 2;"],

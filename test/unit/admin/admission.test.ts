@@ -13,7 +13,7 @@ afterEach(() => {
   for (const cleanup of cleanups.splice(0)) cleanup();
 });
 
-/** A server with one call, which answers when it is told to. */
+/** A server with one call, which answers when the test lets it. */
 async function start(options: Partial<AdmissionOptions>, isOperator = true) {
   const refusal = new CacheError("permissionDenied", "not an operator");
   const gate = new Gate(

@@ -164,7 +164,7 @@ describe("a store over a log that others append to", () => {
     expect(await alpha.hits("$a", "$b")).toEqual([]);
   });
 
-  it("fences a fill that is older than another's change, and takes one that is ahead once the copy has caught up", async () => {
+  it("fences a fill that is older than another's change, and accepts a fill that is ahead once the copy has caught up", async () => {
     const { log, alpha } = await filled();
     const before = await alpha.position();
     const ahead = { ...before, sequence: 1 };

@@ -26,7 +26,7 @@ export function newQueue(): AppendQueue {
   return { waiting: [], sent: new Set(), count: 0, isSending: false, batches: 0 };
 }
 
-/** Takes the oldest changes that fit into one transaction, without those that were rejected since. */
+/** Takes the oldest changes that fit into one transaction, without the changes that were rejected since. */
 export function takeBatch(queue: AppendQueue): readonly PendingChange[] {
   const live = queue.waiting.filter(({ isSettled }) => !isSettled);
   let bytes = 0;

@@ -16,7 +16,7 @@ export function encodeChanges(changes: readonly Buffer[]): string | undefined {
 
 /**
  * SQL that puts a code after a text: every role of the database may send notifications, but
- * only those that may read the tables know the key. Null stays null.
+ * only roles that may read the tables know the key. Null stays null.
  */
 export function signedSql(text: string, key: string): string {
   const bytes = `pg_catalog.convert_to(${text}, 'UTF8')`;

@@ -55,7 +55,7 @@ export class Link {
     return this.#session?.isOpen === true;
   }
 
-  /** That of the current session. */
+  /** Of the current session. */
   get incarnation(): string {
     return this.#incarnation;
   }

@@ -50,7 +50,7 @@ export class Incarnation {
     return this.#isSettled || (this.#seen !== undefined && this.#waitedMs >= this.#waitMs);
   }
 
-  /** Records that this sidecar has waited, so that those that start later need not. */
+  /** Records that this sidecar has waited, so that sidecars that start later need not. */
   async settle(link: Link): Promise<void> {
     if (this.#isSettled || this.#seen === undefined || this.#waitedMs < this.#waitMs) return;
     const { incarnation } = this.#seen;

@@ -13,7 +13,7 @@ export const SCHEMA_LOCK_KEY = 0x73706c6974;
  * The SQL that makes the tables, as one transaction; running it again changes nothing.
  *
  * Homeserver names are bytes: the database's encoding may lack their characters. A change
- * also carries its epoch, so that the rows of an old epoch can never be read as those of
+ * also carries its epoch, so that the rows of an old epoch can never be read as rows of
  * a new one, and need not be removed in the transaction that begins it. Rows that change
  * often have room beside them (`fillfactor`), so that updates stay on their page and
  * touch no index.
