@@ -121,7 +121,7 @@ function openSidecar(): EventStore {
     heapBytesMax: 64 * MIB,
     clock: () => performance.now(),
     wallClock: () => Date.now(),
-    log: { logRestarted: () => {}, homeserverForgotten: () => {} },
+    observer: { logRestarted: () => {}, homeserverForgotten: () => {} },
   });
 }
 

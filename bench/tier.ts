@@ -64,7 +64,7 @@ async function openTier(keyPrefix: string): Promise<Tier> {
     ttlMs: 3_600_000,
     clock: () => performance.now(),
     wallClock: () => Date.now(),
-    log: { connected: () => {}, failed: (cause, message) => console.log(cause, message) },
+    observer: { connected: () => {}, failed: (cause, message) => console.log(cause, message) },
   });
   // Both connections are there when a put is written.
   while (tier.status().entries.written === 0 || !tier.status().isUp) {

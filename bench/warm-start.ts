@@ -164,7 +164,7 @@ async function start(hasTier: boolean): Promise<OpenSidecar> {
     heapBytesMax: 512 * MIB,
     clock: () => performance.now(),
     wallClock: () => Date.now(),
-    log: { logRestarted: () => {}, homeserverForgotten: () => {} },
+    observer: { logRestarted: () => {}, homeserverForgotten: () => {} },
   });
   open.push(store);
   // Both connections are there when a put is written.
@@ -198,7 +198,7 @@ function openTier(): Tier {
     readMsMax: 5000,
     clock: () => performance.now(),
     wallClock: () => Date.now(),
-    log: { connected: () => {}, failed: (cause, message) => console.error(cause, message) },
+    observer: { connected: () => {}, failed: (cause, message) => console.error(cause, message) },
   });
 }
 

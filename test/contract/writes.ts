@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { frameBody } from "../../src/core/memory/encoded-event.js";
+import { encodedBody } from "../../src/core/memory/encoded-event.js";
 import type { Epoch, Position } from "../../src/core/model/types.js";
 import {
   ALPHA,
@@ -86,7 +86,7 @@ export function describeWrites(makeStore: MakeStore): void {
       expect(await alpha.put([kept, lost], before)).toEqual(["fenced", "fenced"]);
       expect(await alpha.hits("$a")).toEqual([]);
       expect(await alpha.put([lost, kept], before)).toEqual(["stored", "stored"]);
-      expect(frameBody((await alpha.get(["$a"])).events[0]!.frame)).toEqual(kept.body);
+      expect(encodedBody((await alpha.get(["$a"])).events[0]!.encoded)).toEqual(kept.body);
     });
 
     it("stores nothing for an empty put", async () => {

@@ -1,5 +1,5 @@
 import type { MakeBoundedCache } from "../memory/bounded-cache.js";
-import { frameBody, frameRoomVersion } from "../memory/encoded-event.js";
+import { encodedBody, encodedRoomVersion } from "../memory/encoded-event.js";
 import { EventCache } from "../memory/event-cache.js";
 import { Loan } from "../memory/loan.js";
 import { type HomeserverMetadata, MetadataCache, type MetadataEntry } from "../memory/metadata-cache.js";
@@ -166,7 +166,7 @@ export class SplitCache {
     counters.hits += 1;
     if (nowMs >= entry.writeBackAtMs) this.#writeToTier(homeserver, entry, nowMs);
     const { variant, state, internalMetadata } = entry;
-    return { eventId: variant.eventId, frame: loan.lend(variant.frame!), state, internalMetadata };
+    return { eventId: variant.eventId, encoded: loan.lend(variant.range!), state, internalMetadata };
   }
 
   #store(owner: HomeserverMetadata, event: NewEvent, nowMs: number, expiresAtMs: number): void {
@@ -205,12 +205,12 @@ export interface LateFill {
 
 /** A live entry as it was put, with what was set since. */
 function eventOf({ eventId, room, variant, state, internalMetadata }: MetadataEntry): NewEvent {
-  const frame = variant.frame!;
+  const encoded = variant.range!;
   return {
     eventId,
     roomId: room.roomId,
-    roomVersion: frameRoomVersion(frame),
-    body: frameBody(frame),
+    roomVersion: encodedRoomVersion(encoded),
+    body: encodedBody(encoded),
     rejected: state.rejected,
     rejectedReason: state.rejectedReason,
     redaction: state.redaction,

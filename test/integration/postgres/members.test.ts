@@ -170,7 +170,7 @@ describe.skipIf(!hasPostgres())("members of the PostgreSQL log", () => {
     });
   });
 
-  it("begins a new epoch, loudly, when a homeserver's log has gone back", async () => {
+  it("begins a new epoch, and reports it, when a homeserver's log has gone back", async () => {
     const { a, b, near, far } = await two("back.example");
     const before = a.copy.position.epoch;
     for (const id of ["$1", "$2", "$3"]) await a.append(invalidated(id));

@@ -13,7 +13,7 @@ export async function connectOverSocket(store: EventStore, patience?: Patience):
   const { server, usage } = createGrpcServer({
     store,
     observer: { started: () => {}, handled: () => {} },
-    log: { error: () => {}, debug: () => {} },
+    logger: { error: () => {}, debug: () => {} },
     clock: () => performance.now(),
     allowedHomeservers: undefined,
     silenceLimitMs: 5000,

@@ -1,4 +1,4 @@
-import { frameBody, frameRoomVersion } from "../../../src/core/memory/encoded-event.js";
+import { encodedBody, encodedRoomVersion } from "../../../src/core/memory/encoded-event.js";
 import { CacheError, type CacheErrorKind } from "../../../src/core/model/errors.js";
 import type { EventStore, PutRequest, ReadRequest } from "../../../src/core/model/store.js";
 import type { Position, PutOutcome, RedactionView, StoredEvent } from "../../../src/core/model/types.js";
@@ -75,14 +75,14 @@ async function orLost<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-function seen({ eventId, frame, state, internalMetadata }: StoredEvent, { view }: ReadRequest): SeenEvent {
+function seen({ eventId, encoded, state, internalMetadata }: StoredEvent, { view }: ReadRequest): SeenEvent {
   const { redaction } = state;
   const redactedBody = redaction?.redactedBody && text(redaction.redactedBody);
   return {
     eventId,
-    roomId: roomOf(frame),
-    roomVersion: frameRoomVersion(frame),
-    body: bodyIn(view, redaction !== undefined, text(frameBody(frame)), redactedBody),
+    roomId: roomOf(encoded),
+    roomVersion: encodedRoomVersion(encoded),
+    body: bodyIn(view, redaction !== undefined, text(encodedBody(encoded)), redactedBody),
     rejection: state.rejected ? state.rejectedReason : undefined,
     redactedBy: redaction?.redactedBy,
     redactedBody: view === "original" ? redactedBody : undefined,
@@ -101,7 +101,7 @@ function bodyIn(
 }
 
 /** The room ID is the second field of a frame; each field here is shorter than 128 bytes. */
-function roomOf({ bytes, start }: StoredEvent["frame"]): string {
+function roomOf({ bytes, start }: StoredEvent["encoded"]): string {
   const roomAt = start + 2 + bytes[start + 1]!;
   return bytes.toString("utf8", roomAt + 2, roomAt + 2 + bytes[roomAt + 1]!);
 }

@@ -1,4 +1,4 @@
-import type { Link } from "../connection/link.js";
+import type { PostgresLink } from "../connection/postgres-link.js";
 import type { Statement } from "../connection/session.js";
 import type { LeaseClock } from "./clock.js";
 
@@ -51,7 +51,7 @@ export class Incarnation {
   }
 
   /** Records that this sidecar has waited, so that sidecars that start later need not. */
-  async settle(link: Link): Promise<void> {
+  async settle(link: PostgresLink): Promise<void> {
     if (this.#isSettled || this.#seen === undefined || this.#waitedMs < this.#waitMs) return;
     const { incarnation } = this.#seen;
     await link.run(this.#statements.settle, [incarnation]);
@@ -62,7 +62,7 @@ export class Incarnation {
    * Records the server's incarnation if it is not the recorded one: in one transaction all
    * members are removed and every homeserver gets a new epoch.
    */
-  async renew(link: Link, random: Buffer): Promise<void> {
+  async renew(link: PostgresLink, random: Buffer): Promise<void> {
     await link.runLong(this.#statements.renew, [random]);
   }
 

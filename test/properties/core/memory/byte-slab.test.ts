@@ -38,10 +38,10 @@ describe("ByteSlab", () => {
   });
 
   it.each<[string, (random: number) => number]>([
-    ["small frames", (random) => 100 + Math.floor(random * 2000)],
-    ["frames of 100 bytes to 260 KiB", (random) => Math.floor(100 * (LARGEST / 100) ** random)],
-    ["large frames", (random) => Math.floor(LARGEST * (0.5 + random / 2))],
-    ["frames of one size", () => 900],
+    ["small ranges", (random) => 100 + Math.floor(random * 2000)],
+    ["ranges of 100 bytes to 260 KiB", (random) => Math.floor(100 * (LARGEST / 100) ** random)],
+    ["large ranges", (random) => Math.floor(LARGEST * (0.5 + random / 2))],
+    ["ranges of one size", () => 900],
   ])("takes little more memory than what is live is counted to cost, under long churn: %s", (_, sizeOf) => {
     const checked = checkedSlab();
     const random = numbers(7);

@@ -35,7 +35,7 @@ describe("MetadataCache", () => {
           const held = owners.flatMap((one) => [...one.entries.values()]);
           expect(metadata.stats().entries).toBe(held.length);
           const alive = new Set(
-            held.map(({ variant }) => variant).filter(({ frame }) => frame !== undefined),
+            held.map(({ variant }) => variant).filter(({ range }) => range !== undefined),
           );
           expect(events.stats().entries).toBe(alive.size);
           for (const variant of alive) {

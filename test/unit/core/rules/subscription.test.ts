@@ -125,7 +125,7 @@ describe("SubscriberHub", () => {
     expect(await again).toEqual(frame({ kind: "batch", from: at(4), to: at(5) }));
   });
 
-  it("gives a sign of life a tick to who has been told everything, and changes first", async () => {
+  it("sends one Progress frame a tick to a subscriber that is up to date, and changes first", async () => {
     const { open, append, hub } = newHub();
     const { frames } = open();
     await frames.next();

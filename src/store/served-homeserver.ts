@@ -7,7 +7,7 @@ import type { SplitCache } from "../core/rules/split-cache.js";
 import type { HomeserverLog, Log, LogCopy } from "../log/port.js";
 
 /** A homeserver's caches and the log that invalidates them. */
-export class FollowedHomeserver implements WithState, LogCopy {
+export class ServedHomeserver implements WithState, LogCopy {
   readonly state: HomeserverState;
   readonly log: HomeserverLog;
   readonly #cache: SplitCache;

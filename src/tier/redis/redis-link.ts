@@ -1,6 +1,6 @@
-import { type Connection, delayMs } from "./connection.js";
 import { failureOf, TierFailure } from "./failures.js";
 import { CONNECT_MS_MAX, SILENCE_MS_MAX, WATCH_INTERVAL_MS } from "./limits.js";
+import { delayMs, type RedisConnection } from "./redis-connection.js";
 
 /** Receives the events of a link. */
 export interface LinkObserver {
@@ -10,20 +10,20 @@ export interface LinkObserver {
   failed(error: unknown): void;
 }
 
-export type OpenConnection = (onLost: (error: unknown) => void) => Connection;
+export type OpenConnection = (onLost: (error: unknown) => void) => RedisConnection;
 
 /**
  * Keeps one connection to Redis. A connection that is lost, or on which a command gets no
  * reply for too long, is abandoned with its outstanding commands and replaced.
  */
-export class Link {
+export class RedisLink {
   readonly #open: OpenConnection;
   readonly #clock: () => number;
   readonly #observer: LinkObserver;
   /** In the order in which they were sent. */
   readonly #pending = new Set<Pending>();
   readonly #watch: NodeJS.Timeout;
-  #connection: Connection | undefined;
+  #connection: RedisConnection | undefined;
   #retry: NodeJS.Timeout | undefined;
   #attempts = 0;
   #isClosed = false;
@@ -48,7 +48,7 @@ export class Link {
   }
 
   /** Settles when the call does, or when the connection is abandoned. */
-  run<T>(call: (connection: Connection) => Promise<T>): Promise<T> {
+  run<T>(call: (connection: RedisConnection) => Promise<T>): Promise<T> {
     const connection = this.#connection;
     if (connection === undefined)
       return Promise.reject(new TierFailure("disconnected", "there is no connection to Redis"));
@@ -107,7 +107,7 @@ export class Link {
     this.#attempts += 1;
   }
 
-  #lose(connection: Connection | undefined, error: unknown): void {
+  #lose(connection: RedisConnection | undefined, error: unknown): void {
     if (connection === undefined) return;
     this.#connection = undefined;
     const { kind, message } = failureOf(error);

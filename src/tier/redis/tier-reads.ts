@@ -10,11 +10,11 @@ import {
   KEYS_AT_ONCE_MAX,
   KEYS_IN_FLIGHT_MAX,
 } from "./limits.js";
-import type { Link } from "./link.js";
 import type { Metadata, MetadataCodec } from "./metadata.js";
+import type { RedisLink } from "./redis-link.js";
 
-export interface ReadsOptions {
-  readonly link: Link;
+export interface TierReadsOptions {
+  readonly link: RedisLink;
   readonly names: KeyNames;
   readonly codec: MetadataCodec;
   readonly failures: Failures;
@@ -47,13 +47,13 @@ interface Chunk {
 }
 
 /** Reads in two round trips: metadata, then the bodies that it names. Lookups of one turn are sent together. */
-export class Reads {
-  readonly #options: ReadsOptions;
+export class TierReads {
+  readonly #options: TierReadsOptions;
   #waiting: Lookup[] = [];
   #keysInFlight = 0;
   #bodyBytesInFlight = 0;
 
-  constructor(options: ReadsOptions) {
+  constructor(options: TierReadsOptions) {
     this.#options = options;
   }
 

@@ -2,12 +2,12 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { LogLevel } from "../../../src/config/log-levels.js";
 import type { Epoch, Homeserver } from "../../../src/core/model/types.js";
 import { readVersion } from "../../../src/process/version.js";
-import { createLog, storeLogTo } from "../../../src/telemetry/log.js";
+import { createLogger, reportStore } from "../../../src/telemetry/logger.js";
 import { reportStart } from "../../../src/telemetry/start-report.js";
 
 function logTo(level: LogLevel) {
   const lines: Record<string, unknown>[] = [];
-  const log = createLog({ level, to: { write: (line) => void lines.push(JSON.parse(line)) } });
+  const log = createLogger({ level, to: { write: (line) => void lines.push(JSON.parse(line)) } });
   return { log, lines };
 }
 
@@ -77,7 +77,7 @@ describe("a line that a client causes in a loop", () => {
 
 it("logs the restart of a homeserver's log, and a homeserver that is forgotten", () => {
   const { log, lines } = logTo("info");
-  const storeLog = storeLogTo(log, 10);
+  const storeLog = reportStore(log, 10);
   storeLog.logRestarted("hs" as Homeserver, "00ff" as Epoch, "database");
   storeLog.homeserverForgotten("hs" as Homeserver);
   expect(lines).toMatchObject([
@@ -94,7 +94,7 @@ describe("a homeserver that causes lines in a loop", () => {
 
   it("writes 20 lines in 10 seconds, then the number of suppressed lines", () => {
     const { log, lines } = logTo("info");
-    const storeLog = storeLogTo(log, 10);
+    const storeLog = reportStore(log, 10);
     for (let call = 0; call < 100; call++) {
       storeLog.logRestarted(HS, "00" as Epoch, "asked");
       storeLog.logRestarted(HS, "01" as Epoch, "asked");
@@ -107,7 +107,7 @@ describe("a homeserver that causes lines in a loop", () => {
 
   it("hides no lines of others", () => {
     const { log, lines } = logTo("info");
-    const storeLog = storeLogTo(log, 10);
+    const storeLog = reportStore(log, 10);
     for (let call = 0; call < 100; call++) storeLog.logRestarted(HS, "00" as Epoch, "asked");
     storeLog.homeserverForgotten("other" as Homeserver);
     expect(lines.slice(20)).toMatchObject([{ homeserver: "other" }]);

@@ -1,5 +1,5 @@
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
-import type { Connection } from "../../src/cli/client/connection.js";
+import type { SidecarConnection } from "../../src/cli/client/connection.js";
 import { CliError, ExitCode } from "../../src/cli/exit-code.js";
 import type {
   GetEventsRequest,
@@ -14,7 +14,7 @@ interface Waiting {
 }
 
 /** Sends many reads over one GetEventsStream call. The caller bounds the number in flight. */
-export class ReadStream {
+export class EventReader {
   readonly #stream: ClientDuplexStream<GetEventsStreamRequest, GetEventsStreamResponse>;
   readonly #waiting = new Map<bigint, Waiting>();
   readonly #ended: Promise<void>;
@@ -22,7 +22,7 @@ export class ReadStream {
   #nextId = 1n;
   #failure: unknown;
 
-  constructor(connection: Connection) {
+  constructor(connection: SidecarConnection) {
     const stream = connection.client.getEventsStream();
     this.#release = connection.cancelOnAbort(stream);
     this.#stream = stream;

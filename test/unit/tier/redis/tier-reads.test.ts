@@ -10,9 +10,9 @@ import {
   KEYS_IN_FLIGHT_MAX,
   READ_MS_MAX,
 } from "../../../../src/tier/redis/limits.js";
-import { Link } from "../../../../src/tier/redis/link.js";
 import { MetadataCodec } from "../../../../src/tier/redis/metadata.js";
-import { Reads } from "../../../../src/tier/redis/reads.js";
+import { RedisLink } from "../../../../src/tier/redis/redis-link.js";
+import { TierReads } from "../../../../src/tier/redis/tier-reads.js";
 import { FakeConnection, type Received } from "../../../support/tier/fake-connection.js";
 import { ALPHA, BETA, entryOf, idOf, SECRET } from "../../../support/tier/use-tiers.js";
 
@@ -29,7 +29,7 @@ async function openReads() {
   const failures = new Failures({ connected: () => {}, failed: () => {} }, clock);
   const breaker = new Breaker(clock);
   let connection!: FakeConnection;
-  const link = new Link(
+  const link = new RedisLink(
     (onLost) => {
       connection = new FakeConnection(onLost);
       return connection;
@@ -38,7 +38,7 @@ async function openReads() {
     { connected: () => {}, disconnected: () => {}, failed: () => {} },
   );
   await turn();
-  const reads = new Reads({
+  const reads = new TierReads({
     link,
     names,
     codec,

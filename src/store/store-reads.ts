@@ -2,10 +2,10 @@ import { CacheError } from "../core/model/errors.js";
 import type { ReadRequest, TakeEvents } from "../core/model/store.js";
 import type { Position } from "../core/model/types.js";
 import type { SplitCache } from "../core/rules/split-cache.js";
-import type { FollowedHomeserver } from "./followed-homeserver.js";
+import type { ServedHomeserver } from "./served-homeserver.js";
 import type { SharedTier } from "./shared-tier.js";
 
-export interface ReadsOptions {
+export interface StoreReadsOptions {
   readonly cache: SplitCache;
   readonly tier: SharedTier | undefined;
   /** A monotonic clock in milliseconds. */
@@ -17,30 +17,26 @@ export interface ReadsOptions {
  * caches, and loads absent entries from the tier. If it need not wait, it calls `take`
  * before it returns.
  */
-export class Reads {
+export class StoreReads {
   readonly #cache: SplitCache;
   readonly #tier: SharedTier | undefined;
   readonly #clock: () => number;
 
-  constructor({ cache, tier, clock }: ReadsOptions) {
+  constructor({ cache, tier, clock }: StoreReadsOptions) {
     this.#cache = cache;
     this.#tier = tier;
     this.#clock = clock;
   }
 
   /** As `EventStore.getEvents`. */
-  getEvents(
-    homeserver: FollowedHomeserver,
-    request: ReadRequest,
-    take: TakeEvents,
-  ): Promise<void> | undefined {
+  getEvents(homeserver: ServedHomeserver, request: ReadRequest, take: TakeEvents): Promise<void> | undefined {
     const waiting = whenCurrent(homeserver, request.minPosition);
     return waiting === undefined
       ? this.#read(homeserver, request, take)
       : waiting.then(() => this.#read(homeserver, request, take));
   }
 
-  #read(homeserver: FollowedHomeserver, request: ReadRequest, take: TakeEvents): Promise<void> | undefined {
+  #read(homeserver: ServedHomeserver, request: ReadRequest, take: TakeEvents): Promise<void> | undefined {
     if (this.#tier === undefined || !homeserver.log.isCurrent()) {
       this.#lookUp(homeserver, request, take);
       return undefined;
@@ -54,7 +50,7 @@ export class Reads {
   }
 
   /** Checks that the copy is current, takes its position and looks up the events, in one synchronous step. */
-  #lookUp({ log, state }: FollowedHomeserver, request: ReadRequest, take: TakeEvents): void {
+  #lookUp({ log, state }: ServedHomeserver, request: ReadRequest, take: TakeEvents): void {
     if (log.isCurrent()) {
       this.#cache.getEvents(state, request, this.#clock(), take);
       return;
@@ -70,7 +66,7 @@ export class Reads {
  * `position`, at most for the time limit of the log. Undefined if it need not wait.
  */
 export function whenCurrent(
-  { log }: FollowedHomeserver,
+  { log }: ServedHomeserver,
   position: Position | undefined,
 ): Promise<void> | undefined {
   const ready = log.isCurrent() ? undefined : log.ready();

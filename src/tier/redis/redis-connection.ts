@@ -12,7 +12,7 @@ import { addressOf, type RedisNode, type RedisTarget } from "./target.js";
 export type Argument = string | Buffer;
 
 /** A client of the library, for any topology. Used once, from `connect` to `destroy`. */
-export interface Connection {
+export interface RedisConnection {
   connect(): Promise<unknown>;
   /** Reads values; each arrives at `onValue` by the index of its key. */
   get(keys: readonly string[], onValue: (index: number, value: Buffer | undefined) => void): Promise<void>;
@@ -22,14 +22,14 @@ export interface Connection {
 }
 
 /** `onLost` is called when the connection cannot be used any more, maybe several times. */
-export function createConnection(target: RedisTarget, onLost: (error: unknown) => void): Connection {
+export function createConnection(target: RedisTarget, onLost: (error: unknown) => void): RedisConnection {
   if (target.topology === "cluster") return clusterConnection(target, onLost);
   return target.topology === "sentinel"
     ? sentinelConnection(target, onLost)
     : singleConnection(target, onLost);
 }
 
-function singleConnection(target: RedisTarget, onLost: (error: unknown) => void): Connection {
+function singleConnection(target: RedisTarget, onLost: (error: unknown) => void): RedisConnection {
   const options = commonOptions(target);
   const client = createClient({
     ...options,
@@ -51,7 +51,7 @@ function singleConnection(target: RedisTarget, onLost: (error: unknown) => void)
  * it to one command at a time. While the primary is down the library queries the Sentinels
  * without a pause for each command, so a client that loses the primary is abandoned.
  */
-function sentinelConnection(target: RedisTarget, onLost: (error: unknown) => void): Connection {
+function sentinelConnection(target: RedisTarget, onLost: (error: unknown) => void): RedisConnection {
   const options = commonOptions(target);
   const sentinel = createSentinel({
     name: target.primaryName,
@@ -88,7 +88,7 @@ function sentinelConnection(target: RedisTarget, onLost: (error: unknown) => voi
 }
 
 /** The library reconnects to the nodes of a Cluster and reloads the slot assignment. */
-function clusterConnection(target: RedisTarget, onLost: (error: unknown) => void): Connection {
+function clusterConnection(target: RedisTarget, onLost: (error: unknown) => void): RedisConnection {
   const options = commonOptions(target);
   const nodeOptions = { ...options, socket: { ...options.socket, reconnectStrategy: delayMs } };
   const cluster = createCluster({

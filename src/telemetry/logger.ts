@@ -2,14 +2,14 @@ import { pino, stdTimeFunctions } from "pino";
 import type { LogLevel } from "../config/log-levels.js";
 import { withoutSecrets } from "../config/without-secrets.js";
 import type { StoreObserver } from "../core/model/store-observer.js";
-import type { RpcLog } from "../rpc/status.js";
+import type { RpcLogger } from "../rpc/status.js";
 import { LineLimit } from "./line-limit.js";
 
 /** Named values of a log line; never the content of an event. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /** The log of the process, for operators. Never waits and never throws. */
-export interface Log extends RpcLog {
+export interface Logger extends RpcLogger {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
@@ -18,12 +18,12 @@ export interface Log extends RpcLog {
 }
 
 /** A log whose level can be changed while it is in use. */
-export interface LeveledLog extends Log {
+export interface LeveledLogger extends Logger {
   /** The least severe level that is written. With `silent` nothing is written. */
   level: LogLevel;
 }
 
-export interface LogOptions {
+export interface LoggerOptions {
   readonly level: LogLevel;
   /** Receives the lines. Must neither wait nor throw. */
   readonly to: { write(line: string): void };
@@ -35,7 +35,7 @@ export interface LogOptions {
  * number of suppressed lines: a client that can cause a line can cause it in a loop. Fatal lines are
  * always written.
  */
-export function createLog({ level, to }: LogOptions): LeveledLog {
+export function createLogger({ level, to }: LoggerOptions): LeveledLogger {
   const logger = pino(
     {
       level,
@@ -103,13 +103,13 @@ function shownError(error: unknown, depth = 0): unknown {
  * written in 10 seconds, then the number of suppressed lines. `keysMax` is the number
  * of homeservers that are counted separately at the same time.
  */
-export function storeLogTo(log: Log, keysMax: number): StoreObserver {
+export function reportStore(logger: Logger, keysMax: number): StoreObserver {
   const limit = new LineLimit({
     linesMax: STORE_LINES_MAX,
     windowMs: LINES_WINDOW_MS,
     keysMax,
     onSuppressed: (homeserver, suppressed) => {
-      log.warn("log lines about a homeserver were suppressed: too many in a short time", {
+      logger.warn("log lines about a homeserver were suppressed: too many in a short time", {
         homeserver,
         suppressed,
       });
@@ -119,11 +119,11 @@ export function storeLogTo(log: Log, keysMax: number): StoreObserver {
     logRestarted: (homeserver, epoch, reason) => {
       if (!limit.admits(homeserver)) return;
       const message = "the copy of a homeserver's log was restarted; the homeserver's cache was emptied";
-      log.info(message, { homeserver, epoch, reason });
+      logger.info(message, { homeserver, epoch, reason });
     },
     homeserverForgotten: (homeserver) => {
       if (!limit.admits(homeserver)) return;
-      log.info("an idle homeserver was removed", { homeserver });
+      logger.info("an idle homeserver was removed", { homeserver });
     },
   };
 }

@@ -5,7 +5,7 @@ import {
   RECONNECT_MS_MIN,
   SILENCE_MS_MAX,
 } from "../../../../src/tier/redis/limits.js";
-import { Link } from "../../../../src/tier/redis/link.js";
+import { RedisLink } from "../../../../src/tier/redis/redis-link.js";
 import { FakeConnection } from "../../../support/tier/fake-connection.js";
 
 beforeEach(() => vi.useFakeTimers());
@@ -14,7 +14,7 @@ afterEach(() => vi.useRealTimers());
 function openLink(connects = true) {
   const made: FakeConnection[] = [];
   const observed: string[] = [];
-  const link = new Link(
+  const link = new RedisLink(
     (onLost) => {
       const connection = new FakeConnection(onLost, connects);
       made.push(connection);
@@ -31,7 +31,7 @@ function openLink(connects = true) {
 }
 
 const turn = () => vi.advanceTimersByTimeAsync(0);
-const command = (link: Link) => link.run((connection) => connection.send("key", ["GET", "key"]));
+const command = (link: RedisLink) => link.run((connection) => connection.send("key", ["GET", "key"]));
 const outcome = (promise: Promise<unknown>) => promise.catch((error: Error) => error.message);
 
 describe("a link", () => {

@@ -2,11 +2,11 @@ import { once } from "node:events";
 import { createServer, connect as dial, type Server, type Socket } from "node:net";
 
 /** A way to the server that loses notifications, as a pooler in transaction mode does. */
-export class DeafProxy {
+export class LossyProxy {
   readonly port: number;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  isDeaf = true;
+  isLossy = true;
 
   private constructor(server: Server, port: number, target: number) {
     this.#server = server;
@@ -30,17 +30,17 @@ export class DeafProxy {
         while (rest.length >= 5 && rest.length > rest.readUInt32BE(1)) {
           const length = 1 + rest.readUInt32BE(1);
           const isNotification = rest[0] === "A".charCodeAt(0);
-          if (!isNotification || !this.isDeaf) client.write(rest.subarray(0, length));
+          if (!isNotification || !this.isLossy) client.write(rest.subarray(0, length));
           rest = rest.subarray(length);
         }
       });
     });
   }
 
-  static async start(target: number): Promise<DeafProxy> {
+  static async start(target: number): Promise<LossyProxy> {
     const server = createServer({ noDelay: true }).listen(0, "127.0.0.1");
     await once(server, "listening");
-    return new DeafProxy(server, (server.address() as { port: number }).port, target);
+    return new LossyProxy(server, (server.address() as { port: number }).port, target);
   }
 
   async stop(): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Epoch, Homeserver, Position, RoomId } from "../../../src/core/model/types.js";
 import type { SeenEvent } from "../model/event-facts.js";
 import { eventId, roomId } from "../store/store-harness.js";
-import { ToldLog } from "./soak-follower.js";
+import { AgreedLog } from "./soak-follower.js";
 
 export const EVENTS = 2000;
 export const ALL = Array.from({ length: EVENTS }, (_, n) => n);
@@ -17,9 +17,9 @@ export interface Since {
 }
 
 /** A homeserver's database, with the number of the newest change of each event, and what was acknowledged. */
-export class SoakedHome {
+export class SoakHomeserver {
   readonly name: Homeserver;
-  readonly log = new ToldLog();
+  readonly log = new AgreedLog();
   readonly #acknowledged = new Array<number>(EVENTS).fill(0);
   readonly #committed = new Array<number>(EVENTS).fill(0);
   #newest = 0;

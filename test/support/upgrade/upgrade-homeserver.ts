@@ -7,8 +7,8 @@ import { eventId, homeserver, messageEvent } from "../store/store-harness.js";
 const EVENTS = 100;
 const idOf = (n: number) => eventId(`$${n}`);
 
-/** A homeserver whose events several sidecars have, and what it sees of them while these are replaced. */
-export class UpgradedHome {
+/** A homeserver whose events are in several sidecars, and its reads and changes while these are replaced. */
+export class UpgradeHomeserver {
   readonly name: Homeserver;
   readonly #sidecars: readonly Sidecar[];
   readonly #followers: readonly Follower[];
@@ -55,14 +55,14 @@ export class UpgradedHome {
     }
   }
 
-  /** What each subscriber heard of the changes so far: every one, and no Reset. */
-  async heard(): Promise<readonly (readonly Change[])[]> {
+  /** The changes that each subscriber received so far: all of them, and no Reset. */
+  async received(): Promise<readonly (readonly Change[])[]> {
     const last = this.#last!.sequence;
     return Promise.all(this.#followers.map((follower) => eventually(() => follower.changesUntil(last))));
   }
 
-  hangUp(): void {
-    for (const follower of this.#followers) follower.hangUp();
+  disconnect(): void {
+    for (const follower of this.#followers) follower.disconnect();
   }
 
   #read(sidecar: Sidecar, ns: readonly number[]) {
@@ -83,7 +83,7 @@ class Follower {
   }
 
   expectReady(): void {
-    if (this.#here === undefined) throw new Error("a subscriber has heard nothing yet");
+    if (this.#here === undefined) throw new Error("a subscriber has received nothing yet");
   }
 
   changesUntil(last: number): readonly Change[] {
@@ -92,7 +92,7 @@ class Follower {
     return [...this.#changes].sort(([one], [other]) => one - other).map(([, change]) => change);
   }
 
-  hangUp(): void {
+  disconnect(): void {
     this.#abort.abort();
   }
 

@@ -1,6 +1,6 @@
 import { logVerbosity, setLogger, setLogVerbosity } from "@grpc/grpc-js";
 import { LineLimit } from "./line-limit.js";
-import type { Log } from "./log.js";
+import type { Logger } from "./logger.js";
 
 /**
  * Redirects the log of the gRPC library to the log, for the whole process. The
@@ -8,16 +8,16 @@ import type { Log } from "./log.js";
  * by a line with the header's name only, any other line by a fixed text. Of each kind
  * one line is logged in 10 seconds, then the number of suppressed lines.
  */
-export function sendGrpcLogTo(log: Log): void {
+export function reportGrpcLibrary(logger: Logger): void {
   const limit = new LineLimit({
     linesMax: 1,
     windowMs: 10_000,
     keysMax: 8,
     onSuppressed: (line, suppressed) =>
-      log.debug("lines of the gRPC library were suppressed", { line, suppressed }),
+      logger.debug("lines of the gRPC library were suppressed", { line, suppressed }),
   });
   const report = (level: "error" | "debug", kind: string, fields = {}) => {
-    if (limit.admits(kind)) log[level](kind, fields);
+    if (limit.admits(kind)) logger[level](kind, fields);
   };
   const write = (level: "error" | "debug") => (message: unknown) => {
     const header = /^Failed to add metadata entry ([!-9;-~]{1,64}): /.exec(String(message))?.[1];

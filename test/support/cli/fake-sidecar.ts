@@ -16,23 +16,23 @@ import {
  * The least that the command line can be tried against: one homeserver, no
  * fence, no limits, a log that only counts. `faults` makes it wrong on purpose.
  */
-export interface NaiveSidecar {
+export interface FakeSidecar {
   readonly address: string;
   readonly health: HealthImplementation;
   stop(): void;
 }
 
-export interface NaiveFaults {
+export interface FakeFaults {
   /** Announcements leave the entries as they are. */
   readonly forgetsInvalidations?: boolean;
   /** Reads never hit. */
   readonly losesEverything?: boolean;
 }
 
-export async function startNaiveSidecar(
+export async function startFakeSidecar(
   overrides: Partial<EventCacheServiceServer> = {},
-  faults: NaiveFaults = {},
-): Promise<NaiveSidecar> {
+  faults: FakeFaults = {},
+): Promise<FakeSidecar> {
   const server = new Server();
   const health = new HealthImplementation({ "": "SERVING" });
   health.addToServer(server);
@@ -45,7 +45,7 @@ export async function startNaiveSidecar(
   return { address: `127.0.0.1:${port}`, health, stop: () => server.forceShutdown() };
 }
 
-function naiveService(faults: NaiveFaults): EventCacheServiceServer {
+function naiveService(faults: FakeFaults): EventCacheServiceServer {
   const entries = new Map<string, CachedEvent>();
   const epoch = Buffer.alloc(16, 7);
   let sequence = 0n;

@@ -4,7 +4,7 @@ import type { PostgresLimits } from "../postgres-limits.js";
 import type { Session, Statement } from "./session.js";
 
 /** How a link opens its sessions, and what it does with them. */
-export interface LinkOptions {
+export interface PostgresLinkOptions {
   readonly limits: PostgresLimits;
   /** Connects and prepares a session; `onEnd` is called when it ends by itself. */
   open(onEnd: (error: Error) => void): Promise<PreparedSession>;
@@ -30,8 +30,8 @@ export interface PreparedSession {
 }
 
 /** Keeps one session open and replaces it when it ends. */
-export class Link {
-  readonly #options: LinkOptions;
+export class PostgresLink {
+  readonly #options: PostgresLinkOptions;
   #session: Session | undefined;
   #incarnation = "";
   #key: Buffer = Buffer.alloc(0);
@@ -41,7 +41,7 @@ export class Link {
   #downSinceMs: number;
   readonly #waiting = new Set<() => void>();
 
-  constructor(options: LinkOptions) {
+  constructor(options: PostgresLinkOptions) {
     this.#options = options;
     this.#downSinceMs = options.nowMs();
   }
