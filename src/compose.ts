@@ -19,6 +19,7 @@ import { Gate } from "./rpc/admission/gate.js";
 import { createGrpcServer, type GrpcServer, type GrpcServerOptions } from "./rpc/grpc-server.js";
 import { createEventStore } from "./store/event-store.js";
 import { observeCalls } from "./telemetry/call-metrics.js";
+import { registerTlsMetrics } from "./telemetry/connection-metrics.js";
 import { observeFloods } from "./telemetry/floods.js";
 import { reportFullCapacities } from "./telemetry/full-capacities.js";
 import { reportGrpcLibrary } from "./telemetry/grpc-reports.js";
@@ -27,7 +28,6 @@ import type { MetricFamilies } from "./telemetry/metric-families.js";
 import { createMetrics } from "./telemetry/metrics.js";
 import { createScrape } from "./telemetry/scrape.js";
 import { reportStart, type SecurityReport } from "./telemetry/start-report.js";
-import { registerTlsMetrics } from "./telemetry/tls-metrics.js";
 
 export interface ServerDeps {
   readonly logger: LeveledLogger;

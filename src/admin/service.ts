@@ -1,8 +1,7 @@
 import { NAME_BYTES_MAX } from "../core/model/limits.js";
 import type { Homeserver } from "../core/model/types.js";
 import type * as wire from "../gen/splitcache/admin/v1/admin_service.js";
-import { textProblem } from "../rpc/convert/field-problems.js";
-import { checked, type RequestCheck } from "../rpc/convert/request-check.js";
+import { checked, type RequestCheck, textProblem } from "../rpc/convert/request-check.js";
 import { unaryHandler } from "../rpc/handlers/unary-and-stream.js";
 import type { RpcLogger } from "../rpc/status.js";
 import { cutPage, type Page, pageOf, takeAfter } from "./page.js";

@@ -9,11 +9,11 @@ import type {
   SetRedactionRequest,
   SetRejectedRequest,
   SetResult,
+  StoreObserver,
   StoreStats,
   SubscribeRequest,
   TakeEvents,
 } from "../core/model/store.js";
-import type { StoreObserver } from "../core/model/store-observer.js";
 import type {
   Change,
   EventId,

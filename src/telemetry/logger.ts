@@ -1,7 +1,7 @@
 import { pino, stdTimeFunctions } from "pino";
 import type { LogLevel } from "../config/log-levels.js";
 import { withoutSecrets } from "../config/without-secrets.js";
-import type { StoreObserver } from "../core/model/store-observer.js";
+import type { StoreObserver } from "../core/model/store.js";
 import type { RpcLogger } from "../rpc/status.js";
 import { LineLimit } from "./line-limit.js";
 

@@ -1,8 +1,7 @@
 import { HomeserverMetadata } from "../memory/metadata-cache.js";
 import { type Counters, newCounters } from "../model/counters.js";
 import { LOG_EVENT_IDS_MAX } from "../model/limits.js";
-import type { HomeserverStats } from "../model/store.js";
-import type { RestartReason, StoreObserver } from "../model/store-observer.js";
+import type { HomeserverStats, RestartReason, StoreObserver } from "../model/store.js";
 import type { Change, Epoch, Homeserver, Position } from "../model/types.js";
 import { InvalidationLog } from "./invalidation-log.js";
 import { SubscriberHub } from "./subscription.js";

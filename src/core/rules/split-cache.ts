@@ -4,7 +4,6 @@ import { EventCache } from "../memory/event-cache.js";
 import { Loan } from "../memory/loan.js";
 import { type HomeserverMetadata, MetadataCache, type MetadataEntry } from "../memory/metadata-cache.js";
 import { isUnredactable, stateOf } from "../model/event-state.js";
-import { isBehind } from "../model/position.js";
 import type { PutRequest, PutResult, ReadRequest, TakeEvents } from "../model/store.js";
 import type { EventId, NewEvent, Position, PutOutcome, ReadResult, StoredEvent } from "../model/types.js";
 import { ChangeRules } from "./change-rules.js";
@@ -228,4 +227,10 @@ function lend(result: ReadResult, loan: Loan, take: TakeEvents): void {
 
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+}
+
+/** Whether `position` has been reached. Positions of two epochs are never compared: the answer is then false. */
+function isBehind(position: Position, minPosition: Position | undefined): boolean {
+  if (minPosition === undefined) return false;
+  return minPosition.epoch !== position.epoch || minPosition.sequence > position.sequence;
 }

@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { EventStore } from "../../../src/core/model/store.js";
-import type { StoreObserver } from "../../../src/core/model/store-observer.js";
+import type { EventStore, StoreObserver } from "../../../src/core/model/store.js";
 import type {
   Epoch,
   EventId,
