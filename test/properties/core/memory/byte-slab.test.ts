@@ -68,4 +68,25 @@ describe("ByteSlab", () => {
     }
     checked.check();
   });
+
+  it("moves a few bytes for each that is allocated, and goes on where it was", () => {
+    const checked = checkedSlab();
+    for (let n = 0; n < 16 * KIB; n++) checked.allocate(KIB);
+    // A quarter stays, scattered over 16 pages.
+    for (let which = checked.live.length - 1; which >= 0; which--) if (which % 4 !== 0) checked.free(which);
+    const survivors = checked.live.slice();
+    const pagesBefore = checked.slab.pageBytes;
+    let moved = 0;
+    while (survivors.length > 0 && moved < 2048) {
+      const places = survivors.map(({ owner }) => owner.range);
+      checked.allocate(KIB);
+      const movedNow = survivors.filter(({ owner }, n) => owner.range !== places[n]).length;
+      expect(movedNow).toBeGreaterThan(0);
+      expect(movedNow).toBeLessThanOrEqual(8);
+      moved += movedNow;
+    }
+    checked.turns.next();
+    expect(checked.slab.pageBytes).toBeLessThan(pagesBefore - 2 * PAGE_BYTES);
+    checked.check();
+  });
 });
