@@ -9,9 +9,9 @@ import type { Epoch, EventId, Homeserver, RoomId } from "../src/core/model/types
 import type { Tier, TierEntry } from "../src/tier/port.js";
 import { createRedisTier } from "../src/tier/redis/redis-tier.js";
 import { NO_CREDENTIALS } from "../src/tier/redis/target.js";
-import { startRedisServer } from "./redis-server.js";
-import { percentile, printMachine, printTable } from "./report.js";
-import { REAL_BODY_BYTES, syntheticEvent } from "./synthetic.js";
+import { startRedisServer } from "./support/redis-server.js";
+import { percentile, printMachine, printTable } from "./support/report.js";
+import { REAL_BODY_BYTES, syntheticEvent } from "./support/synthetic.js";
 
 const HOMESERVERS = 20;
 const SHARED_EVENTS = Number(process.env["BENCH_SHARED_EVENTS"] ?? 5000);

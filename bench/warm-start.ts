@@ -15,8 +15,8 @@ import { NO_CREDENTIALS } from "../src/tier/redis/target.js";
 import { PostgresServer } from "../test/support/postgres/postgres-server.js";
 import { readJsonLines } from "../test/support/shared-data.js";
 import { readEvents } from "../test/support/store/read-events.js";
-import { startRedisServer } from "./redis-server.js";
-import { printMachine, printTable } from "./report.js";
+import { startRedisServer } from "./support/redis-server.js";
+import { printMachine, printTable } from "./support/report.js";
 
 const FOLDER = process.env["SPLITCACHE_DATA"] ?? "demo";
 const AT = Number(process.env["BENCH_AT"] ?? 0.5);

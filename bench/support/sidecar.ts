@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { credentials } from "@grpc/grpc-js";
-import { EventCacheServiceClient } from "../src/gen/splitcache/v1/event_cache_service.js";
+import { EventCacheServiceClient } from "../../src/gen/splitcache/v1/event_cache_service.js";
 
 /** A sidecar in a process of its own, on ports of its own. */
 export interface Sidecar {
@@ -20,7 +20,7 @@ export async function startSidecar(
   {
     node = process.execPath,
     prefix = [] as readonly string[],
-    main = new URL("../../dist/main.js", import.meta.url).pathname,
+    main = new URL("../../../dist/main.js", import.meta.url).pathname,
   } = {},
 ): Promise<Sidecar> {
   const nodeFlags = (process.env["BENCH_NODE_FLAGS"] ?? "--max-semi-space-size=2").split(" ");

@@ -3,7 +3,7 @@ import type {
   CachedEvent,
   EventCacheServiceClient,
   Position,
-} from "../src/gen/splitcache/v1/event_cache_service.js";
+} from "../../src/gen/splitcache/v1/event_cache_service.js";
 
 /** Bytes of bodies as rooms of a real homeserver have them: the mean of each tenth, from small to large. */
 export const REAL_BODY_BYTES = [679, 730, 768, 800, 857, 942, 1022, 1161, 1485, 4132];
