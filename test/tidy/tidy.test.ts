@@ -9,6 +9,7 @@ import {
   registryHosts,
   unknownPaths,
   unknownScripts,
+  upwardLogImports,
 } from "./checks.js";
 import { exists, readTree, type Tree } from "./tree.js";
 import { bannedWords } from "./words.js";
@@ -18,6 +19,10 @@ describe("the repository", () => {
 
   it(`has no file of code with more than ${LINES_MAX} lines`, () => {
     expect(longFiles(tree)).toEqual([]);
+  });
+
+  it("has imports between the rooms of the PostgreSQL log that point down only", () => {
+    expect(upwardLogImports(tree)).toEqual([]);
   });
 
   it("has no source file that nothing imports", () => {
@@ -64,6 +69,12 @@ describe("each check finds what it is for", () => {
       longFiles,
       { "src/a.ts": "x\n".repeat(251), "src/b.ts": "x\n".repeat(250) },
       ["src/a.ts"],
+    ],
+    [
+      "an upward import",
+      upwardLogImports,
+      { "src/log/postgres/codec/a.ts": 'import "x"; from "../append/b.js"; from "../postgres-limits.js";' },
+      ["src/log/postgres/codec/a.ts: append"],
     ],
     [
       "a dead file",

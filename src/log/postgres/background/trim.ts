@@ -1,7 +1,7 @@
+import type { LeaseClock } from "../clock.js";
 import type { PostgresLink } from "../connection/postgres-link.js";
 import type { Session, Statement } from "../connection/session.js";
 import type { FollowedHomeserver } from "../follow/followed-homeserver.js";
-import type { LeaseClock } from "../membership/clock.js";
 import { type PostgresLimits, TRIM_HOMESERVERS_MAX, TRIM_ROWS_MAX } from "../postgres-limits.js";
 
 /**

@@ -1,5 +1,5 @@
+import type { LeaseClock } from "../clock.js";
 import type { FailureCause } from "../failures/failures.js";
-import type { LeaseClock } from "../membership/clock.js";
 import type { PostgresLimits } from "../postgres-limits.js";
 import { openLogSession } from "./open-log-session.js";
 import { PostgresLink } from "./postgres-link.js";

@@ -1,6 +1,6 @@
+import type { LeaseClock } from "../clock.js";
 import type { PostgresLink } from "../connection/postgres-link.js";
 import type { Statement } from "../connection/session.js";
-import type { LeaseClock } from "./clock.js";
 
 /** What every statement that reads the recorded incarnation returns of it. */
 export interface ClusterRow {

@@ -1,7 +1,7 @@
+import type { LeaseClock } from "../clock.js";
 import type { PostgresLink } from "../connection/postgres-link.js";
 import type { Statement } from "../connection/session.js";
 import type { PostgresLimits } from "../postgres-limits.js";
-import type { LeaseClock } from "./clock.js";
 import type { ClusterRow, Incarnation } from "./incarnation.js";
 
 /** Why a membership ended. */

@@ -1,9 +1,5 @@
 import { expect, it } from "vitest";
-import {
-  type ClockSources,
-  processClock,
-  SuspensionClock,
-} from "../../../../../src/log/postgres/membership/clock.js";
+import { type ClockSources, processClock, SuspensionClock } from "../../../../src/log/postgres/clock.js";
 
 /** Clocks that a test moves; deferred functions run when it says so. */
 function fakeClocks() {
