@@ -1,5 +1,5 @@
 import type { Change, Homeserver, Position } from "../../../src/core/model/types.js";
-import type { Sidecar } from "../model/sidecar.js";
+import type { Sidecar } from "../model/system/sidecar.js";
 import { eventId } from "../store/store-harness.js";
 import { ALL, nameOf, roomOf } from "./soak-homeserver.js";
 

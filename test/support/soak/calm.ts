@@ -1,5 +1,5 @@
 import { eventually } from "../eventually.js";
-import type { Sidecar } from "../model/sidecar.js";
+import type { Sidecar } from "../model/system/sidecar.js";
 import { messageEvent } from "../store/store-harness.js";
 import type { Cluster } from "./cluster.js";
 import { pause } from "./random.js";

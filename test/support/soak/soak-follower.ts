@@ -1,6 +1,6 @@
 import type { Change, Homeserver, Position } from "../../../src/core/model/types.js";
-import { LogCursor } from "../model/log-cursor.js";
-import type { Sidecar } from "../model/sidecar.js";
+import { LogCursor } from "../model/clients/log-cursor.js";
+import type { Sidecar } from "../model/system/sidecar.js";
 
 /**
  * The change at each place of a homeserver's log, as writers and subscribers report it.

@@ -1,5 +1,5 @@
 import type { Epoch, Homeserver, Position, RoomId } from "../../../src/core/model/types.js";
-import type { SeenEvent } from "../model/event-facts.js";
+import type { SeenEvent } from "../model/oracle/event-facts.js";
 import { eventId, roomId } from "../store/store-harness.js";
 import { AgreedLog } from "./soak-follower.js";
 

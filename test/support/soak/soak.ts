@@ -1,6 +1,6 @@
 import type { Position } from "../../../src/core/model/types.js";
-import { unlessLost } from "../model/scheduler.js";
-import type { Sidecar } from "../model/sidecar.js";
+import { unlessLost } from "../model/runs/scheduler.js";
+import type { Sidecar } from "../model/system/sidecar.js";
 import { ALPHA, BETA, messageEvent } from "../store/store-harness.js";
 import { announce, KINDS, touchedBy } from "./announce.js";
 import { expectWarmAfterRestarts, healed } from "./calm.js";
