@@ -55,7 +55,7 @@ export async function buildArtefacts(options: ArtefactOptions): Promise<string[]
     rmSync(target, { recursive: true, force: true });
     mkdirSync(target, { recursive: true });
     const build: Build = { stage, target, version, epochSeconds, run: runWith(epochSeconds) };
-    await Promise.all([packNpm(build), buildWheel(build), writeBom(build, work)]);
+    await allOf([packNpm(build), buildWheel(build), writeBom(build, work)]);
     archiveSources(build);
     writeFileSync(join(target, "RELEASE_NOTES.md"), await releaseNotes(build, notes));
     return writeChecksums(target);
@@ -63,6 +63,11 @@ export async function buildArtefacts(options: ArtefactOptions): Promise<string[]
     rmSync(work, { recursive: true });
     process.umask(umask);
   }
+}
+
+/** Waits for all, also if one fails: the others still use the folder. */
+async function allOf(parts: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(parts)) if (result.status === "rejected") throw result.reason;
 }
 
 function checkOut(root: string, commit: string, stage: string): void {
