@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,6 +8,8 @@ import { release } from "../../tools/release/release.js";
 import { freePort } from "../support/free-port.js";
 import { registryHosts } from "../tidy/checks.js";
 import { type Clone, cloneOf, NOTES, ROOT, releasableClone, VERSION } from "./scratch-clone.js";
+
+const PYTHON = process.env["PYTHON"] || "python3";
 
 /** A release, and the artefacts that somebody else builds of its tag. */
 describe("a release", () => {
@@ -106,18 +108,19 @@ describe("a release", () => {
 
   it("has the wheel of Synapse's module", () => {
     const wheel = join(artefacts, `splitcache_synapse-${VERSION}-py3-none-any.whl`);
-    const python = join(work, "venv/bin/python");
-    sh(work, `${process.env["PYTHON"] || "python3"} -m venv venv`);
-    sh(work, `${python} -m pip install --quiet --disable-pip-version-check ${wheel}`);
-    const program = `
-from importlib.metadata import files, version
-from importlib.resources import files as resources
-from splitcache_synapse.gen.event_cache_service_pb2 import GetEventsRequest
-print(version("splitcache-synapse"), GetEventsRequest(homeserver="a").homeserver)
-print([path.name for path in files("splitcache-synapse") if path.name in ("py.typed", "LICENSE", "known_functions.json")])
-`;
-    writeFileSync(join(work, "wheel.py"), program);
-    sh(work, `${python} wheel.py`);
+    sh(work, `${PYTHON} -m venv venv`);
+    sh(work, `venv/bin/python -m pip install --quiet --disable-pip-version-check ${wheel}`);
+    const installed = sh(work, "venv/bin/python -m pip show --files splitcache-synapse");
+    expect(installed).toContain(`Version: ${VERSION}\n`);
+    for (const name of ["/py.typed", "/known_functions.json", "/gen/event_cache_service_pb2.pyi", "/LICENSE"])
+      expect(installed).toContain(name);
+  });
+
+  it.skipIf(!hasSynapse())("has a wheel whose module can be imported (needs Synapse in PYTHON)", () => {
+    const packages = "import sysconfig; print(sysconfig.get_path('purelib'))";
+    sh(work, `${PYTHON} -c "${packages}" > "$(venv/bin/python -c "${packages}")/synapse.pth"`);
+    const module = "from splitcache_synapse import SplitcacheModule, __file__ as path; print(path)";
+    expect(sh(work, `venv/bin/python -c "${module}"`)).toContain(join(work, "venv"));
   });
 
   it("has a bill of materials with exactly the packages of production in the lock file", () => {
@@ -165,6 +168,10 @@ print([path.name for path in files("splitcache-synapse") if path.name in ("py.ty
   });
 });
 
+function hasSynapse(): boolean {
+  return spawnSync(PYTHON, ["-c", "import synapse"]).status === 0;
+}
+
 interface Lock {
   readonly packages: Readonly<Record<string, LockedPackage>>;
 }
@@ -172,6 +179,7 @@ interface Lock {
 interface LockedPackage {
   readonly version?: string;
   readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 
 interface Bom {
@@ -192,7 +200,8 @@ function productionPackages(root: string): string[] {
   const { packages } = lock(root);
   const reached = new Set<string>();
   const visit = (path: string) => {
-    for (const name of Object.keys(packages[path]?.dependencies ?? {})) {
+    const { dependencies, optionalDependencies } = packages[path] ?? {};
+    for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
       const found = placesOf(path, name).find((place) => packages[place] !== undefined);
       if (found === undefined || reached.has(found)) continue;
       reached.add(found);
@@ -215,10 +224,10 @@ function placesOf(path: string, name: string): string[] {
   return [...above, `node_modules/${name}`];
 }
 
+/** Runs a command and returns what it prints; a failure shows all of it. */
 function sh(cwd: string, command: string, env: Readonly<Record<string, string>> = {}): string {
-  return execFileSync("bash", ["-c", `set -e; ${command}`], {
-    cwd,
-    encoding: "utf8",
-    env: { ...process.env, ...env },
-  }).trim();
+  const options = { cwd, encoding: "utf8", env: { ...process.env, ...env } } as const;
+  const { status, stdout, stderr } = spawnSync("bash", ["-euc", command], options);
+  if (status !== 0) throw new Error(`${command}: exit code ${status}\n${stdout}${stderr}`);
+  return stdout.trim();
 }

@@ -55,8 +55,8 @@ export async function buildArtefacts(options: ArtefactOptions): Promise<string[]
     rmSync(target, { recursive: true, force: true });
     mkdirSync(target, { recursive: true });
     const build: Build = { stage, target, version, epochSeconds, run: runWith(epochSeconds) };
-    await allOf([packNpm(build), buildWheel(build), writeBom(build, work)]);
     archiveSources(build);
+    await allOf([packNpm(build), buildWheel(build), writeBom(build, work)]);
     writeFileSync(join(target, "RELEASE_NOTES.md"), await releaseNotes(build, notes));
     return writeChecksums(target);
   } finally {
