@@ -60,7 +60,7 @@ describe("a release is refused, and nothing changes", () => {
 
   it("with packages that are not those of the lock file", async () => {
     const path = "package-lock.json";
-    const text = clone
+    const text = clone()
       .git(["show", `HEAD:${path}`])
       .replace(/("node_modules\/yaml": \{\s*"version": ")[^"]*/, "$10.0.1");
     clone().commit(path, text);
