@@ -21,8 +21,8 @@ export interface Clone {
 }
 
 /** A clone in which a commit or a tag does no harm, with the packages of this repository. */
-export function cloneOf(from: string, root: string): Clone {
-  execFileSync("git", ["clone", "--quiet", from, root]);
+export function cloneOf(from: string, root: string, options: readonly string[] = []): Clone {
+  execFileSync("git", ["clone", "--quiet", ...options, from, root]);
   symlinkSync(join(ROOT, "node_modules"), join(root, "node_modules"));
   // .gitignore names a folder; here it is a link.
   appendFileSync(join(root, ".git/info/exclude"), "node_modules\n");

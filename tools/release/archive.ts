@@ -30,6 +30,10 @@ export function writeArchive(path: string, options: ArchiveOptions): void {
     "--",
     ...names,
   ];
+  const archive = execFileSync("tar", args, {
+    maxBuffer: ARCHIVE_BYTES_MAX,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   // The header that zlib writes has neither a name nor a time.
-  writeFileSync(path, gzipSync(execFileSync("tar", args, { maxBuffer: ARCHIVE_BYTES_MAX }), { level: 9 }));
+  writeFileSync(path, gzipSync(archive, { level: 9 }));
 }
