@@ -3,8 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { linesOf } from "../../tools/release/git.js";
-import { type Clone, cloneOf, ROOT } from "./scratch-clone.js";
+import { type Clone, cloneOf, newRepository, ROOT } from "./scratch-clone.js";
 
 const PROTO = "proto/splitcache/v1/event_cache_service.proto";
 
@@ -14,10 +13,9 @@ describe("check-breaking compares the contract", () => {
 
   beforeEach(() => {
     work = mkdtempSync(join(tmpdir(), "splitcache-test-"));
-    clone = cloneOf(ROOT, join(work, "clone"));
-    clone.git(["switch", "--quiet", "--force-create", "main"]);
-    // Releases of this repository do not count here.
-    for (const tag of linesOf(clone.git(["tag", "--list"]))) clone.git(["tag", "--delete", tag]);
+    clone = newRepository(join(work, "clone"), ["buf.yaml", "proto", "scripts/check-breaking.sh"]);
+    commentOn();
+    commentOn();
   });
 
   afterEach(() => {

@@ -23,6 +23,10 @@ export interface Clone {
 /** A clone in which a commit or a tag does no harm, with the packages of this repository. */
 export function cloneOf(from: string, root: string, options: readonly string[] = []): Clone {
   execFileSync("git", ["clone", "--quiet", ...options, from, root]);
+  return scratch(root);
+}
+
+function scratch(root: string): Clone {
   symlinkSync(join(ROOT, "node_modules"), join(root, "node_modules"));
   // .gitignore names a folder; here it is a link.
   appendFileSync(join(root, ".git/info/exclude"), "node_modules\n");
@@ -41,6 +45,17 @@ export function cloneOf(from: string, root: string, options: readonly string[] =
     git(["commit", "--quiet", "--all", "--message", "Test"]);
   };
   return { root, git, io, printed, commit };
+}
+
+/** A repository whose only commit has some paths of this one's. It has neither its history nor its tags. */
+export function newRepository(root: string, paths: readonly string[]): Clone {
+  execFileSync("git", ["init", "--quiet", "--initial-branch=main", root]);
+  const files = execFileSync("git", ["archive", "HEAD", ...paths], { cwd: ROOT, maxBuffer: 2 ** 26 });
+  execFileSync("tar", ["--extract", `--directory=${root}`], { input: files });
+  const clone = scratch(root);
+  clone.git(["add", "--all"]);
+  clone.git(["commit", "--quiet", "--message=Test"]);
+  return clone;
 }
 
 /** A clone of this repository's commit that can be released as VERSION. */
