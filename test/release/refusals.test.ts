@@ -58,7 +58,7 @@ describe("a release is refused, and nothing changes", () => {
     expect(await refusal()).toBe("no branch is checked out");
   });
 
-  it("with packages that are not those of the lock file", async () => {
+  it("with other packages than the lock file has", async () => {
     const path = "package-lock.json";
     const text = clone()
       .git(["show", `HEAD:${path}`])

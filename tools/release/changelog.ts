@@ -15,7 +15,7 @@ export function partOf(changelog: string, name: string): string | undefined {
     .trim();
 }
 
-/** What is released next: the notes under "Unreleased", or those of the version if it has its part already. */
+/** The notes under "Unreleased", or the part of the version if it is released already. */
 export function notesOf(changelog: string, version: string): string {
   return partOf(changelog, version) ?? partOf(changelog, UNRELEASED) ?? "";
 }
