@@ -108,9 +108,10 @@ describe("a release", () => {
 
   it("has the wheel of Synapse's module", () => {
     const wheel = join(artefacts, `splitcache_synapse-${VERSION}-py3-none-any.whl`);
-    sh(work, `${PYTHON} -m venv venv`);
-    sh(work, `venv/bin/python -m pip install --quiet --disable-pip-version-check ${wheel}`);
-    const installed = sh(work, "venv/bin/python -m pip show --files splitcache-synapse");
+    sh(work, `${PYTHON} -m venv --without-pip venv`);
+    const pip = `${PYTHON} -m pip --python venv/bin/python --disable-pip-version-check`;
+    sh(work, `${pip} install --quiet ${wheel}`);
+    const installed = sh(work, `${pip} show --files splitcache-synapse`);
     expect(installed).toContain(`Version: ${VERSION}\n`);
     for (const name of ["/py.typed", "/known_functions.json", "/gen/event_cache_service_pb2.pyi", "/LICENSE"])
       expect(installed).toContain(name);
