@@ -56,7 +56,7 @@ describe("the repository", () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   });
 
-  it("has one version: that of package.json", () => {
+  it("has one version, from package.json", () => {
     const root = join(import.meta.dirname, "../..");
     expect(versionErrors(readVersionFiles(root, gitIn(root)))).toEqual([]);
   });

@@ -24,7 +24,7 @@ function filesOf(version: string, others: Readonly<Record<string, string>> = {})
 }
 
 describe("the version", () => {
-  it("is that of package.json", () => {
+  it("comes from package.json", () => {
     expect(versionOf(filesOf("0.1.0"))).toBe("0.1.0");
     expect(versionErrors(filesOf("0.1.0"))).toEqual([]);
   });
