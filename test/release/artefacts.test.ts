@@ -1,6 +1,14 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -9,6 +17,7 @@ import { freePort } from "../support/free-port.js";
 import { registryHosts } from "../tidy/checks.js";
 import { type Clone, cloneOf, NOTES, ROOT, releasableClone, VERSION } from "./scratch-clone.js";
 
+const HELM = process.env["HELM"] || "helm";
 const PYTHON = process.env["PYTHON"] || "python3";
 
 /** A release, and the artefacts that somebody else builds of its tag. */
@@ -161,6 +170,17 @@ describe("a release", () => {
     for (const source of sources) sh(folder, `test -e ${source} && diff -r ${source} ${join(again, source)}`);
   });
 
+  if (existsSync(join(ROOT, "deploy/helm")))
+    it.skipIf(!hasHelm())("has the chart, which helm renders with the version (needs helm)", () => {
+      const chart = join(artefacts, `splitcache-chart-${VERSION}.tgz`);
+      expect(sh(work, `${HELM} show chart ${chart}`)).toMatch(new RegExp(`^version: ${VERSION}$`, "m"));
+      sh(work, `tar -xzf ${chart}`);
+      const folder = join(work, "splitcache");
+      sh(work, `diff -r ${folder} ${join(again, "deploy/helm/splitcache")}`);
+      const rendered = sh(work, `${HELM} template cache ${chart} -f ${folder}/examples/service-memory.yaml`);
+      expect(rendered).toContain(`image: "splitcache:${VERSION}"`);
+    });
+
   it("names no package registry", () => {
     const files = readdirSync(artefacts).filter((name) => /\.(json|md)$/.test(name));
     const texts = files.map((name) => [name, readFileSync(join(artefacts, name), "utf8")] as const);
@@ -168,6 +188,10 @@ describe("a release", () => {
     expect(registryHosts(new Map([...texts, ["package.json", manifest]]))).toEqual([]);
   });
 });
+
+function hasHelm(): boolean {
+  return spawnSync(HELM, ["version"]).status === 0;
+}
 
 function hasSynapse(): boolean {
   return spawnSync(PYTHON, ["-c", "import synapse"]).status === 0;
