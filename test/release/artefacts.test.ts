@@ -13,9 +13,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { release } from "../../tools/release/release.js";
-import { freePort } from "../support/free-port.js";
+import { freePort } from "../support/redis/processes.ts
+test/support/program/free-port.js";
+
 import { registryHosts } from "../tidy/checks.js";
+import { lockOf, productionPackages } from "./locked-packages.js";
 import { type Clone, cloneOf, NOTES, ROOT, releasableClone, VERSION } from "./scratch-clone.js";
+import { sh } from "./shell.js";
 
 const HELM = process.env["HELM"] || "helm";
 const PYTHON = process.env["PYTHON"] || "python3";
@@ -83,7 +87,7 @@ describe("a release", () => {
   it("has a package with the program, its client and its types", async () => {
     const folder = join(work, "consumer");
     mkdirSync(folder);
-    const locked = lock(ROOT).packages["node_modules/@grpc/grpc-js"]?.version;
+    const locked = lockOf(ROOT).packages["node_modules/@grpc/grpc-js"]?.version;
     const options = "--prefer-offline --ignore-scripts --no-audit --no-fund --silent";
     sh(
       folder,
@@ -197,16 +201,6 @@ function hasSynapse(): boolean {
   return spawnSync(PYTHON, ["-c", "import synapse"]).status === 0;
 }
 
-interface Lock {
-  readonly packages: Readonly<Record<string, LockedPackage>>;
-}
-
-interface LockedPackage {
-  readonly version?: string;
-  readonly dependencies?: Readonly<Record<string, string>>;
-  readonly optionalDependencies?: Readonly<Record<string, string>>;
-}
-
 interface Bom {
   readonly metadata: { readonly component: object };
   readonly components: readonly {
@@ -214,45 +208,4 @@ interface Bom {
     readonly version: string;
     readonly licenses?: unknown[];
   }[];
-}
-
-function lock(root: string): Lock {
-  return JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as Lock;
-}
-
-/** What is reached from the program's dependencies, as Node.js looks packages up. */
-function productionPackages(root: string): string[] {
-  const { packages } = lock(root);
-  const reached = new Set<string>();
-  const visit = (path: string) => {
-    const { dependencies, optionalDependencies } = packages[path] ?? {};
-    for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
-      const found = placesOf(path, name).find((place) => packages[place] !== undefined);
-      if (found === undefined || reached.has(found)) continue;
-      reached.add(found);
-      visit(found);
-    }
-  };
-  visit("");
-  const named = [...reached].map(
-    (path) => `${path.split("node_modules/").at(-1)}@${packages[path]?.version}`,
-  );
-  return [...new Set(named)].sort();
-}
-
-/** Where a package that is at a path finds another one: nearest first. */
-function placesOf(path: string, name: string): string[] {
-  const parts = path === "" ? [] : path.split("/node_modules/");
-  const above = parts.map(
-    (_, index) => `${parts.slice(0, parts.length - index).join("/node_modules/")}/node_modules/${name}`,
-  );
-  return [...above, `node_modules/${name}`];
-}
-
-/** Runs a command and returns what it prints; a failure shows all of it. */
-function sh(cwd: string, command: string, env: Readonly<Record<string, string>> = {}): string {
-  const options = { cwd, encoding: "utf8", env: { ...process.env, ...env } } as const;
-  const { status, stdout, stderr } = spawnSync("bash", ["-euc", command], options);
-  if (status !== 0) throw new Error(`${command}: exit code ${status}\n${stdout}${stderr}`);
-  return stdout.trim();
 }
