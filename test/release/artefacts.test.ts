@@ -13,8 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { release } from "../../tools/release/release.js";
-import { freePort } from "../support/redis/processes.ts
-test/support/program/free-port.js";
+import { freePort } from "../support/program/free-port.js";
 
 import { registryHosts } from "../tidy/checks.js";
 import { lockOf, productionPackages } from "./locked-packages.js";
