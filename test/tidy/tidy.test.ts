@@ -1,5 +1,9 @@
 import { spawnSync } from "node:child_process";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { gitIn } from "../../tools/release/git.js";
+import { readVersionFiles } from "../../tools/release/read-state.js";
+import { versionErrors } from "../../tools/release/versions.js";
 import {
   deadExports,
   deadFiles,
@@ -52,6 +56,11 @@ describe("the repository", () => {
   it("has the text that each mutant of the log breaks", () => {
     const { status, stderr } = spawnSync("node", ["scripts/mutate-log.mjs", "--check"], { encoding: "utf8" });
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  });
+
+  it("has one version, from package.json", () => {
+    const root = join(import.meta.dirname, "../..");
+    expect(versionErrors(readVersionFiles(root, gitIn(root)))).toEqual([]);
   });
 
   it("does without the words on the list", () => {
