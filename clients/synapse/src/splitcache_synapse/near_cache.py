@@ -16,8 +16,8 @@ _ANSWERS_MAX = 100
 
 class NearCache:
     """What is kept is used only once a request, sent while the gate was open and younger than N,
-    was answered with a position, and the stream of notices has applied that position. Frames of the stream
-    alone prove nothing: after a freeze they may be old ones that lay in a buffer."""
+    was answered with a position, and the stream of notices has applied that position. Frames of
+    the stream alone prove nothing: after a freeze they may be old ones that lay in a buffer."""
 
     def __init__(self) -> None:
         # The epoch of the stream, and what it has applied; no epoch before its first frame. One
