@@ -22,7 +22,7 @@ export function describeReads(makeStore: MakeStore): void {
       return { ...harness, alpha: asHomeserver(harness.store, ALPHA) };
     };
 
-    it("gives the bytes back that were put, whatever the caller does with his", async () => {
+    it("returns the bytes that were put, even if the caller changes its buffer", async () => {
       const { alpha } = newAlpha();
       const body = Buffer.from('{"content":{"body":"\\u00e9\u0000é"}}');
       const event = messageEvent("$a", { body, roomVersion: "9" });

@@ -41,7 +41,7 @@ export function describeWrites(makeStore: MakeStore): void {
       expect(await alpha.put(events, before)).toEqual(["fenced", "stored", "fenced"]);
     });
 
-    it("fences by event ID whatever the room, and holds while the event is evicted or was never there", async () => {
+    it("fences by event ID in any room, also while the event is evicted or was never stored", async () => {
       const alpha = newAlpha();
       const before = await alpha.position();
       await alpha.invalidate(["$a"], OTHER_ROOM);
@@ -68,7 +68,7 @@ export function describeWrites(makeStore: MakeStore): void {
       expect(await alpha.hits("$a")).toEqual([]);
     });
 
-    it("refuses a position that is older than the log reaches, even for events that nobody changed", async () => {
+    it("refuses a position that is older than the log reaches, even for events that did not change", async () => {
       const alpha = newAlpha();
       const before = await alpha.position();
       for (let at = 0; at < 140; at++) {

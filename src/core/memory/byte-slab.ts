@@ -31,7 +31,7 @@ export class SlabRange implements ByteRange {
   }
 }
 
-/** Who holds a range; the slab gives it another when it moves the bytes. */
+/** The holder of a range; the slab gives it another when it moves the bytes. */
 export interface RangeOwner {
   range: SlabRange | undefined;
 }
@@ -187,7 +187,7 @@ export class ByteSlab {
 /** One page; its fields belong to the slab. */
 export interface Page {
   readonly bytes: Buffer;
-  /** Who got a range of it, in the order of their places; undefined who has left since. */
+  /** The owners of its ranges, in the order of their places; undefined for a freed range. */
   owners: (RangeOwner | undefined)[];
   usedBytes: number;
   liveBytes: number;

@@ -79,7 +79,7 @@ describe.skipIf(!hasPostgres())("what fails at the PostgreSQL log", () => {
     await expectRecovery(sidecar);
   });
 
-  it("a role that may not create the tables, until somebody else does", async () => {
+  it("a role that may not create the tables, until another role does", async () => {
     const sidecar = startLog(server.target({ user: "limited" }), { schema: "by_hand" });
     await expectFailure(sidecar, "privileges", "splitcache log-schema --grant-to");
     await server.query(schemaSql("by_hand"));
@@ -204,7 +204,7 @@ describe.skipIf(!hasPostgres())("what fails at the PostgreSQL log", () => {
     expect(followed.copy.applied).toEqual(["1 $2"]);
   });
 
-  it("a lock that somebody holds", async () => {
+  it("a lock that another session holds", async () => {
     const sidecar = startLog(server.target(), { schema: "locked" });
     const followed = sidecar.follow();
     await followed.untilCurrent();

@@ -66,7 +66,7 @@ describe.skipIf(!hasPostgres())("members of the PostgreSQL log", () => {
     },
   );
 
-  it("keeps everything if nobody has expelled it while its link was held up", async () => {
+  it("keeps everything if no other member expelled it while its link was delayed", async () => {
     const { b } = await two("kept.example");
     proxy.set({ toServer: "held", fromServer: "held" });
     await eventually(() => expect(b.log.isCurrent()).toBe(false));
@@ -110,7 +110,7 @@ describe.skipIf(!hasPostgres())("members of the PostgreSQL log", () => {
     await followed.untilCurrent();
   });
 
-  it("rejects changes while its link is held up, and appends again afterwards", async () => {
+  it("rejects changes while its link is delayed, and appends again afterwards", async () => {
     const { a, b } = await two("rejects.example");
     proxy.set({ toServer: "held", fromServer: "held" });
     await expect(b.append(invalidated("$1"))).rejects.toMatchObject({ kind: "unavailable" });

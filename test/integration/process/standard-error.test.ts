@@ -113,7 +113,7 @@ describe("standard error that is a pipe", () => {
     pipe.close();
   });
 
-  it("costs lines when its reader has gone, which are counted", async () => {
+  it("loses lines when its reader has ended, and counts them", async () => {
     const pipe = new Pipe("gone");
     const child = serve(pipe.end, ...LISTEN);
     const { listen, http } = await pipe.firstLine();

@@ -47,7 +47,7 @@ it("first closes connections that never carried a call, then the longest idle co
   expect([first, second].map(isOpen)).toEqual([true, false]);
 });
 
-it("spares a peer with more connections if all of them carry calls", () => {
+it("keeps the connections of a peer that has more if all of them carry calls", () => {
   const { accept } = tableOf(3);
   const busy = ["a", "a"].map(accept);
   for (const connection of busy) connection?.busy();

@@ -56,7 +56,7 @@ describe("the store over a memory log", () => {
     expect(heapBytes).toBeLessThanOrEqual(80_000);
   });
 
-  it("gives a reply the position of its lookup, whatever happens before the reply is read", async () => {
+  it("gives a reply the position of its lookup, even if changes come before the reply is read", async () => {
     const { store } = newStore();
     const alpha = asHomeserver(store, ALPHA);
     const before = await alpha.position();

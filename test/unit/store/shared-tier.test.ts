@@ -189,7 +189,7 @@ describe("stores that share a tier", () => {
     await store.close();
   });
 
-  it("write the value of a Set… as of its own change, and drop what it did not write", async () => {
+  it("write the value of a Set… as of its own change, and drop the entry that it did not write", async () => {
     const { tier, alpha, other } = twoStores();
     await other.position();
     const asOf = await alpha.position();

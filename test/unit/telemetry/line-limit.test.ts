@@ -17,7 +17,7 @@ function limitOf(given: { keysMax?: number } = {}) {
   return { admitted, reported };
 }
 
-it("admits so many lines of each key in a window, whatever other keys do", () => {
+it("admits a number of lines of each key in a window, independent of other keys", () => {
   const { admitted } = limitOf();
   expect(admitted("a", "a", "a", "b", "b", "b")).toEqual([true, true, false, true, true, false]);
 });

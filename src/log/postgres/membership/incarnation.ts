@@ -8,7 +8,7 @@ export interface ClusterRow {
   readonly incarnation: string;
   /** Whether the server's incarnation is the recorded one. */
   readonly same: boolean;
-  /** Whether somebody has waited until no lease of an earlier incarnation can be live. */
+  /** Whether a sidecar has waited until no lease of an earlier incarnation can be live. */
   readonly settled: boolean;
 }
 

@@ -69,7 +69,7 @@ describe("ByteSlab", () => {
     checked.check();
   });
 
-  it("moves a few bytes for each that is allocated, and goes on where it was", () => {
+  it("moves a few bytes for each allocated byte, and continues where it was", () => {
     const checked = checkedSlab();
     for (let n = 0; n < 16 * KIB; n++) checked.allocate(KIB);
     // A quarter stays, scattered over 16 pages.

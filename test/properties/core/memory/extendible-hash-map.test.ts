@@ -40,7 +40,7 @@ describe("ExtendibleHashMap", () => {
     expect([...map.values()].sort()).toEqual([...keys].sort());
   });
 
-  it("yields every value that is there from beginning to end, whatever is split and deleted meanwhile", () => {
+  it("yields every value that is there from beginning to end, during splits and deletions", () => {
     const map = new ExtendibleHashMap<string, string>();
     const stays = Array.from({ length: 5000 }, (_, n) => `$stays${n}`);
     const leaves = Array.from({ length: 5000 }, (_, n) => `$leaves${n}`);

@@ -58,7 +58,7 @@ describe("an encoded event", () => {
     expect(isEncodingOf(encoded, event)).toBe(true);
   });
 
-  it("gives back its room version and its body", () => {
+  it("returns its room version and its body", () => {
     fc.assert(
       fc.property(anyEvent, (event) => {
         const encoded = encode(event);
@@ -68,7 +68,7 @@ describe("an encoded event", () => {
     );
   });
 
-  it("tells its own event from every other", () => {
+  it("distinguishes its own event from every other", () => {
     fc.assert(
       fc.property(anyEvent, anyEvent, (event, other) => {
         const same =
