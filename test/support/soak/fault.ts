@@ -1,7 +1,5 @@
 import type { Cluster } from "./cluster.js";
-
-/** A whole number below a bound, as the seed determines. */
-export type Below = (bound: number) => number;
+import type { Below } from "./random.js";
 
 /** Disturbs a part of the cluster; resolves when that part works again. */
 export type Fault = (cluster: Cluster, below: Below) => Promise<void>;

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import type { PostgresServer } from "../postgres/postgres-server.js";
 import type { Passage } from "../redis/link-proxy.js";
 import type { Cluster } from "./cluster.js";
-import { type Below, type Fault, longMs } from "./fault.js";
-import { belowOf, pause } from "./random.js";
+import { type Fault, longMs } from "./fault.js";
+import { type Below, belowOf, pause } from "./random.js";
 import type { SidecarProcess } from "./sidecar-process.js";
 import { ofTier } from "./tier-faults.js";
 

@@ -9,8 +9,10 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
-/** Whole numbers below a bound, as a seed determines them. */
-export function belowOf(seed: number): (bound: number) => number {
+/** A whole number below a bound, as the seed determines. */
+export type Below = (bound: number) => number;
+
+export function belowOf(seed: number): Below {
   const random = seededRandom(seed);
   return (bound) => Math.floor(random() * bound);
 }

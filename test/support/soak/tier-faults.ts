@@ -1,8 +1,8 @@
 import { eventually } from "../eventually.js";
 import { RedisProcess } from "../redis/processes.js";
 import type { TierServer } from "./cluster.js";
-import { type Below, type Fault, longMs } from "./fault.js";
-import { pause } from "./random.js";
+import { type Fault, longMs } from "./fault.js";
+import { type Below, pause } from "./random.js";
 
 /** Every policy by which Redis may evict, or refuse to. */
 const POLICIES = [
