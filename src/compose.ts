@@ -28,10 +28,11 @@ import { createMetrics } from "./telemetry/metrics.js";
 import { createScrape } from "./telemetry/scrape.js";
 import { reportStart, type SecurityReport } from "./telemetry/start-report.js";
 import { registerTlsMetrics } from "./telemetry/tls-metrics.js";
+import { openTraces, type Traces } from "./telemetry/traces/open-traces.js";
 
 export interface ServerDeps {
   readonly log: LeveledLog;
-  /** The PG… variables of PostgreSQL clients are the defaults of the log's URL. */
+  /** The PG… variables of PostgreSQL clients are the defaults of the log's URL; OTEL_… variables switch traces on. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
   readonly nodeVersion: string;
@@ -121,11 +122,17 @@ function createAdmin(parts: AdminParts, clock: () => number, onFlood: FloodObser
   });
 }
 
-type RpcParts = Pick<GrpcServerOptions, "store" | "log" | "clock" | "observer" | "onFlood" | "access">;
+type RpcParts = Pick<GrpcServerOptions, "store" | "clock" | "observer" | "onFlood"> & {
+  readonly log: Log;
+  readonly security: Security;
+  readonly traces: Traces | undefined;
+};
 
-function createRpc(config: Config, parts: RpcParts & { readonly log: Log }): GrpcServer {
+function createRpc(config: Config, { security, traces, ...parts }: RpcParts): GrpcServer {
   return createGrpcServer({
     ...parts,
+    access: security.access,
+    tracer: traces?.tracer,
     onFull: reportFullCapacities(parts.log),
     allowedHomeservers: config.homeservers.length === 0 ? undefined : new Set(config.homeservers),
     limits: config,
@@ -151,7 +158,8 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   });
   const store = createEventStore({ ...config, ...backends, ...clocks, heapBytesMax, log: storeLog });
   const observer = observeCalls(registry);
-  const rpc = createRpc(config, { store, log, clock, observer, onFlood, access: security.access });
+  const traces = await openTraces({ ...deps, ...clocks, showsIds: config.traceIds });
+  const rpc = createRpc(config, { store, log, clock, observer, onFlood, security, traces });
   const health = createHealth(backends);
   health.addTo(rpc.server);
   const stopping = new Drain();
@@ -191,6 +199,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
 
   let stopped: Promise<void> | undefined;
   async function stop(): Promise<void> {
+    const until = clock() + config.shutdownTimeoutMs;
     service.stop();
     stopping.start();
     // Sends GOAWAY, so that clients start no more calls.
@@ -199,6 +208,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     if (calls > 0) log.warn("the shutdown timeout has passed; unfinished calls were cut", { calls });
     ports.destroy();
     await closeAll();
+    await traces?.stop(until - clock());
     log.info("stopped");
   }
   return {

@@ -52,7 +52,7 @@ type Extras = Pick<OptionText, "default" | "defaultNote" | "several">;
 /** An option: the schema of its value, its form as a flag, its help. */
 function option<Schema extends z.ZodType>(
   schema: Schema,
-  form: `${string} <${string}>` | "insecure",
+  form: `${string} <${string}>` | "insecure" | "trace-ids",
   description: string,
   extras: Extras = {},
 ): Schema {
@@ -228,6 +228,9 @@ export const configSchema = z.strictObject({
       "Keep it below the grace period of Kubernetes, which is 30s by default",
     { default: "10s" },
   ),
+  traceIds: option(boolean(), "trace-ids", "Adds the IDs of rooms and events to traces", {
+    default: "false",
+  }),
   logLevel: option(
     oneOf(LOG_LEVELS),
     "log-level <level>",
