@@ -25,6 +25,8 @@ export interface ProgramLimits {
   readonly openFilesMax?: number;
   /** Descriptors that are open in it from the start. */
   readonly inheritedFiles?: number;
+  /** Its environment; empty unless given. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface ProgramEnd {
@@ -75,7 +77,7 @@ function programIn(folder: string): Program {
   return {
     dist,
     run: (args, env = {}) => spawnProgram([main, ...args], env).end,
-    start: (args, limits = {}) => spawnProgram([main, ...args], {}, limits),
+    start: (args, limits = {}) => spawnProgram([main, ...args], limits.env ?? {}, limits),
     remove: () => rm(folder, { recursive: true }),
   };
 }

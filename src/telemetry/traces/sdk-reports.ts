@@ -10,6 +10,7 @@ export class SdkReports implements DiagLogger {
   readonly #log: Log;
   readonly #limit: LineLimit;
   #isStopped = false;
+  #showsDebug = false;
 
   constructor(log: Log) {
     this.#log = log;
@@ -44,12 +45,22 @@ export class SdkReports implements DiagLogger {
   }
 
   debug(problem: string): void {
-    this.#report(problem);
+    if (this.#showsDebug) this.#report(problem);
   }
 
   info(): void {}
 
   verbose(): void {}
+
+  /** Some problems are only debug messages of the SDK: reports those of this work. */
+  withDebug<Result>(work: () => Result): Result {
+    this.#showsDebug = true;
+    try {
+      return work();
+    } finally {
+      this.#showsDebug = false;
+    }
+  }
 
   /** The process ends: later failures are of connections that it has cut. */
   stop(): void {

@@ -34,7 +34,7 @@ export async function startSdk(
   setGlobalErrorHandler((failure) => reports.exportFailed(failure));
   // Wrong resource attributes are reported at this level alone.
   report(DiagLogLevel.DEBUG);
-  const resource = resourceOf(deps);
+  const resource = reports.withDebug(() => resourceOf(deps));
   report(DiagLogLevel.WARN);
   const processors: SpanProcessor[] = [];
   if (exporters.includes("console")) processors.push(new SimpleSpanProcessor(new LogSpanExporter(log)));
