@@ -1,10 +1,15 @@
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as wire from "../../../src/gen/splitcache/v1/event_cache_service.js";
-import { buildProgram, type Program } from "../../support/build-program.js";
-import { type OtlpReceiver, startOtlpReceiver } from "../../support/otlp-receiver.js";
-import { callWith, metadataOf, startTraced, type TracedProgram } from "../../support/traced-program.js";
-import { cachedEvent, HOMESERVER, put, ROOM_ID, read } from "../../support/wire.js";
+import { buildProgram, type Program } from "../../support/program/build-program.js";
+import { cachedEvent, HOMESERVER, put, ROOM_ID, read } from "../../support/server/wire.js";
+import { type OtlpReceiver, startOtlpReceiver } from "../../support/traces/otlp-receiver.js";
+import {
+  callWith,
+  metadataOf,
+  startTraced,
+  type TracedProgram,
+} from "../../support/traces/traced-program.js";
 
 let program: Program;
 let receiver: OtlpReceiver;

@@ -1,10 +1,10 @@
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { buildProgram, type Program } from "../../support/build-program.js";
 import { eventually } from "../../support/eventually.js";
-import { type OtlpReceiver, startOtlpReceiver } from "../../support/otlp-receiver.js";
-import { callWith, startTraced, type TracedProgram } from "../../support/traced-program.js";
-import { read } from "../../support/wire.js";
+import { buildProgram, type Program } from "../../support/program/build-program.js";
+import { read } from "../../support/server/wire.js";
+import { type OtlpReceiver, startOtlpReceiver } from "../../support/traces/otlp-receiver.js";
+import { callWith, startTraced, type TracedProgram } from "../../support/traces/traced-program.js";
 
 let program: Program;
 let receiver: OtlpReceiver;

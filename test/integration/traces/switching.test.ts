@@ -2,10 +2,10 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { buildProgram, type Program } from "../../support/build-program.js";
-import { type OtlpReceiver, startOtlpReceiver } from "../../support/otlp-receiver.js";
-import { callWith, startTraced } from "../../support/traced-program.js";
-import { HOMESERVER, ROOM_ID, read } from "../../support/wire.js";
+import { buildProgram, type Program } from "../../support/program/build-program.js";
+import { HOMESERVER, ROOM_ID, read } from "../../support/server/wire.js";
+import { type OtlpReceiver, startOtlpReceiver } from "../../support/traces/otlp-receiver.js";
+import { callWith, startTraced } from "../../support/traces/traced-program.js";
 
 let program: Program;
 let folder: string;

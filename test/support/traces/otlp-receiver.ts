@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { eventually } from "./eventually.js";
+import { eventually } from "../eventually.js";
 
 /** A span as a test looks at it. */
 export interface ReceivedSpan {

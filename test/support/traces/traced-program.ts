@@ -1,7 +1,7 @@
 import { type CallOptions, type ClientUnaryCall, Metadata, type ServiceError } from "@grpc/grpc-js";
-import type { EventCacheServiceClient } from "../../src/gen/splitcache/v1/event_cache_service.js";
-import type { Program, ProgramEnd } from "./build-program.js";
-import { clientOf } from "./start-server.js";
+import type { EventCacheServiceClient } from "../../../src/gen/splitcache/v1/event_cache_service.js";
+import type { Program, ProgramEnd } from "../program/build-program.js";
+import { clientOf } from "../server/start-server.js";
 
 /** A sidecar in a process of its own, since the OpenTelemetry SDK reads the environment of its process. */
 export interface TracedProgram {
