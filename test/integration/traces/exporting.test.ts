@@ -1,5 +1,5 @@
 import { Server, ServerCredentials } from "@grpc/grpc-js";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { eventually } from "../../support/eventually.js";
 import { buildProgram, type Program } from "../../support/program/build-program.js";
 import { read } from "../../support/server/wire.js";
@@ -23,8 +23,10 @@ afterAll(() => program.remove());
 
 const SPAN_NAME = "splitcache.v1.EventCacheService/GetEvents";
 
-function start(env: Readonly<Record<string, string>>, ...args: string[]): Promise<TracedProgram> {
-  return startTraced(program, { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, ...env }, ...args);
+async function start(env: Readonly<Record<string, string>>, ...args: string[]): Promise<TracedProgram> {
+  const sidecar = await startTraced(program, { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, ...env }, ...args);
+  onTestFinished(() => sidecar.kill());
+  return sidecar;
 }
 
 function readOnce({ client }: TracedProgram): Promise<unknown> {

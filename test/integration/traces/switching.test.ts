@@ -1,11 +1,11 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { buildProgram, type Program } from "../../support/program/build-program.js";
 import { HOMESERVER, ROOM_ID, read } from "../../support/server/wire.js";
 import { type OtlpReceiver, startOtlpReceiver } from "../../support/traces/otlp-receiver.js";
-import { callWith, startTraced } from "../../support/traces/traced-program.js";
+import { callWith, startTraced, type TracedProgram } from "../../support/traces/traced-program.js";
 
 let program: Program;
 let folder: string;
@@ -29,11 +29,17 @@ afterAll(async () => {
   await program.remove();
 });
 
+async function start(env: Readonly<Record<string, string>>, ...args: string[]): Promise<TracedProgram> {
+  const sidecar = await startTraced(program, env, ...args);
+  onTestFinished(() => sidecar.kill());
+  return sidecar;
+}
+
 /** Runs a sidecar with these variables for one call. Returns its log, and the packages of OpenTelemetry that it has loaded. */
 async function runWith(env: Readonly<Record<string, string>>) {
   const loaded = join(folder, "loaded.json");
   const preload = `--require ${join(folder, "preload.cjs")}`;
-  const { client, stop } = await startTraced(program, { NODE_OPTIONS: preload, LOADED: loaded, ...env });
+  const { client, stop } = await start({ NODE_OPTIONS: preload, LOADED: loaded, ...env });
   await callWith(client, client.getEvents, read(["$a"]));
   const { code, stderr } = await stop();
   const paths = JSON.parse(await readFile(loaded, "utf8")) as string[];
@@ -135,7 +141,7 @@ it("traces name rooms and events with --trace-ids", async () => {
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${receiver.url}/v1/traces`,
     OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
   };
-  const { client, stop } = await startTraced(program, env, "--trace-ids");
+  const { client, stop } = await start(env, "--trace-ids");
   const ids = Array.from({ length: 20 }, (_, at) => `$id${at}`);
   await callWith(client, client.getEvents, read(ids));
   await callWith(client, client.purgeRoom, { homeserver: HOMESERVER, roomId: ROOM_ID });

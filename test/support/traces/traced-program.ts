@@ -9,6 +9,8 @@ export interface TracedProgram {
   logLine(text: string): Promise<Record<string, unknown>>;
   /** Stops it as Kubernetes does. */
   stop(): Promise<ProgramEnd>;
+  /** Ends it, for a test that has failed. */
+  kill(): void;
 }
 
 export async function startTraced(
@@ -28,6 +30,10 @@ export async function startTraced(
       client.close();
       running.kill("SIGTERM");
       return running.end;
+    },
+    kill: () => {
+      client.close();
+      running.kill("SIGKILL");
     },
   };
 }
