@@ -102,7 +102,9 @@ describe("a collector that hangs", () => {
     ["half a second if calls may not use more", "0s", 500],
   ])("holds up the end for %s at most", async (_, shutdownTimeout, limitMs) => {
     receiver.answer(undefined);
-    const sidecar = await start({}, "--shutdown-timeout", shutdownTimeout);
+    // The SDK would wait longer than the test.
+    const waits = { OTEL_EXPORTER_OTLP_TIMEOUT: "600000", OTEL_BSP_EXPORT_TIMEOUT: "600000" };
+    const sidecar = await start(waits, "--shutdown-timeout", shutdownTimeout);
     await readOnce(sidecar);
     const { code, stderr } = await sidecar.stop();
     expect(code).toBe(0);
