@@ -52,7 +52,7 @@ export class SdkReports implements DiagLogger {
 
   verbose(): void {}
 
-  /** Some problems are only debug messages of the SDK: reports those of this work. */
+  /** Reports the debug messages of this work too: the SDK reports some problems only so. */
   withDebug<Result>(work: () => Result): Result {
     this.#showsDebug = true;
     try {

@@ -53,7 +53,7 @@ export async function startSdk(
   };
 }
 
-/** A collector nearby takes a full queue in much less; one that hangs must not hold up the end of the process. */
+/** A collector nearby takes a full queue in much less, and a collector that hangs must not hold up the end of the process. */
 const FLUSH_MS_MAX = 2000;
 /** Also when calls took all of the shutdown timeout: their spans are the ones to look at. */
 const FLUSH_MS_MIN = 500;

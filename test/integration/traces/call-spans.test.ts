@@ -38,10 +38,7 @@ const PARENT_ID = "b7ad6b7169203331";
 
 /** A homeserver of its own for each test, by which its spans are found. */
 let homeservers = 0;
-function newHomeserver(): string {
-  homeservers += 1;
-  return `hs${homeservers}.example`;
-}
+const newHomeserver = () => `hs${++homeservers}.example`;
 
 const ofHomeserver = (homeserver: string) => ({ "splitcache.homeserver": homeserver });
 
