@@ -215,10 +215,8 @@ describe("streams", () => {
     });
     expect(first.attributes).toMatchObject({ "splitcache.hits": 1, "splitcache.misses": 1 });
     expect(first.links).toEqual([{ traceId: TRACE_ID, spanId: PARENT_ID }]);
-    const third = await receiver.span("GetEventsStream", {
-      ...ofHomeserver(homeserver),
-      "splitcache.events": 3,
-    });
+    const isThird = { ...ofHomeserver(homeserver), "splitcache.events": 3 };
+    const third = await receiver.span("GetEventsStream", isThird);
     expect(third.traceId).not.toBe(first.traceId);
     expect([first.parentSpanId, third.parentSpanId]).toEqual([undefined, undefined]);
     const failed = await receiver.span("GetEventsStream", {
