@@ -19,19 +19,19 @@ import { Gate } from "./rpc/admission/gate.js";
 import { createGrpcServer, type GrpcServer, type GrpcServerOptions } from "./rpc/grpc-server.js";
 import { createEventStore } from "./store/event-store.js";
 import { observeCalls } from "./telemetry/call-metrics.js";
+import { registerTlsMetrics } from "./telemetry/connection-metrics.js";
 import { observeFloods } from "./telemetry/floods.js";
 import { reportFullCapacities } from "./telemetry/full-capacities.js";
-import { sendGrpcLogTo } from "./telemetry/grpc-log.js";
-import { type LeveledLog, type Log, storeLogTo } from "./telemetry/log.js";
+import { reportGrpcLibrary } from "./telemetry/grpc-reports.js";
+import { type LeveledLogger, type Logger, reportStore } from "./telemetry/logger.js";
 import type { MetricFamilies } from "./telemetry/metric-families.js";
 import { createMetrics } from "./telemetry/metrics.js";
 import { createScrape } from "./telemetry/scrape.js";
 import { reportStart, type SecurityReport } from "./telemetry/start-report.js";
-import { registerTlsMetrics } from "./telemetry/tls-metrics.js";
 import { openTraces, type Traces } from "./telemetry/traces/open-traces.js";
 
 export interface ServerDeps {
-  readonly log: LeveledLog;
+  readonly logger: LeveledLogger;
   /** The PG… variables of PostgreSQL clients are the defaults of the log's URL; OTEL_… variables switch traces on. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
@@ -98,24 +98,24 @@ interface AdminParts {
   readonly service: ServiceState;
   readonly tables: ConnectionTables;
   readonly security: Security;
-  readonly log: LeveledLog;
+  readonly logger: LeveledLogger;
 }
 
 function createAdmin(parts: AdminParts, clock: () => number, onFlood: FloodObserver): AdminServer {
-  const { store, rpc, backends, health, service, tables, security, log } = parts;
+  const { store, rpc, backends, health, service, tables, security, logger } = parts;
   const sources = {
     store,
     members: backends.invalidationLog.members,
     subscriptions: rpc.subscriptions,
     connections: tables,
-    log,
+    logger,
     service,
   };
   return createAdminServer({
     sources,
     transport: transportOf(security),
     health,
-    log,
+    logger,
     clock,
     connections: tables.admin,
     gate: new Gate(clock, onFlood, security.access),
@@ -123,7 +123,7 @@ function createAdmin(parts: AdminParts, clock: () => number, onFlood: FloodObser
 }
 
 type RpcParts = Pick<GrpcServerOptions, "store" | "clock" | "observer" | "onFlood"> & {
-  readonly log: Log;
+  readonly logger: Logger;
   readonly security: Security;
   readonly traces: Traces | undefined;
 };
@@ -133,7 +133,7 @@ function createRpc(config: Config, { security, traces, ...parts }: RpcParts): Gr
     ...parts,
     access: security.access,
     tracer: traces?.tracer,
-    onFull: reportFullCapacities(parts.log),
+    onFull: reportFullCapacities(parts.logger),
     allowedHomeservers: config.homeservers.length === 0 ? undefined : new Set(config.homeservers),
     limits: config,
     silenceLimitMs: SILENCE_LIMIT_MS,
@@ -143,28 +143,28 @@ function createRpc(config: Config, { security, traces, ...parts }: RpcParts): Gr
 
 /** Builds all parts and opens the listeners. Rejects with a ListenError or a ConfigError if that fails. */
 export async function startServer(config: Config, deps: ServerDeps): Promise<RunningServer> {
-  const { log } = deps;
+  const { logger } = deps;
   const clock = () => performance.now();
   const registry = deps.registry ?? new Registry();
-  const onFlood = observeFloods(registry, log);
-  sendGrpcLogTo(log);
+  const onFlood = observeFloods(registry, logger);
+  reportGrpcLibrary(logger);
   const heapBytesMax = Math.floor(HEAP_SHARE * deps.heapLimitBytes);
-  const storeLog = storeLogTo(log, config.homeserversMax);
+  const observer = reportStore(logger, config.homeserversMax);
   const clocks = { clock, wallClock: Date.now };
   const security = await openSecurity(config, { ...deps, ...clocks });
   const backends = await openBackends(config, { ...deps, ...clocks }).catch((failure: unknown) => {
     security.stop();
     throw failure;
   });
-  const store = createEventStore({ ...config, ...backends, ...clocks, heapBytesMax, log: storeLog });
-  const observer = observeCalls(registry);
+  const store = createEventStore({ ...config, ...backends, ...clocks, heapBytesMax, observer });
   const traces = await openTraces({ ...deps, ...clocks, showsIds: config.traceIds });
-  const rpc = createRpc(config, { store, log, clock, observer, onFlood, security, traces });
+  const callParts = { clock, observer: observeCalls(registry), onFlood, security, traces };
+  const rpc = createRpc(config, { store, logger, ...callParts });
   const health = createHealth(backends);
   health.addTo(rpc.server);
   const stopping = new Drain();
   addReflection(rpc.server, { drain: stopping, absentServices: [ADMIN_SERVICE] });
-  const service = new ServiceState({ health, rpc, log });
+  const service = new ServiceState({ health, rpc, logger });
   const { families, scrape } = metricsOf(registry, { store, rpc, backends, security }, config, deps);
 
   async function closeAll(): Promise<void> {
@@ -180,7 +180,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     health,
     grpc: rpc.server,
     makeAdmin: (tables) => {
-      const parts = { store, rpc, backends, health, service, tables, security, log };
+      const parts = { store, rpc, backends, health, service, tables, security, logger };
       return createAdmin(parts, clock, onFlood);
     },
     onFlood,
@@ -188,7 +188,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     await closeAll();
     throw failure;
   });
-  reportStart(log, {
+  reportStart(logger, {
     ...deps,
     ...ports,
     ...backends,
@@ -205,11 +205,11 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     // Sends GOAWAY, so that clients start no more calls.
     rpc.server.tryShutdown(() => {});
     const calls = await ports.drainGrpc(config.shutdownTimeoutMs);
-    if (calls > 0) log.warn("the shutdown timeout has passed; unfinished calls were cut", { calls });
+    if (calls > 0) logger.warn("the shutdown timeout has passed; unfinished calls were cut", { calls });
     ports.destroy();
     await closeAll();
     await traces?.stop(until - clock());
-    log.info("stopped");
+    logger.info("stopped");
   }
   return {
     addresses: ports.addresses,

@@ -32,7 +32,7 @@ import {
   REQUEST_TIME_LIMIT_MS,
   SUBSCRIPTION_BYTES_MAX,
 } from "./limits.js";
-import type { RpcLog } from "./status.js";
+import type { RpcLogger } from "./status.js";
 import { FrameEncoder } from "./wire/subscription-frames.js";
 
 /** The capacities of a server. Their defaults are in core/model/limits.ts. */
@@ -55,7 +55,7 @@ export interface GrpcServerOptions {
   readonly observer: CallObserver;
   /** Records calls as spans. Undefined: traces are off. */
   readonly tracer?: CallTracer | undefined;
-  readonly log: RpcLog;
+  readonly logger: RpcLogger;
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
   /** Decides who may make a call. Undefined: every caller may do everything. */
@@ -102,7 +102,7 @@ export interface GrpcServer {
 
 /** Creates the gRPC server of a store. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const { store, observer, log, clock, allowedHomeservers, limits = {} } = options;
+  const { store, observer, logger, clock, allowedHomeservers, limits = {} } = options;
   const { onFlood = () => {}, onFull = () => {}, access } = options;
   const gate = new Gate(clock, onFlood, access);
   const shared = { activePeers: new ActiveParties(clock), onFull };
@@ -155,7 +155,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     serviceDefinition,
     createService({
       store,
-      log,
+      logger,
       drain,
       inFlight,
       allowedHomeservers,

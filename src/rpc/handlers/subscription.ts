@@ -6,7 +6,7 @@ import type { Drain } from "../admission/drain.js";
 import type { CallTrace } from "../calls/call-trace.js";
 import { draining } from "../calls/refusals.js";
 import type { Subscribe } from "../convert/request.js";
-import { OK, type RpcLog } from "../status.js";
+import { OK, type RpcLogger } from "../status.js";
 import { BatchMessage } from "../wire/outgoing.js";
 import type { FrameEncoder } from "../wire/subscription-frames.js";
 import type { Subscription, SubscriptionTable } from "./subscription-table.js";
@@ -15,7 +15,7 @@ import type { Caller } from "./unary-and-stream.js";
 /** The state that all subscriptions of a server share. */
 export interface SubscribeContext {
   readonly store: EventStore;
-  readonly log: RpcLog;
+  readonly logger: RpcLogger;
   readonly drain: Drain;
   readonly encoder: FrameEncoder;
   /** Bytes of batches being sent to subscribers. */
@@ -34,14 +34,14 @@ export async function* subscriptionFrames(
   request: Subscribe,
   { connection, gone, trace }: Caller,
 ): AsyncIterable<Buffer | BatchMessage> {
-  const { log, drain, encoder, subscriptions } = context;
+  const { logger, drain, encoder, subscriptions } = context;
   const stop = new AbortController();
   const end = () => stop.abort();
   const forgetDrain = drain.onStart(end);
   gone.addEventListener("abort", end, { once: true });
   if (drain.started || gone.aborted) end();
   const fields = { homeserver: printable(request.homeserver), subscriber: printable(request.subscriber) };
-  log.debug("a subscriber connected", fields);
+  logger.debug("a subscriber connected", fields);
   const { homeserver, subscriber, resumeAfter } = request;
   trace?.note({ homeserver });
   const subscription = subscriptions.enter({
@@ -58,7 +58,7 @@ export async function* subscriptionFrames(
   } finally {
     subscriptions.leave(subscription);
     forgetDrain();
-    log.debug("a subscriber disconnected", fields);
+    logger.debug("a subscriber disconnected", fields);
   }
 }
 

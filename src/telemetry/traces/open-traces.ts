@@ -1,5 +1,5 @@
 import type { CallTracer } from "../../rpc/calls/call-trace.js";
-import type { Log } from "../log.js";
+import type { Logger } from "../logger.js";
 
 /** Traces that are on. */
 export interface Traces {
@@ -9,7 +9,7 @@ export interface Traces {
 }
 
 export interface TracesDeps {
-  readonly log: Log;
+  readonly logger: Logger;
   /** Decides whether traces are on. The SDK itself reads the environment of the process. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
@@ -27,17 +27,19 @@ export interface TracesDeps {
  * exported as configured, traces are off. That way no span goes where nobody asked for it.
  */
 export async function openTraces(deps: TracesDeps): Promise<Traces | undefined> {
-  const { log, env } = deps;
-  const exporters = exportersOf(env, log);
+  const { logger, env } = deps;
+  const exporters = exportersOf(env, logger);
   if (exporters.length === 0) return undefined;
   try {
     const { startSdk } = await import("./sdk.js");
     return startSdk(exporters, deps);
   } catch (err) {
     if (!isNotInstalled(err))
-      log.error("traces are off: the OpenTelemetry SDK could not be started", { err });
+      logger.error("traces are off: the OpenTelemetry SDK could not be started", { err });
     else
-      log.error("traces are off: the OpenTelemetry SDK is not installed; install optional dependencies too");
+      logger.error(
+        "traces are off: the OpenTelemetry SDK is not installed; install optional dependencies too",
+      );
     return undefined;
   }
 }
@@ -49,7 +51,7 @@ const EXPORTERS = ["otlp", "console"] as const;
 const ENDPOINTS = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
 /** The exporters that are asked for. The SDK's own default, OTLP to localhost, would be a connection that nobody configured. */
-function exportersOf(env: TracesDeps["env"], log: Log): ExporterName[] {
+function exportersOf(env: TracesDeps["env"], logger: Logger): ExporterName[] {
   const given = (name: string) => (env[name] ?? "").trim();
   if (given("OTEL_SDK_DISABLED").toLowerCase() === "true") return [];
   const names = given("OTEL_TRACES_EXPORTER")
@@ -59,7 +61,7 @@ function exportersOf(env: TracesDeps["env"], log: Log): ExporterName[] {
   if (names.length === 0) return ENDPOINTS.some((endpoint) => given(endpoint) !== "") ? ["otlp"] : [];
   if (names.includes("none")) return [];
   for (const unknown of names.filter((name) => EXPORTERS.every((known) => known !== name))) {
-    log.error("OTEL_TRACES_EXPORTER has an unknown value, which is ignored: use otlp, console or none", {
+    logger.error("OTEL_TRACES_EXPORTER has an unknown value, which is ignored: use otlp, console or none", {
       value: unknown,
     });
   }

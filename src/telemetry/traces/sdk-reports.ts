@@ -1,25 +1,25 @@
 import type { DiagLogger } from "@opentelemetry/api";
 import { LineLimit } from "../line-limit.js";
-import type { Log } from "../log.js";
+import type { Logger } from "../logger.js";
 
 /**
  * Sends what the OpenTelemetry SDK reports to the log. A collector that is down fails every export, so that one
  * problem is logged once in a minute.
  */
 export class SdkReports implements DiagLogger {
-  readonly #log: Log;
+  readonly #logger: Logger;
   readonly #limit: LineLimit;
   #isStopped = false;
   #showsDebug = false;
 
-  constructor(log: Log) {
-    this.#log = log;
+  constructor(logger: Logger) {
+    this.#logger = logger;
     this.#limit = new LineLimit({
       linesMax: 1,
       windowMs: WINDOW_MS,
       keysMax: PROBLEMS_MAX,
       onSuppressed: (problem, suppressed) =>
-        log.warn("log lines about traces were left out", { problem, suppressed }),
+        logger.warn("log lines about traces were left out", { problem, suppressed }),
     });
   }
 
@@ -28,12 +28,12 @@ export class SdkReports implements DiagLogger {
     const { message, code } = failure instanceof Error ? (failure as NodeJS.ErrnoException) : {};
     // Several addresses that all refuse make an error without a message.
     const problem = shortened(message || String(code ?? failure));
-    if (this.#admits(problem)) this.#log.warn("spans could not be exported and are lost", { problem });
+    if (this.#admits(problem)) this.#logger.warn("spans could not be exported and are lost", { problem });
   }
 
   /** The process ends before all spans were exported. */
   flushTimedOut(limitMs: number): void {
-    this.#log.warn("the last spans were not exported in time and are lost", { limitMs });
+    this.#logger.warn("the last spans were not exported in time and are lost", { limitMs });
   }
 
   error(problem: string): void {
@@ -69,7 +69,7 @@ export class SdkReports implements DiagLogger {
 
   #report(text: string): void {
     const problem = shortened(text);
-    if (this.#admits(problem)) this.#log.warn("OpenTelemetry reports a problem", { problem });
+    if (this.#admits(problem)) this.#logger.warn("OpenTelemetry reports a problem", { problem });
   }
 
   #admits(problem: string): boolean {

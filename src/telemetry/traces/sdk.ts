@@ -27,8 +27,8 @@ export async function startSdk(
   exporters: readonly ExporterName[],
   deps: TracesDeps,
 ): Promise<Traces | undefined> {
-  const { log } = deps;
-  const reports = new SdkReports(log);
+  const { logger } = deps;
+  const reports = new SdkReports(logger);
   const report = (logLevel: DiagLogLevel) =>
     diag.setLogger(reports, { logLevel, suppressOverrideMessage: true });
   setGlobalErrorHandler((failure) => reports.exportFailed(failure));
@@ -37,16 +37,16 @@ export async function startSdk(
   const resource = reports.withDebug(() => resourceOf(deps));
   report(DiagLogLevel.WARN);
   const processors: SpanProcessor[] = [];
-  if (exporters.includes("console")) processors.push(new SimpleSpanProcessor(new LogSpanExporter(log)));
+  if (exporters.includes("console")) processors.push(new SimpleSpanProcessor(new LogSpanExporter(logger)));
   if (exporters.includes("otlp")) {
     const problem = endpointProblem();
     if (problem === undefined) {
       processors.push(new BatchSpanProcessor(await otlpExporter(), batchLimits(reports)));
-    } else log.error("spans are not exported over OTLP: correct the variable", problem);
+    } else logger.error("spans are not exported over OTLP: correct the variable", problem);
   }
   if (processors.length === 0) return undefined;
   const provider = new BasicTracerProvider({ resource, spanProcessors: processors });
-  log.info("traces are on", { exporters });
+  logger.info("traces are on", { exporters });
   return {
     tracer: createCallTracer(provider.getTracer("splitcache", deps.version), deps),
     stop: (leftMs) => flush(provider, Math.min(Math.max(leftMs, FLUSH_MS_MIN), FLUSH_MS_MAX), reports),

@@ -30,8 +30,11 @@ async function startTraced({ store, sampler }: { store?: EventStore; sampler?: S
   const clocks = { clock: () => performance.now(), wallClock: Date.now };
   const tracer = createCallTracer(provider.getTracer("test"), { showsIds: false, ...clocks });
   const errors: Readonly<Record<string, unknown>>[] = [];
-  const log = { error: (_: string, fields: (typeof errors)[number]) => errors.push(fields), debug: () => {} };
-  const server = await startServer({ ...(store && { store }), tracer, log });
+  const logger = {
+    error: (_: string, fields: (typeof errors)[number]) => errors.push(fields),
+    debug: () => {},
+  };
+  const server = await startServer({ ...(store && { store }), tracer, logger });
   const spans = () =>
     exporter.getFinishedSpans().map((span) => ({
       method: span.attributes["rpc.method"],
