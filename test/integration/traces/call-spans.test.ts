@@ -1,7 +1,7 @@
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as wire from "../../../src/gen/splitcache/v1/event_cache_service.js";
-import { buildProgram, type Program } from "../../support/program/build-program.js";
+import { BUILD_TIMEOUT_MS, buildProgram, type Program } from "../../support/program/build-program.js";
 import { cachedEvent, HOMESERVER, put, ROOM_ID, read } from "../../support/server/wire.js";
 import { type OtlpReceiver, startOtlpReceiver } from "../../support/traces/otlp-receiver.js";
 import {
@@ -25,7 +25,7 @@ beforeAll(async () => {
     OTEL_SERVICE_NAME: "cache-of-alpha",
     OTEL_RESOURCE_ATTRIBUTES: "k8s.pod.name=worker-0",
   });
-});
+}, BUILD_TIMEOUT_MS);
 
 afterAll(async () => {
   await sidecar.stop();

@@ -1,7 +1,7 @@
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { eventually } from "../../support/eventually.js";
-import { buildProgram, type Program } from "../../support/program/build-program.js";
+import { BUILD_TIMEOUT_MS, buildProgram, type Program } from "../../support/program/build-program.js";
 import { read } from "../../support/server/wire.js";
 import { type OtlpReceiver, startOtlpReceiver } from "../../support/traces/otlp-receiver.js";
 import { callWith, startTraced, type TracedProgram } from "../../support/traces/traced-program.js";
@@ -11,7 +11,7 @@ let receiver: OtlpReceiver;
 
 beforeAll(async () => {
   program = await buildProgram();
-});
+}, BUILD_TIMEOUT_MS);
 
 beforeEach(async () => {
   receiver = await startOtlpReceiver();

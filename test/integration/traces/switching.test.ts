@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { buildProgram, type Program } from "../../support/program/build-program.js";
+import { BUILD_TIMEOUT_MS, buildProgram, type Program } from "../../support/program/build-program.js";
 import { HOMESERVER, ROOM_ID, read } from "../../support/server/wire.js";
 import { type OtlpReceiver, startOtlpReceiver } from "../../support/traces/otlp-receiver.js";
 import { callWith, startTraced, type TracedProgram } from "../../support/traces/traced-program.js";
@@ -19,7 +19,7 @@ beforeAll(async () => {
     process.env.LOADED, JSON.stringify(Object.keys(require.cache))));`;
   await writeFile(join(folder, "preload.cjs"), preload);
   receiver = await startOtlpReceiver();
-});
+}, BUILD_TIMEOUT_MS);
 
 afterEach(() => receiver.clear());
 

@@ -43,6 +43,9 @@ export interface RunningProgram {
   readonly end: Promise<ProgramEnd>;
 }
 
+/** For a hook that builds: the compiler may share the processors with other tests. */
+export const BUILD_TIMEOUT_MS = 120_000;
+
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** Builds it inside node_modules, where it finds its dependencies and nobody finds it by accident. */
