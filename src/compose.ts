@@ -28,10 +28,11 @@ import type { MetricFamilies } from "./telemetry/metric-families.js";
 import { createMetrics } from "./telemetry/metrics.js";
 import { createScrape } from "./telemetry/scrape.js";
 import { reportStart, type SecurityReport } from "./telemetry/start-report.js";
+import { openTraces, type Traces } from "./telemetry/traces/open-traces.js";
 
 export interface ServerDeps {
   readonly logger: LeveledLogger;
-  /** The PG… variables of PostgreSQL clients are the defaults of the log's URL. */
+  /** The PG… variables of PostgreSQL clients are the defaults of the log's URL; OTEL_… variables switch traces on. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
   readonly nodeVersion: string;
@@ -121,11 +122,17 @@ function createAdmin(parts: AdminParts, clock: () => number, onFlood: FloodObser
   });
 }
 
-type RpcParts = Pick<GrpcServerOptions, "store" | "clock" | "observer" | "onFlood" | "access">;
+type RpcParts = Pick<GrpcServerOptions, "store" | "clock" | "observer" | "onFlood"> & {
+  readonly logger: Logger;
+  readonly security: Security;
+  readonly traces: Traces | undefined;
+};
 
-function createRpc(config: Config, parts: RpcParts & { readonly logger: Logger }): GrpcServer {
+function createRpc(config: Config, { security, traces, ...parts }: RpcParts): GrpcServer {
   return createGrpcServer({
     ...parts,
+    access: security.access,
+    tracer: traces?.tracer,
     onFull: reportFullCapacities(parts.logger),
     allowedHomeservers: config.homeservers.length === 0 ? undefined : new Set(config.homeservers),
     limits: config,
@@ -150,7 +157,8 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     throw failure;
   });
   const store = createEventStore({ ...config, ...backends, ...clocks, heapBytesMax, observer });
-  const callParts = { clock, observer: observeCalls(registry), onFlood, access: security.access };
+  const traces = await openTraces({ ...deps, ...clocks, showsIds: config.traceIds });
+  const callParts = { clock, observer: observeCalls(registry), onFlood, security, traces };
   const rpc = createRpc(config, { store, logger, ...callParts });
   const health = createHealth(backends);
   health.addTo(rpc.server);
@@ -191,6 +199,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
 
   let stopped: Promise<void> | undefined;
   async function stop(): Promise<void> {
+    const until = clock() + config.shutdownTimeoutMs;
     service.stop();
     stopping.start();
     // Sends GOAWAY, so that clients start no more calls.
@@ -199,6 +208,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     if (calls > 0) logger.warn("the shutdown timeout has passed; unfinished calls were cut", { calls });
     ports.destroy();
     await closeAll();
+    await traces?.stop(until - clock());
     logger.info("stopped");
   }
   return {

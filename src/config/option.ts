@@ -25,7 +25,7 @@ type Extras = Pick<OptionText, "default" | "defaultNote" | "several">;
 /** An option: the schema of its value, its form as a flag, its help. */
 export function option<Schema extends z.ZodType>(
   schema: Schema,
-  form: `${string} <${string}>` | "insecure",
+  form: `${string} <${string}>` | "insecure" | "trace-ids",
   description: string,
   extras: Extras = {},
 ): Schema {

@@ -181,6 +181,9 @@ export const configSchema = z.strictObject({
       "Keep it below the grace period of Kubernetes, which is 30s by default",
     { default: "10s" },
   ),
+  traceIds: option(boolean(), "trace-ids", "Adds the IDs of rooms and events to traces", {
+    default: "false",
+  }),
   logLevel: option(
     oneOf(LOG_LEVELS),
     "log-level <level>",

@@ -17,6 +17,7 @@ import { type Access, Gate } from "./admission/gate.js";
 import { InFlight } from "./admission/in-flight.js";
 import { catchMalformedRequests } from "./calls/auxiliary-request.js";
 import type { CallObserver } from "./calls/call-observer.js";
+import type { CallTracer } from "./calls/call-trace.js";
 import { createInterceptor } from "./calls/interceptor.js";
 import type { AllowedHomeservers } from "./convert/request-check.js";
 import { createService } from "./handlers/service.js";
@@ -52,6 +53,8 @@ export interface ServerLimits {
 export interface GrpcServerOptions {
   readonly store: EventStore;
   readonly observer: CallObserver;
+  /** Records calls as spans. Undefined: traces are off. */
+  readonly tracer?: CallTracer | undefined;
   readonly logger: RpcLogger;
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
@@ -132,6 +135,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
         auxiliaryStreams,
         allowedHomeservers,
         observer,
+        tracer: options.tracer,
         callTimeLimitMs: limits.callTimeLimitMs ?? CALL_TIME_LIMIT_MS,
         requestTimeLimitMs: limits.requestTimeLimitMs ?? REQUEST_TIME_LIMIT_MS,
         clock,

@@ -68,5 +68,7 @@ export const CLOSE_TIME_LIMIT_MS = 1000;
  */
 export const KEEPALIVE_INTERVAL_MS = 10_000;
 export const KEEPALIVE_TIMEOUT_MS = 20_000;
+/** Event or room IDs that one span names, if spans name IDs: enough to find the call's events in a database. */
+export const TRACED_IDS_MAX = 16;
 /** Limit of the error message in a status. */
 export const STATUS_MESSAGE_BYTES_MAX = KIB;

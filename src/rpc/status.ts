@@ -5,6 +5,7 @@ import type { Any } from "../gen/google/protobuf/any.js";
 import { BadRequest, RetryInfo } from "../gen/google/rpc/error_details.js";
 import { Status } from "../gen/google/rpc/status.js";
 import type { RequestFailure } from "../gen/splitcache/v1/event_cache_service.js";
+import type { CallTrace } from "./calls/call-trace.js";
 import { toDuration } from "./convert/reply.js";
 import { RETRY_DELAY_MS, STATUS_MESSAGE_BYTES_MAX } from "./limits.js";
 
@@ -38,11 +39,12 @@ export function toRequestFailure(error: CacheError): RequestFailure {
   return { code: CODES[error.kind], message: sentence(error), details: details(error) };
 }
 
-/** Converts any error to a CacheError. An unexpected error is a defect and is logged. */
-export function toCacheError(error: unknown, logger: RpcLogger): CacheError {
+/** Converts any error to a CacheError. An unexpected error is a defect and is logged, with the trace of its call. */
+export function toCacheError(error: unknown, logger: RpcLogger, trace?: CallTrace): CacheError {
   const known =
     error instanceof CacheError ? error : new CacheError("internal", "unexpected failure", { cause: error });
-  if (known.kind === "internal") logger.error("a call failed", { err: known.cause ?? known });
+  if (known.kind === "internal")
+    logger.error("a call failed", { err: known.cause ?? known, ...trace?.logFields() });
   return known;
 }
 

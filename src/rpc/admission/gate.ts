@@ -18,6 +18,8 @@ export interface IncomingCall {
   readonly principal: Principal | undefined;
   /** Whether a message has started to arrive and has not ended. */
   readonly isInsideMessage: boolean;
+  /** The headers of the request, in the turn in which they arrived; a long call does not keep them. */
+  readonly headers: IncomingHttpHeaders | undefined;
   /** Called with each piece of the request when it arrives, before it can be read. */
   onArrival: ((arrival: Arrival) => void) | undefined;
 }
@@ -80,11 +82,10 @@ export class Gate {
         stream.close();
         return true;
       }
-      this.#calls.set(
-        stream,
-        new GuardedCall(stream, headers, connection, this.#callerOf(stream, headers, rawHeaders)),
-      );
+      const call = new GuardedCall(stream, headers, connection, this.#callerOf(stream, headers, rawHeaders));
+      this.#calls.set(stream, call);
       const isHandled = emit(event, ...parameters);
+      call.headers = undefined;
       if (isUnknownToGrpc(stream)) connection.note("unknown_method");
       return isHandled;
     };
@@ -121,6 +122,7 @@ class GuardedCall implements IncomingCall {
   readonly connection: Connection;
   readonly refusal: StatusObject | undefined;
   readonly principal: Principal | undefined;
+  headers: IncomingHttpHeaders | undefined;
   onArrival: ((arrival: Arrival) => void) | undefined;
   readonly #heads = new MessageHeads();
 
@@ -131,6 +133,7 @@ class GuardedCall implements IncomingCall {
     caller: Principal | CacheError | undefined,
   ) {
     this.connection = connection;
+    this.headers = headers;
     const isRefused = caller instanceof CacheError;
     this.principal = isRefused ? undefined : caller;
     this.refusal = isRefused ? toStatus(caller) : headerRefusal(headers);

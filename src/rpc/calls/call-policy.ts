@@ -8,6 +8,7 @@ import type { InFlight } from "../admission/in-flight.js";
 import type { Arrival } from "../admission/message-heads.js";
 import type { AllowedHomeservers } from "../convert/request-check.js";
 import type { CallLabels, CallObserver } from "./call-observer.js";
+import type { CallTrace, CallTracer } from "./call-trace.js";
 import { displaced, full } from "./refusals.js";
 import type { TimeLimit } from "./time-limit.js";
 
@@ -44,6 +45,8 @@ export interface PolicedCall {
   readonly holder: Holder;
   /** The caller; undefined if calls need no credentials. */
   readonly principal: Principal | undefined;
+  /** Undefined if the call is not traced. */
+  readonly trace: CallTrace | undefined;
   /** Runs while a request is due. The policy arms and disarms it. */
   readonly requestTimeLimit: TimeLimit;
   /** Whether the reply has started. */
@@ -71,6 +74,8 @@ export interface CallContext {
   readonly auxiliaryStreams: Capacity;
   readonly allowedHomeservers: AllowedHomeservers;
   readonly observer: CallObserver;
+  /** Undefined if traces are off. */
+  readonly tracer: CallTracer | undefined;
   readonly callTimeLimitMs: number;
   readonly requestTimeLimitMs: number;
   /** A monotonic clock in milliseconds. */

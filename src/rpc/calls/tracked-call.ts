@@ -12,6 +12,7 @@ import { CLOSE_TIME_LIMIT_MS } from "../limits.js";
 import { CANCELLED, toStatus } from "../status.js";
 import type { CallLabels } from "./call-observer.js";
 import type { CallContext, CallKind, CallPolicy, PolicedCall } from "./call-policy.js";
+import { type CallTrace, setTrace } from "./call-trace.js";
 import { arrivedTooSlowly, malformed, tooLarge } from "./refusals.js";
 import { TimeLimit } from "./time-limit.js";
 
@@ -29,6 +30,7 @@ export class TrackedCall extends ServerInterceptingCall implements PolicedCall {
   readonly labels: CallLabels;
   readonly holder: Holder;
   readonly principal: Principal | undefined;
+  readonly trace: CallTrace | undefined;
   readonly requestTimeLimit: TimeLimit;
   readonly #call: ServerInterceptingCallInterface;
   readonly #context: CallContext;
@@ -55,6 +57,7 @@ export class TrackedCall extends ServerInterceptingCall implements PolicedCall {
     this.labels = labels;
     this.#incoming = this.#stream && context.gate.callOf(this.#stream);
     this.principal = this.#incoming?.principal;
+    this.trace = context.tracer?.begin(labels, this.#incoming?.headers);
     this.holder = { connection: this.#incoming?.connection };
     const { requestTimeLimitMs } = context;
     this.requestTimeLimit = new TimeLimit(requestTimeLimitMs, () =>
@@ -81,6 +84,7 @@ export class TrackedCall extends ServerInterceptingCall implements PolicedCall {
       onReceiveMetadata: (metadata) => {
         setConnection(metadata, this.holder.connection);
         setPrincipal(metadata, this.principal);
+        if (this.trace !== undefined) setTrace(metadata, this.trace);
         listener.onReceiveMetadata(metadata);
       },
       onReceiveMessage: (message) => this.#receiveMessage(message, listener),
@@ -202,7 +206,9 @@ export class TrackedCall extends ServerInterceptingCall implements PolicedCall {
     const isResetByClient = !this.#isReset && this.#stream?.rstCode !== constants.NGHTTP2_NO_ERROR;
     if (isResetByClient) this.holder.connection?.note("reset_call");
     const seconds = (this.#context.clock() - this.#startedAt) / 1000;
-    this.#context.observer.handled(this.labels, this.#sentStatusCode(), seconds);
+    const statusCode = this.#sentStatusCode();
+    this.#context.observer.handled(this.labels, statusCode, seconds);
+    this.trace?.end(statusCode);
   }
 
   /** grpc-js ends some calls itself (deadlines, requests that are too large) without calling an interceptor. */

@@ -9,6 +9,7 @@ import type { Decoded } from "../wire/strict-decode.js";
 import type { CallContext, CallPolicy, PolicedCall } from "./call-policy.js";
 import { denied, displaced, draining } from "./refusals.js";
 import { TimeLimit } from "./time-limit.js";
+import { replyFacts, requestFacts, type UnaryRequest } from "./trace-facts.js";
 
 /**
  * A unary call of the cache's service. The call and its bytes are in flight from its
@@ -60,13 +61,15 @@ export class UnaryPolicy implements CallPolicy {
 
   receivedMessage(message: unknown): CacheError | undefined {
     // The service's deserialisers return nothing else.
-    const request = message as Decoded<{ homeserver: string }>;
+    const request = message as Decoded<UnaryRequest>;
     if (!request.ok) return undefined;
     const { homeserver } = request.message;
     const denial = denied(this.#call.principal, homeserver);
     if (denial !== undefined) return denial;
     // The handler refuses an invalid name. Here it would count as another homeserver.
     if (homeserverProblem(homeserver, this.#context.allowedHomeservers) !== undefined) return undefined;
+    const { trace } = this.#call;
+    trace?.note(requestFacts(request.message, trace.showsIds));
     return this.#ticket?.assign(homeserver);
   }
 
@@ -76,8 +79,13 @@ export class UnaryPolicy implements CallPolicy {
 
   sendMessage(message: unknown, callback: () => void): void {
     const refusal = this.#ticket?.addBytes(outgoingBytes(message));
-    if (refusal !== undefined) this.#call.refuse(refusal);
-    else this.#call.send(message, callback);
+    if (refusal !== undefined) {
+      this.#call.refuse(refusal);
+      return;
+    }
+    const { trace, labels } = this.#call;
+    trace?.note(replyFacts(labels.method, message));
+    this.#call.send(message, callback);
   }
 
   release(): void {

@@ -7,13 +7,15 @@ import type { Holder } from "../admission/capacity.js";
 import { connectionOf, principalOf } from "../admission/connection.js";
 import type { Drain } from "../admission/drain.js";
 import type { InFlight, InFlightTicket } from "../admission/in-flight.js";
+import { type CallTrace, traceOf } from "../calls/call-trace.js";
 import { denied, draining } from "../calls/refusals.js";
+import { readFacts, requestFacts } from "../calls/trace-facts.js";
 import { fromGetEvents } from "../convert/request.js";
 import { type AllowedHomeservers, checked, homeserverProblem } from "../convert/request-check.js";
 import { STREAM_LOOKUP_IDS_MAX } from "../limits.js";
-import { type RpcLogger, toCacheError, toRequestFailure } from "../status.js";
+import { CANCELLED, OK, type RpcLogger, toCacheError, toRequestFailure } from "../status.js";
 import type { Outgoing } from "../wire/outgoing.js";
-import { streamedReply } from "../wire/reply-encoder.js";
+import { failureReply, streamedReply } from "../wire/reply-encoder.js";
 import type { Decoded } from "../wire/strict-decode.js";
 import { asSeenBy, readOf } from "./reader-view.js";
 import { StreamWriter } from "./stream-writer.js";
@@ -51,6 +53,7 @@ interface Accepted {
   readonly ticket: InFlightTicket;
   /** The reason why it is not looked up. */
   readonly refusal: CacheError | undefined;
+  readonly trace: CallTrace | undefined;
 }
 
 function eventIdsOf({ request }: Accepted): number {
@@ -62,6 +65,7 @@ class ReadStream {
   readonly #writer: StreamWriter<Message>;
   readonly #holder: Holder;
   readonly #principal: Principal | undefined;
+  readonly #trace: CallTrace | undefined;
   readonly #accepted: Accepted[] = [];
   readonly #requestIds = new Set<bigint>();
   #isDrained = false;
@@ -80,6 +84,7 @@ class ReadStream {
     this.#writer = writer;
     this.#holder = { connection: connectionOf(call.metadata) };
     this.#principal = principalOf(call.metadata);
+    this.#trace = traceOf(call.metadata);
     call.on("data", (decoded: Decoded<wire.GetEventsStreamRequest>) => this.#accept(decoded));
     call.once("end", () => {
       this.#isHalfClosed = true;
@@ -143,11 +148,12 @@ class ReadStream {
         ticket.addBytes(decoded.byteLength) ??
         (isNamed ? ticket.assign(homeserver) : undefined);
       this.#requestIds.add(request.requestId);
+      const trace = this.#trace?.beginRequest();
       this.#accepted.push(
         refusal === undefined
-          ? { request, ticket, refusal }
+          ? { request, ticket, refusal, trace }
           : // What is not counted is not kept either.
-            { request: { requestId: request.requestId, request: undefined }, ticket, refusal },
+            { request: { requestId: request.requestId, request: undefined }, ticket, refusal, trace },
       );
     }
     this.#wake();
@@ -173,16 +179,18 @@ class ReadStream {
   }
 
   /** If the lookup must wait, calls `onWait` before it returns. */
-  async #answer({ request, ticket, refusal }: Accepted, onWait: () => void): Promise<void> {
+  async #answer({ request, ticket, refusal, trace }: Accepted, onWait: () => void): Promise<void> {
     const { requestId } = request;
     let written: Promise<void> | undefined;
+    let statusCode: number = OK;
     try {
       if (refusal !== undefined) throw refusal;
-      const read = this.#check(request);
+      const read = this.#check(request, trace);
       const waiting = this.#context.store.getEvents(read, (result) => {
         const reply = streamedReply(requestId, read, asSeenBy(this.#principal, result));
         const tooMany = ticket.addBytes(reply.byteLength);
         if (tooMany !== undefined) throw tooMany;
+        trace?.note(readFacts(reply));
         // A reply that has to wait for others is encoded now: the events are only lent.
         written = this.#write(requestId, this.#writing === 0 ? reply : Buffer.from(reply.encode()));
       });
@@ -193,17 +201,21 @@ class ReadStream {
       if (written === undefined) throw new CacheError("internal", "the store answered a read with nothing");
       await written;
     } catch (error) {
-      await this.#write(requestId, failureReply(requestId, toCacheError(error, this.#context.logger)));
+      const failure = toRequestFailure(toCacheError(error, this.#context.logger, trace));
+      statusCode = failure.code;
+      await this.#write(requestId, failureReply(requestId, failure));
     } finally {
       ticket.release();
+      trace?.end(this.#writer.gone.aborted ? CANCELLED : statusCode);
     }
   }
 
-  #check({ request }: wire.GetEventsStreamRequest): ReadRequest {
+  #check({ request }: wire.GetEventsStreamRequest, trace: CallTrace | undefined): ReadRequest {
     const read = checked(this.#context.allowedHomeservers, (check) => {
       if (request === undefined) check.note("request", "is required");
       return fromGetEvents(check, request ?? wire.GetEventsRequest.create());
     });
+    if (request !== undefined) trace?.note(requestFacts(request, trace.showsIds));
     return readOf(this.#principal, read);
   }
 
@@ -231,9 +243,4 @@ class ReadStream {
       this.#wake = resolve;
     });
   }
-}
-
-function failureReply(requestId: bigint, error: CacheError): Buffer {
-  const result = { $case: "failure", value: toRequestFailure(error) } as const;
-  return Buffer.from(wire.GetEventsStreamResponse.encode({ requestId, result }).finish());
 }

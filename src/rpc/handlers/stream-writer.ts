@@ -1,5 +1,6 @@
 import type { ServerDuplexStream, ServerWritableStream } from "@grpc/grpc-js";
 import type { CacheError } from "../../core/model/errors.js";
+import { traceOf } from "../calls/call-trace.js";
 import { type RpcLogger, toCacheError, toStatus } from "../status.js";
 
 type StreamingCall<Message> = ServerWritableStream<unknown, Message> | ServerDuplexStream<unknown, Message>;
@@ -43,7 +44,7 @@ export class StreamWriter<Message> {
       await work;
       this.#call.end();
     } catch (error) {
-      this.fail(toCacheError(error, this.#logger));
+      this.fail(toCacheError(error, this.#logger, traceOf(this.#call.metadata)));
     }
   }
 

@@ -1,10 +1,12 @@
 import type { EventStore } from "../../core/model/store.js";
+import type { SubscriptionFrame } from "../../core/model/types.js";
 import type { BatchCapacity, BatchRoom } from "../admission/batch-capacity.js";
 import type { Holder } from "../admission/capacity.js";
 import type { Drain } from "../admission/drain.js";
+import type { CallTrace } from "../calls/call-trace.js";
 import { draining } from "../calls/refusals.js";
 import type { Subscribe } from "../convert/request.js";
-import type { RpcLogger } from "../status.js";
+import { OK, type RpcLogger } from "../status.js";
 import { BatchMessage } from "../wire/outgoing.js";
 import type { FrameEncoder } from "../wire/subscription-frames.js";
 import type { Subscription, SubscriptionTable } from "./subscription-table.js";
@@ -30,7 +32,7 @@ export interface SubscribeContext {
 export async function* subscriptionFrames(
   context: SubscribeContext,
   request: Subscribe,
-  { connection, gone }: Caller,
+  { connection, gone, trace }: Caller,
 ): AsyncIterable<Buffer | BatchMessage> {
   const { logger, drain, encoder, subscriptions } = context;
   const stop = new AbortController();
@@ -41,6 +43,7 @@ export async function* subscriptionFrames(
   const fields = { homeserver: printable(request.homeserver), subscriber: printable(request.subscriber) };
   logger.debug("a subscriber connected", fields);
   const { homeserver, subscriber, resumeAfter } = request;
+  trace?.note({ homeserver });
   const subscription = subscriptions.enter({
     homeserver,
     subscriber,
@@ -48,7 +51,7 @@ export async function* subscriptionFrames(
     cursor: resumeAfter,
   });
   try {
-    yield* framesOfStore(context, subscription, { connection, homeserver }, stop.signal);
+    yield* framesOfStore(context, subscription, { connection, homeserver }, stop.signal, trace);
     if (gone.aborted) return;
     yield encoder.goingAway();
     throw draining();
@@ -69,6 +72,7 @@ async function* framesOfStore(
   subscription: Subscription,
   holder: Holder,
   signal: AbortSignal,
+  trace: CallTrace | undefined,
 ): AsyncIterable<Buffer | BatchMessage> {
   const { homeserver } = subscription;
   let room: BatchRoom | undefined;
@@ -91,7 +95,10 @@ async function* framesOfStore(
           room?.resize(0);
           room = undefined;
           subscription.state = "sending";
+          trace?.note({ start: startOf(frame) });
           yield bytes;
+          // The span is of the start: a subscription lasts for days, and its span would come too late.
+          trace?.end(OK);
           subscription.cursor = frame.position;
         }
         subscription.state = "waitingForChange";
@@ -104,6 +111,12 @@ async function* framesOfStore(
   } finally {
     room?.resize(0);
   }
+}
+
+/** How a subscription starts, as its first frame says. */
+function startOf(frame: Exclude<SubscriptionFrame, { kind: "batch" }>): string {
+  if (frame.kind !== "ready") return frame.kind;
+  return frame.resumed ? "resumed" : "new";
 }
 
 /** The client's name in a form that is safe for the log. */

@@ -2,6 +2,7 @@ import type { handleServerStreamingCall, handleUnaryCall, ServerWritableStream }
 import type { Principal } from "../../auth/principal.js";
 import { CacheError } from "../../core/model/errors.js";
 import { type Connection, connectionOf, principalOf } from "../admission/connection.js";
+import { type CallTrace, traceOf } from "../calls/call-trace.js";
 import { type RpcLogger, toCacheError, toStatus } from "../status.js";
 import type { Decoded } from "../wire/strict-decode.js";
 import { StreamWriter } from "./stream-writer.js";
@@ -35,7 +36,7 @@ export function unaryReplyHandler<Request, Response>(
       callback(null, response);
     };
     const fail = (error: unknown) => {
-      const status = toStatus(toCacheError(error, logger));
+      const status = toStatus(toCacheError(error, logger, traceOf(call.metadata)));
       if (!hasReplied) callback(status);
     };
     try {
@@ -56,7 +57,8 @@ export function serverStreamHandler<Request, Response>(
 ): handleServerStreamingCall<Decoded<Request>, Response> {
   return (call: ServerWritableStream<Decoded<Request>, Response>) => {
     const writer = new StreamWriter<Response>(call, logger);
-    const caller = { connection: connectionOf(call.metadata), gone: writer.gone };
+    const trace = traceOf(call.metadata);
+    const caller = { connection: connectionOf(call.metadata), trace, gone: writer.gone };
     const writeAll = async () => {
       for await (const message of serve(requestOf(call), caller)) {
         await writer.write(message);
@@ -70,6 +72,8 @@ export function serverStreamHandler<Request, Response>(
 /** The reader of a stream. */
 export interface Caller {
   readonly connection: Connection | undefined;
+  /** Undefined if the call is not traced. */
+  readonly trace: CallTrace | undefined;
   /** Aborts when the client has gone. */
   readonly gone: AbortSignal;
 }

@@ -3,6 +3,7 @@ import { isUnredactable } from "../../core/model/event-state.js";
 import { EPOCH_BYTES, REPLY_BYTES_MAX } from "../../core/model/limits.js";
 import type { ReadRequest } from "../../core/model/store.js";
 import type { Position, ReadResult } from "../../core/model/types.js";
+import { GetEventsStreamResponse, type RequestFailure } from "../../gen/splitcache/v1/event_cache_service.js";
 import { cachedEventBytes, writeCachedEvent, writeTextField } from "./event-encoder.js";
 import type { Outgoing } from "./outgoing.js";
 
@@ -27,34 +28,73 @@ const MISSING = -1;
  * REPLY_BYTES_MAX bytes: the first hit that does not fit and every later one are
  * named as truncated.
  */
-export function getEventsReply(request: ReadRequest, result: ReadResult): Outgoing {
-  const plan = planReply(request, result, REPLY_BYTES_MAX);
-  return {
-    byteLength: plan.byteLength,
-    encode: () => {
-      const scratch = scratchBuffer();
-      return scratch.subarray(0, writeReply(scratch, 0, plan));
-    },
-  };
+export function getEventsReply(request: ReadRequest, result: ReadResult): ReadReply {
+  return new ReadReply(planReply(request, result, REPLY_BYTES_MAX), undefined);
 }
 
 /** The same with its request_id, as a message of a read stream. */
-export function streamedReply(requestId: bigint, request: ReadRequest, result: ReadResult): Outgoing {
-  const plan = planReply(request, result, REPLY_BYTES_MAX - STREAM_HEAD_BYTES_MAX);
-  const requestIdBytes = requestId === 0n ? 0 : 1 + varint64Bytes(requestId);
-  return {
-    byteLength: requestIdBytes + fieldBytes(plan.byteLength),
-    encode: () => {
-      const scratch = scratchBuffer();
-      let at = 0;
-      if (requestId !== 0n) {
-        scratch[at++] = REQUEST_ID_TAG;
-        at = writeVarint64(scratch, at, requestId);
-      }
-      at = writeFieldHead(scratch, at, RESPONSE_TAG, plan.byteLength);
-      return scratch.subarray(0, writeReply(scratch, at, plan));
-    },
-  };
+export function streamedReply(requestId: bigint, request: ReadRequest, result: ReadResult): ReadReply {
+  return new ReadReply(planReply(request, result, REPLY_BYTES_MAX - STREAM_HEAD_BYTES_MAX), requestId);
+}
+
+/** The reply to a request of a read stream that failed. */
+export function failureReply(requestId: bigint, failure: RequestFailure): Buffer {
+  const result = { $case: "failure", value: failure } as const;
+  return Buffer.from(GetEventsStreamResponse.encode({ requestId, result }).finish());
+}
+
+/** What a read's reply has of the events that the request names. */
+export interface ReadCounts {
+  readonly hits: number;
+  readonly misses: number;
+  readonly truncated: number;
+}
+
+/** A planned reply to a read. */
+export class ReadReply implements Outgoing {
+  readonly byteLength: number;
+  readonly #plan: ReplyPlan;
+  /** Undefined for a unary call. */
+  readonly #requestId: bigint | undefined;
+
+  constructor(plan: ReplyPlan, requestId: bigint | undefined) {
+    this.#plan = plan;
+    this.#requestId = requestId;
+    this.byteLength =
+      requestId === undefined
+        ? plan.byteLength
+        : (requestId === 0n ? 0 : 1 + varint64Bytes(requestId)) + fieldBytes(plan.byteLength);
+  }
+
+  encode(): Buffer {
+    const plan = this.#plan;
+    const requestId = this.#requestId;
+    const scratch = scratchBuffer();
+    if (requestId === undefined) return scratch.subarray(0, writeReply(scratch, 0, plan));
+    let at = 0;
+    if (requestId !== 0n) {
+      scratch[at++] = REQUEST_ID_TAG;
+      at = writeVarint64(scratch, at, requestId);
+    }
+    at = writeFieldHead(scratch, at, RESPONSE_TAG, plan.byteLength);
+    return scratch.subarray(0, writeReply(scratch, at, plan));
+  }
+
+  /** Whether the store was verified: without a position everything is missing. */
+  get isVerified(): boolean {
+    return this.#plan.result.position !== undefined;
+  }
+
+  counts(): ReadCounts {
+    const { sizes, truncatedFrom } = this.#plan;
+    let [hits, truncated] = [0, 0];
+    for (let index = 0; index < sizes.length; index++) {
+      if (sizes[index] === MISSING) continue;
+      if (index < truncatedFrom) hits += 1;
+      else truncated += 1;
+    }
+    return { hits, misses: sizes.length - hits - truncated, truncated };
+  }
 }
 
 interface ReplyPlan {

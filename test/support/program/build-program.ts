@@ -25,6 +25,8 @@ export interface ProgramLimits {
   readonly openFilesMax?: number;
   /** Descriptors that are open in it from the start. */
   readonly inheritedFiles?: number;
+  /** Its environment; empty unless given. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface ProgramEnd {
@@ -40,6 +42,9 @@ export interface RunningProgram {
   kill(signal: NodeJS.Signals): void;
   readonly end: Promise<ProgramEnd>;
 }
+
+/** For a hook that builds: the compiler may share the processors with other tests. */
+export const BUILD_TIMEOUT_MS = 120_000;
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 
@@ -75,7 +80,7 @@ function programIn(folder: string): Program {
   return {
     dist,
     run: (args, env = {}) => spawnProgram([main, ...args], env).end,
-    start: (args, limits = {}) => spawnProgram([main, ...args], {}, limits),
+    start: (args, limits = {}) => spawnProgram([main, ...args], limits.env ?? {}, limits),
     remove: () => rm(folder, { recursive: true }),
   };
 }

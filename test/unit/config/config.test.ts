@@ -185,6 +185,7 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   bytesInFlightMax: "16777216",
   connectionIdleTimeoutMs: "10m",
   shutdownTimeoutMs: "1.5s",
+  traceIds: "true",
   logLevel: "debug",
 };
 
