@@ -22,8 +22,8 @@ from splitcache_synapse.pending import Pending
 from splitcache_synapse.relay import Relay
 from splitcache_synapse.transport import GrpcTransport
 from tests.bridge import HOME, ROOM, Bridge
-from tests.loop_reactor import LoopReactor
 from tests.guarded_sidecar import Certificate, GuardedSidecar
+from tests.loop_reactor import LoopReactor
 
 POSITION = pb.GetEventsRequest(homeserver=HOME)
 
@@ -95,13 +95,13 @@ def test_new_client_certificates_are_used_and_no_call_fails_for_it(
     transport.unary("GetEvents", POSITION, 5.0, outcomes.append)
     transport.lookup(POSITION, 5.0, outcomes.append)
     reactor.run_until(lambda: len(outcomes) == 23)
-    assert all(isinstance(outcome, pb.GetEventsResponse) for outcome in outcomes)
+    assert [each for each in outcomes if not isinstance(each, pb.GetEventsResponse)] == []
     sidecar.admit(by_two, by_one, certificate_names=["two"])
     outcomes.clear()
     transport.unary("GetEvents", POSITION, 5.0, outcomes.append)
     transport.lookup(POSITION, 5.0, outcomes.append)
     reactor.run_until(lambda: len(outcomes) == 2)
-    assert all(isinstance(outcome, pb.GetEventsResponse) for outcome in outcomes)
+    assert [each for each in outcomes if not isinstance(each, pb.GetEventsResponse)] == []
     transport.close()
 
 
@@ -146,8 +146,9 @@ def test_wrong_certificates_are_not_used_and_that_is_logged_once(
             clock.files_are_read_again()
             assert relayed(relay) is not None
     own.cert.unlink()
-    clock.files_are_read_again()
-    assert relayed(relay) is not None
+    for _ in range(3):
+        clock.files_are_read_again()
+        assert relayed(relay) is not None
     relay.stop()
     after = "; the previous certificates stay in use"
     errors = [each.message for each in caplog.records if each.levelno == logging.ERROR]

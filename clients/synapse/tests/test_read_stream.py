@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import grpc
@@ -37,10 +38,12 @@ def read_stream(
     channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=CHANNEL_OPTIONS)
     reactor = LoopReactor()
     stream = ReadStream(channel, reactor, heard)
-    yield stream, reactor
-    stream.close()
-    channel.close()
-    server.stop(None).wait(5)
+    try:
+        yield stream, reactor
+    finally:
+        stream.close()
+        channel.close()
+        server.stop(None).wait(5)
 
 
 def reply_to(request: Any) -> pb.GetEventsStreamResponse:
@@ -133,7 +136,7 @@ def test_a_stream_whose_credentials_are_denied_is_opened_again_ever_more_seldom(
             return outcomes[0]
 
         reactor.run_until(lambda: isinstance(look(), pb.GetEventsResponse))
-    pauses = [after - before for before, after in zip(opened, opened[1:], strict=False)]
+    pauses = [after - before for before, after in pairwise(opened)]
     assert len(pauses) == 4
     assert all(pause >= FIRST_PAUSE_S * 2**place for place, pause in enumerate(pauses))
     assert kinds.count("denied") == 4

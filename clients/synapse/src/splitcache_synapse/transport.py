@@ -38,7 +38,9 @@ LAST_CALLS_S = 5.0
 # A sidecar that comes back should be found within a second or so.
 CHANNEL_OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # The time that an attempt to connect has, despite the name: a TLS handshake with a busy sidecar
+    # may take longer than the first pause.
+    ("grpc.min_reconnect_backoff_ms", 2_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     # Several homeservers of one process, as in tests, must not share a connection's fate.
     ("grpc.use_local_subchannel_pool", 1),
