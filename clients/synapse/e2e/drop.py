@@ -106,6 +106,8 @@ class Drop(Scenario):
             print(f"  state of a large room: {fetches} fetches, {hits} hits, {misses} misses")
             if self._cluster.bridge and (fetches > 0 or misses > 0 or hits < STATE_EVENTS):
                 self._comparison.differences.append("what the sidecar held was not used")
+        said = [self._alice.say(self._one, room_id, "after all of it")]
+        self.compare(room_id, said)
 
     def _first_reads(
         self, restarted: tuple[str, ...], read: Callable[[], None]
