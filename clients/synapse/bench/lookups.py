@@ -17,6 +17,7 @@ from typing import Any
 
 import grpc
 
+from splitcache_synapse.channel import Channels
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.transport import GrpcTransport
 from tests.loop_reactor import LoopReactor
@@ -35,7 +36,7 @@ Ask = Callable[[pb.GetEventsRequest, Callable[[Any], None]], None]
 
 def main() -> None:
     reactor = LoopReactor()
-    transport = GrpcTransport(sys.argv[1], reactor)
+    transport = GrpcTransport(Channels(sys.argv[1]), reactor)
     fill(reactor, transport)
     ways: dict[str, Ask] = {
         "unary calls": lambda request, done: transport.unary("GetEvents", request, 5, done),

@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 from synapse.storage.engines import create_engine
 
 from splitcache_synapse.announcer import Announcer
+from splitcache_synapse.channel import Channels
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.near_cache import NearCache
@@ -68,10 +69,12 @@ class Bridge:
         *,
         homeserver: str = HOME,
         epoch_silence_s: float = 30.0,
+        channels: Channels | None = None,
     ) -> None:
+        channels = channels or Channels(address)
         self.reactor = LoopReactor()
         self.metrics = BridgeMetrics(HOME)
-        self.transport = GrpcTransport(address, self.reactor)
+        self.transport = GrpcTransport(channels, self.reactor)
         self.path = folder / f"{homeserver}.db"
         self.rules = OutboxRules(epoch_silence_s=epoch_silence_s)
         self.near = NearCache()
@@ -79,7 +82,7 @@ class Bridge:
         common: dict[str, Any] = {"reactor": self.reactor, "monotonic": time.monotonic}
         self.outbox = Outbox(
             table=OutboxTable(sqlite_database(self.path), time.monotonic),
-            relay=Relay(address, homeserver, self.metrics),
+            relay=Relay(channels, homeserver, self.metrics),
             rules=self.rules,
             metrics=self.metrics,
             **common,

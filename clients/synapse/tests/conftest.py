@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,13 +23,17 @@ MAIN = Path(
 class SidecarProcess:
     """A sidecar at an address of its own."""
 
-    def __init__(self, listen: str) -> None:
+    def __init__(self, listen: str, *options: str) -> None:
         assert MAIN.exists(), f"build the sidecar first: {MAIN} is not there"
-        command = ["node", str(MAIN), "serve", "--listen", listen, "--http", "off"]
+        command = ["node", str(MAIN), "serve", "--listen", listen, "--http", "off", *options]
         # It refuses to start beside a variable of its prefix that it does not know.
         env = {name: value for name, value in os.environ.items() if name != "SPLITCACHE_MAIN"}
         self._child = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
         self.address = self._listening_at()
+
+    def reload(self) -> None:
+        """Has it read its files again, soon."""
+        self._child.send_signal(signal.SIGHUP)
 
     def stop(self) -> None:
         self._child.terminate()
@@ -47,11 +52,11 @@ class SidecarProcess:
 
 
 @pytest.fixture
-def start_sidecar() -> Iterator[Callable[[str], SidecarProcess]]:
+def start_sidecar() -> Iterator[Callable[..., SidecarProcess]]:
     started: list[SidecarProcess] = []
 
-    def start(listen: str) -> SidecarProcess:
-        started.append(SidecarProcess(listen))
+    def start(listen: str, *options: str) -> SidecarProcess:
+        started.append(SidecarProcess(listen, *options))
         return started[-1]
 
     yield start

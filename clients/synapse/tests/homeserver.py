@@ -20,6 +20,7 @@ from twisted.internet.selectreactor import SelectReactor
 from twisted.python.failure import Failure
 
 from splitcache_synapse import SplitcacheModule
+from splitcache_synapse.channel import Channels
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.transport import BlockingTransport
 from tests.loop_reactor import PATIENCE_S
@@ -81,7 +82,7 @@ class Homeserver:
         self.hs: Any = _OneProcess(NAME, config=_config(folder), reactor=self.reactor)
         self.hs.setup()
         self.store: Any = self.hs.get_datastores().main
-        self._direct = BlockingTransport(address, self.reactor)
+        self._direct = BlockingTransport(Channels(address))
         bridge = {"address": address, "read_deadline": "5s", "audit": "0%", **options}
         module = SplitcacheModule(SplitcacheModule.parse_config(bridge), self.hs.get_module_api())
         assert module.bridge is not None

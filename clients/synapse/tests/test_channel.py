@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ from splitcache_synapse.channel import TOKEN_AGE_MAX_S, Channels, Security, Toke
 from splitcache_synapse.config import parse_config
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.transport import CHANNEL_OPTIONS, call
+from tests.guarded_sidecar import make_certificate
 
 
 class _Sees(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -33,15 +33,8 @@ class _Sees(grpc.GenericRpcHandler):  # type: ignore[misc]
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    name = ["-subj", "/CN=sidecar", "-addext", "subjectAltName=DNS:sidecar.internal"]
-    subprocess.run(
-        ["openssl", "req", "-x509", *curve, "-nodes", "-keyout", key, "-out", cert, *name],
-        check=True,
-        capture_output=True,
-    )
-    return cert, key
+    made = make_certificate(tmp_path, "sidecar", "DNS:sidecar.internal")
+    return made.cert, made.key
 
 
 @pytest.fixture
@@ -102,6 +95,20 @@ def test_reads_the_token_again_and_keeps_the_last_good_one(tmp_path: Path) -> No
     assert file.token() == "two"
 
 
+def test_says_once_what_is_wrong_with_the_token_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, now = tmp_path / "token", 0.0
+    path.write_text("one two")
+    file = TokenFile(str(path), lambda: now)
+    for _ in range(3):
+        assert file.token() is None
+        now += TOKEN_AGE_MAX_S
+    assert [record.message for record in caplog.records] == [
+        f"splitcache: token_file {path}: must hold one token"
+    ]
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -109,6 +116,10 @@ def test_reads_the_token_again_and_keeps_the_last_good_one(tmp_path: Path) -> No
         ({"token_file": 7}, "token_file must be text"),
         ({"tls_server_name": ""}, "tls_server_name must be text"),
         ({"tls_cert_file": __file__}, "give both or neither"),
+        ({"tls_ca_file": __file__}, "tls_ca_file: must hold certificates in PEM"),
+        ({"tls": "yes"}, "tls must be true or false"),
+        ({"tls": False, "tls_server_name": "a"}, "tls: false contradicts"),
+        ({"allow_cleartext_token": 1}, "allow_cleartext_token must be true or false"),
     ],
 )
 def test_refuses(given: dict[str, Any], says: str) -> None:
@@ -116,6 +127,23 @@ def test_refuses(given: dict[str, Any], says: str) -> None:
         parse_config({"address": "a:1", **given})
 
 
-def test_takes_the_files() -> None:
-    config = parse_config({"address": "a:1", "tls_ca_file": __file__, "token_file": __file__})
-    assert config.security == Security(tls_ca_file=__file__, token_file=__file__)
+def test_takes_the_files(certificate: tuple[Path, Path]) -> None:
+    ca_file = str(certificate[0])
+    config = parse_config({"address": "a:1", "tls_ca_file": ca_file, "token_file": __file__})
+    assert config.security == Security(tls_ca_file=ca_file, token_file=__file__)
+    assert not parse_config({"address": "a:1", "tls": False}).security.uses_tls
+
+
+@pytest.mark.parametrize("address", ["a.example:1", "10.0.0.1:1", "[2001:db8::1]:1", "0.0.0.0:1"])
+def test_sends_no_token_without_tls_unless_it_is_allowed(address: str) -> None:
+    given = {"address": address, "token_file": __file__}
+    with pytest.raises(ConfigError, match=r"^splitcache: token_file: .* allow_cleartext_token"):
+        parse_config(given)
+    for allowed in ({"tls": True}, {"allow_cleartext_token": True}, {"enabled": False}):
+        parse_config({**given, **allowed})
+    parse_config({"address": address})
+
+
+@pytest.mark.parametrize("address", ["127.0.0.9:1", "[::1]:1", "localhost:1", "unix:/run/s.sock"])
+def test_sends_a_token_without_tls_within_this_host(address: str) -> None:
+    assert parse_config({"address": address, "token_file": __file__}).security.token_file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 import pytest
 
 from splitcache_synapse.breaker import FAILURES_TO_OPEN
+from splitcache_synapse.channel import Channels
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.lookups import REQUESTS_MAX, Lookup
+from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.outbox_rules import REPLY_AGE_MAX_S
 from splitcache_synapse.read_stream import LookupFailed
-from tests.bridge import Bridge, event, fills, requests
+from splitcache_synapse.relay import Relay
+from tests.bridge import HOME, Bridge, event, fills, requests
 from tests.conftest import SidecarProcess
 from tests.swallower import Swallower
 
@@ -315,7 +319,13 @@ def test_a_request_that_fails_ends_its_lookup_which_keeps_what_came_before(
 
 @pytest.mark.parametrize(
     ("kind", "opens"),
-    [("deadline", True), ("unavailable", True), ("busy", False), ("refused", False)],
+    [
+        ("deadline", True),
+        ("unavailable", True),
+        ("denied", True),
+        ("busy", False),
+        ("refused", False),
+    ],
 )
 def test_only_a_sidecar_in_trouble_is_left_alone(bridge: Bridge, kind: str, opens: bool) -> None:
     asked: list[Any] = []
@@ -352,6 +362,25 @@ def test_comes_back_when_its_connection_swallows_everything(
         writer.reactor.run_until(lambda: set(writer.look("$a").hits) == {"$a"})
         writer.announce("$a")
         writer.stop()
+
+
+def test_the_relay_comes_back_when_its_connection_swallows_everything(
+    start_sidecar: Start,
+) -> None:
+    with Swallower(start_sidecar("127.0.0.1:0").address) as swallower:
+        relay = Relay(Channels(swallower.address), HOME, BridgeMetrics(HOME))
+        relay.start()
+        relayed: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+        def purge() -> Any:
+            relay.purge(relayed.put)
+            return relayed.get(timeout=10)
+
+        assert purge() is not None
+        swallower.swallow()
+        assert purge() is None
+        assert purge() is not None
+        relay.stop()
 
 
 def test_looks_up_the_others_beside_an_id_that_no_sidecar_takes(bridge: Bridge) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from splitcache_synapse.channel import Channels
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.transport import BlockingTransport
 from tests.bridge import HOME, Bridge
@@ -18,7 +19,7 @@ def test_a_change_of_the_log_is_dropped_and_what_is_kept_is_proved(
     bridge.fill("$a")
     bridge.reactor.run_until(bridge.sidecar.may_use_kept)
     assert bridge.look("$a").keep == {"$a"}
-    direct = BlockingTransport(address, bridge.reactor)
+    direct = BlockingTransport(Channels(address))
     dropped = bridge.dropped
     before = dropped.everything_times
     for method, request in (

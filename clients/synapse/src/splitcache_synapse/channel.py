@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import grpc
 
+from splitcache_synapse.certificates import CertificateFiles, Certificates
+
 logger = logging.getLogger(__name__)
 
 # How soon a token that was replaced in its file is used.
@@ -20,36 +22,60 @@ TOKEN_AGE_MAX_S = 5.0
 
 @dataclass(frozen=True)
 class Security:
-    """The files of the configuration; None where it names none."""
+    """What the configuration says of credentials; None where it names no file."""
 
     tls_ca_file: str | None = None
     tls_cert_file: str | None = None
     tls_key_file: str | None = None
     tls_server_name: str | None = None
     token_file: str | None = None
+    # TLS also without any of the files and names.
+    tls: bool = False
 
     @property
     def uses_tls(self) -> bool:
-        return any((self.tls_ca_file, self.tls_cert_file, self.tls_server_name))
+        return self.tls or any((self.tls_ca_file, self.tls_cert_file, self.tls_server_name))
 
 
 NO_SECURITY = Security()
 
 
-class Channels:
-    """Opens channels to one sidecar. Each gets the certificates of now; while their files are
-    wrong, those before."""
+def certificate_files(
+    security: Security, monotonic: Callable[[], float] = time.monotonic
+) -> CertificateFiles:
+    """Reads the certificates.
 
-    def __init__(self, address: str, security: Security) -> None:
+    Raises:
+        CertificateError: a file of the configuration is wrong.
+    """
+    return CertificateFiles(
+        security.tls_ca_file, security.tls_cert_file, security.tls_key_file, monotonic
+    )
+
+
+class Channels:
+    """Opens channels to one sidecar. For any thread."""
+
+    def __init__(
+        self,
+        address: str,
+        security: Security = NO_SECURITY,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Reads the certificates.
 
         Raises:
-            OSError: a file of the configuration cannot be read.
+            CertificateError: a file of the configuration is wrong.
         """
-        self._address = address
+        self.address = address
         self._security = security
-        self._certificates = _read_certificates(security)
-        self._token = security.token_file and TokenFile(security.token_file)
+        self._files = certificate_files(security, monotonic)
+        self._token = security.token_file and TokenFile(security.token_file, monotonic)
+
+    def certificates(self) -> Certificates:
+        """With which a channel is opened now. gRPC reads them no second time, so that a channel
+        that was opened with others is to be replaced."""
+        return self._files.current()
 
     def open(self, options: list[tuple[str, Any]]) -> grpc.Channel:
         """Connects with the first call."""
@@ -60,16 +86,12 @@ class Channels:
 
     def _open(self, options: list[tuple[str, Any]]) -> grpc.Channel:
         if not self._security.uses_tls:
-            return grpc.insecure_channel(self._address, options=options)
-        try:
-            self._certificates = _read_certificates(self._security)
-        except OSError as error:
-            logger.error("splitcache: %s: the certificates before it are used", error)
+            return grpc.insecure_channel(self.address, options=options)
         if self._security.tls_server_name:
             name = ("grpc.ssl_target_name_override", self._security.tls_server_name)
             options = [*options, name]
-        credentials = grpc.ssl_channel_credentials(**self._certificates)
-        return grpc.secure_channel(self._address, credentials, options=options)
+        credentials = grpc.ssl_channel_credentials(**self._files.current()._asdict())
+        return grpc.secure_channel(self.address, credentials, options=options)
 
 
 class TokenFile:
@@ -82,6 +104,7 @@ class TokenFile:
         self._lock = threading.Lock()
         self._token: str | None = None
         self._read_at: float | None = None
+        self._problem: str | None = None
 
     def token(self) -> str | None:
         """None if there has not been one yet."""
@@ -96,12 +119,19 @@ class TokenFile:
         try:
             token = Path(self._path).read_text("ascii").strip()
         except (OSError, ValueError) as error:
-            logger.error("splitcache: token_file %s: %s", self._path, type(error).__name__)
+            self._failed(type(error).__name__)
             return None
         if not token or any(character.isspace() for character in token):
-            logger.error("splitcache: token_file %s: must hold one token", self._path)
+            self._failed("must hold one token")
             return None
+        self._problem = None
         return token
+
+    def _failed(self, problem: str) -> None:
+        # Once: it is tried again every few seconds.
+        if problem != self._problem:
+            logger.error("splitcache: token_file %s: %s", self._path, problem)
+        self._problem = problem
 
 
 class _CallDetails(NamedTuple):
@@ -151,15 +181,3 @@ class _SendToken(
         self, continuation: Any, client_call_details: Any, request_iterator: Any
     ) -> Any:
         return self._intercept(continuation, client_call_details, request_iterator)
-
-
-def _read_certificates(security: Security) -> dict[str, bytes | None]:
-    return {
-        "root_certificates": _read(security.tls_ca_file),
-        "private_key": _read(security.tls_key_file),
-        "certificate_chain": _read(security.tls_cert_file),
-    }
-
-
-def _read(path: str | None) -> bytes | None:
-    return None if path is None else Path(path).read_bytes()

@@ -6,12 +6,14 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from ipaddress import ip_address
 from typing import Any, Literal
 
 from synapse.config._base import Config as SynapseConfig
 from synapse.config._base import ConfigError
 
-from splitcache_synapse.channel import NO_SECURITY, Security
+from splitcache_synapse.certificates import CertificateError
+from splitcache_synapse.channel import NO_SECURITY, Security, certificate_files
 
 Transport = Literal["grpc", "blocking"]
 
@@ -57,8 +59,8 @@ def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
     }
     if values["transport"] not in ("grpc", "blocking"):
         raise ConfigError("splitcache: transport must be grpc or blocking")
-    for key in ("enabled", "shadow", "read_back"):
-        if not isinstance(values[key], bool):
+    for key in _FLAGS:
+        if not isinstance(given.get(key, False), bool):
             raise ConfigError(f"splitcache: {key} must be true or false")
     if "audit" in given:
         values["audit_share"] = _share("audit", given["audit"])
@@ -68,7 +70,10 @@ def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
     for key, (field, least, most) in _DURATIONS.items():
         if key in given:
             values[field] = _duration_ms(key, given[key], least, most)
-    return BridgeConfig(**values, security=_security(given, is_used))
+    security = _security(given, is_used)
+    if is_used and not given.get("allow_cleartext_token", False):
+        _refuse_cleartext_token(values["address"], security)
+    return BridgeConfig(**values, security=security)
 
 
 def _security(given: Mapping[str, Any], is_used: bool) -> Security:
@@ -80,13 +85,41 @@ def _security(given: Mapping[str, Any], is_used: bool) -> Security:
             raise ConfigError(f"splitcache: {key}: cannot be read: {value}")
     if ("tls_cert_file" in values) != ("tls_key_file" in values):
         raise ConfigError("splitcache: tls_cert_file and tls_key_file: give both or neither")
-    return Security(**values)
+    security = Security(**values, tls=given.get("tls", False))
+    if given.get("tls") is False and security.uses_tls:
+        raise ConfigError("splitcache: tls: false contradicts the other keys that begin with tls_")
+    if is_used:
+        try:
+            certificate_files(security)
+        except CertificateError as error:
+            raise ConfigError(f"splitcache: {error}") from error
+    return security
 
 
-_SECURITY = frozenset(field.name for field in fields(Security))
-_NAMES = frozenset(
-    {"address", "enabled", "homeserver", "transport", "audit", "shadow", "read_back"}
-)
+def _refuse_cleartext_token(address: str, security: Security) -> None:
+    if security.token_file is None or security.uses_tls or _is_local(address):
+        return
+    raise ConfigError(
+        f"splitcache: token_file: the token would be sent to {address} without TLS, readable for "
+        "anybody on the network: set tls: true, tls_ca_file or tls_server_name, or, if the network "
+        "is encrypted otherwise, allow_cleartext_token: true"
+    )
+
+
+def _is_local(address: str) -> bool:
+    """Whether what is sent there does not leave this host."""
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+_SECURITY = frozenset(field.name for field in fields(Security)) - {"tls"}
+_FLAGS = ("enabled", "shadow", "read_back", "tls", "allow_cleartext_token")
+_NAMES = frozenset({"address", "homeserver", "transport", "audit", *_FLAGS})
 _PERCENTAGE = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,9})?\s?%")
 # Key in the file -> field, least and most milliseconds.
 _DURATIONS = {

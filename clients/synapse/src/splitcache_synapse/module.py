@@ -11,6 +11,7 @@ from synapse.logging.context import make_deferred_yieldable, run_in_background
 from splitcache_synapse.announcer import Announcer
 from splitcache_synapse.audit import Audit
 from splitcache_synapse.audited import AuditedSidecar, ShadowedSidecar
+from splitcache_synapse.channel import Channels
 from splitcache_synapse.clock import monotonic
 from splitcache_synapse.config import BridgeConfig
 from splitcache_synapse.database_reader import DatabaseReader
@@ -53,12 +54,13 @@ class Bridge:
         self._pool_generation: PoolGeneration | None = None
         self._subscription: Subscription | None = None
         self._transport: Transport
+        channels = Channels(config.address, config.security)
         if config.transport == "blocking":
-            self._transport = BlockingTransport(config.address, self._reactor, config.security)
+            self._transport = BlockingTransport(channels)
         else:
-            self._transport = GrpcTransport(config.address, self._reactor, config.security)
+            self._transport = GrpcTransport(channels, self._reactor)
             # Before anything is patched: a transaction that cannot note what it owes fails.
-            self._make_outbox(config, pool)
+            self._make_outbox(channels, pool)
         freshness: Freshness = self._outbox or Unchecked()
         self._sidecar = Sidecar(
             transport=self._transport,
@@ -94,14 +96,14 @@ class Bridge:
         )
         logger.info("splitcache: reads events of %s at %s", self._homeserver, config.address)
 
-    def _make_outbox(self, config: BridgeConfig, pool: Any) -> None:
+    def _make_outbox(self, channels: Channels, pool: Any) -> None:
         database = OutboxDatabase(pool.engine, pool._database_config)
         database.create_tables()
         # Of several processes that wait for a new epoch, one begins it.
         rules = OutboxRules(epoch_silence_s=EPOCH_SILENCE_MAX_S + random.uniform(0, 10))
         self._outbox = Outbox(
             table=OutboxTable(database, monotonic),
-            relay=Relay(config.address, self._homeserver, self._metrics, config.security),
+            relay=Relay(channels, self._homeserver, self._metrics),
             rules=rules,
             reactor=self._reactor,
             monotonic=monotonic,

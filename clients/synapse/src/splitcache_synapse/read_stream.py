@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_synapse.seldom import SeldomLog
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +35,18 @@ _UNAVAILABLE = {
     grpc.StatusCode.DEADLINE_EXCEEDED.value[0],
     grpc.StatusCode.INTERNAL.value[0],
 }
+# With these codes the sidecar does not accept the credentials with which the stream was opened. A
+# stream keeps them, so that only another one can have the token or certificate of now.
+_DENIED = {grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED}
+_DENIED_NUMBERS = {code.value[0] for code in _DENIED}
 
 
 class LookupFailed(Exception):
     """A lookup has no reply. Its argument is the kind, as a metric's label.
 
-    `disconnected`, `deadline`, `unavailable`: the sidecar is unavailable. `refused`: it is up,
-    and does not take this request. `busy`: too many wait already, and it was not asked.
+    `disconnected`, `deadline`, `unavailable`: the sidecar is unavailable. `denied`: it does not
+    accept the credentials. `refused`: it is up, and does not take this request. `busy`: too many
+    wait already, and it was not asked.
     """
 
     @property
@@ -79,6 +85,7 @@ class ReadStream:
         self._opens_after = 0.0
         self._pause_s = FIRST_PAUSE_S
         self._closed = False
+        self._denials = SeldomLog(logger)
 
     def lookup(
         self, request: pb.GetEventsRequest, timeout_s: float, on_done: Callable[[Any], None]
@@ -108,12 +115,19 @@ class ReadStream:
             self._connection = _Connection(self._open_call, self._reactor, self._receive, self._end)
         return self._connection
 
-    def _receive(self, replies: list[pb.GetEventsStreamResponse]) -> None:
-        self._pause_s = FIRST_PAUSE_S
+    def _receive(self, connection: _Connection, replies: list[pb.GetEventsStreamResponse]) -> None:
+        if connection is not self._connection:
+            # It was given up, and nobody waits for its replies any longer.
+            return
         self._silent_since = None
         self._heard()
         for reply in replies:
             self._finish(reply.request_id, _outcome_of(reply))
+        if any(_is_denied(reply) for reply in replies):
+            connection.cancel()
+            self._give_up(connection, "denied")
+        else:
+            self._pause_s = FIRST_PAUSE_S
 
     def _time_out(self, request_id: int) -> None:
         waiting = self._waiting.get(request_id)
@@ -143,19 +157,32 @@ class ReadStream:
             logger.exception("splitcache: the outcome of a lookup could not be handed over")
 
     def _end(self, connection: _Connection) -> None:
+        self._give_up(connection, "denied" if connection.ended_with in _DENIED else "disconnected")
+
+    def _give_up(self, connection: _Connection, kind: str) -> None:
+        """The next one is opened after a pause, with the credentials of then."""
         if connection is not self._connection:
             return
+        if kind == "denied":
+            text = "splitcache: the sidecar does not accept the credentials of the read stream"
+            self._denials.log(logging.WARNING, text)
         self._connection = None
         self._silent_since = None
         self._opens_after = time.monotonic() + self._pause_s
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
         for request_id in list(self._waiting):
-            self._finish(request_id, LookupFailed("disconnected"))
+            self._finish(request_id, LookupFailed(kind))
+
+
+def _is_denied(reply: pb.GetEventsStreamResponse) -> bool:
+    return reply.WhichOneof("result") == "failure" and reply.failure.code in _DENIED_NUMBERS
 
 
 def _outcome_of(reply: pb.GetEventsStreamResponse) -> pb.GetEventsResponse | LookupFailed:
     if reply.WhichOneof("result") == "response":
         return reply.response
+    if _is_denied(reply):
+        return LookupFailed("denied")
     return LookupFailed("unavailable" if reply.failure.code in _UNAVAILABLE else "refused")
 
 
@@ -166,7 +193,7 @@ class _Connection:
         self,
         open_call: Any,
         reactor: Any,
-        receive: Callable[[list[pb.GetEventsStreamResponse]], None],
+        receive: Callable[[_Connection, list[pb.GetEventsStreamResponse]], None],
         end: Callable[[_Connection], None],
     ) -> None:
         # At most IN_FLIGHT_MAX wait for their reply, so this holds few more.
@@ -176,6 +203,8 @@ class _Connection:
         self._end = end
         self._lock = threading.Lock()
         self._replies: list[pb.GetEventsStreamResponse] = []
+        # None while it is open, and if it ended without an error.
+        self.ended_with: grpc.StatusCode | None = None
         self._call = open_call(self._sent())
         threading.Thread(target=self._read, name="splitcache-reads", daemon=True).start()
 
@@ -194,6 +223,7 @@ class _Connection:
             for reply in self._call:
                 self._hand_over(reply)
         except grpc.RpcError as error:
+            self.ended_with = error.code()
             logger.info("The stream of lookups has ended: %s", error.code())
         finally:
             # Ends the thread that gRPC reads the requests in.
@@ -213,4 +243,4 @@ class _Connection:
         with self._lock:
             replies, self._replies = self._replies, []
         if replies:
-            self._receive(replies)
+            self._receive(self, replies)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from splitcache_synapse.channel import NO_SECURITY, Channels, Security
+from splitcache_synapse.channel import Channels
 from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.pending import Announcement, Pending, purge_homeserver
 from splitcache_synapse.transport import CHANNEL_OPTIONS, call, is_refused
@@ -29,14 +29,8 @@ class Relayed(NamedTuple):
 class Relay:
     """At most one task at a time. A channel of its own: a busy reactor does not delay it."""
 
-    def __init__(
-        self,
-        address: str,
-        homeserver: str,
-        metrics: BridgeMetrics,
-        security: Security = NO_SECURITY,
-    ) -> None:
-        self._channels = Channels(address, security)
+    def __init__(self, channels: Channels, homeserver: str, metrics: BridgeMetrics) -> None:
+        self._channels = channels
         self._homeserver = homeserver
         self._metrics = metrics
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
@@ -67,11 +61,20 @@ class Relay:
         self._tasks.put(_Task(calls, on_done))
 
     def _run(self) -> None:
-        with self._channels.open(CHANNEL_OPTIONS) as channel:
-            while (task := self._tasks.get()) is not None:
-                relayed = self._relay(channel, task.calls)
-                self._is_busy.clear()
-                task.on_done(relayed)
+        certificates = self._channels.certificates()
+        channel = self._channels.open(CHANNEL_OPTIONS)
+        has_failed = False
+        while (task := self._tasks.get()) is not None:
+            found = self._channels.certificates()
+            if found is not certificates or has_failed:
+                channel.close()
+                certificates, channel = found, self._channels.open(CHANNEL_OPTIONS)
+            relayed = self._relay(channel, task.calls)
+            # gRPC does not see by itself that packets vanish.
+            has_failed = relayed is None
+            self._is_busy.clear()
+            task.on_done(relayed)
+        channel.close()
 
     def _relay(self, channel: Any, calls: list[Announcement]) -> Relayed | None:
         epochs = set()

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import grpc
 from google.protobuf.message import Message
 
-from splitcache_synapse.channel import NO_SECURITY, Channels, Security
+from splitcache_synapse.certificates import Certificates
+from splitcache_synapse.channel import Channels
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.read_stream import ReadStream
 
@@ -31,10 +32,15 @@ _METHODS: dict[str, Any] = {
 # TCP itself would go on for a quarter of an hour. Sooner than a write waits.
 SILENCE_MAX_S = 2.5
 
+# After new certificates the previous connection stays open this long, for the calls on it to end.
+LAST_CALLS_S = 5.0
+
 # A sidecar that comes back should be found within a second or so.
 CHANNEL_OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # The time that an attempt to connect has, despite the name: a TLS handshake with a busy sidecar
+    # may take longer than the first pause.
+    ("grpc.min_reconnect_backoff_ms", 2_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     # Several homeservers of one process, as in tests, must not share a connection's fate.
     ("grpc.use_local_subchannel_pool", 1),
@@ -63,18 +69,21 @@ class GrpcTransport:
 
     immediate = False
 
-    def __init__(self, address: str, reactor: Any, security: Security = NO_SECURITY) -> None:
-        self._address = address
-        self._channels = Channels(address, security)
+    def __init__(self, channels: Channels, reactor: Any) -> None:
+        self._channels = channels
         self._reactor = reactor
         self._channel: grpc.Channel | None = None
+        self._certificates: Certificates | None = None
         self._stream: ReadStream | None = None
+        # What closes connections that were replaced.
+        self._replaced: list[Callable[[], None]] = []
         self._heard_at = 0.0
         self._said_silent = False
         self._closed = False
 
     def unary(self, method: str, request: Message, timeout_s: float, on_done: OnDone) -> None:
         try:
+            self._replace_if_outdated()
             channel = self._connected()
             future = call(channel, method).future(request, timeout=timeout_s)
         except Exception as error:
@@ -100,16 +109,42 @@ class GrpcTransport:
 
     def close(self) -> None:
         self._closed = True
-        self._disconnect()
+        for close in [*self._replaced, self._let_go()]:
+            close()
 
-    def _disconnect(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-        if self._channel is not None:
-            self._channel.close()
+    def _let_go(self) -> Callable[[], None]:
+        """The next call opens another connection. Returns what closes this one."""
+        stream, channel = self._stream, self._channel
+        if not self._closed:
+            self._stream = self._channel = None
+
+        def close() -> None:
+            if stream is not None:
+                stream.close()
+            if channel is not None:
+                channel.close()
+
+        return close
+
+    def _replace_if_outdated(self) -> None:
+        """Looks for new certificates. The poll for the position sees to it that this happens each
+        second, also while the sidecar refuses the old ones. No call fails for it."""
+        if self._channel is None or self._closed:
+            return
+        if self._channels.certificates() is self._certificates:
+            return
+        close = self._let_go()
+        self._replaced.append(close)
+
+        def close_at_last() -> None:
+            self._replaced.remove(close)
+            close()
+
+        self._reactor.callLater(LAST_CALLS_S, close_at_last)
 
     def _connected(self) -> grpc.Channel:
         if self._channel is None:
+            self._certificates = self._channels.certificates()
             self._channel = self._channels.open(CHANNEL_OPTIONS)
             self._heard_at = time.monotonic()
         return self._channel
@@ -127,10 +162,10 @@ class GrpcTransport:
             self._heard()
         elif time.monotonic() - self._heard_at > SILENCE_MAX_S:
             if not self._said_silent:
-                logger.warning("splitcache: nothing comes from %s; connecting anew", self._address)
+                address = self._channels.address
+                logger.warning("splitcache: nothing comes from %s; connecting anew", address)
             self._said_silent = True
-            self._disconnect()
-            self._stream = self._channel = None
+            self._let_go()()
 
 
 class BlockingTransport:
@@ -138,8 +173,8 @@ class BlockingTransport:
 
     immediate = True
 
-    def __init__(self, address: str, reactor: Any, security: Security = NO_SECURITY) -> None:
-        self._channel = Channels(address, security).open(CHANNEL_OPTIONS)
+    def __init__(self, channels: Channels) -> None:
+        self._channel = channels.open(CHANNEL_OPTIONS)
 
     def unary(self, method: str, request: Message, timeout_s: float, on_done: OnDone) -> None:
         outcome: Outcome
