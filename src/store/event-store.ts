@@ -1,4 +1,4 @@
-import { ShardedLru } from "../core/memory/sharded-lru.js";
+import { ShardedLru, shardCount } from "../core/memory/sharded-lru.js";
 import { CacheError } from "../core/model/errors.js";
 import { HOMESERVERS_MAX, METADATA_TTL_MS_DEFAULT, SUBSCRIBERS_MAX } from "../core/model/limits.js";
 import type {
@@ -87,8 +87,9 @@ class CachedEventStore implements EventStore {
     this.#subscribersMax = options.subscribersMax ?? SUBSCRIBERS_MAX;
     this.#heapBytesMax = options.heapBytesMax;
     this.#logBytesMax = budget.logBytesMax;
+    const shards = shardCount(Math.max(budget.caches.eventBytesMax, budget.caches.metadataBytesMax));
     this.#cache = new SplitCache({
-      makeCache: (bounds, onEvict) => new ShardedLru(bounds, onEvict),
+      makeQueue: (charge) => new ShardedLru(shards, charge),
       ...budget.caches,
       metadataTtlMs: this.#metadataTtlMs,
       defer,
@@ -100,7 +101,8 @@ class CachedEventStore implements EventStore {
       homeserversMax: options.homeserversMax ?? HOMESERVERS_MAX,
       logBytesMax: this.#logBytesMax,
       create: (name, nowMs, onLogStarts) => {
-        const deps = { clock, defer, discard, onLogStarts, log: options.log };
+        const holding = this.#cache.newHolding({});
+        const deps = { clock, defer, discard, onLogStarts, holding, log: options.log };
         return new FollowedHomeserver(name, nowMs, invalidationLog, this.#cache, deps);
       },
       onForget: (homeserver) => {

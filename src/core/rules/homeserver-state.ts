@@ -1,4 +1,4 @@
-import { HomeserverMetadata } from "../memory/metadata-cache.js";
+import { type EntryHolding, HomeserverMetadata } from "../memory/metadata-cache.js";
 import { type Counters, newCounters } from "../model/counters.js";
 import { LOG_EVENT_IDS_MAX } from "../model/limits.js";
 import type { HomeserverStats } from "../model/store.js";
@@ -9,6 +9,8 @@ import { SubscriberHub } from "./subscription.js";
 
 /** What the state of a homeserver depends on. */
 export interface HomeserverDeps {
+  /** Its part of the memory of both caches. */
+  readonly holding: EntryHolding;
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
   /** A log that was empty is about to hold a change and needs its share of the log budget. */
@@ -27,7 +29,7 @@ export class HomeserverState {
   readonly log: InvalidationLog;
   readonly hub: SubscriberHub;
   readonly counters: Counters = newCounters();
-  metadata = new HomeserverMetadata();
+  metadata: HomeserverMetadata;
   /** When it last had a call or a subscriber. */
   lastCallMs: number;
   readonly #deps: HomeserverDeps;
@@ -39,6 +41,7 @@ export class HomeserverState {
     this.#deps = deps;
     this.#isCurrent = isCurrent;
     this.lastCallMs = nowMs;
+    this.metadata = new HomeserverMetadata(deps.holding);
     this.log = new InvalidationLog(NOWHERE, { bytesMax: 0, eventIdsMax: LOG_EVENT_IDS_MAX });
     this.hub = new SubscriberHub({
       log: this.log,
@@ -49,6 +52,10 @@ export class HomeserverState {
         this.lastCallMs = deps.clock();
       },
     });
+  }
+
+  get holding(): EntryHolding {
+    return this.#deps.holding;
   }
 
   /** Whether it has a subscriber. */
@@ -83,7 +90,7 @@ export class HomeserverState {
   /** Drops all entries, in constant time. */
   dropMetadata(): void {
     this.#deps.discard(this.metadata);
-    this.metadata = new HomeserverMetadata();
+    this.metadata = new HomeserverMetadata(this.holding);
   }
 
   stats(): HomeserverStats {
