@@ -11,7 +11,7 @@ import {
 } from "../../../src/core/memory/metadata-cache.js";
 import { ShardedLru } from "../../../src/core/memory/sharded-lru.js";
 import type { Epoch, EventState, NewEvent, Position } from "../../../src/core/model/types.js";
-import { messageEvent } from "../store-harness.js";
+import { messageEvent } from "../store/store-harness.js";
 
 /** The queue of the memory store: of one shard at the sizes of these tests, so exact. */
 export const makeQueue: MakeQueue = (charge) => new ShardedLru(1, charge);

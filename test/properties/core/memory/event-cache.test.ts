@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { collectGarbage, newCaches, putBoth } from "../../../support/core/parts.js";
-import { eventId } from "../../../support/store-harness.js";
+import { eventId } from "../../../support/store/store-harness.js";
 
 describe("EventCache", () => {
   it("keeps nothing of events that have left, not even their IDs", async () => {

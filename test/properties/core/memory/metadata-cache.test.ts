@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { EventState } from "../../../../src/core/model/types.js";
 import { newCaches, putBoth } from "../../../support/core/parts.js";
-import { eventId, roomId } from "../../../support/store-harness.js";
+import { eventId, roomId } from "../../../support/store/store-harness.js";
 
 const NOTHING = { entries: 0, bytes: 0, heapBytes: 0 };
 

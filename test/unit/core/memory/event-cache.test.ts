@@ -3,7 +3,7 @@ import { frameBody } from "../../../../src/core/memory/encoded-event.js";
 import type { Variant } from "../../../../src/core/memory/event-cache.js";
 import type { NewEvent } from "../../../../src/core/model/types.js";
 import { newCaches, putBoth } from "../../../support/core/parts.js";
-import { eventId, messageEvent, OTHER_ROOM } from "../../../support/store-harness.js";
+import { eventId, messageEvent, OTHER_ROOM } from "../../../support/store/store-harness.js";
 
 const bodyOf = (variant: Variant) => frameBody(variant.frame!).toString();
 

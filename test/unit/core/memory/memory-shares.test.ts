@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { HomeserverMetadata } from "../../../../src/core/memory/metadata-cache.js";
 import { newCaches, putBoth } from "../../../support/core/parts.js";
-import { eventId } from "../../../support/store-harness.js";
+import { eventId } from "../../../support/store/store-harness.js";
 
 type Caches = ReturnType<typeof newCaches>;
 
