@@ -9,6 +9,7 @@ import { openSecurity, type Security } from "./compose-security.js";
 import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
 import { HEAP_SHARE, PROGRESS_INTERVAL_MS, SILENCE_LIMIT_MS } from "./core/model/limits.js";
+import { Quotas } from "./core/model/quotas.js";
 import type { EventStore } from "./core/model/store.js";
 import { createHealth, type Health } from "./probes/health.js";
 import type { MetricsSource } from "./probes/http.js";
@@ -129,6 +130,7 @@ function createRpc(config: Config, parts: RpcParts & { readonly log: Log }): Grp
     onFull: reportFullCapacities(parts.log),
     allowedHomeservers: config.homeservers.length === 0 ? undefined : new Set(config.homeservers),
     limits: config,
+    quotas: new Quotas(config.quotas),
     silenceLimitMs: SILENCE_LIMIT_MS,
     progressIntervalMs: PROGRESS_INTERVAL_MS,
   });
@@ -149,7 +151,8 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     security.stop();
     throw failure;
   });
-  const store = createEventStore({ ...config, ...backends, ...clocks, heapBytesMax, log: storeLog });
+  const quotas = new Quotas(config.quotas);
+  const store = createEventStore({ ...config, ...backends, ...clocks, quotas, heapBytesMax, log: storeLog });
   const observer = observeCalls(registry);
   const rpc = createRpc(config, { store, log, clock, observer, onFlood, access: security.access });
   const health = createHealth(backends);

@@ -7,14 +7,16 @@ import {
   REQUEST_BYTES_MAX,
   SUBSCRIBERS_MAX,
 } from "../core/model/limits.js";
+import type { Quota, Quotas, Refusal } from "../core/model/quotas.js";
 import type { EventStore } from "../core/model/store.js";
+import type { Homeserver } from "../core/model/types.js";
 import { ActiveParties } from "./admission/active-parties.js";
 import { BatchCapacity } from "./admission/batch-capacity.js";
 import { Capacity, type FullObserver } from "./admission/capacity.js";
 import type { FloodObserver } from "./admission/connection.js";
 import { Drain } from "./admission/drain.js";
 import { type Access, Gate } from "./admission/gate.js";
-import { InFlight } from "./admission/in-flight.js";
+import { type HomeserverQuota, InFlight } from "./admission/in-flight.js";
 import { catchMalformedRequests } from "./calls/auxiliary-request.js";
 import type { CallObserver } from "./calls/call-observer.js";
 import { createInterceptor } from "./calls/interceptor.js";
@@ -60,6 +62,8 @@ export interface GrpcServerOptions {
   /** The homeservers that requests may name. Undefined: any. */
   readonly allowedHomeservers: AllowedHomeservers;
   readonly limits?: ServerLimits;
+  /** The limits of homeservers. */
+  readonly quotas?: Quotas;
   /** Called for each connection that is closed because of a flood. */
   readonly onFlood?: FloodObserver;
   /** Called whenever a call finds a capacity full. */
@@ -102,7 +106,8 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const { store, observer, log, clock, allowedHomeservers, limits = {} } = options;
   const { onFlood = () => {}, onFull = () => {}, access } = options;
   const gate = new Gate(clock, onFlood, access);
-  const shared = { activePeers: new ActiveParties(clock), onFull };
+  const shared = { active: new ActiveParties(clock), activePeers: new ActiveParties(clock), onFull };
+  const quotaOf = homeserverQuotas(options);
   const inFlight = new InFlight(
     {
       callsInFlightMax: limits.callsInFlightMax ?? CALLS_IN_FLIGHT_MAX,
@@ -110,11 +115,17 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     },
     clock,
     shared,
+    { calls: quotaOf("callsInFlightMax", "calls"), bytes: quotaOf("bytesInFlightMax", "bytes") },
   );
   const drain = new Drain();
-  const capacity = (name: string, max: number) => new Capacity(max, { ...shared, name });
-  const readStreams = capacity("read streams", limits.readStreamsMax ?? READ_STREAMS_MAX);
-  const subscriptions = capacity("subscribers", limits.subscribersMax ?? SUBSCRIBERS_MAX);
+  const capacity = (name: string, max: number, quota: HomeserverQuota = {}) =>
+    new Capacity(max, { ...shared, ...quota, name });
+  const readStreams = capacity("read streams", limits.readStreamsMax ?? READ_STREAMS_MAX, {
+    ...quotaOf("readStreamsMax", "readStreams"),
+  });
+  const subscriptions = capacity("subscribers", limits.subscribersMax ?? SUBSCRIBERS_MAX, {
+    ...quotaOf("subscribersMax", "subscribers"),
+  });
   const auxiliaryCalls = capacity("unary calls of health", AUXILIARY_CALLS_MAX);
   const auxiliaryStreams = capacity("streams of health and reflection", AUXILIARY_STREAMS_MAX);
   const batchBytesMax = limits.subscriptionBytesMax ?? SUBSCRIPTION_BYTES_MAX;
@@ -174,4 +185,13 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       auxiliaryCalls: auxiliaryCalls.used + auxiliaryStreams.used,
     }),
   };
+}
+
+/** The quota of each homeserver of one capacity; the store counts what it refuses. */
+function homeserverQuotas({ store, quotas }: Pick<GrpcServerOptions, "store" | "quotas">) {
+  return (limit: keyof Quota, refusal: Refusal): HomeserverQuota => ({
+    homeserverMax: (homeserver) => quotas?.of(homeserver)[limit],
+    // Only valid names are attributed.
+    onHomeserverFull: (homeserver) => store.noteRefusal(homeserver as Homeserver, refusal),
+  });
 }

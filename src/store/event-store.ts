@@ -1,6 +1,7 @@
 import { ShardedLru, shardCount } from "../core/memory/sharded-lru.js";
 import { CacheError } from "../core/model/errors.js";
 import { HOMESERVERS_MAX, METADATA_TTL_MS_DEFAULT, SUBSCRIBERS_MAX } from "../core/model/limits.js";
+import { Quotas, type Refusal } from "../core/model/quotas.js";
 import type {
   EventStore,
   PutRequest,
@@ -24,6 +25,7 @@ import type {
   SubscriptionFrame,
 } from "../core/model/types.js";
 import { withRedactedBodies } from "../core/redaction/with-redacted-bodies.js";
+import { isIdle } from "../core/rules/homeserver-table.js";
 import { Homeservers } from "../core/rules/homeservers.js";
 import { SplitCache } from "../core/rules/split-cache.js";
 import type { Log } from "../log/port.js";
@@ -52,6 +54,8 @@ export interface EventStoreOptions {
   /** The interval in which an entry in use is written to the tier again. */
   readonly writeBackIntervalMs?: number;
   readonly progressIntervalMs?: number;
+  /** The limits of homeservers. */
+  readonly quotas?: Quotas;
   readonly homeserversMax?: number;
   readonly subscribersMax?: number;
   readonly sweepIntervalMs?: number;
@@ -87,10 +91,12 @@ class CachedEventStore implements EventStore {
     this.#subscribersMax = options.subscribersMax ?? SUBSCRIBERS_MAX;
     this.#heapBytesMax = options.heapBytesMax;
     this.#logBytesMax = budget.logBytesMax;
+    const quotas = options.quotas ?? new Quotas();
     const shards = shardCount(Math.max(budget.caches.eventBytesMax, budget.caches.metadataBytesMax));
     this.#cache = new SplitCache({
       makeQueue: (charge) => new ShardedLru(shards, charge),
       ...budget.caches,
+      promised: quotas.memoryMinTotal / options.memoryBytes,
       metadataTtlMs: this.#metadataTtlMs,
       defer,
       ...(this.#sharedTier && { writeBack: this.#sharedTier.writeBack }),
@@ -101,12 +107,15 @@ class CachedEventStore implements EventStore {
       homeserversMax: options.homeserversMax ?? HOMESERVERS_MAX,
       logBytesMax: this.#logBytesMax,
       create: (name, nowMs, onLogStarts) => {
-        const holding = this.#cache.newHolding({});
-        const deps = { clock, defer, discard, onLogStarts, holding, log: options.log };
+        const { memoryMin, memoryMax, changesPerSecond } = quotas.of(name);
+        const partOf = (bytes: number | undefined) => bytes && bytes / options.memoryBytes;
+        const holding = this.#cache.newHolding({ min: partOf(memoryMin), max: partOf(memoryMax) });
+        const deps = { holding, discard, clock, defer, onLogStarts, changesPerSecond, log: options.log };
         return new FollowedHomeserver(name, nowMs, invalidationLog, this.#cache, deps);
       },
       onForget: (homeserver) => {
         homeserver.leave();
+        this.#cache.setIdle(homeserver.state, true);
         options.log.homeserverForgotten(homeserver.name);
       },
     });
@@ -136,7 +145,7 @@ class CachedEventStore implements EventStore {
   }
 
   async setRedaction(request: SetRedactionRequest): Promise<SetResult> {
-    const homeserver = await this.#enterCurrent(request.homeserver);
+    const homeserver = await this.#enterForChange(request.homeserver);
     const change = this.#cache.changes.redactionChange(homeserver.state, request, this.#clock());
     return this.#set(homeserver, request.eventId, change, () =>
       this.#cache.changes.applyRedaction(homeserver.state, change, request, this.#clock()),
@@ -144,7 +153,7 @@ class CachedEventStore implements EventStore {
   }
 
   async setRejected(request: SetRejectedRequest): Promise<SetResult> {
-    const homeserver = await this.#enterCurrent(request.homeserver);
+    const homeserver = await this.#enterForChange(request.homeserver);
     const change = this.#cache.changes.rejectionChange(homeserver.state, request, this.#clock());
     return this.#set(homeserver, request.eventId, change, () =>
       this.#cache.changes.applyRejection(homeserver.state, change, request, this.#clock()),
@@ -156,7 +165,7 @@ class CachedEventStore implements EventStore {
     roomId: RoomId | undefined,
     eventIds: readonly EventId[],
   ): Promise<Position> {
-    const homeserver = await this.#enterCurrent(name);
+    const homeserver = await this.#enterForChange(name);
     const change = this.#cache.changes.invalidationChange(homeserver.state, roomId, eventIds, this.#clock());
     const position = await this.#append(homeserver, change);
     this.#sharedTier?.drop(homeserver, eventIds);
@@ -164,11 +173,11 @@ class CachedEventStore implements EventStore {
   }
 
   async purgeRoom(name: Homeserver, roomId: RoomId): Promise<Position> {
-    return this.#append(await this.#enterCurrent(name), { kind: "roomPurged", roomId });
+    return this.#append(await this.#enterForChange(name), { kind: "roomPurged", roomId });
   }
 
   async purgeHomeserver(name: Homeserver, newEpoch: boolean): Promise<Position> {
-    const homeserver = await this.#enterCurrent(name);
+    const homeserver = await this.#enterForChange(name);
     if (newEpoch) return homeserver.log.startEpoch();
     return this.#append(homeserver, { kind: "homeserverPurged" });
   }
@@ -184,6 +193,11 @@ class CachedEventStore implements EventStore {
       throw new CacheError("exhausted", message, { retryDelayMs: SUBSCRIBE_RETRY_DELAY_MS });
     }
     yield* homeserver.state.hub.open(resumeAfter, signal);
+  }
+
+  noteRefusal(name: Homeserver, refusal: Refusal): void {
+    const known = this.#homeservers.find(name);
+    if (known !== undefined) known.state.counters.refusals[refusal] += 1;
   }
 
   stats(): StoreStats {
@@ -218,6 +232,12 @@ class CachedEventStore implements EventStore {
     return homeserver;
   }
 
+  /** The same for a change, if the quota of the homeserver admits it: nothing of it is done before. */
+  #enterForChange(name: Homeserver): Promise<FollowedHomeserver> {
+    this.#enter(name).state.admitChange(this.#clock());
+    return this.#enterCurrent(name);
+  }
+
   #append(homeserver: FollowedHomeserver, change: Change): Promise<Position> {
     return homeserver.log.append(change, () => homeserver.apply(change));
   }
@@ -238,7 +258,11 @@ class CachedEventStore implements EventStore {
   }
 
   #tick(): void {
-    for (const { state } of this.#homeservers.all()) state.hub.tick();
+    const nowMs = this.#clock();
+    for (const homeserver of this.#homeservers.all()) {
+      homeserver.state.hub.tick();
+      this.#cache.setIdle(homeserver.state, isIdle(homeserver, nowMs));
+    }
     this.#homeservers.forgetEmpty(this.#clock());
   }
 }

@@ -84,6 +84,12 @@ const HOMESERVER_RECORDS: readonly (readonly [
     "outcome",
     (stats) => stats.sets,
   ],
+  [
+    "splitcache_quota_refusals_total",
+    "Calls that were refused because the homeserver had too many: calls or bytes in flight, subscribers, read_streams, or changes a second",
+    "quota",
+    (stats) => stats.refusals,
+  ],
   ["splitcache_changes_total", "Changes that were announced, by kind", "kind", (stats) => stats.changes],
   [
     "splitcache_resets_total",
@@ -105,6 +111,16 @@ const HOMESERVER_GAUGES: readonly (readonly [name: string, help: string, count: 
     "splitcache_log_bytes",
     "Memory of the sidecar's copy of the invalidation log in bytes",
     (stats) => stats.logBytes,
+  ],
+  [
+    "splitcache_homeserver_memory_bytes",
+    "Memory of the homeserver's entries in both caches and of the events that they refer to; an event that several homeservers hold counts for each",
+    (stats) => stats.memoryBytes,
+  ],
+  [
+    "splitcache_homeserver_memory_share_bytes",
+    "Part of the memory of both caches that is protected for the homeserver",
+    (stats) => stats.memoryShareBytes,
   ],
   ["splitcache_log_max_bytes", "Limit of that memory in bytes", (stats) => stats.logBytesMax],
 ];

@@ -21,9 +21,17 @@ export class Holding<T extends Queued> {
   /** Only the shares change it. */
   isIdle = false;
 
-  constructor(quota: MemoryQuota, makeQueue: (holding: Holding<T>) => EvictionQueue<T>) {
+  /** The bytes of both caches that are protected for it. */
+  readonly shareBytes: () => number;
+
+  constructor(
+    quota: MemoryQuota,
+    makeQueue: (holding: Holding<T>) => EvictionQueue<T>,
+    shareBytes: (holding: Holding<T>) => number,
+  ) {
     this.quota = quota;
     this.queue = makeQueue(this);
+    this.shareBytes = () => shareBytes(this);
   }
 }
 
@@ -71,8 +79,10 @@ export class MemoryShares<T extends Queued> {
   }
 
   newHolding(quota: MemoryQuota = {}): Holding<T> {
-    return new Holding<T>(quota, (holding) =>
-      this.#options.makeQueue((heapBytes) => this.charge(holding, heapBytes)),
+    return new Holding<T>(
+      quota,
+      (holding) => this.#options.makeQueue((heapBytes) => this.charge(holding, heapBytes)),
+      (holding) => this.#shareBytes(holding),
     );
   }
 
@@ -146,8 +156,7 @@ export class MemoryShares<T extends Queued> {
     this.#equalShare = undefined;
   }
 
-  /** The bytes of both caches that are protected for a homeserver that holds entries. */
-  shareBytes(holding: Holding<T>): number {
+  #shareBytes(holding: Holding<T>): number {
     const { events, metadata } = this.#options.bounds;
     return Math.floor(this.#shareOf(holding) * (events.bytesMax + metadata.bytesMax));
   }

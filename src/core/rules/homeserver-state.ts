@@ -4,6 +4,7 @@ import { LOG_EVENT_IDS_MAX } from "../model/limits.js";
 import type { HomeserverStats } from "../model/store.js";
 import type { RestartReason, StoreObserver } from "../model/store-observer.js";
 import type { Change, Epoch, Homeserver, Position } from "../model/types.js";
+import { ChangeRate } from "./change-rate.js";
 import { InvalidationLog } from "./invalidation-log.js";
 import { SubscriberHub } from "./subscription.js";
 
@@ -11,6 +12,8 @@ import { SubscriberHub } from "./subscription.js";
 export interface HomeserverDeps {
   /** Its part of the memory of both caches. */
   readonly holding: EntryHolding;
+  /** Changes a second; undefined: as many as it makes. */
+  readonly changesPerSecond?: number | undefined;
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
   /** A log that was empty is about to hold a change and needs its share of the log budget. */
@@ -34,6 +37,7 @@ export class HomeserverState {
   lastCallMs: number;
   readonly #deps: HomeserverDeps;
   readonly #isCurrent: () => boolean;
+  readonly #changeRate: ChangeRate | undefined;
 
   /** `isCurrent`: whether the copy of the log is known to be current at this moment. */
   constructor(name: Homeserver, nowMs: number, isCurrent: () => boolean, deps: HomeserverDeps) {
@@ -41,6 +45,8 @@ export class HomeserverState {
     this.#deps = deps;
     this.#isCurrent = isCurrent;
     this.lastCallMs = nowMs;
+    const { changesPerSecond } = deps;
+    this.#changeRate = changesPerSecond === undefined ? undefined : new ChangeRate(changesPerSecond, nowMs);
     this.metadata = new HomeserverMetadata(deps.holding);
     this.log = new InvalidationLog(NOWHERE, { bytesMax: 0, eventIdsMax: LOG_EVENT_IDS_MAX });
     this.hub = new SubscriberHub({
@@ -61,6 +67,14 @@ export class HomeserverState {
   /** Whether it has a subscriber. */
   get isHeld(): boolean {
     return this.hub.count > 0;
+  }
+
+  /** Counts a change against the quota. If it is used up, throws. */
+  admitChange(nowMs: number): void {
+    const refusal = this.#changeRate?.take(nowMs);
+    if (refusal === undefined) return;
+    this.counters.refusals.changes += 1;
+    throw refusal;
   }
 
   /** Drops everything and follows the log from `position` on. */
@@ -100,6 +114,8 @@ export class HomeserverState {
       position: this.#isCurrent() ? this.log.position : undefined,
       entries: this.metadata.entries.size,
       bytes: this.metadata.bytes,
+      memoryBytes: this.holding.events.bytes + this.holding.metadata.bytes,
+      memoryShareBytes: this.holding.shareBytes(),
       subscribers: this.hub.count,
       logChanges: size.changes,
       logEventIds: size.eventIds,

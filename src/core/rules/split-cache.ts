@@ -150,11 +150,6 @@ export class SplitCache {
     this.#shares.setIdle(holding, isIdle);
   }
 
-  /** The bytes of both caches that are protected for a homeserver. */
-  shareBytes({ holding }: HomeserverState): number {
-    return this.#shares.shareBytes(holding);
-  }
-
   stats() {
     return { events: this.#events.stats(), metadata: this.#metadata.stats() };
   }

@@ -77,8 +77,8 @@ describe("MemoryShares", () => {
     // Whoever has a promise may also use what is free, and loses that first.
     put(caches, promised, "r", 10);
     expect(promised.entries.size).toBe(10);
-    expect(caches.shares.shareBytes(promised.holding)).toBe(20 * 2 ** 20);
-    expect(caches.shares.shareBytes(others[0]!.holding)).toBe(10 * 2 ** 20);
+    expect(promised.holding.shareBytes()).toBe(20 * 2 ** 20);
+    expect(others[0]!.holding.shareBytes()).toBe(10 * 2 ** 20);
   });
 
   it("never lets a homeserver have more than its maximum, alone or not, of shared events either", () => {
@@ -100,8 +100,8 @@ describe("MemoryShares", () => {
     put(caches, busy, "b", 20);
     expect(idle.entries.size).toBe(4);
     caches.shares.setIdle(idle.holding, true);
-    expect(caches.shares.shareBytes(idle.holding)).toBe(0);
-    expect(caches.shares.shareBytes(busy.holding)).toBe(40 * 2 ** 20);
+    expect(idle.holding.shareBytes()).toBe(0);
+    expect(busy.holding.shareBytes()).toBe(40 * 2 ** 20);
     put(caches, busy, "c", 20);
     expect(idle.entries.size).toBe(0);
     expect(busy.entries.size).toBe(10);
