@@ -85,7 +85,12 @@ async function read(client: EventCacheServiceClient, calls: number): Promise<Rea
     const eventIds = Array.from({ length: IDS }, (_, at) => syntheticEventId((call * IDS + at) % EVENTS));
     const startedAt = performance.now();
     hits += await new Promise<number>((resolve, reject) => {
-      const request = { homeserver: "quiet.example", eventIds, redactionView: 0 as const, minPosition: undefined };
+      const request = {
+        homeserver: "quiet.example",
+        eventIds,
+        redactionView: 0 as const,
+        minPosition: undefined,
+      };
       client.getEvents(request, (error, reply) => (error ? reject(error) : resolve(reply.events.length)));
     });
     latencies.push(performance.now() - startedAt);
@@ -107,13 +112,14 @@ async function flood(address: string, kind: Flood): Promise<void> {
   const clients = Array.from(
     { length: CONNECTIONS },
     () =>
-      new EventCacheServiceClient(address, credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1 }),
+      new EventCacheServiceClient(address, credentials.createInsecure(), {
+        "grpc.use_local_subchannel_pool": 1,
+      }),
   );
   const homeserver = "flood.example";
   const asOf = await positionOf(clients[0]!, homeserver);
   let next = 1_000_000;
-  const batch = () =>
-    Array.from({ length: EVENTS_PER_PUT }, () => syntheticEvent(next++, BODY_BYTES));
+  const batch = () => Array.from({ length: EVENTS_PER_PUT }, () => syntheticEvent(next++, BODY_BYTES));
   // A pool, so that making events does not slow the flood down.
   const pool = Array.from({ length: 200 }, batch);
   const forever = async (act: () => Promise<unknown>) => {

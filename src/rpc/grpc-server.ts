@@ -120,12 +120,9 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const drain = new Drain();
   const capacity = (name: string, max: number, quota: HomeserverQuota = {}) =>
     new Capacity(max, { ...shared, ...quota, name });
-  const readStreams = capacity("read streams", limits.readStreamsMax ?? READ_STREAMS_MAX, {
-    ...quotaOf("readStreamsMax", "readStreams"),
-  });
-  const subscriptions = capacity("subscribers", limits.subscribersMax ?? SUBSCRIBERS_MAX, {
-    ...quotaOf("subscribersMax", "subscribers"),
-  });
+  const { readStreamsMax = READ_STREAMS_MAX, subscribersMax = SUBSCRIBERS_MAX } = limits;
+  const readStreams = capacity("read streams", readStreamsMax, quotaOf("readStreamsMax", "readStreams"));
+  const subscriptions = capacity("subscribers", subscribersMax, quotaOf("subscribersMax", "subscribers"));
   const auxiliaryCalls = capacity("unary calls of health", AUXILIARY_CALLS_MAX);
   const auxiliaryStreams = capacity("streams of health and reflection", AUXILIARY_STREAMS_MAX);
   const batchBytesMax = limits.subscriptionBytesMax ?? SUBSCRIPTION_BYTES_MAX;

@@ -32,6 +32,7 @@ import type { Log } from "../log/port.js";
 import type { Tier } from "../tier/port.js";
 import { startBackgroundWork } from "./background-work.js";
 import { splitBudget } from "./budget.js";
+import { FairTurns } from "./fair-turns.js";
 import { FollowedHomeserver } from "./followed-homeserver.js";
 import { Reads, unverified, whenCurrent } from "./reads.js";
 import { SharedTier } from "./shared-tier.js";
@@ -69,6 +70,7 @@ export function createEventStore(options: EventStoreOptions): EventStore {
 class CachedEventStore implements EventStore {
   readonly #cache: SplitCache;
   readonly #reads: Reads;
+  readonly #turns: FairTurns;
   readonly #homeservers: Homeservers<FollowedHomeserver>;
   readonly #invalidationLog: Log;
   readonly #tier: Tier | undefined;
@@ -101,6 +103,7 @@ class CachedEventStore implements EventStore {
       defer,
       ...(this.#sharedTier && { writeBack: this.#sharedTier.writeBack }),
     });
+    this.#turns = new FairTurns(clock, defer);
     this.#reads = new Reads({ cache: this.#cache, tier: this.#sharedTier, clock });
     const discard = this.#cache.sweep.discard.bind(this.#cache.sweep);
     this.#homeservers = new Homeservers({
@@ -134,11 +137,17 @@ class CachedEventStore implements EventStore {
   async putEvents(request: PutRequest): Promise<PutResult> {
     const events = await withRedactedBodies(request.events, { clock: this.#clock, defer });
     const homeserver = await this.#enterCurrent(request.homeserver, request.asOf);
+    return this.#turns.run(request.homeserver, () => this.#putNow(homeserver, { ...request, events }));
+  }
+
+  /** Checks that the copy is current and stores the events, in one synchronous step. */
+  #putNow(homeserver: FollowedHomeserver, request: PutRequest): PutResult {
+    const { events } = request;
     if (!homeserver.log.isCurrent()) {
       homeserver.state.counters.puts.unverified += events.length;
       return { outcomes: events.map(() => "unverified"), position: undefined };
     }
-    const result = this.#cache.putEvents(homeserver.state, { ...request, events }, this.#clock());
+    const result = this.#cache.putEvents(homeserver.state, request, this.#clock());
     const stored = events.filter((_, at) => result.outcomes[at] === "stored");
     this.#sharedTier?.put(homeserver, stored, request.asOf, this.#metadataTtlMs);
     return result;
