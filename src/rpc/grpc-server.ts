@@ -103,30 +103,26 @@ export interface GrpcServer {
 
 /** Creates the gRPC server of a store. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const { store, observer, log, clock, allowedHomeservers, limits = {} } = options;
-  const { onFlood = () => {}, onFull = () => {}, access } = options;
+  const { store, observer, log, clock, allowedHomeservers, limits = {}, access } = options;
+  const { onFlood = () => {}, onFull = () => {} } = options;
+  const { readStreamsMax = READ_STREAMS_MAX, subscribersMax = SUBSCRIBERS_MAX } = limits;
   const gate = new Gate(clock, onFlood, access);
   const shared = { active: new ActiveParties(clock), activePeers: new ActiveParties(clock), onFull };
   const quotaOf = homeserverQuotas(options);
-  const inFlight = new InFlight(
-    {
-      callsInFlightMax: limits.callsInFlightMax ?? CALLS_IN_FLIGHT_MAX,
-      bytesInFlightMax: limits.bytesInFlightMax ?? BYTES_IN_FLIGHT_MAX,
-    },
-    clock,
-    shared,
-    { calls: quotaOf("callsInFlightMax", "calls"), bytes: quotaOf("bytesInFlightMax", "bytes") },
-  );
+  const { callsInFlightMax = CALLS_IN_FLIGHT_MAX, bytesInFlightMax = BYTES_IN_FLIGHT_MAX } = limits;
+  const inFlight = new InFlight({ callsInFlightMax, bytesInFlightMax }, clock, shared, {
+    calls: quotaOf("callsInFlightMax", "calls"),
+    bytes: quotaOf("bytesInFlightMax", "bytes"),
+  });
   const drain = new Drain();
   const capacity = (name: string, max: number, quota: HomeserverQuota = {}) =>
     new Capacity(max, { ...shared, ...quota, name });
-  const { readStreamsMax = READ_STREAMS_MAX, subscribersMax = SUBSCRIBERS_MAX } = limits;
   const readStreams = capacity("read streams", readStreamsMax, quotaOf("readStreamsMax", "readStreams"));
   const subscriptions = capacity("subscribers", subscribersMax, quotaOf("subscribersMax", "subscribers"));
   const auxiliaryCalls = capacity("unary calls of health", AUXILIARY_CALLS_MAX);
   const auxiliaryStreams = capacity("streams of health and reflection", AUXILIARY_STREAMS_MAX);
-  const batchBytesMax = limits.subscriptionBytesMax ?? SUBSCRIPTION_BYTES_MAX;
-  const batches = new BatchCapacity(batchBytesMax, clock, shared.activePeers);
+  const { subscriptionBytesMax = SUBSCRIPTION_BYTES_MAX } = limits;
+  const batches = new BatchCapacity(subscriptionBytesMax, clock, shared.activePeers);
   const server = new Server({
     interceptors: [
       createInterceptor({
