@@ -68,7 +68,7 @@ const HOMESERVER_RECORDS: readonly (readonly [
 ])[] = [
   [
     "splitcache_misses_total",
-    "Lookups that did not find the event, by reason: absent (never put, evicted or invalidated), orphaned (its room was purged or its body was evicted, and the entry was not yet swept), expired (the entry's time to live had passed), unverified (the sidecar was not current), behind (the sidecar had not reached min_position), unredactable (the event is redacted and no redacted body could be made)",
+    "Lookups that did not find the event, by reason: absent (never put, evicted or invalidated), orphaned (its room was purged or its body was dropped, and the entry was not yet swept), expired (the entry's time to live had passed), unverified (the sidecar was not current), behind (the sidecar had not reached min_position), unredactable (the event is redacted and no redacted body could be made)",
     "reason",
     (stats) => stats.misses,
   ],
