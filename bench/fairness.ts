@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { setPriority } from "node:os";
 import { performance } from "node:perf_hooks";
 import { EventCacheServiceClient } from "../src/gen/splitcache/v1/event_cache_service.js";
-import { percentile, printMachine, printTable } from "./report.js";
-import { type Sidecar, startSidecar } from "./sidecar.js";
-import { fill, positionOf, putEvents, syntheticEvent, syntheticEventId } from "./synthetic.js";
+import { percentile, printMachine, printTable } from "./support/report.js";
+import { type Sidecar, startSidecar } from "./support/sidecar.js";
+import { fill, positionOf, putEvents, syntheticEvent, syntheticEventId } from "./support/synthetic.js";
 
 /**
  * A quiet homeserver beside a flooding one: its latency and its hit rate, alone and beside,

@@ -6,7 +6,7 @@ import { byteSize, formatBytes, integer } from "./values.js";
 const MIB = 1024 * 1024;
 const COUNT_MAX = 100_000;
 
-/** The limits by the names that they have in the configuration, which are those of the options for all. */
+/** The limits by the names that they have in the configuration: the names of the options for all homeservers. */
 const LIMITS = {
   "memory-min": { limit: "memoryMin", value: byteSize(MIB) },
   "memory-max": { limit: "memoryMax", value: byteSize(MIB) },

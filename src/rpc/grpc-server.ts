@@ -33,7 +33,7 @@ import {
   REQUEST_TIME_LIMIT_MS,
   SUBSCRIPTION_BYTES_MAX,
 } from "./limits.js";
-import type { RpcLog } from "./status.js";
+import type { RpcLogger } from "./status.js";
 import { FrameEncoder } from "./wire/subscription-frames.js";
 
 /** The capacities of a server. Their defaults are in core/model/limits.ts. */
@@ -54,7 +54,7 @@ export interface ServerLimits {
 export interface GrpcServerOptions {
   readonly store: EventStore;
   readonly observer: CallObserver;
-  readonly log: RpcLog;
+  readonly logger: RpcLogger;
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
   /** Decides who may make a call. Undefined: every caller may do everything. */
@@ -103,7 +103,7 @@ export interface GrpcServer {
 
 /** Creates the gRPC server of a store. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const { store, observer, log, clock, allowedHomeservers, limits = {}, access } = options;
+  const { store, observer, logger, clock, allowedHomeservers, limits = {}, access } = options;
   const { onFlood = () => {}, onFull = () => {} } = options;
   const { readStreamsMax = READ_STREAMS_MAX, subscribersMax = SUBSCRIBERS_MAX } = limits;
   const gate = new Gate(clock, onFlood, access);
@@ -155,7 +155,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     serviceDefinition,
     createService({
       store,
-      log,
+      logger,
       drain,
       inFlight,
       allowedHomeservers,

@@ -14,7 +14,6 @@ import type {
   SubscribeRequest,
   TakeEvents,
 } from "../core/model/store.js";
-import type { StoreObserver } from "../core/model/store-observer.js";
 import type {
   Change,
   EventId,
@@ -32,35 +31,12 @@ import type { Log } from "../log/port.js";
 import type { Tier } from "../tier/port.js";
 import { startBackgroundWork } from "./background-work.js";
 import { splitBudget } from "./budget.js";
+import type { EventStoreOptions } from "./event-store-options.js";
 import { FairTurns } from "./fair-turns.js";
-import { FollowedHomeserver } from "./followed-homeserver.js";
-import { Reads, unverified, whenCurrent } from "./reads.js";
+import { ServedHomeserver } from "./served-homeserver.js";
 import { SharedTier } from "./shared-tier.js";
-
-export interface EventStoreOptions {
-  /** The invalidation logs. The store closes it. */
-  readonly invalidationLog: Log;
-  /** The shared tier, if there is one. The store closes it. */
-  readonly tier?: Tier | undefined;
-  /** The budget of bodies, metadata and logs together, including their overhead. */
-  readonly memoryBytes: number;
-  /** The part of the budget that may be in the JavaScript heap. */
-  readonly heapBytesMax: number;
-  readonly log: StoreObserver;
-  /** A monotonic clock in milliseconds. */
-  readonly clock: () => number;
-  /** Milliseconds since 1970. */
-  readonly wallClock: () => number;
-  readonly metadataTtlMs?: number;
-  /** The interval in which an entry in use is written to the tier again. */
-  readonly writeBackIntervalMs?: number;
-  readonly progressIntervalMs?: number;
-  /** The limits of homeservers. */
-  readonly quotas?: Quotas;
-  readonly homeserversMax?: number;
-  readonly subscribersMax?: number;
-  readonly sweepIntervalMs?: number;
-}
+import { StoreReads, unverified, whenCurrent } from "./store-reads.js";
+import { storeStats } from "./store-stats.js";
 
 /** Creates the store: split caches in the memory of this process, with a log and an optional tier. */
 export function createEventStore(options: EventStoreOptions): EventStore {
@@ -69,9 +45,9 @@ export function createEventStore(options: EventStoreOptions): EventStore {
 
 class CachedEventStore implements EventStore {
   readonly #cache: SplitCache;
-  readonly #reads: Reads;
+  readonly #reads: StoreReads;
   readonly #turns: FairTurns;
-  readonly #homeservers: Homeservers<FollowedHomeserver>;
+  readonly #homeservers: Homeservers<ServedHomeserver>;
   readonly #invalidationLog: Log;
   readonly #tier: Tier | undefined;
   readonly #sharedTier: SharedTier | undefined;
@@ -104,22 +80,29 @@ class CachedEventStore implements EventStore {
       ...(this.#sharedTier && { writeBack: this.#sharedTier.writeBack }),
     });
     this.#turns = new FairTurns(clock, defer);
-    this.#reads = new Reads({ cache: this.#cache, tier: this.#sharedTier, clock });
+    this.#reads = new StoreReads({ cache: this.#cache, tier: this.#sharedTier, clock });
     const discard = this.#cache.sweep.discard.bind(this.#cache.sweep);
     this.#homeservers = new Homeservers({
       homeserversMax: options.homeserversMax ?? HOMESERVERS_MAX,
       logBytesMax: this.#logBytesMax,
       create: (name, nowMs, onLogStarts) => {
-        const { memoryMin, memoryMax, changesPerSecond } = quotas.of(name);
-        const partOf = (bytes: number | undefined) => bytes && bytes / options.memoryBytes;
-        const holding = this.#cache.newHolding({ min: partOf(memoryMin), max: partOf(memoryMax) });
-        const deps = { holding, discard, clock, defer, onLogStarts, changesPerSecond, log: options.log };
-        return new FollowedHomeserver(name, nowMs, invalidationLog, this.#cache, deps);
+        const { changesPerSecond } = quotas.of(name);
+        const holding = this.#cache.newHolding(quotas.memoryOf(name, options.memoryBytes));
+        const deps = {
+          holding,
+          discard,
+          clock,
+          defer,
+          onLogStarts,
+          changesPerSecond,
+          observer: options.observer,
+        };
+        return new ServedHomeserver(name, nowMs, invalidationLog, this.#cache, deps);
       },
       onForget: (homeserver) => {
         homeserver.leave();
         this.#cache.setIdle(homeserver.state, true);
-        options.log.homeserverForgotten(homeserver.name);
+        options.observer.homeserverForgotten(homeserver.name);
       },
     });
     this.#stopBackgroundWork = startBackgroundWork({
@@ -141,7 +124,7 @@ class CachedEventStore implements EventStore {
   }
 
   /** Checks that the copy is current and stores the events, in one synchronous step. */
-  #putNow(homeserver: FollowedHomeserver, request: PutRequest): PutResult {
+  #putNow(homeserver: ServedHomeserver, request: PutRequest): PutResult {
     const { events } = request;
     if (!homeserver.log.isCurrent()) {
       homeserver.state.counters.puts.unverified += events.length;
@@ -205,24 +188,14 @@ class CachedEventStore implements EventStore {
   }
 
   noteRefusal(name: Homeserver, refusal: Refusal): void {
-    const known = this.#homeservers.find(name);
-    if (known !== undefined) known.state.counters.refusals[refusal] += 1;
+    this.#homeservers.find(name)?.state.noteRefusal(refusal);
   }
 
   stats(): StoreStats {
-    const { events, metadata } = this.#cache.stats();
-    let logBytes = 0;
-    for (const { state } of this.#homeservers.all()) logBytes += state.log.size.bytes;
-    return {
-      events,
-      metadata,
-      logBytes,
+    return storeStats(this.#cache, this.#homeservers, {
       logBytesMax: this.#logBytesMax,
-      heapBytes: events.heapBytes + metadata.heapBytes + logBytes,
       heapBytesMax: this.#heapBytesMax,
-      swept: this.#cache.sweep.swept,
-      homeservers: this.#homeservers.stats(),
-    };
+    });
   }
 
   async close(): Promise<void> {
@@ -230,29 +203,29 @@ class CachedEventStore implements EventStore {
     await Promise.all([this.#invalidationLog.close(), this.#tier?.close()]);
   }
 
-  #enter(name: Homeserver): FollowedHomeserver {
+  #enter(name: Homeserver): ServedHomeserver {
     return this.#homeservers.enter(name, this.#clock());
   }
 
   /** A change may be made while the copy is not current: then the log decides whether it can be confirmed. */
-  async #enterCurrent(name: Homeserver, position?: Position): Promise<FollowedHomeserver> {
+  async #enterCurrent(name: Homeserver, position?: Position): Promise<ServedHomeserver> {
     const homeserver = this.#enter(name);
     await whenCurrent(homeserver, position);
     return homeserver;
   }
 
   /** The same for a change, if the quota of the homeserver admits it: nothing of it is done before. */
-  #enterForChange(name: Homeserver): Promise<FollowedHomeserver> {
+  #enterForChange(name: Homeserver): Promise<ServedHomeserver> {
     this.#enter(name).state.admitChange(this.#clock());
     return this.#enterCurrent(name);
   }
 
-  #append(homeserver: FollowedHomeserver, change: Change): Promise<Position> {
+  #append(homeserver: ServedHomeserver, change: Change): Promise<Position> {
     return homeserver.log.append(change, () => homeserver.apply(change));
   }
 
   async #set(
-    homeserver: FollowedHomeserver,
+    homeserver: ServedHomeserver,
     eventId: EventId,
     change: Change,
     apply: () => SetOutcome,
@@ -268,11 +241,11 @@ class CachedEventStore implements EventStore {
 
   #tick(): void {
     const nowMs = this.#clock();
-    for (const homeserver of this.#homeservers.all()) {
-      homeserver.state.hub.tick();
-      this.#cache.setIdle(homeserver.state, isIdle(homeserver, nowMs));
+    for (const { state } of this.#homeservers.all()) {
+      state.hub.tick();
+      this.#cache.setIdle(state, isIdle(state, nowMs));
     }
-    this.#homeservers.forgetEmpty(this.#clock());
+    this.#homeservers.forgetEmpty(nowMs);
   }
 }
 

@@ -2,7 +2,7 @@ import type { CacheStats } from "../model/store.js";
 import type { EventId, NewEvent } from "../model/types.js";
 import { ByteSlab, type RangeOwner, type SlabRange, slabCost } from "./byte-slab.js";
 import type { Cost } from "./cost.js";
-import { frameBytes, frameHolds, writeFrame } from "./encoded-event.js";
+import { encodedBytes, isEncodingOf, writeEncoded } from "./encoded-event.js";
 import { ExtendibleHashMap, hashOf } from "./extendible-hash-map.js";
 import { MAP_SLOT_BYTES, residentBytes, stringBytes } from "./heap-cost.js";
 import type { MemoryShares } from "./memory-shares.js";
@@ -19,7 +19,7 @@ export interface Variant extends RangeOwner {
   readonly hash: number;
   readonly cost: Cost;
   /** The bytes; absent once the variant has left memory. All metadata that refers to it is then dead. */
-  frame: SlabRange | undefined;
+  range: SlabRange | undefined;
   /** How many metadata entries refer to it. Only the event cache changes it. */
   references: number;
   /** The next variant of the same event. */
@@ -52,7 +52,7 @@ export class EventCache {
 
   /** Returns the variant of exactly this event, with one more reference; stores it if it is new. */
   acquire(event: NewEvent, holding: EntryHolding): Variant {
-    const size = frameBytes(event);
+    const size = encodedBytes(event);
     let variant = this.#firstVariants.get(event.eventId);
     while (variant !== undefined && !holds(variant, event, size)) variant = variant.next;
     if (variant === undefined) return this.#insert(event, size, holding);
@@ -64,12 +64,12 @@ export class EventCache {
   /** Releases one reference. With the last one the variant leaves memory. */
   release(variant: Variant): void {
     variant.references -= 1;
-    if (variant.references === 0 && variant.frame !== undefined) this.#remove(variant);
+    if (variant.references === 0 && variant.range !== undefined) this.#remove(variant);
   }
 
   /** Removes a variant from memory; the metadata that refers to it is dead. */
   discard(variant: Variant): void {
-    if (variant.frame === undefined) return;
+    if (variant.range === undefined) return;
     this.#remove(variant);
     this.#onOrphans(variant.references);
   }
@@ -84,7 +84,7 @@ export class EventCache {
       hash: hashOf(event.eventId),
       cost,
       eventId: event.eventId,
-      frame: undefined,
+      range: undefined,
       references: 1,
       next: undefined,
     };
@@ -92,7 +92,7 @@ export class EventCache {
     this.#shares.makeRoom("events", cost, holding);
     this.#shares.stored("events", cost);
     const { bytes, start } = this.#slab.allocate(variant, size);
-    writeFrame(bytes, start, event);
+    writeEncoded(bytes, start, event);
     variant.next = this.#firstVariants.get(event.eventId);
     this.#firstVariants.set(event.eventId, variant);
     return variant;
@@ -118,8 +118,8 @@ export class EventCache {
 const VARIANT_HEAP_BYTES = 136 + 80 + MAP_SLOT_BYTES;
 
 /** Whether a variant is the event. Most variants differ in size, which is compared first. */
-function holds({ frame }: Variant, event: NewEvent, size: number): boolean {
-  return frame !== undefined && frame.end - frame.start === size && frameHolds(frame, event);
+function holds({ range }: Variant, event: NewEvent, size: number): boolean {
+  return range !== undefined && range.end - range.start === size && isEncodingOf(range, event);
 }
 
 function variantCost(eventId: EventId, size: number): Cost {

@@ -113,7 +113,7 @@ export class MemoryShares<T extends Queued> {
     }
   }
 
-  /** Counts what is stored once, whoever holds it. */
+  /** Counts an item that is stored once, however many homeservers hold it. */
   stored(cache: CacheName, cost: Cost): void {
     this.#used[cache].add(cost);
   }

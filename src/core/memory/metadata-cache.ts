@@ -96,7 +96,7 @@ export class MetadataCache {
 
   /** The reason why an entry must not be served; undefined if it may be. */
   deadBecause(entry: MetadataEntry, nowMs: number): MissReason | undefined {
-    if (entry.room.purged || entry.variant.frame === undefined) return "orphaned";
+    if (entry.room.purged || entry.variant.range === undefined) return "orphaned";
     return nowMs >= entry.expiresAtMs ? "expired" : undefined;
   }
 
@@ -129,7 +129,7 @@ export class MetadataCache {
     this.#unlink(entry);
   }
 
-  /** Drops an entry that left its queue to make room. `mustFree`: its body leaves memory too, whoever holds it. */
+  /** Drops an entry that left its queue to make room. `mustFree`: its body leaves memory too, although others hold it. */
   evicted(entry: MetadataEntry, mustFree: boolean): void {
     this.#unlink(entry);
     if (mustFree) this.#events.discard(entry.variant);

@@ -42,6 +42,13 @@ export class Quotas {
     this.memoryMinTotal = memoryMinTotal;
   }
 
+  /** The memory of a homeserver as parts of a budget. */
+  memoryOf(homeserver: string, budgetBytes: number): { min: number | undefined; max: number | undefined } {
+    const { memoryMin, memoryMax } = this.of(homeserver);
+    const partOf = (bytes: number | undefined) => bytes && bytes / budgetBytes;
+    return { min: partOf(memoryMin), max: partOf(memoryMax) };
+  }
+
   of(homeserver: string): Quota {
     return this.#byName.get(homeserver) ?? this.#every;
   }

@@ -1,8 +1,8 @@
 import { type EntryHolding, HomeserverMetadata } from "../memory/metadata-cache.js";
 import { type Counters, newCounters } from "../model/counters.js";
 import { LOG_EVENT_IDS_MAX } from "../model/limits.js";
-import type { HomeserverStats } from "../model/store.js";
-import type { RestartReason, StoreObserver } from "../model/store-observer.js";
+import type { Refusal } from "../model/quotas.js";
+import type { HomeserverStats, RestartReason, StoreObserver } from "../model/store.js";
 import type { Change, Epoch, Homeserver, Position } from "../model/types.js";
 import { ChangeRate } from "./change-rate.js";
 import { InvalidationLog } from "./invalidation-log.js";
@@ -22,7 +22,7 @@ export interface HomeserverDeps {
   readonly defer: (wake: () => void) => void;
   /** Takes metadata that no read can reach any more, for the sweep. */
   readonly discard: (metadata: HomeserverMetadata) => void;
-  readonly log: StoreObserver;
+  readonly observer: StoreObserver;
 }
 
 /** The whole state of one homeserver. Nothing in it is shared with another homeserver. */
@@ -73,8 +73,12 @@ export class HomeserverState {
   admitChange(nowMs: number): void {
     const refusal = this.#changeRate?.take(nowMs);
     if (refusal === undefined) return;
-    this.counters.refusals.changes += 1;
+    this.noteRefusal("changes");
     throw refusal;
+  }
+
+  noteRefusal(refusal: Refusal): void {
+    this.counters.refusals[refusal] += 1;
   }
 
   /** Drops everything and follows the log from `position` on. */
@@ -83,14 +87,14 @@ export class HomeserverState {
     this.dropMetadata();
     this.log.restart(position);
     if (isNewEpoch) this.counters.epochs += 1;
-    this.#deps.log.logRestarted(this.name, position.epoch, reason);
+    this.#deps.observer.logRestarted(this.name, position.epoch, reason);
     this.hub.wake();
   }
 
   /** Drops all entries and keeps the position in the log, the fence and the subscribers. */
   dropEntries(reason: RestartReason): void {
     this.dropMetadata();
-    this.#deps.log.logRestarted(this.name, this.log.position.epoch, reason);
+    this.#deps.observer.logRestarted(this.name, this.log.position.epoch, reason);
   }
 
   /** Appends to the copy of the log and wakes the subscribers. */

@@ -1,4 +1,4 @@
-import { frameBody, frameRoomVersion } from "../memory/encoded-event.js";
+import { encodedBody, encodedRoomVersion } from "../memory/encoded-event.js";
 import { EventCache } from "../memory/event-cache.js";
 import type { MakeQueue } from "../memory/eviction-queue.js";
 import { Loan } from "../memory/loan.js";
@@ -10,11 +10,11 @@ import {
   type MetadataEntry,
 } from "../memory/metadata-cache.js";
 import { isUnredactable, stateOf } from "../model/event-state.js";
-import { isBehind } from "../model/position.js";
 import type { PutRequest, PutResult, ReadRequest, TakeEvents } from "../model/store.js";
 import type { EventId, NewEvent, Position, PutOutcome, ReadResult, StoredEvent } from "../model/types.js";
 import { ChangeRules } from "./change-rules.js";
 import type { HomeserverState } from "./homeserver-state.js";
+import type { LateFill, WriteBack } from "./late-fill.js";
 import { Sweep } from "./sweep.js";
 
 export interface SplitCacheOptions {
@@ -32,14 +32,6 @@ export interface SplitCacheOptions {
   readonly defer: (run: () => void) => void;
   /** Where entries in use are written again, so that they do not grow old there. */
   readonly writeBack?: WriteBack;
-}
-
-/** A shared tier, as the cache sees it. */
-export interface WriteBack {
-  /** An entry is written at most this often. */
-  readonly intervalMs: number;
-  /** Takes an entry as it is now; the bytes may be read until this returns. */
-  take(homeserver: HomeserverState, entry: LateFill): void;
 }
 
 /**
@@ -193,7 +185,7 @@ export class SplitCache {
     counters.hits += 1;
     if (nowMs >= entry.writeBackAtMs) this.#writeToTier(homeserver, entry, nowMs);
     const { variant, state, internalMetadata } = entry;
-    return { eventId: variant.eventId, frame: loan.lend(variant.frame!), state, internalMetadata };
+    return { eventId: variant.eventId, encoded: loan.lend(variant.range!), state, internalMetadata };
   }
 
   #store(owner: HomeserverMetadata, event: NewEvent, nowMs: number, expiresAtMs: number): void {
@@ -222,22 +214,14 @@ export class SplitCache {
   }
 }
 
-/** An entry that was put earlier, somewhere else. */
-export interface LateFill {
-  readonly event: NewEvent;
-  readonly asOf: Position;
-  /** When its time to live ends, by the clock of `nowMs`. */
-  readonly expiresAtMs: number;
-}
-
 /** A live entry as it was put, with what was set since. */
 function eventOf({ eventId, room, variant, state, internalMetadata }: MetadataEntry): NewEvent {
-  const frame = variant.frame!;
+  const encoded = variant.range!;
   return {
     eventId,
     roomId: room.roomId,
-    roomVersion: frameRoomVersion(frame),
-    body: frameBody(frame),
+    roomVersion: encodedRoomVersion(encoded),
+    body: encodedBody(encoded),
     rejected: state.rejected,
     rejectedReason: state.rejectedReason,
     redaction: state.redaction,
@@ -255,4 +239,10 @@ function lend(result: ReadResult, loan: Loan, take: TakeEvents): void {
 
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+}
+
+/** Whether `position` has been reached. Positions of two epochs are never compared: the answer is then false. */
+function isBehind(position: Position, minPosition: Position | undefined): boolean {
+  if (minPosition === undefined) return false;
+  return minPosition.epoch !== position.epoch || minPosition.sequence > position.sequence;
 }

@@ -84,7 +84,7 @@ const quota = (homeserver: string, limit: QuotaSetting["limit"], value: number):
 });
 
 describe("a quiet homeserver", () => {
-  it("keeps its events beside one that puts three times the budget", async () => {
+  it("keeps its events while another puts three times the budget", async () => {
     const server = await start();
     const quiet = server.newClient();
     await fillQuiet(quiet);
@@ -103,7 +103,7 @@ describe("a quiet homeserver", () => {
     expect(await hitRate(quiet)).toBeGreaterThanOrEqual(0.95);
   });
 
-  it("keeps its events beside one that puts and purges all the time", async () => {
+  it("keeps its events while another puts and purges all the time", async () => {
     const server = await start();
     const quiet = server.newClient();
     await fillQuiet(quiet);
@@ -114,7 +114,7 @@ describe("a quiet homeserver", () => {
     expect(await hitRate(quiet)).toBeGreaterThanOrEqual(0.95);
   });
 
-  it("is served beside one whose readers read nothing", async () => {
+  it("is served while the readers of another read nothing", async () => {
     const server = await start();
     const quiet = server.newClient();
     await fillQuiet(quiet);

@@ -206,7 +206,7 @@ it("has only labels that the configuration bounds", () => {
   const names = [...registry.getMetricsAsArray(), ...families].flatMap((metric) =>
     "labelNames" in metric ? metric.labelNames : [],
   );
-  const bounded = ["server_name", "reason", "outcome", "kind", "cache", "cause", "version", "node"];
+  const bounded = ["server_name", "reason", "outcome", "kind", "quota", "cache", "cause", "version", "node"];
   expect(new Set(names)).toEqual(
     new Set([...bounded, "grpc_type", "grpc_service", "grpc_method", "grpc_code"]),
   );

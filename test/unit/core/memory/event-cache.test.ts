@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { frameBody } from "../../../../src/core/memory/encoded-event.js";
+import { encodedBody } from "../../../../src/core/memory/encoded-event.js";
 import type { Variant } from "../../../../src/core/memory/event-cache.js";
 import type { NewEvent } from "../../../../src/core/model/types.js";
 import { newCaches, putBoth } from "../../../support/core/parts.js";
 import { eventId, messageEvent, OTHER_ROOM } from "../../../support/store/store-harness.js";
 
-const bodyOf = (variant: Variant) => frameBody(variant.frame!).toString();
+const bodyOf = (variant: Variant) => encodedBody(variant.range!).toString();
 
 const event = (id: string, text: string) => messageEvent(id, { body: Buffer.from(text) });
 
@@ -27,7 +27,7 @@ describe("EventCache", () => {
     events.release(first);
     expect(bodyOf(first)).toBe("text");
     events.release(first);
-    expect(first.frame).toBeUndefined();
+    expect(first.range).toBeUndefined();
     expect(events.stats()).toMatchObject({ entries: 0, bytes: 0, heapBytes: 0, evictions: 0 });
     expect(acquire(event("$a", "text"))).not.toBe(first);
   });
@@ -74,7 +74,7 @@ describe("EventCache", () => {
     events.discard(old);
     events.discard(old);
     expect(orphans).toEqual([2]);
-    expect(old.frame).toBeUndefined();
+    expect(old.range).toBeUndefined();
     events.release(old);
     events.release(old);
     expect(events.stats()).toMatchObject({ entries: 1, evictions: 0 });
@@ -100,7 +100,7 @@ describe("EventCache", () => {
     };
     const [small, longId, longBody] = [cost("$", 100), cost("$".padEnd(1001), 100), cost("$", 1100)];
     expect(longId.heapBytes - small.heapBytes).toBe(1000);
-    // An ID lies in the heap as the key, and in the frame.
+    // An ID lies in the heap as the key, and in the encoded event.
     expect(longId.bytes - small.bytes).toBeGreaterThan(2000);
     expect(longBody.heapBytes).toBe(small.heapBytes);
     expect(longBody.bytes - small.bytes).toBeGreaterThan(1000);

@@ -74,7 +74,7 @@ describe("MemoryShares", () => {
     put(caches, promised, "p", 10);
     for (const [n, other] of others.entries()) put(caches, other, `o${n}`, 30);
     expect([promised, ...others].map((owner) => owner.entries.size)).toEqual([10, 5, 5]);
-    // Whoever has a promise may also use what is free, and loses that first.
+    // A homeserver with a promise may also use free memory, and loses that first.
     put(caches, promised, "r", 10);
     expect(promised.entries.size).toBe(10);
     expect(promised.holding.shareBytes()).toBe(20 * 2 ** 20);

@@ -46,7 +46,7 @@ describe("ShardedLru", () => {
     expect(lru.pop()).toBeUndefined();
   });
 
-  it("ignores the deletion of what it does not hold, and the use of it", () => {
+  it("ignores the deletion and the use of absent keys", () => {
     const { lru } = newLru();
     const [a] = addAll(lru, "ab");
     lru.delete(a!);
