@@ -54,8 +54,7 @@ class CachedEventStore implements EventStore {
   readonly #clock: () => number;
   readonly #metadataTtlMs: number;
   readonly #subscribersMax: number;
-  readonly #logBytesMax: number;
-  readonly #heapBytesMax: number;
+  readonly #bounds: Pick<StoreStats, "logBytesMax" | "heapBytesMax">;
   readonly #stopBackgroundWork: () => void;
 
   constructor(options: EventStoreOptions) {
@@ -67,8 +66,7 @@ class CachedEventStore implements EventStore {
     this.#clock = clock;
     this.#metadataTtlMs = options.metadataTtlMs ?? METADATA_TTL_MS_DEFAULT;
     this.#subscribersMax = options.subscribersMax ?? SUBSCRIBERS_MAX;
-    this.#heapBytesMax = options.heapBytesMax;
-    this.#logBytesMax = budget.logBytesMax;
+    this.#bounds = { logBytesMax: budget.logBytesMax, heapBytesMax: options.heapBytesMax };
     const quotas = options.quotas ?? new Quotas();
     const shards = shardCount(Math.max(budget.caches.eventBytesMax, budget.caches.metadataBytesMax));
     this.#cache = new SplitCache({
@@ -84,7 +82,7 @@ class CachedEventStore implements EventStore {
     const discard = this.#cache.sweep.discard.bind(this.#cache.sweep);
     this.#homeservers = new Homeservers({
       homeserversMax: options.homeserversMax ?? HOMESERVERS_MAX,
-      logBytesMax: this.#logBytesMax,
+      logBytesMax: budget.logBytesMax,
       create: (name, nowMs, onLogStarts) => {
         const { changesPerSecond } = quotas.of(name);
         const holding = this.#cache.newHolding(quotas.memoryOf(name, options.memoryBytes));
@@ -192,10 +190,7 @@ class CachedEventStore implements EventStore {
   }
 
   stats(): StoreStats {
-    return storeStats(this.#cache, this.#homeservers, {
-      logBytesMax: this.#logBytesMax,
-      heapBytesMax: this.#heapBytesMax,
-    });
+    return storeStats(this.#cache, this.#homeservers, this.#bounds);
   }
 
   async close(): Promise<void> {

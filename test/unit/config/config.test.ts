@@ -160,7 +160,7 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   tlsClientCaFile: "/ca",
   authFile: "/auth.yaml",
   insecure: "true",
-  quotas: "*:subscribers-max=9",
+  quotas: "hs.example:changes-per-second=9",
   socketMode: "0600",
   memoryBytes: "100MiB",
   metadataTtlMs: "90m",
