@@ -3,6 +3,8 @@ import { spawnSync } from "node:child_process";
 import process from "node:process";
 
 const PARTS = {
+  fairness:
+    "latency and hit rate of a quiet homeserver beside one that floods, purges or reads nothing, against its own alone",
   "get-events":
     "GetEvents calls per second against a Redis Lua script that does the same read, on one core each",
   log: "latency and server CPU of a change over the PostgreSQL log, against a bare INSERT, by members",

@@ -9,6 +9,7 @@ import { openSecurity, type Security } from "./compose-security.js";
 import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
 import { HEAP_SHARE, PROGRESS_INTERVAL_MS, SILENCE_LIMIT_MS } from "./core/model/limits.js";
+import { Quotas } from "./core/model/quotas.js";
 import type { EventStore } from "./core/model/store.js";
 import { createHealth, type Health } from "./probes/health.js";
 import type { MetricsSource } from "./probes/http.js";
@@ -136,6 +137,7 @@ function createRpc(config: Config, { security, traces, ...parts }: RpcParts): Gr
     onFull: reportFullCapacities(parts.logger),
     allowedHomeservers: config.homeservers.length === 0 ? undefined : new Set(config.homeservers),
     limits: config,
+    quotas: new Quotas(config.quotas),
     silenceLimitMs: SILENCE_LIMIT_MS,
     progressIntervalMs: PROGRESS_INTERVAL_MS,
   });
@@ -156,7 +158,8 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     security.stop();
     throw failure;
   });
-  const store = createEventStore({ ...config, ...backends, ...clocks, heapBytesMax, observer });
+  const quotas = new Quotas(config.quotas);
+  const store = createEventStore({ ...config, ...backends, ...clocks, quotas, heapBytesMax, observer });
   const traces = await openTraces({ ...deps, ...clocks, showsIds: config.traceIds });
   const callParts = { clock, observer: observeCalls(registry), onFlood, security, traces };
   const rpc = createRpc(config, { store, logger, ...callParts });

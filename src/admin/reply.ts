@@ -21,6 +21,9 @@ export function toHomeserver(name: string, stats: HomeserverStats): wire.Homeser
     changes: toCounts(stats.changes),
     subscribers: stats.subscribers,
     logChanges: stats.logChanges,
+    memoryBytes: BigInt(stats.memoryBytes),
+    memoryShareBytes: BigInt(stats.memoryShareBytes),
+    refusals: toCounts(stats.refusals),
   };
 }
 

@@ -10,6 +10,7 @@ import {
 } from "../core/model/limits.js";
 import { LOG_LEVELS } from "./log-levels.js";
 import { count, file, type OptionText, option, optionTexts } from "./option.js";
+import { quotaSetting } from "./quotas.js";
 import {
   boolean,
   byteSize,
@@ -152,6 +153,18 @@ export const configSchema = z.strictObject({
     "homeserver <name>",
     "Serves only the homeservers that this option names",
     { defaultNote: "any homeserver", several: true },
+  ),
+  quotas: option(
+    z.array(quotaSetting()),
+    "quota <limit>",
+    "Limits or protects one homeserver, or each (*): NAME:limit=value. Limits: memory-min (part of --memory " +
+      "that is protected), memory-max, calls-in-flight-max, bytes-in-flight-max, subscribers-max, " +
+      "read-streams-max, changes-per-second",
+    {
+      defaultNote:
+        "equal shares of the memory; a quarter of each other capacity while several homeservers are active",
+      several: true,
+    },
   ),
   homeserversMax: count("homeservers-max", 10_000, HOMESERVERS_MAX, "homeservers in the cache"),
   subscribersMax: count("subscribers-max", 100_000, SUBSCRIBERS_MAX, "concurrent subscribers"),

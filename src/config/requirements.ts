@@ -1,6 +1,7 @@
 import { formatListenAddress, isLocal, type ListenAddress } from "./address.js";
 import { type Config, type ConfigKey, flagOf } from "./options.js";
 import { parsePostgresUrl } from "./postgres-url.js";
+import { quotaProblems } from "./quotas.js";
 
 /** What each option requires of the others: an option without effect would mislead its user. */
 
@@ -72,6 +73,7 @@ export function contradictionsIn(
       .map(({ what }): Contradiction => [key, `requires ${what}`]),
   );
   found.push(...exposures(config));
+  found.push(...quotaProblems(config).map((problem): Contradiction => ["quotas", problem]));
   if (config.log === undefined || config.log === "memory") return found;
   const { problem } = parsePostgresUrl(config.log, environment);
   if (problem !== undefined) found.push(["log", problem]);

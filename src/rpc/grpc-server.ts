@@ -7,14 +7,16 @@ import {
   REQUEST_BYTES_MAX,
   SUBSCRIBERS_MAX,
 } from "../core/model/limits.js";
+import type { Quota, Quotas, Refusal } from "../core/model/quotas.js";
 import type { EventStore } from "../core/model/store.js";
+import type { Homeserver } from "../core/model/types.js";
 import { ActiveParties } from "./admission/active-parties.js";
 import { BatchCapacity } from "./admission/batch-capacity.js";
 import { Capacity, type FullObserver } from "./admission/capacity.js";
 import type { FloodObserver } from "./admission/connection.js";
 import { Drain } from "./admission/drain.js";
 import { type Access, Gate } from "./admission/gate.js";
-import { InFlight } from "./admission/in-flight.js";
+import { type HomeserverQuota, InFlight } from "./admission/in-flight.js";
 import { catchMalformedRequests } from "./calls/auxiliary-request.js";
 import type { CallObserver } from "./calls/call-observer.js";
 import type { CallTracer } from "./calls/call-trace.js";
@@ -63,6 +65,8 @@ export interface GrpcServerOptions {
   /** The homeservers that requests may name. Undefined: any. */
   readonly allowedHomeservers: AllowedHomeservers;
   readonly limits?: ServerLimits;
+  /** The limits of homeservers. */
+  readonly quotas?: Quotas;
   /** Called for each connection that is closed because of a flood. */
   readonly onFlood?: FloodObserver;
   /** Called whenever a call finds a capacity full. */
@@ -102,26 +106,26 @@ export interface GrpcServer {
 
 /** Creates the gRPC server of a store. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const { store, observer, logger, clock, allowedHomeservers, limits = {} } = options;
-  const { onFlood = () => {}, onFull = () => {}, access } = options;
+  const { store, observer, logger, clock, allowedHomeservers, limits = {}, access } = options;
+  const { onFlood = () => {}, onFull = () => {} } = options;
+  const { readStreamsMax = READ_STREAMS_MAX, subscribersMax = SUBSCRIBERS_MAX } = limits;
   const gate = new Gate(clock, onFlood, access);
-  const shared = { activePeers: new ActiveParties(clock), onFull };
-  const inFlight = new InFlight(
-    {
-      callsInFlightMax: limits.callsInFlightMax ?? CALLS_IN_FLIGHT_MAX,
-      bytesInFlightMax: limits.bytesInFlightMax ?? BYTES_IN_FLIGHT_MAX,
-    },
-    clock,
-    shared,
-  );
+  const shared = { active: new ActiveParties(clock), activePeers: new ActiveParties(clock), onFull };
+  const quotaOf = homeserverQuotas(options);
+  const { callsInFlightMax = CALLS_IN_FLIGHT_MAX, bytesInFlightMax = BYTES_IN_FLIGHT_MAX } = limits;
+  const inFlight = new InFlight({ callsInFlightMax, bytesInFlightMax }, clock, shared, {
+    calls: quotaOf("callsInFlightMax", "calls"),
+    bytes: quotaOf("bytesInFlightMax", "bytes"),
+  });
   const drain = new Drain();
-  const capacity = (name: string, max: number) => new Capacity(max, { ...shared, name });
-  const readStreams = capacity("read streams", limits.readStreamsMax ?? READ_STREAMS_MAX);
-  const subscriptions = capacity("subscribers", limits.subscribersMax ?? SUBSCRIBERS_MAX);
+  const capacity = (name: string, max: number, quota: HomeserverQuota = {}) =>
+    new Capacity(max, { ...shared, ...quota, name });
+  const readStreams = capacity("read streams", readStreamsMax, quotaOf("readStreamsMax", "readStreams"));
+  const subscriptions = capacity("subscribers", subscribersMax, quotaOf("subscribersMax", "subscribers"));
   const auxiliaryCalls = capacity("unary calls of health", AUXILIARY_CALLS_MAX);
   const auxiliaryStreams = capacity("streams of health and reflection", AUXILIARY_STREAMS_MAX);
-  const batchBytesMax = limits.subscriptionBytesMax ?? SUBSCRIPTION_BYTES_MAX;
-  const batches = new BatchCapacity(batchBytesMax, clock, shared.activePeers);
+  const { subscriptionBytesMax = SUBSCRIPTION_BYTES_MAX } = limits;
+  const batches = new BatchCapacity(subscriptionBytesMax, clock, shared.activePeers);
   const server = new Server({
     interceptors: [
       createInterceptor({
@@ -178,4 +182,13 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       auxiliaryCalls: auxiliaryCalls.used + auxiliaryStreams.used,
     }),
   };
+}
+
+/** The quota of each homeserver of one capacity; the store counts what it refuses. */
+function homeserverQuotas({ store, quotas }: Pick<GrpcServerOptions, "store" | "quotas">) {
+  return (limit: keyof Quota, refusal: Refusal): HomeserverQuota => ({
+    homeserverMax: (homeserver) => quotas?.of(homeserver)[limit],
+    // Only valid names are attributed.
+    onHomeserverFull: (homeserver) => store.noteRefusal(homeserver as Homeserver, refusal),
+  });
 }

@@ -1,6 +1,7 @@
-import { ShardedLru } from "../core/memory/sharded-lru.js";
+import { ShardedLru, shardCount } from "../core/memory/sharded-lru.js";
 import { CacheError } from "../core/model/errors.js";
 import { HOMESERVERS_MAX, METADATA_TTL_MS_DEFAULT, SUBSCRIBERS_MAX } from "../core/model/limits.js";
+import { Quotas, type Refusal } from "../core/model/quotas.js";
 import type {
   EventStore,
   PutRequest,
@@ -9,7 +10,6 @@ import type {
   SetRedactionRequest,
   SetRejectedRequest,
   SetResult,
-  StoreObserver,
   StoreStats,
   SubscribeRequest,
   TakeEvents,
@@ -24,38 +24,19 @@ import type {
   SubscriptionFrame,
 } from "../core/model/types.js";
 import { withRedactedBodies } from "../core/redaction/with-redacted-bodies.js";
+import { isIdle } from "../core/rules/homeserver-table.js";
 import { Homeservers } from "../core/rules/homeservers.js";
 import { SplitCache } from "../core/rules/split-cache.js";
 import type { Log } from "../log/port.js";
 import type { Tier } from "../tier/port.js";
 import { startBackgroundWork } from "./background-work.js";
 import { splitBudget } from "./budget.js";
+import type { EventStoreOptions } from "./event-store-options.js";
+import { FairTurns } from "./fair-turns.js";
 import { ServedHomeserver } from "./served-homeserver.js";
 import { SharedTier } from "./shared-tier.js";
 import { StoreReads, unverified, whenCurrent } from "./store-reads.js";
-
-export interface EventStoreOptions {
-  /** The invalidation logs. The store closes it. */
-  readonly invalidationLog: Log;
-  /** The shared tier, if there is one. The store closes it. */
-  readonly tier?: Tier | undefined;
-  /** The budget of bodies, metadata and logs together, including their overhead. */
-  readonly memoryBytes: number;
-  /** The part of the budget that may be in the JavaScript heap. */
-  readonly heapBytesMax: number;
-  readonly observer: StoreObserver;
-  /** A monotonic clock in milliseconds. */
-  readonly clock: () => number;
-  /** Milliseconds since 1970. */
-  readonly wallClock: () => number;
-  readonly metadataTtlMs?: number;
-  /** The interval in which an entry in use is written to the tier again. */
-  readonly writeBackIntervalMs?: number;
-  readonly progressIntervalMs?: number;
-  readonly homeserversMax?: number;
-  readonly subscribersMax?: number;
-  readonly sweepIntervalMs?: number;
-}
+import { storeStats } from "./store-stats.js";
 
 /** Creates the store: split caches in the memory of this process, with a log and an optional tier. */
 export function createEventStore(options: EventStoreOptions): EventStore {
@@ -65,6 +46,7 @@ export function createEventStore(options: EventStoreOptions): EventStore {
 class CachedEventStore implements EventStore {
   readonly #cache: SplitCache;
   readonly #reads: StoreReads;
+  readonly #turns: FairTurns;
   readonly #homeservers: Homeservers<ServedHomeserver>;
   readonly #invalidationLog: Log;
   readonly #tier: Tier | undefined;
@@ -72,8 +54,7 @@ class CachedEventStore implements EventStore {
   readonly #clock: () => number;
   readonly #metadataTtlMs: number;
   readonly #subscribersMax: number;
-  readonly #logBytesMax: number;
-  readonly #heapBytesMax: number;
+  readonly #bounds: Pick<StoreStats, "logBytesMax" | "heapBytesMax">;
   readonly #stopBackgroundWork: () => void;
 
   constructor(options: EventStoreOptions) {
@@ -85,26 +66,40 @@ class CachedEventStore implements EventStore {
     this.#clock = clock;
     this.#metadataTtlMs = options.metadataTtlMs ?? METADATA_TTL_MS_DEFAULT;
     this.#subscribersMax = options.subscribersMax ?? SUBSCRIBERS_MAX;
-    this.#heapBytesMax = options.heapBytesMax;
-    this.#logBytesMax = budget.logBytesMax;
+    this.#bounds = { logBytesMax: budget.logBytesMax, heapBytesMax: options.heapBytesMax };
+    const quotas = options.quotas ?? new Quotas();
+    const shards = shardCount(Math.max(budget.caches.eventBytesMax, budget.caches.metadataBytesMax));
     this.#cache = new SplitCache({
-      makeCache: (bounds, onEvict) => new ShardedLru(bounds, onEvict),
+      makeQueue: (charge) => new ShardedLru(shards, charge),
       ...budget.caches,
+      promised: quotas.memoryMinTotal / options.memoryBytes,
       metadataTtlMs: this.#metadataTtlMs,
       defer,
       ...(this.#sharedTier && { writeBack: this.#sharedTier.writeBack }),
     });
+    this.#turns = new FairTurns(clock, defer);
     this.#reads = new StoreReads({ cache: this.#cache, tier: this.#sharedTier, clock });
     const discard = this.#cache.sweep.discard.bind(this.#cache.sweep);
     this.#homeservers = new Homeservers({
       homeserversMax: options.homeserversMax ?? HOMESERVERS_MAX,
-      logBytesMax: this.#logBytesMax,
+      logBytesMax: budget.logBytesMax,
       create: (name, nowMs, onLogStarts) => {
-        const deps = { clock, defer, discard, onLogStarts, observer: options.observer };
+        const { changesPerSecond } = quotas.of(name);
+        const holding = this.#cache.newHolding(quotas.memoryOf(name, options.memoryBytes));
+        const deps = {
+          holding,
+          discard,
+          clock,
+          defer,
+          onLogStarts,
+          changesPerSecond,
+          observer: options.observer,
+        };
         return new ServedHomeserver(name, nowMs, invalidationLog, this.#cache, deps);
       },
       onForget: (homeserver) => {
         homeserver.leave();
+        this.#cache.setIdle(homeserver.state, true);
         options.observer.homeserverForgotten(homeserver.name);
       },
     });
@@ -123,18 +118,24 @@ class CachedEventStore implements EventStore {
   async putEvents(request: PutRequest): Promise<PutResult> {
     const events = await withRedactedBodies(request.events, { clock: this.#clock, defer });
     const homeserver = await this.#enterCurrent(request.homeserver, request.asOf);
+    return this.#turns.run(request.homeserver, () => this.#putNow(homeserver, { ...request, events }));
+  }
+
+  /** Checks that the copy is current and stores the events, in one synchronous step. */
+  #putNow(homeserver: ServedHomeserver, request: PutRequest): PutResult {
+    const { events } = request;
     if (!homeserver.log.isCurrent()) {
       homeserver.state.counters.puts.unverified += events.length;
       return { outcomes: events.map(() => "unverified"), position: undefined };
     }
-    const result = this.#cache.putEvents(homeserver.state, { ...request, events }, this.#clock());
+    const result = this.#cache.putEvents(homeserver.state, request, this.#clock());
     const stored = events.filter((_, at) => result.outcomes[at] === "stored");
     this.#sharedTier?.put(homeserver, stored, request.asOf, this.#metadataTtlMs);
     return result;
   }
 
   async setRedaction(request: SetRedactionRequest): Promise<SetResult> {
-    const homeserver = await this.#enterCurrent(request.homeserver);
+    const homeserver = await this.#enterForChange(request.homeserver);
     const change = this.#cache.changes.redactionChange(homeserver.state, request, this.#clock());
     return this.#set(homeserver, request.eventId, change, () =>
       this.#cache.changes.applyRedaction(homeserver.state, change, request, this.#clock()),
@@ -142,7 +143,7 @@ class CachedEventStore implements EventStore {
   }
 
   async setRejected(request: SetRejectedRequest): Promise<SetResult> {
-    const homeserver = await this.#enterCurrent(request.homeserver);
+    const homeserver = await this.#enterForChange(request.homeserver);
     const change = this.#cache.changes.rejectionChange(homeserver.state, request, this.#clock());
     return this.#set(homeserver, request.eventId, change, () =>
       this.#cache.changes.applyRejection(homeserver.state, change, request, this.#clock()),
@@ -154,7 +155,7 @@ class CachedEventStore implements EventStore {
     roomId: RoomId | undefined,
     eventIds: readonly EventId[],
   ): Promise<Position> {
-    const homeserver = await this.#enterCurrent(name);
+    const homeserver = await this.#enterForChange(name);
     const change = this.#cache.changes.invalidationChange(homeserver.state, roomId, eventIds, this.#clock());
     const position = await this.#append(homeserver, change);
     this.#sharedTier?.drop(homeserver, eventIds);
@@ -162,11 +163,11 @@ class CachedEventStore implements EventStore {
   }
 
   async purgeRoom(name: Homeserver, roomId: RoomId): Promise<Position> {
-    return this.#append(await this.#enterCurrent(name), { kind: "roomPurged", roomId });
+    return this.#append(await this.#enterForChange(name), { kind: "roomPurged", roomId });
   }
 
   async purgeHomeserver(name: Homeserver, newEpoch: boolean): Promise<Position> {
-    const homeserver = await this.#enterCurrent(name);
+    const homeserver = await this.#enterForChange(name);
     if (newEpoch) return homeserver.log.startEpoch();
     return this.#append(homeserver, { kind: "homeserverPurged" });
   }
@@ -184,20 +185,12 @@ class CachedEventStore implements EventStore {
     yield* homeserver.state.hub.open(resumeAfter, signal);
   }
 
+  noteRefusal(name: Homeserver, refusal: Refusal): void {
+    this.#homeservers.find(name)?.state.noteRefusal(refusal);
+  }
+
   stats(): StoreStats {
-    const { events, metadata } = this.#cache.stats();
-    let logBytes = 0;
-    for (const { state } of this.#homeservers.all()) logBytes += state.log.size.bytes;
-    return {
-      events,
-      metadata,
-      logBytes,
-      logBytesMax: this.#logBytesMax,
-      heapBytes: events.heapBytes + metadata.heapBytes + logBytes,
-      heapBytesMax: this.#heapBytesMax,
-      swept: this.#cache.sweep.swept,
-      homeservers: this.#homeservers.stats(),
-    };
+    return storeStats(this.#cache, this.#homeservers, this.#bounds);
   }
 
   async close(): Promise<void> {
@@ -214,6 +207,12 @@ class CachedEventStore implements EventStore {
     const homeserver = this.#enter(name);
     await whenCurrent(homeserver, position);
     return homeserver;
+  }
+
+  /** The same for a change, if the quota of the homeserver admits it: nothing of it is done before. */
+  #enterForChange(name: Homeserver): Promise<ServedHomeserver> {
+    this.#enter(name).state.admitChange(this.#clock());
+    return this.#enterCurrent(name);
   }
 
   #append(homeserver: ServedHomeserver, change: Change): Promise<Position> {
@@ -236,8 +235,12 @@ class CachedEventStore implements EventStore {
   }
 
   #tick(): void {
-    for (const { state } of this.#homeservers.all()) state.hub.tick();
-    this.#homeservers.forgetEmpty(this.#clock());
+    const nowMs = this.#clock();
+    for (const { state } of this.#homeservers.all()) {
+      state.hub.tick();
+      this.#cache.setIdle(state, isIdle(state, nowMs));
+    }
+    this.#homeservers.forgetEmpty(nowMs);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { EventId, NewEvent, Position } from "../core/model/types.js";
-import type { LateFill, SplitCache, WriteBack } from "../core/rules/split-cache.js";
+import type { LateFill, WriteBack } from "../core/rules/late-fill.js";
+import type { SplitCache } from "../core/rules/split-cache.js";
 import type { Tier } from "../tier/port.js";
 import type { ServedHomeserver } from "./served-homeserver.js";
 

@@ -68,7 +68,7 @@ const HOMESERVER_RECORDS: readonly (readonly [
 ])[] = [
   [
     "splitcache_misses_total",
-    "Lookups that did not find the event, by reason: absent (never put, evicted or invalidated), orphaned (its room was purged or its body was evicted, and the entry was not yet swept), expired (the entry's time to live had passed), unverified (the sidecar was not current), behind (the sidecar had not reached min_position), unredactable (the event is redacted and no redacted body could be made)",
+    "Lookups that did not find the event, by reason: absent (never put, evicted or invalidated), orphaned (its room was purged or its body was dropped, and the entry was not yet swept), expired (the entry's time to live had passed), unverified (the sidecar was not current), behind (the sidecar had not reached min_position), unredactable (the event is redacted and no redacted body could be made)",
     "reason",
     (stats) => stats.misses,
   ],
@@ -83,6 +83,12 @@ const HOMESERVER_RECORDS: readonly (readonly [
     "SetRedaction and SetRejected calls, by outcome: applied, dropped (the entry was dropped; the next read refills it) or absent (there was no entry)",
     "outcome",
     (stats) => stats.sets,
+  ],
+  [
+    "splitcache_quota_refusals_total",
+    "Calls that were refused because the homeserver had too many: calls or bytes in flight, subscribers, read_streams, or changes a second",
+    "quota",
+    (stats) => stats.refusals,
   ],
   ["splitcache_changes_total", "Changes that were announced, by kind", "kind", (stats) => stats.changes],
   [
@@ -105,6 +111,16 @@ const HOMESERVER_GAUGES: readonly (readonly [name: string, help: string, count: 
     "splitcache_log_bytes",
     "Memory of the sidecar's copy of the invalidation log in bytes",
     (stats) => stats.logBytes,
+  ],
+  [
+    "splitcache_homeserver_memory_bytes",
+    "Memory of the homeserver's entries in both caches and of the events that they refer to; an event that several homeservers hold counts for each",
+    (stats) => stats.memoryBytes,
+  ],
+  [
+    "splitcache_homeserver_memory_share_bytes",
+    "Part of the memory of both caches that is protected for the homeserver",
+    (stats) => stats.memoryShareBytes,
   ],
   ["splitcache_log_max_bytes", "Limit of that memory in bytes", (stats) => stats.logBytesMax],
 ];

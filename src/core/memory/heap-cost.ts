@@ -15,8 +15,8 @@ const BEYOND_LATIN1 = /[\u0100-\uffff]/;
 export const BUFFER_BYTES = 384;
 /** An entry of a Map, including the slack of its doubling. */
 export const MAP_SLOT_BYTES = 56;
-/** An entry of a bounded cache: one of a Map and one of each of five arrays. */
-export const CACHE_SLOT_BYTES = MAP_SLOT_BYTES + 64;
+/** An entry of a queue: one of a Map and one of each of five arrays. */
+export const QUEUE_SLOT_BYTES = MAP_SLOT_BYTES + 64;
 
 /**
  * The factor from counted heap bytes to the process's size. Garbage stays between

@@ -1,13 +1,16 @@
 import type { CacheStats, MissReason } from "../model/store.js";
 import type { EventId, EventState, RoomId } from "../model/types.js";
-import type { Bounded, BoundedCache, Bounds, Cost, MakeBoundedCache } from "./bounded-cache.js";
+import type { Cost } from "./cost.js";
 import type { EventCache, Variant } from "./event-cache.js";
+import type { Queued } from "./eviction-queue.js";
 import { ExtendibleHashMap } from "./extendible-hash-map.js";
-import { BUFFER_BYTES, CACHE_SLOT_BYTES, MAP_SLOT_BYTES, residentBytes, stringBytes } from "./heap-cost.js";
+import { BUFFER_BYTES, MAP_SLOT_BYTES, QUEUE_SLOT_BYTES, residentBytes, stringBytes } from "./heap-cost.js";
+import type { Holding, MemoryShares } from "./memory-shares.js";
 
 /** One homeserver's entry of one event. */
-export interface MetadataEntry extends Bounded {
+export interface MetadataEntry extends Queued {
   readonly eventId: EventId;
+  cost: Cost;
   readonly room: Room;
   /** The variant that this entry was put with. Without its body the entry is dead. */
   readonly variant: Variant;
@@ -26,12 +29,21 @@ export interface Room {
   readonly owner: HomeserverMetadata;
 }
 
+/** A homeserver's part of the memory of both caches. */
+export type EntryHolding = Holding<MetadataEntry>;
+
 /** One homeserver's metadata: its rooms, and at most one entry per event ID. */
 export class HomeserverMetadata {
+  /** Outlives the metadata, which a purge replaces. */
+  readonly holding: EntryHolding;
   readonly rooms = new ExtendibleHashMap<RoomId, Room>();
   readonly entries = new ExtendibleHashMap<EventId, MetadataEntry>();
   /** What the entries and the events that they refer to cost; a shared event counts for each owner. */
   bytes = 0;
+
+  constructor(holding: EntryHolding) {
+    this.holding = holding;
+  }
 }
 
 export interface NewEntry {
@@ -49,11 +61,11 @@ export interface NewEntry {
  */
 export class MetadataCache {
   readonly #events: EventCache;
-  readonly #recency: BoundedCache<MetadataEntry>;
+  readonly #shares: MemoryShares<MetadataEntry>;
 
-  constructor(bounds: Bounds, makeCache: MakeBoundedCache, events: EventCache) {
+  constructor(shares: MemoryShares<MetadataEntry>, events: EventCache) {
     this.#events = events;
-    this.#recency = makeCache<MetadataEntry>(bounds, (entry) => this.#unlink(entry));
+    this.#shares = shares;
   }
 
   /** Stores an entry and replaces the homeserver's previous one of the same event ID. */
@@ -77,7 +89,7 @@ export class MetadataCache {
       writeBackAtMs,
       state,
     };
-    this.#recency.add(entry, cost);
+    this.#count(entry);
     owner.entries.set(eventId, entry);
     owner.bytes += cost.bytes + variant.cost.bytes;
   }
@@ -94,23 +106,33 @@ export class MetadataCache {
     return entry !== undefined && this.deadBecause(entry, nowMs) === undefined ? entry : undefined;
   }
 
-  /** Makes a live entry and its variant the most recently used. */
+  /** Notes a use of an entry. */
   touch(entry: MetadataEntry): void {
-    this.#recency.touch(entry);
-    this.#events.touch(entry.variant);
+    entry.room.owner.holding.queue.touch(entry);
   }
 
   /** Sets the state of a live entry. Its time to live does not change. */
   setState(entry: MetadataEntry, state: EventState): void {
     entry.state = state;
+    const { owner } = entry.room;
     const cost = entryCost(state, entry.internalMetadata);
-    entry.room.owner.bytes += cost.bytes - entry.cost.bytes;
-    this.#recency.resize(entry, cost);
+    owner.bytes += cost.bytes - entry.cost.bytes;
+    // Without its old cost, and out of the queue: it must not be evicted to make its own room.
+    owner.holding.queue.delete(entry);
+    this.#uncount(entry);
+    entry.cost = cost;
+    this.#count(entry);
   }
 
   drop(entry: MetadataEntry): void {
-    this.#recency.delete(entry);
+    entry.room.owner.holding.queue.delete(entry);
     this.#unlink(entry);
+  }
+
+  /** Drops an entry that left its queue to make room. `mustFree`: its body leaves memory too, although others hold it. */
+  evicted(entry: MetadataEntry, mustFree: boolean): void {
+    this.#unlink(entry);
+    if (mustFree) this.#events.discard(entry.variant);
   }
 
   /** Purges a room in constant time. Returns how many entries died; the sweep removes them. */
@@ -119,12 +141,26 @@ export class MetadataCache {
     if (room === undefined) return 0;
     room.purged = true;
     owner.rooms.delete(roomId);
-    this.#recency.charge(-roomHeapBytes(room));
+    this.#shares.charge(owner.holding, -roomHeapBytes(room));
     return room.entries;
   }
 
   stats(): CacheStats & { readonly heapBytes: number } {
-    return this.#recency.stats();
+    return this.#shares.stats("metadata");
+  }
+
+  /** Makes room for an entry, counts it and puts it at the end of the queue. */
+  #count(entry: MetadataEntry): void {
+    const { holding } = entry.room.owner;
+    this.#shares.makeRoom("metadata", entry.cost, holding);
+    this.#shares.stored("metadata", entry.cost);
+    this.#shares.held(holding, entry.variant.cost, entry.cost);
+    holding.queue.add(entry);
+  }
+
+  #uncount(entry: MetadataEntry): void {
+    this.#shares.removed("metadata", entry.cost);
+    this.#shares.released(entry.room.owner.holding, entry.variant.cost, entry.cost);
   }
 
   #room(owner: HomeserverMetadata, roomId: RoomId): Room {
@@ -132,26 +168,27 @@ export class MetadataCache {
     if (known !== undefined) return known;
     const room: Room = { roomId, purged: false, entries: 0, owner };
     owner.rooms.set(roomId, room);
-    this.#recency.charge(roomHeapBytes(room));
+    this.#shares.charge(owner.holding, roomHeapBytes(room));
     return room;
   }
 
   #unlink(entry: MetadataEntry): void {
     const { room, variant } = entry;
     const { owner } = room;
+    this.#uncount(entry);
     owner.entries.delete(entry.eventId);
     owner.bytes -= entry.cost.bytes + variant.cost.bytes;
     room.entries -= 1;
     if (room.entries === 0 && !room.purged) {
       owner.rooms.delete(room.roomId);
-      this.#recency.charge(-roomHeapBytes(room));
+      this.#shares.charge(owner.holding, -roomHeapBytes(room));
     }
     this.#events.release(variant);
   }
 }
 
 /** The entry object, its state, and its entries in the index and in the LRU order. */
-const ENTRY_HEAP_BYTES = 168 + MAP_SLOT_BYTES + CACHE_SLOT_BYTES;
+const ENTRY_HEAP_BYTES = 168 + MAP_SLOT_BYTES + QUEUE_SLOT_BYTES;
 const STATE_HEAP_BYTES = 48;
 const REDACTION_HEAP_BYTES = 40;
 

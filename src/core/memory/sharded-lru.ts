@@ -1,118 +1,115 @@
 import { LRUCache } from "lru-cache";
-import type { CacheStats } from "../model/store.js";
-import type { Bounded, BoundedCache, Bounds, Cost } from "./bounded-cache.js";
+import type { EvictionQueue, Queued } from "./eviction-queue.js";
 
 /**
- * A bounded cache over lru-cache.
+ * A queue in the order of last use, over lru-cache.
  *
  * It is divided into shards, each with an LRU order of its own, because one Map of
  * a million entries stops the process for tens of milliseconds when it grows or
- * shrinks. Bytes are counted over all shards. To make room, the shards evict their
- * least recently used item in turn. Items are spread evenly, so an evicted item is
- * among the oldest of all. Processors' set-associative caches work the same way.
+ * shrinks. The shards give their least recently used item in turn. Items are spread
+ * evenly, so this item is among the oldest of all. Processors' set-associative caches
+ * work the same way. A shard exists while it holds items, so a small queue is cheap.
  */
-export class ShardedLru<T extends Bounded> implements BoundedCache<T> {
-  readonly #shards: LRUCache<T, T>[];
-  readonly #bounds: Bounds;
-  readonly #onEvict: (item: T) => void;
-  #bytes = 0;
-  #heapBytes = 0;
-  #entries = 0;
-  #evictions = 0;
+export class ShardedLru<T extends Queued> implements EvictionQueue<T> {
+  readonly #shards: (Shard<T> | undefined)[];
+  readonly #charge: (heapBytes: number) => void;
+  #size = 0;
   #nextVictim = 0;
   /** The time by which uses are ordered: items added so far. */
   #additions = 0;
 
-  constructor(bounds: Bounds, onEvict: (item: T) => void) {
-    this.#bounds = bounds;
-    this.#onEvict = onEvict;
-    const shards = shardCount(bounds.bytesMax);
-    // Only the sum over all shards is bounded: lru-cache itself never evicts.
-    this.#shards = Array.from({ length: shards }, () => new LRUCache<T, T>({ maxSize: 2 * bounds.bytesMax }));
+  /** `shards` is a power of two. `charge` counts the heap bytes of shards. */
+  constructor(shards: number, charge: (heapBytes: number) => void) {
+    this.#shards = new Array<undefined>(shards).fill(undefined);
+    this.#charge = charge;
   }
 
-  add(item: T, cost: Cost): void {
-    this.#makeRoom(cost);
-    this.#count(cost, 1);
-    item.cost = cost;
+  get size(): number {
+    return this.#size;
+  }
+
+  add(item: T): void {
     item.lastUse = ++this.#additions;
-    this.#shardOf(item).set(item, item, { size: cost.bytes });
-    this.#entries += 1;
-  }
-
-  resize(item: T, cost: Cost): void {
-    this.delete(item);
-    this.add(item, cost);
+    const place = this.#placeOf(item);
+    let shard = this.#shards[place];
+    if (shard === undefined) {
+      shard = newShard();
+      this.#shards[place] = shard;
+      this.#charge(SHARD_HEAP_BYTES);
+    }
+    shard.items.set(item, item, SIZE);
+    shard.peak = Math.max(shard.peak, shard.items.size);
+    this.#size += 1;
   }
 
   touch(item: T): void {
     // An item among the newest eighth will not be evicted soon, so a read need not move it.
-    if (this.#additions - item.lastUse <= this.#entries >> 3) return;
+    if (this.#additions - item.lastUse <= this.#size >> 3) return;
     item.lastUse = this.#additions;
-    this.#shardOf(item).get(item);
+    this.#shards[this.#placeOf(item)]?.items.get(item);
   }
 
   delete(item: T): void {
-    if (!this.#shardOf(item).delete(item)) return;
-    this.#entries -= 1;
-    this.#count(item.cost, -1);
+    const place = this.#placeOf(item);
+    const shard = this.#shards[place];
+    if (shard?.items.delete(item) === true) this.#removed(place, shard);
   }
 
-  charge(heapBytes: number): void {
-    this.#bytes += heapBytes;
-    this.#heapBytes += heapBytes;
-  }
-
-  stats(): CacheStats & { readonly heapBytes: number } {
-    return {
-      entries: this.#entries,
-      bytes: this.#bytes,
-      bytesMax: this.#bounds.bytesMax,
-      heapBytes: this.#heapBytes,
-      evictions: this.#evictions,
-    };
-  }
-
-  #shardOf(item: T): LRUCache<T, T> {
-    return this.#shards[item.hash & (this.#shards.length - 1)]!;
-  }
-
-  #count(cost: Cost, sign: 1 | -1): void {
-    this.#bytes += sign * cost.bytes;
-    this.#heapBytes += sign * cost.heapBytes;
-  }
-
-  #makeRoom(cost: Cost): void {
-    const { bytesMax, heapBytesMax, entriesMax } = this.#bounds;
-    while (
-      this.#entries > 0 &&
-      (this.#bytes + cost.bytes > bytesMax ||
-        this.#heapBytes + cost.heapBytes > heapBytesMax ||
-        this.#entries + 1 > entriesMax)
-    ) {
-      this.#evictOne();
+  pop(): T | undefined {
+    if (this.#size === 0) return undefined;
+    for (;;) {
+      const place = this.#nextVictim;
+      this.#nextVictim = (place + 1) & (this.#shards.length - 1);
+      const shard = this.#shards[place];
+      const item = shard?.items.pop();
+      if (shard === undefined || item === undefined) continue;
+      this.#removed(place, shard);
+      return item;
     }
   }
 
-  #evictOne(): void {
-    let victim: T | undefined;
-    do {
-      const shard = this.#shards[this.#nextVictim]!;
-      this.#nextVictim = (this.#nextVictim + 1) & (this.#shards.length - 1);
-      victim = shard.pop();
-    } while (victim === undefined);
-    this.#entries -= 1;
-    this.#count(victim.cost, -1);
-    this.#evictions += 1;
-    this.#onEvict(victim);
+  #placeOf(item: T): number {
+    return item.hash & (this.#shards.length - 1);
+  }
+
+  /** Frees memory of a shard that has shrunk: lru-cache's arrays only grow. */
+  #removed(place: number, shard: Shard<T>): void {
+    this.#size -= 1;
+    const { size } = shard.items;
+    if (size === 0) {
+      this.#shards[place] = undefined;
+      this.#charge(-SHARD_HEAP_BYTES);
+    } else if (shard.peak >= COMPACTED_PEAK_MIN && size <= shard.peak >> 2) {
+      const compact = newShard<T>();
+      for (const item of shard.items.rkeys()) compact.items.set(item, item, SIZE);
+      compact.peak = size;
+      this.#shards[place] = compact;
+    }
   }
 }
 
+interface Shard<T extends Queued> {
+  readonly items: LRUCache<T, T>;
+  /** The most items that it has held. */
+  peak: number;
+}
+
+/** lru-cache itself never evicts. Given `max`, it would reserve memory for as many items. */
+function newShard<T extends Queued>(): Shard<T> {
+  return { items: new LRUCache<T, T>({ maxSize: Number.MAX_SAFE_INTEGER }), peak: 0 };
+}
+
+const SIZE = { size: 1 } as const;
+/** A shard without its items, as measured with lru-cache 11.5.3. */
+const SHARD_HEAP_BYTES = 2300;
+/** Below it the arrays of a shard are small. */
+const COMPACTED_PEAK_MIN = 1024;
 /** At the smallest budget there is one shard. No Map grows far beyond 50,000 entries. */
 const SHARD_BYTES_MAX = 20 * 1024 * 1024;
 const SHARDS_MAX = 4096;
 
-function shardCount(bytesMax: number): number {
+/** The number of shards of a queue whose items may use this many bytes. */
+export function shardCount(bytesMax: number): number {
   let shards = 1;
   while (shards < SHARDS_MAX && shards * SHARD_BYTES_MAX < bytesMax) shards *= 2;
   return shards;

@@ -6,7 +6,7 @@ type Writable<T> = {
 
 /** Counters of one homeserver since it was first seen. They never decrease. */
 export type Counters = Writable<
-  Pick<HomeserverStats, "hits" | "misses" | "puts" | "sets" | "changes" | "resets" | "epochs">
+  Pick<HomeserverStats, "hits" | "misses" | "puts" | "sets" | "changes" | "resets" | "refusals" | "epochs">
 >;
 
 export function newCounters(): Counters {
@@ -17,6 +17,7 @@ export function newCounters(): Counters {
     sets: { applied: 0, dropped: 0, absent: 0 },
     changes: { redacted: 0, rejected: 0, invalidated: 0, roomPurged: 0, homeserverPurged: 0 },
     resets: { wrongEpoch: 0, tooOld: 0 },
+    refusals: { calls: 0, bytes: 0, subscribers: 0, readStreams: 0, changes: 0 },
     epochs: 0,
   };
 }

@@ -69,8 +69,8 @@ export const READ_STREAMS_MAX = 1000;
 export const CALLS_IN_FLIGHT_MAX = 256;
 /** Bytes of requests and unsent replies in flight. */
 export const BYTES_IN_FLIGHT_MAX = 64 * MIB;
-/** The share of calls and bytes in flight that one of several homeservers may take. */
-export const IN_FLIGHT_SHARE_OF_ONE = 1 / 4;
+/** The share of calls, bytes in flight, subscribers and read streams that one of several homeservers may take. */
+export const SHARE_OF_ONE = 1 / 4;
 /** The server's own time limit of a call, and of one frame of a read stream, until it has left. */
 export const CALL_TIME_LIMIT_MS = 30_000;
 
@@ -90,5 +90,7 @@ export const SWEEP_SLICE_MS = 2;
 export const SWEEP_PAUSE_MS = 5;
 /** The longest slice of redacting for a put; one body of the largest size may take longer. */
 export const REDACT_SLICE_MS = 2;
+/** The longest that puts run in one turn of the event loop, if more than one wait: other calls come between. */
+export const PUT_SLICE_MS = 1;
 /** Passes of the sweep start this far apart; two of them are well within the minute promised. */
 export const SWEEP_INTERVAL_MS = 20_000;

@@ -1,3 +1,4 @@
+import type { Refusal } from "./quotas.js";
 import type {
   Epoch,
   EventId,
@@ -49,6 +50,9 @@ export interface EventStore {
    * aborts, rejects with `exhausted` when there are too many subscribers.
    */
   subscribe(request: SubscribeRequest): AsyncIterable<SubscriptionFrame>;
+
+  /** Counts a call that a quota refused before it reached the store. Ignores an unknown homeserver. */
+  noteRefusal(homeserver: Homeserver, refusal: Refusal): void;
 
   /** What the store holds and has done, for metrics. */
   stats(): StoreStats;
@@ -124,6 +128,8 @@ export interface HomeserverStats {
   readonly sets: Readonly<Record<SetOutcome, number>>;
   readonly changes: Readonly<Record<ChangeKind, number>>;
   readonly resets: Readonly<Record<ResetReason, number>>;
+  /** Calls that a quota of the homeserver refused, by what they had too many of. */
+  readonly refusals: Readonly<Record<Refusal, number>>;
   readonly epochs: number;
   /** Where the copy of the log is; undefined while it is not known to be current. */
   readonly position: Position | undefined;
@@ -131,6 +137,10 @@ export interface HomeserverStats {
   readonly entries: number;
   /** What these and the events that they refer to cost; a shared event counts for each homeserver. */
   readonly bytes: number;
+  /** What it uses of both caches; includes entries that were purged and not swept yet. */
+  readonly memoryBytes: number;
+  /** What is protected of that from other homeservers. */
+  readonly memoryShareBytes: number;
   readonly subscribers: number;
   /** Changes that the log holds, event IDs in them, and the bytes they cost. */
   readonly logChanges: number;

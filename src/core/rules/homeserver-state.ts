@@ -1,13 +1,19 @@
-import { HomeserverMetadata } from "../memory/metadata-cache.js";
+import { type EntryHolding, HomeserverMetadata } from "../memory/metadata-cache.js";
 import { type Counters, newCounters } from "../model/counters.js";
 import { LOG_EVENT_IDS_MAX } from "../model/limits.js";
+import type { Refusal } from "../model/quotas.js";
 import type { HomeserverStats, RestartReason, StoreObserver } from "../model/store.js";
 import type { Change, Epoch, Homeserver, Position } from "../model/types.js";
+import { ChangeRate } from "./change-rate.js";
 import { InvalidationLog } from "./invalidation-log.js";
 import { SubscriberHub } from "./subscription.js";
 
 /** What the state of a homeserver depends on. */
 export interface HomeserverDeps {
+  /** Its part of the memory of both caches. */
+  readonly holding: EntryHolding;
+  /** Changes a second; undefined: as many as it makes. */
+  readonly changesPerSecond?: number | undefined;
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
   /** A log that was empty is about to hold a change and needs its share of the log budget. */
@@ -26,11 +32,12 @@ export class HomeserverState {
   readonly log: InvalidationLog;
   readonly hub: SubscriberHub;
   readonly counters: Counters = newCounters();
-  metadata = new HomeserverMetadata();
+  metadata: HomeserverMetadata;
   /** When it last had a call or a subscriber. */
   lastCallMs: number;
   readonly #deps: HomeserverDeps;
   readonly #isCurrent: () => boolean;
+  readonly #changeRate: ChangeRate | undefined;
 
   /** `isCurrent`: whether the copy of the log is known to be current at this moment. */
   constructor(name: Homeserver, nowMs: number, isCurrent: () => boolean, deps: HomeserverDeps) {
@@ -38,6 +45,9 @@ export class HomeserverState {
     this.#deps = deps;
     this.#isCurrent = isCurrent;
     this.lastCallMs = nowMs;
+    const { changesPerSecond } = deps;
+    this.#changeRate = changesPerSecond === undefined ? undefined : new ChangeRate(changesPerSecond, nowMs);
+    this.metadata = new HomeserverMetadata(deps.holding);
     this.log = new InvalidationLog(NOWHERE, { bytesMax: 0, eventIdsMax: LOG_EVENT_IDS_MAX });
     this.hub = new SubscriberHub({
       log: this.log,
@@ -50,9 +60,25 @@ export class HomeserverState {
     });
   }
 
+  get holding(): EntryHolding {
+    return this.#deps.holding;
+  }
+
   /** Whether it has a subscriber. */
   get isHeld(): boolean {
     return this.hub.count > 0;
+  }
+
+  /** Counts a change against the quota. If it is used up, throws. */
+  admitChange(nowMs: number): void {
+    const refusal = this.#changeRate?.take(nowMs);
+    if (refusal === undefined) return;
+    this.noteRefusal("changes");
+    throw refusal;
+  }
+
+  noteRefusal(refusal: Refusal): void {
+    this.counters.refusals[refusal] += 1;
   }
 
   /** Drops everything and follows the log from `position` on. */
@@ -82,7 +108,7 @@ export class HomeserverState {
   /** Drops all entries, in constant time. */
   dropMetadata(): void {
     this.#deps.discard(this.metadata);
-    this.metadata = new HomeserverMetadata();
+    this.metadata = new HomeserverMetadata(this.holding);
   }
 
   stats(): HomeserverStats {
@@ -92,6 +118,8 @@ export class HomeserverState {
       position: this.#isCurrent() ? this.log.position : undefined,
       entries: this.metadata.entries.size,
       bytes: this.metadata.bytes,
+      memoryBytes: this.holding.events.bytes + this.holding.metadata.bytes,
+      memoryShareBytes: this.holding.shareBytes(),
       subscribers: this.hub.count,
       logChanges: size.changes,
       logEventIds: size.eventIds,

@@ -82,6 +82,6 @@ export class HomeserverTable<T extends KnownHomeserver> {
 /** Idle time is counted in minutes, so more frequent checks gain nothing. */
 const RETRY_DELAY_MS = 60_000;
 
-function isIdle(known: KnownHomeserver, nowMs: number): boolean {
+export function isIdle(known: KnownHomeserver, nowMs: number): boolean {
   return !known.isHeld && nowMs - known.lastCallMs >= HOMESERVER_IDLE_MS;
 }

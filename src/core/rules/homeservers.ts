@@ -37,6 +37,11 @@ export class Homeservers<T extends WithState> {
     return this.#table.enter(name, nowMs);
   }
 
+  /** Returns a homeserver if it is known, without marking it as used. */
+  find(name: Homeserver): T | undefined {
+    return this.#table.find(name);
+  }
+
   all(): Iterable<T> {
     return this.#table.all();
   }

@@ -1,36 +1,37 @@
-import type { MakeBoundedCache } from "../memory/bounded-cache.js";
 import { encodedBody, encodedRoomVersion } from "../memory/encoded-event.js";
 import { EventCache } from "../memory/event-cache.js";
+import type { MakeQueue } from "../memory/eviction-queue.js";
 import { Loan } from "../memory/loan.js";
-import { type HomeserverMetadata, MetadataCache, type MetadataEntry } from "../memory/metadata-cache.js";
+import { type MemoryQuota, MemoryShares } from "../memory/memory-shares.js";
+import {
+  type EntryHolding,
+  type HomeserverMetadata,
+  MetadataCache,
+  type MetadataEntry,
+} from "../memory/metadata-cache.js";
 import { isUnredactable, stateOf } from "../model/event-state.js";
 import type { PutRequest, PutResult, ReadRequest, TakeEvents } from "../model/store.js";
 import type { EventId, NewEvent, Position, PutOutcome, ReadResult, StoredEvent } from "../model/types.js";
 import { ChangeRules } from "./change-rules.js";
 import type { HomeserverState } from "./homeserver-state.js";
+import type { LateFill, WriteBack } from "./late-fill.js";
 import { Sweep } from "./sweep.js";
 
 export interface SplitCacheOptions {
-  readonly makeCache: MakeBoundedCache;
+  readonly makeQueue: MakeQueue;
   readonly eventBytesMax: number;
   readonly metadataBytesMax: number;
   /** What entries of each cache may use of the JavaScript heap. */
   readonly eventHeapBytesMax: number;
   readonly metadataHeapBytesMax: number;
   readonly entriesMax: number;
+  /** The sum of the shares of memory that homeservers were promised. */
+  readonly promised?: number;
   readonly metadataTtlMs: number;
   /** Runs a function in a later turn of the event loop. */
   readonly defer: (run: () => void) => void;
   /** Where entries in use are written again, so that they do not grow old there. */
   readonly writeBack?: WriteBack;
-}
-
-/** A shared tier, as the cache sees it. */
-export interface WriteBack {
-  /** An entry is written at most this often. */
-  readonly intervalMs: number;
-  /** Takes an entry as it is now; the bytes may be read until this returns. */
-  take(homeserver: HomeserverState, entry: LateFill): void;
 }
 
 /**
@@ -40,6 +41,7 @@ export interface WriteBack {
  * same step.
  */
 export class SplitCache {
+  readonly #shares: MemoryShares<MetadataEntry>;
   readonly #events: EventCache;
   readonly #metadata: MetadataCache;
   readonly #metadataTtlMs: number;
@@ -48,20 +50,28 @@ export class SplitCache {
   readonly changes: ChangeRules;
 
   constructor(options: SplitCacheOptions) {
-    const { makeCache, entriesMax } = options;
+    const { entriesMax } = options;
     this.#metadataTtlMs = options.metadataTtlMs;
     this.#writeBack = options.writeBack;
+    this.#shares = new MemoryShares<MetadataEntry>({
+      bounds: {
+        events: { bytesMax: options.eventBytesMax, heapBytesMax: options.eventHeapBytesMax, entriesMax },
+        metadata: {
+          bytesMax: options.metadataBytesMax,
+          heapBytesMax: options.metadataHeapBytesMax,
+          entriesMax,
+        },
+      },
+      makeQueue: options.makeQueue,
+      promised: options.promised,
+      onEvict: (entry, mustFree) => this.#metadata.evicted(entry, mustFree),
+    });
     this.#events = new EventCache({
-      bounds: { bytesMax: options.eventBytesMax, heapBytesMax: options.eventHeapBytesMax, entriesMax },
-      makeCache,
+      shares: this.#shares,
       defer: options.defer,
       onOrphans: (count) => this.sweep.expectDead(count),
     });
-    this.#metadata = new MetadataCache(
-      { bytesMax: options.metadataBytesMax, heapBytesMax: options.metadataHeapBytesMax, entriesMax },
-      makeCache,
-      this.#events,
-    );
+    this.#metadata = new MetadataCache(this.#shares, this.#events);
     this.sweep = new Sweep(this.#metadata);
     this.changes = new ChangeRules({
       metadata: this.#metadata,
@@ -122,6 +132,16 @@ export class SplitCache {
     this.#store(homeserver.metadata, event, nowMs, expiresAtMs);
   }
 
+  /** Makes the part of a new homeserver in the memory of both caches. */
+  newHolding(quota: MemoryQuota): EntryHolding {
+    return this.#shares.newHolding(quota);
+  }
+
+  /** An idle homeserver has no share of the memory, unless it was promised one. */
+  setIdle({ holding }: HomeserverState, isIdle: boolean): void {
+    this.#shares.setIdle(holding, isIdle);
+  }
+
   stats() {
     return { events: this.#events.stats(), metadata: this.#metadata.stats() };
   }
@@ -170,7 +190,7 @@ export class SplitCache {
 
   #store(owner: HomeserverMetadata, event: NewEvent, nowMs: number, expiresAtMs: number): void {
     const state = stateOf(event);
-    const variant = this.#events.acquire(event);
+    const variant = this.#events.acquire(event, owner.holding);
     this.sweep.expectExpiry(expiresAtMs);
     this.#metadata.put(owner, {
       variant,
@@ -192,14 +212,6 @@ export class SplitCache {
       expiresAtMs: entry.expiresAtMs,
     });
   }
-}
-
-/** An entry that was put earlier, somewhere else. */
-export interface LateFill {
-  readonly event: NewEvent;
-  readonly asOf: Position;
-  /** When its time to live ends, by the clock of `nowMs`. */
-  readonly expiresAtMs: number;
 }
 
 /** A live entry as it was put, with what was set since. */

@@ -1,4 +1,4 @@
-import { IN_FLIGHT_SHARE_OF_ONE } from "../../core/model/limits.js";
+import { SHARE_OF_ONE } from "../../core/model/limits.js";
 import type { ActiveParties } from "./active-parties.js";
 import type { Connection } from "./connection.js";
 import { type Displaceable, Displaceables } from "./displaceable.js";
@@ -35,6 +35,10 @@ export interface CapacityOptions {
   readonly firstAlwaysFits?: boolean;
   /** Undefined: the capacity has no shares of homeservers. */
   readonly active?: ActiveParties;
+  /** The limit of one homeserver; undefined: a quarter while several are active. */
+  readonly homeserverMax?: (homeserver: string) => number | undefined;
+  /** Called for each part that is refused because its homeserver has no room. */
+  readonly onHomeserverFull?: (homeserver: string) => void;
   /** Undefined: the capacity has no shares of peers. */
   readonly activePeers?: ActiveParties;
   /** Called whenever a part does not fit. The implementation limits the rate of its log lines. */
@@ -51,7 +55,7 @@ export interface CapacityOptions {
  *   not others have been seen before, and nothing is set aside that nobody asks for.
  * - A peer address holds at most as much as it leaves free, once several are active. Unix
  *   sockets have no peer address, and on a single host all connections may have the same.
- * - A homeserver holds at most a quarter once several are active.
+ * - A homeserver holds at most its quota, or without one a quarter once several are active.
  *
  * Calls that do not use what they hold may be offered. When the capacity is full they are
  * displaced for a connection that holds nothing, and for any other while they hold more
@@ -63,6 +67,8 @@ export class Capacity {
   readonly #firstAlwaysFits: boolean;
   readonly #active: ActiveParties | undefined;
   readonly #activePeers: ActiveParties | undefined;
+  readonly #homeserverMax: (homeserver: string) => number | undefined;
+  readonly #onHomeserverFull: (homeserver: string) => void;
   readonly #onFull: FullObserver | undefined;
   readonly #name: string;
   readonly #displaceables = new Displaceables();
@@ -78,6 +84,8 @@ export class Capacity {
     this.#firstAlwaysFits = firstAlwaysFits;
     this.#active = active;
     this.#activePeers = activePeers;
+    this.#homeserverMax = options.homeserverMax ?? (() => undefined);
+    this.#onHomeserverFull = options.onHomeserverFull ?? (() => {});
     this.#onFull = onFull;
     this.#name = name;
   }
@@ -111,7 +119,10 @@ export class Capacity {
 
   /** Attributes a part that was taken without a homeserver to this one. If its share is full, returns "homeserver". */
   attribute(homeserver: string, amount: number): Full | undefined {
-    if (!this.#fitsHomeserver(homeserver, amount)) return "homeserver";
+    if (!this.#fitsHomeserver(homeserver, amount)) {
+      this.#onHomeserverFull(homeserver);
+      return "homeserver";
+    }
     add(this.#byHomeserver, homeserver, amount);
     return undefined;
   }
@@ -135,7 +146,9 @@ export class Capacity {
     if (connection !== undefined && (this.#byConnection.get(connection) ?? 0) + amount > share) {
       return "connection";
     }
-    return fitsHomeserver ? undefined : "homeserver";
+    if (fitsHomeserver || homeserver === undefined) return undefined;
+    this.#onHomeserverFull(homeserver);
+    return "homeserver";
   }
 
   #makeRoom(full: Full, holder: Holder): boolean {
@@ -169,9 +182,11 @@ export class Capacity {
   }
 
   #fitsHomeserver(homeserver: string, amount: number): boolean {
-    if (this.#active?.note(homeserver) !== true) return true;
+    const isOneOfSeveral = this.#active?.note(homeserver) === true;
+    const max = this.#homeserverMax(homeserver) ?? (isOneOfSeveral ? this.#max * SHARE_OF_ONE : undefined);
+    if (max === undefined) return true;
     const held = (this.#byHomeserver.get(homeserver) ?? 0) + amount;
-    return held <= Math.max(this.#floor, this.#max * IN_FLIGHT_SHARE_OF_ONE);
+    return held <= Math.max(this.#floor, max);
   }
 
   #add({ connection, homeserver }: Holder, amount: number): void {

@@ -10,14 +10,14 @@ export interface Displaceable {
 
 /** The place of one call in a capacity, until it is released. */
 export class Place implements Displaceable {
-  readonly holder: Holder;
+  #holder: Holder;
   readonly #capacity: Capacity;
   readonly #end: () => void;
   #isHeld = true;
 
   private constructor(capacity: Capacity, holder: Holder, end: () => void) {
     this.#capacity = capacity;
-    this.holder = holder;
+    this.#holder = holder;
     this.#end = end;
   }
 
@@ -28,6 +28,18 @@ export class Place implements Displaceable {
     const place = new Place(capacity, holder, end);
     capacity.offer(place, "unused");
     return place;
+  }
+
+  get holder(): Holder {
+    return this.#holder;
+  }
+
+  /** Attributes the place to a homeserver, once. If the homeserver has no room, returns the limit that is reached. */
+  assign(homeserver: string): Full | undefined {
+    if (!this.#isHeld || this.#holder.homeserver !== undefined) return undefined;
+    const full = this.#capacity.attribute(homeserver, 1);
+    if (full === undefined) this.#holder = { ...this.#holder, homeserver };
+    return full;
   }
 
   /** The call is in use: it is not displaced. */
@@ -50,7 +62,7 @@ export class Place implements Displaceable {
     if (!this.#isHeld) return;
     this.#isHeld = false;
     this.#capacity.withdraw(this);
-    this.#capacity.give(this.holder);
+    this.#capacity.give(this.#holder);
   }
 }
 

@@ -10,6 +10,9 @@ export interface InFlightLimits {
   readonly bytesInFlightMax: number;
 }
 
+/** The limit of each homeserver, and what is called when it is reached. */
+export type HomeserverQuota = Pick<CapacityOptions, "homeserverMax" | "onHomeserverFull">;
+
 /** The usage: calls in flight, and bytes of requests and unsent replies. */
 export interface InFlightUsage {
   readonly calls: number;
@@ -25,12 +28,13 @@ export class InFlight {
   constructor(
     { callsInFlightMax, bytesInFlightMax }: InFlightLimits,
     clock: () => number,
-    shared: Pick<CapacityOptions, "activePeers" | "onFull"> = {},
+    shared: Pick<CapacityOptions, "active" | "activePeers" | "onFull"> = {},
+    quotas: { readonly calls?: HomeserverQuota; readonly bytes?: HomeserverQuota } = {},
   ) {
-    const options = { ...shared, active: new ActiveParties(clock) };
-    this.calls = new Capacity(callsInFlightMax, { ...options, name: "calls in flight" });
-    const floor = SHARE_BYTES_MIN;
-    this.bytes = new Capacity(bytesInFlightMax, { ...options, floor, name: "bytes in flight" });
+    const options = { active: new ActiveParties(clock), ...shared };
+    this.calls = new Capacity(callsInFlightMax, { ...options, ...quotas.calls, name: "calls in flight" });
+    const bytes = { ...options, ...quotas.bytes, name: "bytes in flight" };
+    this.bytes = new Capacity(bytesInFlightMax, { ...bytes, floor: SHARE_BYTES_MIN });
   }
 
   usage(): InFlightUsage {

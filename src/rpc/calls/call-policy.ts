@@ -6,10 +6,10 @@ import type { Drain } from "../admission/drain.js";
 import type { Access, Gate } from "../admission/gate.js";
 import type { InFlight } from "../admission/in-flight.js";
 import type { Arrival } from "../admission/message-heads.js";
-import type { AllowedHomeservers } from "../convert/request-check.js";
+import { type AllowedHomeservers, homeserverProblem } from "../convert/request-check.js";
 import type { CallLabels, CallObserver } from "./call-observer.js";
 import type { CallTrace, CallTracer } from "./call-trace.js";
-import { displaced, full } from "./refusals.js";
+import { denied, displaced, full } from "./refusals.js";
 import type { TimeLimit } from "./time-limit.js";
 
 /**
@@ -80,6 +80,22 @@ export interface CallContext {
   readonly requestTimeLimitMs: number;
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
+}
+
+/**
+ * Attributes a call's place to the homeserver that its request names. If the homeserver has
+ * no room, returns the reason. A name that is refused later counts for nobody.
+ */
+export function assignPlace(
+  { principal }: PolicedCall,
+  place: Place | undefined,
+  homeserver: string,
+  { allowed, what }: { allowed: AllowedHomeservers; what: string },
+): CacheError | undefined {
+  if (homeserverProblem(homeserver, allowed) !== undefined) return undefined;
+  if (denied(principal, homeserver) !== undefined) return undefined;
+  const bound = place?.assign(homeserver);
+  return bound === undefined ? undefined : full(bound, what);
 }
 
 /**

@@ -4,7 +4,14 @@ import { Place } from "../admission/displaceable.js";
 import type { Arrival } from "../admission/message-heads.js";
 import { READ_AHEAD_MAX, READ_STREAM_UNSENT_BYTES_MAX } from "../limits.js";
 import { outgoingBytes } from "../wire/outgoing.js";
-import { type CallContext, type CallPolicy, type PolicedCall, takePlace } from "./call-policy.js";
+import type { Decoded } from "../wire/strict-decode.js";
+import {
+  assignPlace,
+  type CallContext,
+  type CallPolicy,
+  type PolicedCall,
+  takePlace,
+} from "./call-policy.js";
 import { QueuedRequests } from "./queued-requests.js";
 import { draining } from "./refusals.js";
 import { TimeLimit } from "./time-limit.js";
@@ -66,7 +73,12 @@ export class ReadStreamPolicy implements CallPolicy {
   receivedMessage(message: unknown): CacheError | undefined {
     this.#openRequests += 1;
     this.#queue.remove(message);
-    return undefined;
+    // The service's deserialisers make nothing else.
+    const request = message as Decoded<{ request: { homeserver: string } | undefined }>;
+    if (!request.ok) return undefined;
+    const { allowedHomeservers: allowed } = this.#context;
+    const homeserver = request.message.request?.homeserver ?? "";
+    return assignPlace(this.#call, this.#place, homeserver, { allowed, what: "read streams" });
   }
 
   receivedHalfClose(): void {}

@@ -4,7 +4,13 @@ import type { Arrival } from "../admission/message-heads.js";
 import { SUBSCRIBE_REQUEST_BYTES_MAX } from "../limits.js";
 import { BatchMessage } from "../wire/outgoing.js";
 import type { Decoded } from "../wire/strict-decode.js";
-import { type CallContext, type CallPolicy, type PolicedCall, takePlace } from "./call-policy.js";
+import {
+  assignPlace,
+  type CallContext,
+  type CallPolicy,
+  type PolicedCall,
+  takePlace,
+} from "./call-policy.js";
 import { QueuedRequests } from "./queued-requests.js";
 import { denied, draining } from "./refusals.js";
 import { TimeLimit } from "./time-limit.js";
@@ -59,7 +65,10 @@ export class SubscriptionPolicy implements CallPolicy {
       const revoked = denial();
       if (revoked !== undefined) this.#call.refuse(revoked);
     });
-    return denial();
+    const { allowedHomeservers: allowed } = this.#context;
+    const assigned = () =>
+      assignPlace(this.#call, this.#place, request.message.homeserver, { allowed, what: "subscribers" });
+    return denial() ?? assigned();
   }
 
   receivedHalfClose(): void {

@@ -34,6 +34,9 @@ describe("homeservers", () => {
         changes: { redacted: 0n, rejected: 0n, invalidated: 1n, roomPurged: 0n, homeserverPurged: 0n },
         subscribers: 0,
         logChanges: 1,
+        memoryBytes: expect.any(BigInt),
+        memoryShareBytes: expect.any(BigInt),
+        refusals: { calls: 0n, bytes: 0n, subscribers: 0n, readStreams: 0n, changes: 0n },
       },
     ]);
     expect(Number(homeservers[0]?.bytes)).toBeGreaterThan(5000);

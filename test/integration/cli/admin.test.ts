@@ -28,8 +28,10 @@ describe("splitcache admin", () => {
     const table = await admin("homeservers");
     expect(table).toMatchObject({ code: 0, stderr: "" });
     expect(lines(table.stdout)).toEqual([
-      expect.stringMatching(/^HOMESERVER +ENTRIES +BYTES +HITS +MISSES +CHANGES +SUBSCRIBERS +POSITION$/),
-      expect.stringMatching(/^example\.org +0 +0 +0 +1 +1 +0 +[0-9a-f]{32}:1$/),
+      expect.stringMatching(
+        /^HOMESERVER +ENTRIES +BYTES +SHARE +HITS +MISSES +CHANGES +SUBSCRIBERS +REFUSED +POSITION$/,
+      ),
+      expect.stringMatching(/^example\.org +0 +0 +\d+ +0 +1 +1 +0 +0 +[0-9a-f]{32}:1$/),
     ]);
     const json = JSON.parse((await admin("homeservers", "-H", "example.org", "-o", "json")).stdout);
     expect(json).toMatchObject({

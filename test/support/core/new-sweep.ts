@@ -1,4 +1,3 @@
-import { HomeserverMetadata } from "../../../src/core/memory/metadata-cache.js";
 import { Sweep } from "../../../src/core/rules/sweep.js";
 import { newCaches, putBoth } from "./parts.js";
 
@@ -7,7 +6,7 @@ export const NEVER = (): boolean => false;
 export function newSweep(...options: Parameters<typeof newCaches>) {
   const caches = newCaches(...options);
   const sweep = new Sweep(caches.metadata);
-  const owner = new HomeserverMetadata();
+  const owner = caches.newOwner();
   let walked = 0;
   const live = function* () {
     walked += 1;

@@ -1,14 +1,20 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import type { Bounds, MakeBoundedCache } from "../../../src/core/memory/bounded-cache.js";
+import type { Bounds } from "../../../src/core/memory/cost.js";
 import { EventCache } from "../../../src/core/memory/event-cache.js";
-import { type HomeserverMetadata, MetadataCache } from "../../../src/core/memory/metadata-cache.js";
+import type { MakeQueue } from "../../../src/core/memory/eviction-queue.js";
+import { type MemoryQuota, MemoryShares } from "../../../src/core/memory/memory-shares.js";
+import {
+  HomeserverMetadata,
+  MetadataCache,
+  type MetadataEntry,
+} from "../../../src/core/memory/metadata-cache.js";
 import { ShardedLru } from "../../../src/core/memory/sharded-lru.js";
 import type { Epoch, EventState, NewEvent, Position } from "../../../src/core/model/types.js";
 import { messageEvent } from "../store/store-harness.js";
 
-/** The bounded cache of the memory store: of one shard at the sizes of these tests, so exact. */
-export const makeCache: MakeBoundedCache = (bounds, onEvict) => new ShardedLru(bounds, onEvict);
+/** The queue of the memory store: of one shard at the sizes of these tests, so exact. */
+export const makeQueue: MakeQueue = (charge) => new ShardedLru(1, charge);
 
 export const ROOMY: Bounds = { bytesMax: 20 * 2 ** 20, heapBytesMax: 20 * 2 ** 20, entriesMax: 2 ** 20 };
 
@@ -29,17 +35,26 @@ export function laterTurns() {
   };
 }
 
-/** An event cache and a metadata cache over it, with the orphans that they reported. */
-export function newCaches(options: { events?: Partial<Bounds>; metadata?: Partial<Bounds> } = {}) {
+/** An event cache and a metadata cache over it, with what they told of orphans. */
+export function newCaches(
+  options: { events?: Partial<Bounds>; metadata?: Partial<Bounds>; promised?: number } = {},
+) {
   const orphans: number[] = [];
+  const shares = new MemoryShares<MetadataEntry>({
+    bounds: { events: { ...ROOMY, ...options.events }, metadata: { ...ROOMY, ...options.metadata } },
+    makeQueue,
+    promised: options.promised,
+    onEvict: (entry, mustFree) => metadata.evicted(entry, mustFree),
+  });
   const events = new EventCache({
-    bounds: { ...ROOMY, ...options.events },
-    makeCache,
+    shares,
     defer: (run) => void setImmediate(run),
     onOrphans: (count) => orphans.push(count),
   });
-  const metadata = new MetadataCache({ ...ROOMY, ...options.metadata }, makeCache, events);
-  return { events, metadata, orphans };
+  const metadata = new MetadataCache(shares, events);
+  /** The metadata of a new homeserver. */
+  const newOwner = (quota?: MemoryQuota) => new HomeserverMetadata(shares.newHolding(quota));
+  return { shares, events, metadata, orphans, newOwner };
 }
 
 export const PLAIN: EventState = { rejected: false, rejectedReason: "", redaction: undefined };
@@ -58,7 +73,7 @@ export function putBoth(
 ): void {
   const { expiresAtMs = 1000, state = PLAIN, meta = "", ...rest } = changes;
   const event = messageEvent(id, rest);
-  const variant = events.acquire(event);
+  const variant = events.acquire(event, owner.holding);
   metadata.put(owner, {
     variant,
     roomId: event.roomId,

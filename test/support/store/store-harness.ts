@@ -10,7 +10,8 @@ import type {
   SubscriptionFrame,
 } from "../../../src/core/model/types.js";
 import { createMemoryLog } from "../../../src/log/memory/memory-log.js";
-import { createEventStore, type EventStoreOptions } from "../../../src/store/event-store.js";
+import { createEventStore } from "../../../src/store/event-store.js";
+import type { EventStoreOptions } from "../../../src/store/event-store-options.js";
 import { readEvents } from "./read-events.js";
 
 /** A store under test, with the clock that it lives by. */

@@ -174,6 +174,8 @@ class TurningStore implements EventStore {
   }
 
   /** What one of them holds, and what all have done. */
+  noteRefusal(): void {}
+
   stats(): StoreStats {
     const all = this.#sidecars.map((sidecar) => sidecar.stats());
     const names = new Set(all.flatMap(({ homeservers }) => [...homeservers.keys()]));

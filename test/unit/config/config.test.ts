@@ -160,6 +160,7 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   tlsClientCaFile: "/ca",
   authFile: "/auth.yaml",
   insecure: "true",
+  quotas: "hs.example:changes-per-second=9",
   socketMode: "0600",
   memoryBytes: "100MiB",
   metadataTtlMs: "90m",

@@ -17,10 +17,13 @@ function homeserverStats(hits: number): HomeserverStats {
     sets: { applied: 1, dropped: 2, absent: 3 },
     changes: { redacted: 1, rejected: 2, invalidated: 3, roomPurged: 4, homeserverPurged: 5 },
     resets: { wrongEpoch: 1, tooOld: 2 },
+    refusals: { calls: 1, bytes: 2, subscribers: 3, readStreams: 4, changes: 5 },
     epochs: 1,
     position: undefined,
     entries: 8,
     bytes: 9,
+    memoryBytes: 10,
+    memoryShareBytes: 11,
     subscribers: 2,
     logChanges: 4,
     logEventIds: 5,
@@ -203,7 +206,7 @@ it("has only labels that the configuration bounds", () => {
   const names = [...registry.getMetricsAsArray(), ...families].flatMap((metric) =>
     "labelNames" in metric ? metric.labelNames : [],
   );
-  const bounded = ["server_name", "reason", "outcome", "kind", "cache", "cause", "version", "node"];
+  const bounded = ["server_name", "reason", "outcome", "kind", "quota", "cache", "cause", "version", "node"];
   expect(new Set(names)).toEqual(
     new Set([...bounded, "grpc_type", "grpc_service", "grpc_method", "grpc_code"]),
   );

@@ -14,7 +14,8 @@ export const homeservers = adminCommand({
   name: "homeservers",
   summary: "Shows the cached data of each homeserver",
   description:
-    "Shows entries, bytes, hits, misses, changes, subscribers and the position of each homeserver. " +
+    "Shows entries, bytes, the protected share of the memory, hits, misses, changes, subscribers, calls that " +
+    "quotas refused, and the position of each homeserver. " +
     "-o json has the misses by reason and the changes by kind.",
   flags: { homeserver: text("<name>", "Shows only this homeserver.", { short: "-H" }) },
   examples: ["admin homeservers", "admin homeservers -H example.org -o json"],
@@ -25,10 +26,12 @@ export const homeservers = adminCommand({
       "HOMESERVER",
       "ENTRIES",
       "BYTES",
+      "SHARE",
       "HITS",
       "MISSES",
       "CHANGES",
       "SUBSCRIBERS",
+      "REFUSED",
       "POSITION",
     ];
     print(found.map(toObject), formatTable(headings, found.map(cells), io.columns));
@@ -47,12 +50,20 @@ function toObject(shown: Homeserver): object {
     changes: counts(shown.changes),
     subscribers: shown.subscribers,
     logChanges: shown.logChanges,
+    memoryBytes: Number(shown.memoryBytes),
+    memoryShareBytes: Number(shown.memoryShareBytes),
+    refusals: counts(shown.refusals),
   };
 }
 
-function cells({ name, entries, bytes, hits, misses, changes, subscribers, position }: Homeserver): string[] {
-  const numbers = [entries, bytes, hits, sum(misses), sum(changes), subscribers];
-  return [name, ...numbers.map(String), formatPosition(position)];
+function cells(shown: Homeserver): string[] {
+  const { name, entries, bytes, memoryShareBytes, hits, subscribers } = shown;
+  const counted = [sum(shown.misses), sum(shown.changes), subscribers, sum(shown.refusals)];
+  return [
+    name,
+    ...[entries, bytes, memoryShareBytes, hits, ...counted].map(String),
+    formatPosition(shown.position),
+  ];
 }
 
 function counts(given: object | undefined): Record<string, number> {

@@ -1,16 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { collectGarbage, newCaches } from "../../../support/core/parts.js";
-import { messageEvent } from "../../../support/store/store-harness.js";
-
-const event = (id: string, text: string) => messageEvent(id, { body: Buffer.from(text) });
+import { collectGarbage, newCaches, putBoth } from "../../../support/core/parts.js";
+import { eventId } from "../../../support/store/store-harness.js";
 
 describe("EventCache", () => {
   it("keeps nothing of events that have left, not even their IDs", async () => {
-    const { events } = newCaches({ events: { entriesMax: 10 } });
+    const caches = newCaches({ events: { entriesMax: 10 } });
+    const owner = caches.newOwner();
     const passThrough = (from: number, to: number) => {
       for (let n = from; n < to; n++) {
-        const variant = events.acquire(event(`$${n}`, "text"));
-        if (n % 2 === 0) events.release(variant);
+        putBoth(caches, owner, `$${n}`);
+        const entry = owner.entries.get(eventId(`$${n}`));
+        if (entry !== undefined && n % 2 === 0) caches.metadata.drop(entry);
       }
     };
     passThrough(0, 1000);

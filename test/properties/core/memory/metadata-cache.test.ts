@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { HomeserverMetadata } from "../../../../src/core/memory/metadata-cache.js";
 import type { EventState } from "../../../../src/core/model/types.js";
 import { newCaches, putBoth } from "../../../support/core/parts.js";
 import { eventId, roomId } from "../../../support/store/store-harness.js";
@@ -22,7 +21,7 @@ describe("MetadataCache", () => {
       fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
         const caches = newCaches({ events: { entriesMax: 6 }, metadata: { entriesMax: 7 } });
         const { metadata, events } = caches;
-        const owners = [new HomeserverMetadata(), new HomeserverMetadata()];
+        const owners = [caches.newOwner(), caches.newOwner()];
         for (const { act, id, room, owner: which, text } of steps) {
           const owner = owners[which]!;
           const inRoom = roomId(`!${room}`);

@@ -7,7 +7,8 @@ import type { SeenEvent } from "../oracle/event-facts.js";
 import { SidecarLost } from "../runs/scheduler.js";
 
 /** What clients call, whether it is in this process or behind a socket. */
-export interface Sidecar extends Omit<EventStore, "getEvents" | "putEvents" | "stats" | "close"> {
+export interface Sidecar
+  extends Omit<EventStore, "getEvents" | "putEvents" | "noteRefusal" | "stats" | "close"> {
   getEvents(request: ReadRequest): Promise<SeenReply>;
   putEvents(request: PutRequest): Promise<SeenPutResult>;
 }

@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { HomeserverMetadata } from "../../../../src/core/memory/metadata-cache.js";
 import type { EventState } from "../../../../src/core/model/types.js";
 import { newCaches, PLAIN, putBoth } from "../../../support/core/parts.js";
 import { eventId, OTHER_ROOM, ROOM, roomId } from "../../../support/store/store-harness.js";
@@ -10,7 +9,7 @@ const rejected: EventState = { rejected: true, rejectedReason: "auth", redaction
 
 function filled(...ids: string[]) {
   const caches = newCaches();
-  const owner = new HomeserverMetadata();
+  const owner = caches.newOwner();
   for (const id of ids) putBoth(caches, owner, id);
   return { ...caches, caches, owner, entry: (id: string) => owner.entries.get(eventId(id))! };
 }
@@ -18,7 +17,7 @@ function filled(...ids: string[]) {
 describe("MetadataCache", () => {
   it("holds what a homeserver said of an event, for it alone", () => {
     const { caches, owner, entry } = filled("$a");
-    const other = new HomeserverMetadata();
+    const other = caches.newOwner();
     putBoth(caches, other, "$a", { state: rejected, meta: "opaque", expiresAtMs: 5 });
     expect(entry("$a")).toMatchObject({ eventId: "$a", state: PLAIN, internalMetadata: "" });
     expect(other.entries.get(eventId("$a"))).toMatchObject({
@@ -57,18 +56,27 @@ describe("MetadataCache", () => {
     expect(events.stats().entries).toBe(1);
   });
 
-  it("takes the body's eviction for the entry's death", () => {
+  it("takes the body's discard for the entry's death", () => {
+    const { caches, events, metadata, entry } = filled("$a", "$b");
+    const [a, b] = [entry("$a"), entry("$b")];
+    events.discard(a.variant);
+    expect(caches.orphans).toEqual([1]);
+    expect(metadata.deadBecause(a, 0)).toBe("orphaned");
+    expect(metadata.deadBecause(b, 0)).toBeUndefined();
+    metadata.drop(a);
+    metadata.drop(b);
+    expect(events.stats()).toMatchObject(NOTHING);
+    expect(metadata.stats()).toMatchObject(NOTHING);
+  });
+
+  it("evicts the entry with the body: neither is left without the other", () => {
     const caches = newCaches({ events: { entriesMax: 1 } });
-    const owner = new HomeserverMetadata();
+    const owner = caches.newOwner();
     putBoth(caches, owner, "$a");
     putBoth(caches, owner, "$b");
-    const [a, b] = ["$a", "$b"].map((id) => owner.entries.get(eventId(id))!);
-    expect(caches.metadata.deadBecause(a!, 0)).toBe("orphaned");
-    expect(caches.metadata.deadBecause(b!, 0)).toBeUndefined();
-    caches.metadata.drop(a!);
-    caches.metadata.drop(b!);
-    expect(caches.events.stats()).toMatchObject(NOTHING);
-    expect(caches.metadata.stats()).toMatchObject(NOTHING);
+    expect([...owner.entries.values()].map((entry) => entry.eventId)).toEqual(["$b"]);
+    expect(caches.events.stats()).toMatchObject({ entries: 1, evictions: 1 });
+    expect(caches.metadata.stats()).toMatchObject({ entries: 1, evictions: 0 });
   });
 
   it("purges a room at once and says how many died; events put there afterwards live", () => {
@@ -93,7 +101,7 @@ describe("MetadataCache", () => {
   it("makes an entry and its body the last to be evicted by a touch", () => {
     for (const bounds of [{ events: { entriesMax: 2 } }, { metadata: { entriesMax: 2 } }]) {
       const caches = newCaches(bounds);
-      const owner = new HomeserverMetadata();
+      const owner = caches.newOwner();
       putBoth(caches, owner, "$a");
       putBoth(caches, owner, "$b");
       caches.metadata.touch(owner.entries.get(eventId("$a"))!);
@@ -108,7 +116,7 @@ describe("MetadataCache", () => {
 
   it("releases body, room and place of an entry that it evicts", () => {
     const caches = newCaches({ metadata: { entriesMax: 1 } });
-    const owner = new HomeserverMetadata();
+    const owner = caches.newOwner();
     putBoth(caches, owner, "$a");
     putBoth(caches, owner, "$b", { roomId: OTHER_ROOM });
     expect(owner.entries.size).toBe(1);
@@ -119,7 +127,7 @@ describe("MetadataCache", () => {
 
   it("keeps the room of an entry whose room-mate it evicted to make room for it", () => {
     const caches = newCaches({ metadata: { entriesMax: 1 } });
-    const owner = new HomeserverMetadata();
+    const owner = caches.newOwner();
     putBoth(caches, owner, "$a");
     putBoth(caches, owner, "$b");
     expect(owner.rooms.get(ROOM)?.entries).toBe(1);
@@ -159,7 +167,7 @@ describe("MetadataCache", () => {
   it("counts internal metadata and rooms", () => {
     const cost = (meta: string, room: string) => {
       const caches = newCaches();
-      putBoth(caches, new HomeserverMetadata(), "$a", { meta, roomId: roomId(room) });
+      putBoth(caches, caches.newOwner(), "$a", { meta, roomId: roomId(room) });
       return caches.metadata.stats();
     };
     const [small, meta, room] = [cost("", "!"), cost("x".repeat(1000), "!"), cost("", "!".padEnd(1001))];

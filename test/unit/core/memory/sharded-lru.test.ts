@@ -1,158 +1,117 @@
 import { describe, expect, it } from "vitest";
-import type { Bounded, Bounds, Cost } from "../../../../src/core/memory/bounded-cache.js";
-import { ShardedLru } from "../../../../src/core/memory/sharded-lru.js";
+import type { Queued } from "../../../../src/core/memory/eviction-queue.js";
+import { ShardedLru, shardCount } from "../../../../src/core/memory/sharded-lru.js";
 
 const MIB = 1024 * 1024;
 
-interface Item extends Bounded {
+interface Item extends Queued {
   readonly name: string;
 }
 
-function newLru(bounds: Partial<Bounds> = {}) {
-  const evicted: string[] = [];
-  const lru: ShardedLru<Item> = new ShardedLru<Item>(
-    { bytesMax: 1000, heapBytesMax: 1000, entriesMax: 100, ...bounds },
-    (item) => evicted.push(item.name),
-  );
-  return { lru, evicted };
+function newLru(shards = 1) {
+  const charged = { heapBytes: 0 };
+  const lru = new ShardedLru<Item>(shards, (heapBytes) => {
+    charged.heapBytes += heapBytes;
+  });
+  return { lru, charged };
 }
-
-const cost = (bytes: number, heapBytes = 0): Cost => ({ bytes, heapBytes });
 
 let hash = 0;
 
-const newItem = (name: string): Item => ({ name, hash: hash++, cost: cost(0), lastUse: 0 });
+const newItem = (name: string): Item => ({ name, hash: hash++, lastUse: 0 });
 
-function addAll(lru: ShardedLru<Item>, names: string, each: Cost): Item[] {
+function addAll(lru: ShardedLru<Item>, names: string): Item[] {
   return [...names].map((name) => {
     const item = newItem(name);
-    lru.add(item, each);
+    lru.add(item);
     return item;
   });
 }
 
+function popAll(lru: ShardedLru<Item>): string {
+  let names = "";
+  for (let item = lru.pop(); item !== undefined; item = lru.pop()) names += item.name;
+  return names;
+}
+
 describe("ShardedLru", () => {
-  it("counts what it holds, and nothing once it is empty", () => {
+  it("gives items in the order of last use", () => {
     const { lru } = newLru();
-    const [a, b] = addAll(lru, "ab", cost(100, 30));
-    expect(lru.stats()).toEqual({ entries: 2, bytes: 200, bytesMax: 1000, heapBytes: 60, evictions: 0 });
-    lru.delete(a!);
-    lru.delete(b!);
-    expect(lru.stats()).toEqual({ entries: 0, bytes: 0, bytesMax: 1000, heapBytes: 0, evictions: 0 });
-  });
-
-  it.each<[string, Partial<Bounds>, Cost]>([
-    ["bytes", { bytesMax: 300 }, cost(100)],
-    ["heap bytes", { heapBytesMax: 90 }, cost(100, 30)],
-    ["entries", { entriesMax: 3 }, cost(100)],
-  ])("fills its bound exactly, then drops the oldest for the new: %s", (_, bounds, each) => {
-    const { lru, evicted } = newLru(bounds);
-    addAll(lru, "abc", each);
-    expect(evicted).toEqual([]);
-    addAll(lru, "de", each);
-    expect(evicted).toEqual(["a", "b"]);
-    expect(lru.stats()).toMatchObject({ entries: 3, evictions: 2 });
-  });
-
-  it("drops in the order of last use", () => {
-    const { lru, evicted } = newLru({ entriesMax: 4 });
-    const [a, b] = addAll(lru, "abcd", cost(1));
+    const [a, b] = addAll(lru, "abcd");
     lru.touch(a!);
-    lru.resize(b!, cost(2));
-    addAll(lru, "efgh", cost(1));
-    expect(evicted).toEqual(["c", "d", "a", "b"]);
-  });
-
-  it("drops as many as the new item needs, and never the new item, even if it is larger than the bound", () => {
-    const { lru, evicted } = newLru();
-    addAll(lru, "abc", cost(300));
-    addAll(lru, "d", cost(500));
-    expect(evicted).toEqual(["a", "b"]);
-    addAll(lru, "e", cost(1500));
-    expect(evicted).toEqual(["a", "b", "c", "d"]);
-    expect(lru.stats()).toMatchObject({ entries: 1, bytes: 1500 });
-    addAll(lru, "f", cost(1));
-    expect(evicted.at(-1)).toBe("e");
-    expect(lru.stats()).toMatchObject({ entries: 1, bytes: 1 });
-  });
-
-  it("makes room when an item grows, but not by the item itself", () => {
-    const { lru, evicted } = newLru();
-    const [a] = addAll(lru, "abc", cost(300));
-    lru.resize(a!, cost(700, 7));
-    expect(evicted).toEqual(["b"]);
-    expect(a!.cost).toEqual(cost(700, 7));
-    expect(lru.stats()).toMatchObject({ entries: 2, bytes: 1000, heapBytes: 7 });
-    lru.resize(a!, cost(10));
-    expect(lru.stats()).toMatchObject({ entries: 2, bytes: 310, heapBytes: 0 });
-  });
-
-  it("counts charges against both bounds, and takes them back", () => {
-    const { lru, evicted } = newLru();
-    addAll(lru, "ab", cost(400, 10));
-    lru.charge(150);
-    expect(lru.stats()).toMatchObject({ bytes: 950, heapBytes: 170 });
-    addAll(lru, "c", cost(100));
-    expect(evicted).toEqual(["a"]);
-    lru.charge(-150);
-    expect(lru.stats()).toMatchObject({ entries: 2, bytes: 500, heapBytes: 10 });
-  });
-
-  it("tells of an eviction when the item is gone from the counts", () => {
-    const seen: unknown[] = [];
-    const lru: ShardedLru<Item> = new ShardedLru<Item>(
-      { bytesMax: 100, heapBytesMax: 100, entriesMax: 9 },
-      (item) => {
-        const { entries, bytes, heapBytes, evictions } = lru.stats();
-        seen.push([item.name, entries, bytes, heapBytes, evictions]);
-        // What a callback takes back counts before the next item is chosen.
-        lru.charge(-50);
-      },
-    );
-    addAll(lru, "ab", cost(25, 5));
-    lru.charge(50);
-    addAll(lru, "c", cost(25));
-    expect(seen).toEqual([["a", 1, 75, 55, 1]]);
+    lru.delete(b!);
+    lru.add(b!);
+    expect(lru.size).toBe(4);
+    expect(popAll(lru)).toBe("cdab");
+    expect(lru.pop()).toBeUndefined();
   });
 
   it("ignores the deletion and the use of absent keys", () => {
     const { lru } = newLru();
-    const [a] = addAll(lru, "ab", cost(10));
+    const [a] = addAll(lru, "ab");
     lru.delete(a!);
     lru.delete(a!);
     lru.touch(a!);
-    expect(lru.stats()).toMatchObject({ entries: 1, bytes: 10, evictions: 0 });
-  });
-
-  it("stays inside its bounds over many shards, and drops the oldest quarter first", () => {
-    const { lru, evicted } = newLru({ bytesMax: 160 * MIB, heapBytesMax: 1e9, entriesMax: 1e9 });
-    for (let n = 0; n < 4000; n++) {
-      lru.add(newItem(String(n)), cost(80 * 1024, 100));
-      if (lru.stats().bytes > 160 * MIB) throw new Error("above the bound");
-    }
-    expect(lru.stats().entries).toBe(2048);
-    expect(evicted).toHaveLength(4000 - 2048);
-    // Hashes that spread evenly make it nearly exact.
-    expect(evicted.every((name) => Number(name) < 2000)).toBe(true);
-  });
-
-  it("finds something to drop although most shards are empty", () => {
-    const { lru, evicted } = newLru({ bytesMax: 160 * MIB, heapBytesMax: 1e9, entriesMax: 2 });
-    for (const name of "abcd") lru.add({ ...newItem(name), hash: 8 }, cost(1));
-    expect(evicted).toEqual(["a", "b"]);
+    expect(lru.size).toBe(1);
+    expect(popAll(lru)).toBe("b");
   });
 
   it.each([
-    ["spares an item the move that is among the newest eighth", "qr", "defghijklmnopaq"],
-    ["moves an item as soon as it is older than the newest eighth", "qrs", "efghijklmnopqrs"],
-  ])("%s", (_, added, gone) => {
-    const { lru, evicted } = newLru({ entriesMax: 16 });
-    const [a] = addAll(lru, "abcdefghijklmnop", cost(1));
+    ["spares an item the move that is among the newest eighth", "qr", "bcdefghijklmnopaqr"],
+    ["moves an item as soon as it is older than the newest eighth", "qrs", "bcdefghijklmnopqrsa"],
+  ])("%s", (_, added, order) => {
+    const { lru } = newLru();
+    const [a] = addAll(lru, "abcdefghijklmnop");
     lru.touch(a!);
-    addAll(lru, added, cost(1));
+    addAll(lru, added);
     lru.touch(a!);
-    evicted.length = 0;
-    addAll(lru, "0123456789ABCDE", cost(1));
-    expect(evicted.join("")).toBe(gone);
+    expect(popAll(lru)).toBe(order);
+  });
+
+  it("gives the oldest quarter first over many shards", () => {
+    const { lru } = newLru(shardCount(160 * MIB));
+    for (let n = 0; n < 4000; n++) lru.add(newItem(`${n},`));
+    const given = Array.from({ length: 2000 }, () => Number.parseInt(lru.pop()!.name, 10));
+    expect(lru.size).toBe(2000);
+    // Hashes that spread evenly make it nearly exact.
+    expect(given.every((n) => n < 2010)).toBe(true);
+  });
+
+  it("finds an item although most shards are empty", () => {
+    const { lru } = newLru(8);
+    for (const name of "ab") lru.add({ ...newItem(name), hash: 8 });
+    expect(popAll(lru)).toBe("ab");
+  });
+
+  it("counts the memory of the shards that hold items, and of no others", () => {
+    const { lru, charged } = newLru(8);
+    const first = newItem("a");
+    lru.add(first);
+    const one = charged.heapBytes;
+    expect(one).toBeGreaterThan(1000);
+    lru.add({ ...newItem("b"), hash: first.hash });
+    expect(charged.heapBytes).toBe(one);
+    lru.add({ ...newItem("c"), hash: first.hash + 1 });
+    expect(charged.heapBytes).toBe(2 * one);
+    lru.delete(first);
+    expect(charged.heapBytes).toBe(2 * one);
+    popAll(lru);
+    expect(charged.heapBytes).toBe(0);
+  });
+
+  it("keeps the order when a shard has shrunk and is made anew", () => {
+    const { lru } = newLru();
+    const items = Array.from({ length: 2000 }, (_, n) => newItem(`${n},`));
+    for (const item of items) lru.add(item);
+    for (const item of items.slice(0, 1990)) lru.delete(item);
+    lru.touch(items[1995]!);
+    expect(popAll(lru)).toBe("1990,1991,1992,1993,1994,1996,1997,1998,1999,1995,");
+    expect(lru.size).toBe(0);
+  });
+
+  it("has one shard at the smallest budget, and none too large for one Map", () => {
+    expect(shardCount(20 * MIB)).toBe(1);
+    expect(shardCount(160 * MIB)).toBe(8);
+    expect(shardCount(2 ** 50)).toBe(4096);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { HomeserverMetadata } from "../../../../src/core/memory/metadata-cache.js";
 import { HomeserverState } from "../../../../src/core/rules/homeserver-state.js";
-import { at, epoch, laterTurns } from "../../../support/core/parts.js";
+import { at, epoch, laterTurns, newCaches } from "../../../support/core/parts.js";
 import { ALPHA, eventId, recordStore } from "../../../support/store/store-harness.js";
 
 function newState() {
@@ -13,6 +13,7 @@ function newState() {
     onLogStarts: (log) => log.setBytesMax(10_000),
     clock: () => 0,
     defer: turns.defer,
+    holding: newCaches().shares.newHolding(),
     discard: (metadata) => discarded.push(metadata),
     observer: recordStore(logged),
   });

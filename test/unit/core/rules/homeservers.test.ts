@@ -3,7 +3,7 @@ import type { MetadataEntry } from "../../../../src/core/memory/metadata-cache.j
 import { HOMESERVER_IDLE_MS } from "../../../../src/core/model/limits.js";
 import { HomeserverState } from "../../../../src/core/rules/homeserver-state.js";
 import { Homeservers } from "../../../../src/core/rules/homeservers.js";
-import { at } from "../../../support/core/parts.js";
+import { at, newCaches } from "../../../support/core/parts.js";
 import { ALPHA, BETA, eventId, homeserver, recordStore } from "../../../support/store/store-harness.js";
 
 const GAMMA = homeserver("gamma.example");
@@ -44,6 +44,7 @@ function newHomeservers(homeserversMax = 2, logBytesMax = 1000, clock = () => 0)
       const deps = {
         clock,
         defer: (run: () => void) => void setImmediate(run),
+        holding: newCaches().shares.newHolding(),
         discard: () => {},
         observer: recordStore([]),
       };

@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { HomeserverMetadata } from "../../../../src/core/memory/metadata-cache.js";
 import { NEVER, newSweep } from "../../../support/core/new-sweep.js";
 import { OTHER_ROOM, ROOM } from "../../../support/store/store-harness.js";
 
@@ -11,7 +10,7 @@ describe("Sweep", () => {
     expect(swept.pass()).toBe(false);
     swept.put("$a");
     swept.sweep.expectDead(0);
-    swept.sweep.discard(new HomeserverMetadata());
+    swept.sweep.discard(swept.caches.newOwner());
     expect(swept.pass(999)).toBe(false);
     expect(swept.walked).toBe(0);
     expect(swept.counts()).toEqual([1, 1, 0]);
@@ -46,9 +45,12 @@ describe("Sweep", () => {
     expect(swept.walked).toBe(1);
   });
 
-  it("removes entries whose bodies were evicted", () => {
-    const swept = newSweep({ events: { entriesMax: 3 } });
+  it("removes entries whose bodies were discarded", () => {
+    const swept = newSweep();
     for (let n = 0; n < 10; n++) swept.put(`$${n}`);
+    for (const entry of [...swept.owner.entries.values()].slice(3)) {
+      swept.caches.events.discard(entry.variant);
+    }
     for (const count of swept.caches.orphans) swept.sweep.expectDead(count);
     swept.pass();
     expect(swept.counts()).toEqual([3, 3, 7]);

@@ -133,6 +133,32 @@ export interface Homeserver {
    * the oldest of them gets Reset.
    */
   logChanges: number;
+  /**
+   * Memory that the homeserver uses of both caches, in bytes. Like bytes, and
+   * includes entries that were purged and that the sweep has not removed yet.
+   */
+  memoryBytes: bigint;
+  /**
+   * Memory of both caches that is protected for the homeserver, in bytes. It may
+   * use more while others leave it free.
+   */
+  memoryShareBytes: bigint;
+  /** Calls that the homeserver's quotas refused. */
+  refusals: Refusals | undefined;
+}
+
+/** Calls that were refused because a homeserver had too many of something. */
+export interface Refusals {
+  /** Calls in flight. */
+  calls: bigint;
+  /** Bytes in flight. */
+  bytes: bigint;
+  /** Subscribers. */
+  subscribers: bigint;
+  /** Read streams. */
+  readStreams: bigint;
+  /** Changes a second. */
+  changes: bigint;
 }
 
 /** Lookups that did not find the event. */
@@ -425,6 +451,9 @@ function createBaseHomeserver(): Homeserver {
     changes: undefined,
     subscribers: 0,
     logChanges: 0,
+    memoryBytes: 0n,
+    memoryShareBytes: 0n,
+    refusals: undefined,
   };
 }
 
@@ -465,6 +494,21 @@ export const Homeserver: MessageFns<Homeserver> = {
     }
     if (message.logChanges !== 0) {
       writer.uint32(72).uint32(message.logChanges);
+    }
+    if (message.memoryBytes !== 0n) {
+      if (BigInt.asUintN(64, message.memoryBytes) !== message.memoryBytes) {
+        throw new globalThis.Error("value provided for field message.memoryBytes of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.memoryBytes);
+    }
+    if (message.memoryShareBytes !== 0n) {
+      if (BigInt.asUintN(64, message.memoryShareBytes) !== message.memoryShareBytes) {
+        throw new globalThis.Error("value provided for field message.memoryShareBytes of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.memoryShareBytes);
+    }
+    if (message.refusals !== undefined) {
+      Refusals.encode(message.refusals, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -554,6 +598,30 @@ export const Homeserver: MessageFns<Homeserver> = {
             message.logChanges = reader.uint32();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.memoryBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.memoryShareBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.refusals = Refusals.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -586,6 +654,137 @@ export const Homeserver: MessageFns<Homeserver> = {
       : undefined;
     message.subscribers = object.subscribers ?? 0;
     message.logChanges = object.logChanges ?? 0;
+    message.memoryBytes = (object.memoryBytes !== undefined && object.memoryBytes !== null)
+      ? BigInt(object.memoryBytes)
+      : 0n;
+    message.memoryShareBytes = (object.memoryShareBytes !== undefined && object.memoryShareBytes !== null)
+      ? BigInt(object.memoryShareBytes)
+      : 0n;
+    message.refusals = (object.refusals !== undefined && object.refusals !== null)
+      ? Refusals.fromPartial(object.refusals)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRefusals(): Refusals {
+  return { calls: 0n, bytes: 0n, subscribers: 0n, readStreams: 0n, changes: 0n };
+}
+
+export const Refusals: MessageFns<Refusals> = {
+  encode(message: Refusals, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.calls !== 0n) {
+      if (BigInt.asUintN(64, message.calls) !== message.calls) {
+        throw new globalThis.Error("value provided for field message.calls of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.calls);
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asUintN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.bytes);
+    }
+    if (message.subscribers !== 0n) {
+      if (BigInt.asUintN(64, message.subscribers) !== message.subscribers) {
+        throw new globalThis.Error("value provided for field message.subscribers of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.subscribers);
+    }
+    if (message.readStreams !== 0n) {
+      if (BigInt.asUintN(64, message.readStreams) !== message.readStreams) {
+        throw new globalThis.Error("value provided for field message.readStreams of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.readStreams);
+    }
+    if (message.changes !== 0n) {
+      if (BigInt.asUintN(64, message.changes) !== message.changes) {
+        throw new globalThis.Error("value provided for field message.changes of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.changes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Refusals {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefusals();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.calls = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.bytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.subscribers = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.readStreams = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.changes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Refusals>): Refusals {
+    return Refusals.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Refusals>): Refusals {
+    const message = createBaseRefusals();
+    message.calls = (object.calls !== undefined && object.calls !== null) ? BigInt(object.calls) : 0n;
+    message.bytes = (object.bytes !== undefined && object.bytes !== null) ? BigInt(object.bytes) : 0n;
+    message.subscribers = (object.subscribers !== undefined && object.subscribers !== null)
+      ? BigInt(object.subscribers)
+      : 0n;
+    message.readStreams = (object.readStreams !== undefined && object.readStreams !== null)
+      ? BigInt(object.readStreams)
+      : 0n;
+    message.changes = (object.changes !== undefined && object.changes !== null) ? BigInt(object.changes) : 0n;
     return message;
   },
 };
