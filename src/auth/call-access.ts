@@ -4,7 +4,7 @@ import type { ListenAddress } from "../config/address.js";
 import { CacheError } from "../core/model/errors.js";
 import { certificateNamesOf } from "./certificate-names.js";
 import type { Clients, Credentials } from "./clients.js";
-import { isOpen, mayCall, type Principal } from "./principal.js";
+import { callRefusal, isOpen, type Principal } from "./principal.js";
 
 /** What a connection says of its client. */
 type Origin = Omit<Credentials, "authorization">;
@@ -42,9 +42,7 @@ export class CallAccess {
       this.#onRefused(principal, session.socket?.remoteAddress);
       return principal;
     }
-    const role = principal.rights?.role;
-    if (role !== undefined && mayCall(role, path)) return principal;
-    return new CacheError("permissionDenied", `a client of role ${role} may not make this call`);
+    return callRefusal(principal, path) ?? principal;
   }
 
   /** Calls `listener` after each change of the clients, until the returned function is called. */

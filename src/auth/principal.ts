@@ -1,3 +1,5 @@
+import { CacheError } from "../core/model/errors.js";
+
 /** What a client may be. */
 export const ROLES = ["homeserver", "reader", "operator"] as const;
 
@@ -43,8 +45,17 @@ export function isOpen(path: string): boolean {
   return path.startsWith(HEALTH);
 }
 
+/** Why a client may not make a call of this method, or undefined. A reload can give another answer for an open call. */
+export function callRefusal({ rights }: Principal, path: string): CacheError | undefined {
+  if (rights === undefined) {
+    return new CacheError("unauthenticated", "the credentials of this call are no longer valid");
+  }
+  if (mayCall(rights.role, path)) return undefined;
+  return new CacheError("permissionDenied", `a client of role ${rights.role} may not make this call`);
+}
+
 /** Whether a role may call a method. Reflection shows nothing but the contract, so each role may use it. */
-export function mayCall(role: Role, path: string): boolean {
+function mayCall(role: Role, path: string): boolean {
   if (path.startsWith(ADMIN)) return role === "operator";
   if (!path.startsWith(EVENT_CACHE) || role === "homeserver") return true;
   return (role === "reader" ? READER_METHODS : OPERATOR_METHODS).has(path);

@@ -24,8 +24,8 @@ export interface CallPolicy {
   receivedBytes(arrival: Arrival): CacheError | undefined;
   /** A request is complete. Returns the reason if it cannot be served. */
   receivedMessage(message: unknown): CacheError | undefined;
-  /** The client has half-closed. Handlers of single requests start only now. */
-  receivedHalfClose(): void;
+  /** The client has half-closed. Handlers of single requests start only now. Returns the reason if the call cannot be served. */
+  receivedHalfClose(): CacheError | undefined;
   /** The handler requests the next message. */
   startRead(): void;
   /** The handler sends a message; `callback` allows it to send the next message. */

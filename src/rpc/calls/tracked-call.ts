@@ -91,8 +91,9 @@ export class TrackedCall extends ServerInterceptingCall implements PolicedCall {
           this.refuse(malformed("request", "ends in the middle of a message"));
           return;
         }
-        this.#policy.receivedHalfClose();
-        listener.onReceiveHalfClose();
+        const refusal = this.#policy.receivedHalfClose();
+        if (refusal === undefined) listener.onReceiveHalfClose();
+        else this.refuse(refusal);
       },
       onCancel: () => {
         listener.onCancel();

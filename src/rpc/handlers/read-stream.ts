@@ -16,6 +16,7 @@ import type { Outgoing } from "../wire/outgoing.js";
 import { streamedReply } from "../wire/reply-encoder.js";
 import type { Decoded } from "../wire/strict-decode.js";
 import { asSeenBy, readOf } from "./reader-view.js";
+import { serviceDefinition } from "./service-definition.js";
 import { StreamWriter } from "./stream-writer.js";
 
 /** The state that all read streams of a server share. */
@@ -26,6 +27,8 @@ export interface ReadStreamContext {
   readonly inFlight: InFlight;
   readonly allowedHomeservers: AllowedHomeservers;
 }
+
+const { path: PATH } = serviceDefinition.getEventsStream;
 
 type Message = Outgoing | Buffer;
 type Call = ServerDuplexStream<Decoded<wire.GetEventsStreamRequest>, Message>;
@@ -139,7 +142,7 @@ class ReadStream {
       // An invalid name is refused when the request is answered. Here it would count as another homeserver.
       const isNamed = homeserverProblem(homeserver, this.#context.allowedHomeservers) === undefined;
       const refusal =
-        denied(this.#principal, homeserver) ??
+        denied(this.#principal, PATH, homeserver) ??
         ticket.addBytes(decoded.byteLength) ??
         (isNamed ? ticket.assign(homeserver) : undefined);
       this.#requestIds.add(request.requestId);
@@ -180,7 +183,7 @@ class ReadStream {
       if (refusal !== undefined) throw refusal;
       const read = this.#check(request);
       const waiting = this.#context.store.getEvents(read, (result) => {
-        const reply = streamedReply(requestId, read, asSeenBy(this.#principal, result));
+        const reply = streamedReply(requestId, read, asSeenBy(this.#principal, PATH, read, result));
         const tooMany = ticket.addBytes(reply.byteLength);
         if (tooMany !== undefined) throw tooMany;
         // A reply that has to wait for others is encoded now: the events are only lent.

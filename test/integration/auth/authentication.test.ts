@@ -180,7 +180,7 @@ describe("a reload", () => {
     await folder.write("alpha", next);
     await folder.write("auth.yaml", authYaml(clients));
     server.reload();
-    await eventually(() => expect(gone.code).toBe(status.PERMISSION_DENIED));
+    await eventually(() => expect(gone.code).toBe(status.UNAUTHENTICATED));
     expect(await codeOf(getEvents(client, ALPHA, bearing(tokens.alpha)))).toBe(status.UNAUTHENTICATED);
     expect(await codeOf(getEvents(client, ALPHA, bearing(next)))).toBe(status.OK);
     expect(kept.code).toBeUndefined();
