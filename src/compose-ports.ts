@@ -12,6 +12,7 @@ import { GrpcConnections } from "./net/grpc-connections.js";
 import { sessionsOf } from "./net/grpc-sessions.js";
 import { ListenerGroups, type Purpose } from "./net/listener-groups.js";
 import { ListenError } from "./net/listeners.js";
+import type { Secure } from "./net/tls-front.js";
 import type { Health } from "./probes/health.js";
 import { createAdminHttp, type MetricsSource } from "./probes/http.js";
 import { createProbeServers } from "./probes/probe-server.js";
@@ -78,7 +79,7 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
   };
   registerConnectionMetrics(families, tables);
   const connections = new GrpcConnections(tables.grpc, sessionsOf(grpc), {
-    ...transportOf(security),
+    ...transportOf(security, security.secureGrpc),
     idleTimeoutMs: config.connectionIdleTimeoutMs,
   });
   const probes = createProbeServers(health, tables.health, new Gate(() => performance.now(), onFlood));
@@ -130,9 +131,9 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
 }
 
 /** What TLS and authentication have to do with gRPC connections. */
-export function transportOf({ secureGrpc, access }: Security) {
+export function transportOf({ access }: Security, secure: Secure | undefined) {
   return {
-    secure: secureGrpc,
+    secure,
     ...(access !== undefined && { onOpen: access.opened.bind(access) }),
   };
 }

@@ -19,6 +19,8 @@ export interface Security {
   /** Undefined without TLS. */
   readonly secureGrpc: Secure | undefined;
   readonly secureHttp: Secure | undefined;
+  /** Apart from the others, so that stalled handshakes there do not end those of operators. */
+  readonly secureAdmin: Secure | undefined;
   /** Undefined without an auth file. */
   readonly access: CallAccess | undefined;
   /** Whether a request may read the metrics; undefined: any. */
@@ -69,7 +71,7 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
   const requiresCertificate = authFile === undefined;
   const front = (protocol: "h2" | "http/1.1") =>
     material && new TlsFront({ identity: material, protocol, requiresCertificate, log });
-  const fronts = { grpc: front("h2"), http: front("http/1.1") };
+  const fronts = { grpc: front("h2"), http: front("http/1.1"), admin: front("h2") };
   const clients = authFile === undefined ? undefined : new Clients(auth.clients);
 
   async function reload(): Promise<void> {
@@ -90,6 +92,7 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
   return {
     secureGrpc: fronts.grpc?.secure,
     secureHttp: fronts.http?.secure,
+    secureAdmin: fronts.admin?.secure,
     access: clients && new CallAccess(clients, (error, peer) => log.refused(error.message, peer)),
     mayReadMetrics: clients && ((request) => isOperator(clients, request)),
     expiresMs: () => material?.expiresMs,

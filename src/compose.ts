@@ -112,7 +112,7 @@ function createAdmin(parts: AdminParts, clock: () => number, onFlood: FloodObser
   };
   return createAdminServer({
     sources,
-    transport: transportOf(security),
+    transport: transportOf(security, security.secureAdmin),
     health,
     log,
     clock,
