@@ -25,7 +25,7 @@ const makeFolder = useSecretFolders();
 const sessions: ClientHttp2Session[] = [];
 const sockets: Socket[] = [];
 afterEach(() => {
-  for (const held of [...sessions.splice(0), ...sockets.splice(0)]) held.destroy();
+  for (const held of [...sessions.splice(0), ...sockets.splice(0).reverse()]) held.destroy();
 });
 
 const WATCH = { ":path": "/grpc.health.v1.Health/Watch" };
