@@ -86,7 +86,7 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
   const http = createAdminHttp({
     isReady: () => health.ready,
     metrics: scrape,
-    mayReadMetrics: security.mayReadMetrics,
+    metricsAccess: security.metricsAccess,
     // Over TLS a page of another name has no certificate, so the check has nothing to do.
     ...(config.http === "off" || security.secureHttp !== undefined
       ? {}

@@ -1,8 +1,9 @@
 import type { IncomingMessage } from "node:http";
+import { resolve } from "node:path";
 import { CallAccess } from "./auth/call-access.js";
 import { certificateNamesOf } from "./auth/certificate-names.js";
 import { Clients } from "./auth/clients.js";
-import type { Principal } from "./auth/principal.js";
+import { mayAdministrate } from "./auth/principal.js";
 import { type AuthSurroundings, type ReadClients, readClients } from "./auth/read-clients.js";
 import { FileWatch } from "./config/file-watch.js";
 import type { Config } from "./config/options.js";
@@ -11,6 +12,7 @@ import type { Problem } from "./config/settings.js";
 import { readTlsFiles, type TlsMaterial, tlsPaths } from "./config/tls-files.js";
 import { CacheError } from "./core/model/errors.js";
 import { type Secure, TlsFront } from "./net/tls-front.js";
+import type { MetricsAccess } from "./probes/http.js";
 import type { Log } from "./telemetry/log.js";
 import { securityLogTo } from "./telemetry/security-log.js";
 
@@ -24,7 +26,7 @@ export interface Security {
   /** Undefined without an auth file. */
   readonly access: CallAccess | undefined;
   /** Whether a request may read the metrics; undefined: any. */
-  readonly mayReadMetrics: ((request: IncomingMessage) => boolean) | undefined;
+  readonly metricsAccess: ((request: IncomingMessage) => MetricsAccess) | undefined;
   /** Milliseconds since 1970 when the server certificate expires; undefined without TLS. */
   expiresMs(): number | undefined;
   /** Reads all files again. A file with an error changes nothing. */
@@ -93,8 +95,8 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
     secureGrpc: fronts.grpc?.secure,
     secureHttp: fronts.http?.secure,
     secureAdmin: fronts.admin?.secure,
-    access: clients && new CallAccess(clients, (error, peer) => log.refused(error.message, peer)),
-    mayReadMetrics: clients && ((request) => isOperator(clients, request)),
+    access: clients && new CallAccess(clients, log),
+    metricsAccess: clients && ((request) => metricsAccess(clients, request)),
     expiresMs: () => material?.expiresMs,
     reload: () => watch.checkNow(),
     stop: () => watch.stop(),
@@ -105,23 +107,24 @@ const NO_CLIENTS: ReadClients = { clients: [], paths: [], problems: [] };
 
 function surroundingsOf({ homeservers, listen, adminListen, tlsClientCaFile }: Config): AuthSurroundings {
   const sockets = [...listen, ...adminListen].flatMap((address) =>
-    address.kind === "unix" ? [address.path] : [],
+    address.kind === "unix" ? [resolve(address.path)] : [],
   );
   return { homeservers, unixSockets: sockets, hasClientCa: tlsClientCaFile !== undefined };
 }
 
 /** Metrics name the homeservers, so they are for operators. */
-function isOperator(clients: Clients, { rawHeaders, socket }: IncomingMessage): boolean {
+function metricsAccess(clients: Clients, { rawHeaders, socket }: IncomingMessage): MetricsAccess {
   const authorization = rawHeaders.filter(
     (_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === "authorization",
   );
   const certificateNames = certificateNamesOf(socket);
-  const found: Principal | CacheError = clients.authenticate({
+  const found = clients.authenticate({
     authorization,
     certificateNames,
     unixSocket: undefined,
   });
-  return !(found instanceof CacheError) && found.rights?.role === "operator";
+  if (found instanceof CacheError) return "unauthenticated";
+  return mayAdministrate(found) ? "allowed" : "denied";
 }
 
 function isOther(read: TlsMaterial, used: TlsMaterial | undefined): boolean {

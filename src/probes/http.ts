@@ -8,13 +8,15 @@ export interface AdminSources {
   /** If absent, there is no /metrics. */
   readonly metrics?: MetricsSource;
   /** Whether a request may read the metrics; left out: any. */
-  readonly mayReadMetrics?: ((request: IncomingMessage) => boolean) | undefined;
+  readonly metricsAccess?: ((request: IncomingMessage) => MetricsAccess) | undefined;
   /**
    * If given, a request to a loopback listener must have a loopback name or this name
    * as its Host. If absent, any Host is accepted.
    */
   readonly configuredHost?: string;
 }
+
+export type MetricsAccess = "allowed" | "unauthenticated" | "denied";
 
 /** Metrics in the text format of Prometheus. */
 export interface MetricsSource {
@@ -67,14 +69,15 @@ export function createAdminHttp(sources: AdminSources): Server {
 type Route = (request: IncomingMessage) => Answer | Promise<Answer>;
 type Routes = ReadonlyMap<string, Route>;
 
-function routesOf({ isReady, metrics, mayReadMetrics = () => true }: AdminSources): Routes {
+function routesOf({ isReady, metrics, metricsAccess = () => "allowed" }: AdminSources): Routes {
   const routes = new Map<string, Route>([
     ["/livez", () => plain(200, "ok")],
     ["/readyz", () => (isReady() ? plain(200, "ok") : plain(503, "draining"))],
   ]);
   if (metrics !== undefined) {
     routes.set("/metrics", async (request) => {
-      if (!mayReadMetrics(request)) return plain(401, OPERATORS_ONLY);
+      const access = metricsAccess(request);
+      if (access !== "allowed") return plain(access === "denied" ? 403 : 401, OPERATORS_ONLY);
       return { code: 200, body: await metrics.metrics(), contentType: metrics.contentType };
     });
   }
@@ -108,7 +111,7 @@ function handlerFor(routes: Routes, allowsHost: HostCheck): RequestListener {
 
 const WRONG_HOST = "Host must be localhost, a loopback address or the host of --http";
 
-const OPERATORS_ONLY = "metrics require the credentials of a client of role operator";
+const OPERATORS_ONLY = "metrics require the credentials of a client of role operator, without homeservers";
 
 function plain(code: number, line: string): Answer {
   return { code, body: Buffer.from(`${line}\n`), contentType: "text/plain; charset=utf-8" };

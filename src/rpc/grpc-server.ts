@@ -154,6 +154,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       log,
       drain,
       inFlight,
+      access,
       allowedHomeservers,
       encoder: new FrameEncoder(options),
       batches,

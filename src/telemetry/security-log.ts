@@ -1,11 +1,10 @@
+import type { AccessLog } from "../auth/call-access.js";
 import type { TlsLog } from "../net/tls-front.js";
 import { LineLimit } from "./line-limit.js";
 import type { Log, LogFields } from "./log.js";
 
 /** What TLS and authentication report. Any client can cause refusals, so one kind comes once in 10 seconds. */
-export interface SecurityLog extends TlsLog {
-  /** A call without valid credentials was refused. */
-  refused(problem: string, peer: string | undefined): void;
+export interface SecurityLog extends TlsLog, AccessLog {
   /** New files are in use. */
   reloaded(what: Reloadable, fields: LogFields): void;
   /** New files are wrong, and the old ones stay in use. */
@@ -22,12 +21,27 @@ export function securityLogTo(log: Log): SecurityLog {
     onSuppressed: (problem, suppressed) =>
       log.warn("log lines about refused clients were left out", { problem, suppressed }),
   });
+  // Apart from the others: nobody without credentials can suppress these.
+  const clients = new LineLimit({
+    linesMax: CLIENT_LINES_MAX,
+    windowMs: WINDOW_MS,
+    keysMax: KINDS_MAX,
+    onSuppressed: (call, suppressed) =>
+      log.warn("log lines about a client were left out", { call, suppressed }),
+  });
   return {
     handshakeFailed: (problem, peer) => {
       if (limit.admits(problem)) log.warn("a TLS handshake failed", { problem, peer });
     },
     refused: (problem, peer) => {
       if (limit.admits(problem)) log.warn("a call without valid credentials was refused", { problem, peer });
+    },
+    denied: (client, method) => {
+      if (clients.admits(`${client} ${method}`))
+        log.warn("a call was refused: its client may not make it", { client, method });
+    },
+    called: (client, method) => {
+      if (clients.admits(`${client} ${method}`)) log.info("a client makes this call", { client, method });
     },
     reloaded: (what, fields) => log.info(`the ${what} were read again and are in use`, fields),
     notReloaded: (what, problems) =>
@@ -37,3 +51,5 @@ export function securityLogTo(log: Log): SecurityLog {
 
 const WINDOW_MS = 10_000;
 const KINDS_MAX = 32;
+/** Of one client and one method. */
+const CLIENT_LINES_MAX = 5;

@@ -30,6 +30,8 @@ export interface Access {
     path: string,
     authorization: readonly string[],
   ): Principal | CacheError | undefined;
+  /** Reports that a call was refused after its headers, although its credentials are valid. */
+  denied(principal: Principal, path: string): void;
   /** Calls `listener` after each change of rights, until the returned function is called. */
   onChange(listener: () => void): () => void;
 }
@@ -96,9 +98,12 @@ export class Gate {
     headers: IncomingHttpHeaders,
     rawHeaders: readonly string[],
   ): Principal | CacheError | undefined {
-    if (this.#access === undefined || session === undefined) return undefined;
-    // Node.js keeps only the first of two headers.
-    const authorization = rawHeaders.filter((_, at) => at % 2 === 1 && isAuthorization(rawHeaders[at - 1]));
+    if (this.#access === undefined) return undefined;
+    if (session === undefined) return new CacheError("unavailable", "the connection is closed");
+    // Node.js keeps only the first of two headers. HTTP/2 has names in lower case only.
+    const authorization = rawHeaders.filter(
+      (_, at) => at % 2 === 1 && rawHeaders[at - 1] === "authorization",
+    );
     return this.#access.admit(session, headers[":path"] ?? "", authorization);
   }
 
@@ -111,10 +116,6 @@ export class Gate {
     }
     return connection;
   }
-}
-
-function isAuthorization(name: string | undefined): boolean {
-  return name?.toLowerCase() === "authorization";
 }
 
 class GuardedCall implements IncomingCall {

@@ -6,6 +6,7 @@ import * as wire from "../../gen/splitcache/v1/event_cache_service.js";
 import type { Holder } from "../admission/capacity.js";
 import { connectionOf, principalOf } from "../admission/connection.js";
 import type { Drain } from "../admission/drain.js";
+import type { Access } from "../admission/gate.js";
 import type { InFlight, InFlightTicket } from "../admission/in-flight.js";
 import { denied, draining } from "../calls/refusals.js";
 import { fromGetEvents } from "../convert/request.js";
@@ -26,6 +27,7 @@ export interface ReadStreamContext {
   readonly drain: Drain;
   readonly inFlight: InFlight;
   readonly allowedHomeservers: AllowedHomeservers;
+  readonly access: Access | undefined;
 }
 
 const { path: PATH } = serviceDefinition.getEventsStream;
@@ -141,10 +143,12 @@ class ReadStream {
       const homeserver = request.request?.homeserver ?? "";
       // An invalid name is refused when the request is answered. Here it would count as another homeserver.
       const isNamed = homeserverProblem(homeserver, this.#context.allowedHomeservers) === undefined;
+      const denial = denied(this.#principal, PATH, homeserver);
+      if (denial !== undefined && this.#principal !== undefined) {
+        this.#context.access?.denied(this.#principal, PATH);
+      }
       const refusal =
-        denied(this.#principal, PATH, homeserver) ??
-        ticket.addBytes(decoded.byteLength) ??
-        (isNamed ? ticket.assign(homeserver) : undefined);
+        denial ?? ticket.addBytes(decoded.byteLength) ?? (isNamed ? ticket.assign(homeserver) : undefined);
       this.#requestIds.add(request.requestId);
       this.#accepted.push(
         refusal === undefined

@@ -153,7 +153,7 @@ describe("roles", () => {
     expect(await adminBy(bearing(tokens.alpha))).toBe(status.PERMISSION_DENIED);
     expect(await adminBy(new Metadata())).toBe(status.UNAUTHENTICATED);
     expect(await metricsBy({})).toBe(401);
-    expect(await metricsBy({ authorization: `Bearer ${tokens.alpha}` })).toBe(401);
+    expect(await metricsBy({ authorization: `Bearer ${tokens.alpha}` })).toBe(403);
     expect(await metricsBy({ authorization: `Bearer ${tokens.operator}` })).toBe(200);
     expect((await fetch(`${server.httpUrl}/readyz`)).status).toBe(200);
   });

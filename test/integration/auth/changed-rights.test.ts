@@ -22,6 +22,7 @@ import { heldStore } from "../../support/server/read-stream.js";
 import { cachedEvent, put } from "../../support/server/wire.js";
 
 const startServer = useGrpcServers();
+const QUIET = { refused: () => {}, denied: () => {}, called: () => {} };
 
 /** Counts those that wait for changes. */
 class ObservedClients extends Clients {
@@ -48,7 +49,7 @@ async function open(options: Parameters<typeof startServer>[0] = {}) {
   });
   const beta = entry(betaSecret, "homeserver", BETA);
   const clients = new ObservedClients([entry(secret, "homeserver", ALPHA), beta]);
-  const server = await startServer({ ...options, access: new CallAccess(clients, () => {}) });
+  const server = await startServer({ ...options, access: new CallAccess(clients, QUIET) });
   const [own, other] = [bearing(secret), bearing(betaSecret)];
   return {
     server,
