@@ -1,8 +1,9 @@
 import type { IncomingMessage } from "node:http";
 import { resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { CallAccess } from "./auth/call-access.js";
 import { certificateNamesOf } from "./auth/certificate-names.js";
-import { Clients } from "./auth/clients.js";
+import { type ClientEntry, Clients } from "./auth/clients.js";
 import { mayAdministrate } from "./auth/principal.js";
 import { type AuthSurroundings, type ReadClients, readClients } from "./auth/read-clients.js";
 import { FileWatch } from "./config/file-watch.js";
@@ -14,7 +15,7 @@ import { CacheError } from "./core/model/errors.js";
 import { type Secure, TlsFront } from "./net/tls-front.js";
 import type { MetricsAccess } from "./probes/http.js";
 import type { Log } from "./telemetry/log.js";
-import { securityLogTo } from "./telemetry/security-log.js";
+import { type Reloadable, type SecurityLog, securityLogTo } from "./telemetry/security-log.js";
 
 /** TLS and authentication of all ports, as the files say at present. */
 export interface Security {
@@ -56,7 +57,7 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
   };
   const watch = new FileWatch({
     paths: () => [...tlsPaths(config), ...paths],
-    onChange: () => reload(),
+    onChange: (isRetry) => reload(isRetry),
     ...(deps.fileCheckIntervalMs !== undefined && { intervalMs: deps.fileCheckIntervalMs }),
   });
   // The first reading only finds the token files to watch: a change after `start` is noticed, and
@@ -74,22 +75,28 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
   const front = (protocol: "h2" | "http/1.1") =>
     material && new TlsFront({ identity: material, protocol, requiresCertificate, log });
   const fronts = { grpc: front("h2"), http: front("http/1.1"), admin: front("h2") };
+  let entries = auth.clients;
   const clients = authFile === undefined ? undefined : new Clients(auth.clients);
 
-  async function reload(): Promise<void> {
+  function renewTls(read: TlsMaterial | undefined): void {
+    if (read === undefined || !isOther(read, material)) return;
+    for (const tlsFront of Object.values(fronts)) tlsFront?.renew(read);
+    material = read;
+    log.reloaded("certificates", { expires: new Date(read.expiresMs).toISOString() });
+  }
+
+  function renewClients(read: readonly ClientEntry[]): void {
+    if (clients === undefined || isDeepStrictEqual(read, entries)) return;
+    entries = read;
+    clients.replace(read);
+    log.reloaded("clients", { clients: read.length });
+  }
+
+  const attempts = { certificates: attempt("certificates", log), clients: attempt("clients", log) };
+  async function reload(isRetry: boolean): Promise<boolean> {
     const [tls, auth] = [await readTlsFiles(config, wallClock()), await readAuth()];
-    if (tls.problems.length > 0) log.notReloaded("certificates", shown(tls.problems));
-    else if (tls.material !== undefined && isOther(tls.material, material)) {
-      material = tls.material;
-      for (const tlsFront of Object.values(fronts)) tlsFront?.renew(material);
-      log.reloaded("certificates", { expires: new Date(material.expiresMs).toISOString() });
-    }
-    if (clients === undefined) return;
-    if (auth.problems.length > 0) log.notReloaded("clients", shown(auth.problems));
-    else {
-      clients.replace(auth.clients);
-      log.reloaded("clients", { clients: auth.clients.length });
-    }
+    const hasTls = attempts.certificates(tls.problems, isRetry, () => renewTls(tls.material));
+    return attempts.clients(auth.problems, isRetry, () => renewClients(auth.clients)) && hasTls;
   }
   return {
     secureGrpc: fronts.grpc?.secure,
@@ -100,6 +107,22 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
     expiresMs: () => material?.expiresMs,
     reload: () => watch.checkNow(),
     stop: () => watch.stop(),
+  };
+}
+
+/** Uses new files if they have no problem, else logs the problems: again at a retry only if they are others. */
+function attempt(what: Reloadable, log: SecurityLog) {
+  let logged: readonly string[] = [];
+  return (problems: readonly Problem[], isRetry: boolean, use: () => void): boolean => {
+    let found = problems.length === 0 ? [] : shown(problems);
+    try {
+      if (found.length === 0) use();
+    } catch (error) {
+      found = [error instanceof Error ? error.message : String(error)];
+    }
+    if (found.length > 0 && !(isRetry && isDeepStrictEqual(found, logged))) log.notReloaded(what, found);
+    logged = found;
+    return found.length === 0;
   };
 }
 

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import type { Duplex } from "node:stream";
 import { isLoopback } from "../config/address.js";
 import { type HostCheck, loopbackHostCheck } from "../net/host-check.js";
 
@@ -14,6 +15,8 @@ export interface AdminSources {
    * as its Host. If absent, any Host is accepted.
    */
   readonly configuredHost?: string;
+  /** The time limit from the connection until the request has arrived; 5 s if left out. */
+  readonly requestTimeoutMs?: number;
 }
 
 export type MetricsAccess = "allowed" | "unauthenticated" | "denied";
@@ -42,12 +45,9 @@ const CONNECTION_TIMEOUT_MS = 30_000;
  */
 export function createAdminHttp(sources: AdminSources): Server {
   const options = {
-    headersTimeout: REQUEST_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: REQUEST_TIMEOUT_MS,
-    connectionsCheckingInterval: REQUEST_TIMEOUT_MS,
   };
-  const { configuredHost } = sources;
+  const { configuredHost, requestTimeoutMs = REQUEST_TIMEOUT_MS } = sources;
   const allowsHost = configuredHost === undefined ? undefined : loopbackHostCheck(configuredHost);
   const server: Server = createServer(
     options,
@@ -59,10 +59,18 @@ export function createAdminHttp(sources: AdminSources): Server {
   );
   // One request per connection: pipelined requests would all be held at the same time.
   server.maxRequestsPerSocket = 1;
+  // Node.js enforces its own time limits only in a server that listens itself, not behind one that ends TLS.
+  const awaited = new WeakMap<Duplex, NodeJS.Timeout>();
   server.on("connection", (socket) => {
     const timer = setTimeout(() => socket.destroy(), CONNECTION_TIMEOUT_MS).unref();
-    socket.once("close", () => clearTimeout(timer));
+    const request = setTimeout(() => socket.destroy(), requestTimeoutMs).unref();
+    awaited.set(socket, request);
+    socket.once("close", () => {
+      clearTimeout(timer);
+      clearTimeout(request);
+    });
   });
+  server.on("request", ({ socket }) => clearTimeout(awaited.get(socket)));
   return server;
 }
 

@@ -97,6 +97,19 @@ export interface GrpcServer {
   usage(): TransportUsage;
 }
 
+/**
+ * The capacities of health and reflection. They note active peers apart from the other capacities: health
+ * needs no credentials, and must not change the shares of clients that have them.
+ */
+function auxiliaryCapacities(clock: () => number, onFull: FullObserver) {
+  const shared = { activePeers: new ActiveParties(clock), onFull };
+  const capacity = (name: string, max: number) => new Capacity(max, { ...shared, name });
+  return {
+    auxiliaryCalls: capacity("unary calls of health", AUXILIARY_CALLS_MAX),
+    auxiliaryStreams: capacity("streams of health and reflection", AUXILIARY_STREAMS_MAX),
+  };
+}
+
 /** Creates the gRPC server of a store. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const { store, observer, log, clock, allowedHomeservers, limits = {} } = options;
@@ -115,8 +128,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const capacity = (name: string, max: number) => new Capacity(max, { ...shared, name });
   const readStreams = capacity("read streams", limits.readStreamsMax ?? READ_STREAMS_MAX);
   const subscriptions = capacity("subscribers", limits.subscribersMax ?? SUBSCRIBERS_MAX);
-  const auxiliaryCalls = capacity("unary calls of health", AUXILIARY_CALLS_MAX);
-  const auxiliaryStreams = capacity("streams of health and reflection", AUXILIARY_STREAMS_MAX);
+  const { auxiliaryCalls, auxiliaryStreams } = auxiliaryCapacities(clock, onFull);
   const batchBytesMax = limits.subscriptionBytesMax ?? SUBSCRIPTION_BYTES_MAX;
   const batches = new BatchCapacity(batchBytesMax, clock, shared.activePeers);
   const server = new Server({

@@ -11,7 +11,7 @@ export interface SecurityLog extends TlsLog, AccessLog {
   notReloaded(what: Reloadable, problems: readonly string[]): void;
 }
 
-type Reloadable = "certificates" | "clients";
+export type Reloadable = "certificates" | "clients";
 
 export function securityLogTo(log: Log): SecurityLog {
   const limit = new LineLimit({

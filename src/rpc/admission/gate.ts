@@ -82,12 +82,11 @@ export class Gate {
         stream.close();
         return true;
       }
-      this.#calls.set(
-        stream,
-        new GuardedCall(stream, headers, connection, this.#callerOf(stream, headers, rawHeaders)),
-      );
+      const caller = this.#callerOf(stream, headers, rawHeaders);
+      this.#calls.set(stream, new GuardedCall(stream, headers, connection, caller));
       const isHandled = emit(event, ...parameters);
       if (isUnknownToGrpc(stream)) connection.note("unknown_method");
+      else if (isUnauthenticated(caller)) connection.note("unauthenticated");
       return isHandled;
     };
     http2Server.emit = guarded;
@@ -116,6 +115,10 @@ export class Gate {
     }
     return connection;
   }
+}
+
+function isUnauthenticated(caller: Principal | CacheError | undefined): boolean {
+  return caller instanceof CacheError && caller.kind === "unauthenticated";
 }
 
 class GuardedCall implements IncomingCall {
