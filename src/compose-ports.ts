@@ -131,10 +131,10 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
 }
 
 /** What TLS and authentication have to do with gRPC connections. */
-export function transportOf({ access }: Security, secure: Secure | undefined) {
+export function transportOf({ opened }: Security, secure: Secure | undefined) {
   return {
     secure,
-    ...(access !== undefined && { onOpen: access.opened.bind(access) }),
+    onOpen: opened,
   };
 }
 

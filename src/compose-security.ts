@@ -1,4 +1,6 @@
 import type { IncomingMessage } from "node:http";
+import type { ServerHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
 import { resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { CallAccess } from "./auth/call-access.js";
@@ -6,12 +8,14 @@ import { certificateNamesOf } from "./auth/certificate-names.js";
 import { type ClientEntry, Clients } from "./auth/clients.js";
 import { mayAdministrate } from "./auth/principal.js";
 import { type AuthSurroundings, type ReadClients, readClients } from "./auth/read-clients.js";
+import type { ListenAddress } from "./config/address.js";
 import { FileWatch } from "./config/file-watch.js";
 import type { Config } from "./config/options.js";
 import { ConfigError } from "./config/parse-config.js";
 import type { Problem } from "./config/settings.js";
 import { readTlsFiles, type TlsMaterial, tlsPaths } from "./config/tls-files.js";
 import { CacheError } from "./core/model/errors.js";
+import { CertifiedConnections } from "./net/certified-connections.js";
 import { type Secure, TlsFront } from "./net/tls-front.js";
 import type { MetricsAccess } from "./probes/http.js";
 import type { Log } from "./telemetry/log.js";
@@ -24,6 +28,8 @@ export interface Security {
   readonly secureHttp: Secure | undefined;
   /** Apart from the others, so that stalled handshakes there do not end those of operators. */
   readonly secureAdmin: Secure | undefined;
+  /** Called for each gRPC connection, before its first call. */
+  opened(session: ServerHttp2Session, socket: Socket, listener: ListenAddress): void;
   /** Undefined without an auth file. */
   readonly access: CallAccess | undefined;
   /** Whether a request may read the metrics; undefined: any. */
@@ -75,12 +81,14 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
   const front = (protocol: "h2" | "http/1.1") =>
     material && new TlsFront({ identity: material, protocol, requiresCertificate, log });
   const fronts = { grpc: front("h2"), http: front("http/1.1"), admin: front("h2") };
+  const certified = new CertifiedConnections(wallClock);
   let entries = auth.clients;
   const clients = authFile === undefined ? undefined : new Clients(auth.clients);
 
   function renewTls(read: TlsMaterial | undefined): void {
     if (read === undefined || !isOther(read, material)) return;
     for (const tlsFront of Object.values(fronts)) tlsFront?.renew(read);
+    if (read.clientCa !== material?.clientCa) certified.endAll();
     material = read;
     log.reloaded("certificates", { expires: new Date(read.expiresMs).toISOString() });
   }
@@ -98,11 +106,16 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
     const hasTls = attempts.certificates(tls.problems, isRetry, () => renewTls(tls.material));
     return attempts.clients(auth.problems, isRetry, () => renewClients(auth.clients)) && hasTls;
   }
+  const access = clients && new CallAccess(clients, log);
   return {
+    opened: (session, socket, listener) => {
+      certified.opened(session, socket);
+      access?.opened(session, socket, listener);
+    },
     secureGrpc: fronts.grpc?.secure,
     secureHttp: fronts.http?.secure,
     secureAdmin: fronts.admin?.secure,
-    access: clients && new CallAccess(clients, log),
+    access,
     metricsAccess: clients && ((request) => metricsAccess(clients, request)),
     expiresMs: () => material?.expiresMs,
     reload: () => watch.checkNow(),
