@@ -18,8 +18,8 @@ import { CacheError } from "./core/model/errors.js";
 import { CertifiedConnections } from "./net/certified-connections.js";
 import { type Secure, TlsFront } from "./net/tls-front.js";
 import type { MetricsAccess } from "./probes/http.js";
-import type { Log } from "./telemetry/log.js";
-import { type Reloadable, type SecurityLog, securityLogTo } from "./telemetry/security-log.js";
+import type { Logger } from "./telemetry/logger.js";
+import { type Reloadable, reportSecurity, type SecurityObserver } from "./telemetry/security-reports.js";
 
 /** TLS and authentication of all ports, as the files say at present. */
 export interface Security {
@@ -42,7 +42,7 @@ export interface Security {
 }
 
 export interface SecurityDeps {
-  readonly log: Log;
+  readonly logger: Logger;
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
   /** How often the files are checked; 5 s unless given. */
@@ -52,7 +52,7 @@ export interface SecurityDeps {
 /** Reads the files of TLS and authentication. Rejects with a ConfigError that names every problem. */
 export async function openSecurity(config: Config, deps: SecurityDeps): Promise<Security> {
   const { wallClock } = deps;
-  const log = securityLogTo(deps.log);
+  const log = reportSecurity(deps.logger);
   const around = surroundingsOf(config);
   const { authFile } = config;
   let paths: readonly string[] = [];
@@ -124,7 +124,7 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
 }
 
 /** Uses new files if they have no problem, else logs the problems: again at a retry only if they are others. */
-function attempt(what: Reloadable, log: SecurityLog) {
+function attempt(what: Reloadable, log: SecurityObserver) {
   let logged: readonly string[] = [];
   return (problems: readonly Problem[], isRetry: boolean, use: () => void): boolean => {
     let found = problems.length === 0 ? [] : shown(problems);

@@ -2,7 +2,7 @@ import { open } from "node:fs/promises";
 import { checkMode } from "../config/secret-files.js";
 import { digestOf, TOKEN_BYTES_MAX } from "./clients.js";
 
-/** As many characters as `openssl rand -hex 16` prints: nobody guesses such a token. */
+/** As many characters as `openssl rand -hex 16` prints: such a token cannot be guessed. */
 const CHARACTERS_MIN = 32;
 
 /** The digest of the token in a file. Throws what is wrong with the file, never its content. */

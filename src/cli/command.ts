@@ -8,7 +8,7 @@ import {
   defaultAdminAddress,
   parseAddress,
 } from "./client/address.js";
-import { type Connection, connect } from "./client/connection.js";
+import { connect, type SidecarConnection } from "./client/connection.js";
 import { describeFailure } from "./client/describe-failure.js";
 import { securityFlags, securityOf } from "./client/security.js";
 import { CliError, ExitCode } from "./exit-code.js";
@@ -46,7 +46,7 @@ export interface Call<F extends Flags> {
 export interface SidecarCall<F extends Flags> extends Call<F> {
   readonly flags: ValuesOf<F> & ValuesOf<typeof sidecarFlags>;
   /** Closed when the command ends. */
-  readonly connection: Connection;
+  readonly connection: SidecarConnection;
 }
 
 export interface HomeserverCall<F extends Flags> extends SidecarCall<F> {

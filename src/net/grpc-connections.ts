@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { ListenAddress } from "../config/address.js";
-import type { CloseReason, Connection, ConnectionTable, ConnectionUsage } from "./connection-table.js";
+import type { CloseReason, ConnectionTable, ConnectionUsage, OpenConnection } from "./connection-table.js";
 import type { OpenSession } from "./grpc-sessions.js";
 import type { Secure } from "./tls-front.js";
 
@@ -50,7 +50,7 @@ export class GrpcConnections {
     else secure(socket, (secured) => this.#open(entry, secured, listener));
   }
 
-  #open(entry: Connection, socket: Socket, listener: ListenAddress): void {
+  #open(entry: OpenConnection, socket: Socket, listener: ListenAddress): void {
     const session = this.#openSession(socket);
     if (session === undefined) {
       entry.cut("peer");
@@ -109,7 +109,7 @@ export class GrpcConnections {
 
 /** One connection: its calls, and the timer that closes it while it has none. */
 class GrpcConnection {
-  readonly #entry: Connection;
+  readonly #entry: OpenConnection;
   readonly #session: ServerHttp2Session;
   /** Calls that prevent that it is closed to make room. */
   #keepingCalls = 0;
@@ -117,7 +117,7 @@ class GrpcConnection {
   #isEnding = false;
 
   constructor(
-    entry: Connection,
+    entry: OpenConnection,
     session: ServerHttp2Session,
     {
       idleTimeoutMs,

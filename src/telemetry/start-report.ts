@@ -1,6 +1,6 @@
 import { formatListenAddress, isLocal, type ListenAddress } from "../config/address.js";
 import { EVENTS_SHARE_EIGHTHS, LOG_SHARE_EIGHTHS, METADATA_SHARE_EIGHTHS } from "../core/model/limits.js";
-import type { Log } from "./log.js";
+import type { Logger } from "./logger.js";
 
 /** The facts about a started process that operators need. */
 export interface StartReport {
@@ -30,10 +30,10 @@ export interface SecurityReport {
 }
 
 /** Logs the start in one line, then a warning for each risk of the configuration. */
-export function reportStart(log: Log, report: StartReport): void {
+export function reportStart(logger: Logger, report: StartReport): void {
   const { version, nodeVersion, pid, memoryBytes, heapBytesMax, heapLimitBytes, httpAddress } = report;
   const share = (eighths: number) => Math.floor((memoryBytes * eighths) / 8);
-  log.info("splitcache serves", {
+  logger.info("splitcache serves", {
     version,
     nodeVersion,
     pid,
@@ -54,19 +54,19 @@ export function reportStart(log: Log, report: StartReport): void {
     connectionsMax: report.connectionsMax,
   });
   for (const address of report.addresses.filter((address) => !isLocal(address))) {
-    warnOfListener(log, address, report.security);
+    warnOfListener(logger, address, report.security);
   }
   const { isAuthenticated, usesTls } = report.security;
   if (isAuthenticated && !usesTls) {
     for (const address of report.adminAddresses.filter((address) => !isLocal(address))) {
-      log.warn(CLEARTEXT, { adminListen: formatListenAddress(address) });
+      logger.warn(CLEARTEXT, { adminListen: formatListenAddress(address) });
     }
     if (httpAddress !== undefined && !isLocal(httpAddress)) {
-      log.warn(CLEARTEXT, { http: formatListenAddress(httpAddress) });
+      logger.warn(CLEARTEXT, { http: formatListenAddress(httpAddress) });
     }
   }
   if (httpAddress !== undefined && !isLocal(httpAddress) && !report.security.isAuthenticated) {
-    log.warn("any client that can reach this listener can read the names of homeservers in the metrics", {
+    logger.warn("any client that can reach this listener can read the names of homeservers in the metrics", {
       http: formatListenAddress(httpAddress),
     });
   }
@@ -74,7 +74,7 @@ export function reportStart(log: Log, report: StartReport): void {
   if (inHeapBytes > heapBytesMax) {
     const message =
       "with small events the heap fills before the memory budget is used, and entries are evicted earlier; raise the heap limit with node --max-old-space-size";
-    log.warn(message, { inHeapBytes, heapBytesMax });
+    logger.warn(message, { inHeapBytes, heapBytesMax });
   }
 }
 
@@ -84,19 +84,19 @@ const SMALL_EVENTS_HEAP_EIGHTHS = 5;
 const CLEARTEXT = "tokens and what they give access to cross the network in cleartext: give --tls-cert-file";
 
 function warnOfListener(
-  log: Log,
+  logger: Logger,
   address: ListenAddress,
   { isAuthenticated, usesTls }: SecurityReport,
 ): void {
   const listen = formatListenAddress(address);
   if (!isAuthenticated) {
-    log.warn(
+    logger.warn(
       "this listener requires no credentials; any client that can reach it can read and purge everything",
       {
         listen,
       },
     );
   } else if (!usesTls) {
-    log.warn(CLEARTEXT, { listen });
+    logger.warn(CLEARTEXT, { listen });
   }
 }

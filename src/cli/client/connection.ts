@@ -12,7 +12,7 @@ import { CliError, ExitCode } from "../exit-code.js";
 import { type ClientSecurity, type ClientTls, checkTokenIsSafe } from "./security.js";
 
 /** A channel to one sidecar. Connects with the first call, and again when it breaks. */
-export interface Connection {
+export interface SidecarConnection {
   readonly address: string;
   /** For streams; single calls go through `call`. */
   readonly client: EventCacheServiceClient;
@@ -58,7 +58,7 @@ const CHANNEL_OPTIONS = {
   "grpc.max_reconnect_backoff_ms": 1000,
 };
 
-export function connect({ address, timeoutMs, signal, security }: ConnectionOptions): Connection {
+export function connect({ address, timeoutMs, signal, security }: ConnectionOptions): SidecarConnection {
   checkTokenIsSafe(security, address);
   const { tls, token } = security;
   const client = new EventCacheServiceClient(address, channelCredentials(tls), {
@@ -139,7 +139,7 @@ function call<Request, Response>(
   method: Method<Request, Response>,
   request: Request,
   timeoutMs: number,
-  cancelOnAbort: Connection["cancelOnAbort"],
+  cancelOnAbort: SidecarConnection["cancelOnAbort"],
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
     const running = client.makeUnaryRequest(

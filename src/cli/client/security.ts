@@ -4,7 +4,7 @@ import { CliError, ExitCode } from "../exit-code.js";
 import { onOff, text, type ValuesOf } from "../flags.js";
 import type { CliIo } from "../io/cli-io.js";
 
-/** The credentials of a command, and what it trusts to identify the sidecar. */
+/** How a command authenticates itself and verifies the sidecar. */
 export interface ClientSecurity {
   /** Undefined: cleartext. */
   readonly tls: ClientTls | undefined;

@@ -26,8 +26,8 @@ export function asSeenBy(
   readOf(caller, read);
   const events = result.events.map((event) => {
     if (event === undefined || event.state.rejected) return undefined;
-    const { eventId, frame, state } = event;
-    return { eventId, frame, state, internalMetadata: "" };
+    const { eventId, encoded, state } = event;
+    return { eventId, encoded, state, internalMetadata: "" };
   });
   return { position: result.position, events };
 }

@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from "vitest";
 import { openSecurity, type Security } from "../../../src/compose-security.js";
 import { parseConfig } from "../../../src/config/parse-config.js";
-import { createLog } from "../../../src/telemetry/log.js";
+import { createLogger } from "../../../src/telemetry/logger.js";
 import { eventually } from "../../support/eventually.js";
 import { authYaml, BETA, makeFolder, token } from "../../support/server/auth-server.js";
 import type { LogLine } from "../../support/server/start-server.js";
@@ -29,7 +29,7 @@ async function open() {
   security = await openSecurity(
     { ...config, ...files },
     {
-      log: createLog({ level: "info", to: { write: (line) => void lines.push(JSON.parse(line)) } }),
+      logger: createLogger({ level: "info", to: { write: (line) => void lines.push(JSON.parse(line)) } }),
       wallClock: () => Date.now() + clock.aheadMs,
       fileCheckIntervalMs: 10,
     },
