@@ -12,6 +12,7 @@ import { GrpcConnections } from "./net/grpc-connections.js";
 import { sessionsOf } from "./net/grpc-sessions.js";
 import { ListenerGroups, type Purpose } from "./net/listener-groups.js";
 import { ListenError } from "./net/listeners.js";
+import type { Secure } from "./net/tls-front.js";
 import type { Health } from "./probes/health.js";
 import { createAdminHttp, type MetricsSource } from "./probes/http.js";
 import { createProbeServers } from "./probes/probe-server.js";
@@ -78,14 +79,14 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
   };
   registerConnectionMetrics(families, tables);
   const connections = new GrpcConnections(tables.grpc, sessionsOf(grpc), {
-    ...transportOf(security),
+    ...transportOf(security, security.secureGrpc),
     idleTimeoutMs: config.connectionIdleTimeoutMs,
   });
   const probes = createProbeServers(health, tables.health, new Gate(() => performance.now(), onFlood));
   const http = createAdminHttp({
     isReady: () => health.ready,
     metrics: scrape,
-    mayReadMetrics: security.mayReadMetrics,
+    metricsAccess: security.metricsAccess,
     // Over TLS a page of another name has no certificate, so the check has nothing to do.
     ...(config.http === "off" || security.secureHttp !== undefined
       ? {}
@@ -130,10 +131,10 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
 }
 
 /** What TLS and authentication have to do with gRPC connections. */
-export function transportOf({ secureGrpc, access }: Security) {
+export function transportOf({ opened }: Security, secure: Secure | undefined) {
   return {
-    secure: secureGrpc,
-    ...(access !== undefined && { onOpen: access.opened.bind(access) }),
+    secure,
+    onOpen: opened,
   };
 }
 

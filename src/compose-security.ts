@@ -1,28 +1,39 @@
 import type { IncomingMessage } from "node:http";
+import type { ServerHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
+import { resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { CallAccess } from "./auth/call-access.js";
 import { certificateNamesOf } from "./auth/certificate-names.js";
-import { Clients } from "./auth/clients.js";
-import type { Principal } from "./auth/principal.js";
+import { type ClientEntry, Clients } from "./auth/clients.js";
+import { mayAdministrate } from "./auth/principal.js";
 import { type AuthSurroundings, type ReadClients, readClients } from "./auth/read-clients.js";
+import type { ListenAddress } from "./config/address.js";
 import { FileWatch } from "./config/file-watch.js";
 import type { Config } from "./config/options.js";
 import { ConfigError } from "./config/parse-config.js";
 import type { Problem } from "./config/settings.js";
 import { readTlsFiles, type TlsMaterial, tlsPaths } from "./config/tls-files.js";
 import { CacheError } from "./core/model/errors.js";
+import { CertifiedConnections } from "./net/certified-connections.js";
 import { type Secure, TlsFront } from "./net/tls-front.js";
+import type { MetricsAccess } from "./probes/http.js";
 import type { Logger } from "./telemetry/logger.js";
-import { reportSecurity } from "./telemetry/security-reports.js";
+import { type Reloadable, reportSecurity, type SecurityObserver } from "./telemetry/security-reports.js";
 
 /** TLS and authentication of all ports, as the files say at present. */
 export interface Security {
   /** Undefined without TLS. */
   readonly secureGrpc: Secure | undefined;
   readonly secureHttp: Secure | undefined;
+  /** Apart from the others, so that stalled handshakes there do not end those of operators. */
+  readonly secureAdmin: Secure | undefined;
+  /** Called for each gRPC connection, before its first call. */
+  opened(session: ServerHttp2Session, socket: Socket, listener: ListenAddress): void;
   /** Undefined without an auth file. */
   readonly access: CallAccess | undefined;
   /** Whether a request may read the metrics; undefined: any. */
-  readonly mayReadMetrics: ((request: IncomingMessage) => boolean) | undefined;
+  readonly metricsAccess: ((request: IncomingMessage) => MetricsAccess) | undefined;
   /** Milliseconds since 1970 when the server certificate expires; undefined without TLS. */
   expiresMs(): number | undefined;
   /** Reads all files again. A file with an error changes nothing. */
@@ -52,7 +63,7 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
   };
   const watch = new FileWatch({
     paths: () => [...tlsPaths(config), ...paths],
-    onChange: () => reload(),
+    onChange: (isRetry) => reload(isRetry),
     ...(deps.fileCheckIntervalMs !== undefined && { intervalMs: deps.fileCheckIntervalMs }),
   });
   // The first reading only finds the token files to watch: a change after `start` is noticed, and
@@ -69,32 +80,62 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
   const requiresCertificate = authFile === undefined;
   const front = (protocol: "h2" | "http/1.1") =>
     material && new TlsFront({ identity: material, protocol, requiresCertificate, log });
-  const fronts = { grpc: front("h2"), http: front("http/1.1") };
+  const fronts = { grpc: front("h2"), http: front("http/1.1"), admin: front("h2") };
+  const certified = new CertifiedConnections(wallClock);
+  let entries = auth.clients;
   const clients = authFile === undefined ? undefined : new Clients(auth.clients);
 
-  async function reload(): Promise<void> {
-    const [tls, auth] = [await readTlsFiles(config, wallClock()), await readAuth()];
-    if (tls.problems.length > 0) log.notReloaded("certificates", shown(tls.problems));
-    else if (tls.material !== undefined && isOther(tls.material, material)) {
-      material = tls.material;
-      for (const tlsFront of Object.values(fronts)) tlsFront?.renew(material);
-      log.reloaded("certificates", { expires: new Date(material.expiresMs).toISOString() });
-    }
-    if (clients === undefined) return;
-    if (auth.problems.length > 0) log.notReloaded("clients", shown(auth.problems));
-    else {
-      clients.replace(auth.clients);
-      log.reloaded("clients", { clients: auth.clients.length });
-    }
+  function renewTls(read: TlsMaterial | undefined): void {
+    if (read === undefined || !isOther(read, material)) return;
+    for (const tlsFront of Object.values(fronts)) tlsFront?.renew(read);
+    if (read.clientCa !== material?.clientCa) certified.endAll();
+    material = read;
+    log.reloaded("certificates", { expires: new Date(read.expiresMs).toISOString() });
   }
+
+  function renewClients(read: readonly ClientEntry[]): void {
+    if (clients === undefined || isDeepStrictEqual(read, entries)) return;
+    entries = read;
+    clients.replace(read);
+    log.reloaded("clients", { clients: read.length });
+  }
+
+  const attempts = { certificates: attempt("certificates", log), clients: attempt("clients", log) };
+  async function reload(isRetry: boolean): Promise<boolean> {
+    const [tls, auth] = [await readTlsFiles(config, wallClock()), await readAuth()];
+    const hasTls = attempts.certificates(tls.problems, isRetry, () => renewTls(tls.material));
+    return attempts.clients(auth.problems, isRetry, () => renewClients(auth.clients)) && hasTls;
+  }
+  const access = clients && new CallAccess(clients, log);
   return {
+    opened: (session, socket, listener) => {
+      certified.opened(session, socket);
+      access?.opened(session, socket, listener);
+    },
     secureGrpc: fronts.grpc?.secure,
     secureHttp: fronts.http?.secure,
-    access: clients && new CallAccess(clients, (error, peer) => log.refused(error.message, peer)),
-    mayReadMetrics: clients && ((request) => isOperator(clients, request)),
+    secureAdmin: fronts.admin?.secure,
+    access,
+    metricsAccess: clients && ((request) => metricsAccess(clients, request)),
     expiresMs: () => material?.expiresMs,
     reload: () => watch.checkNow(),
     stop: () => watch.stop(),
+  };
+}
+
+/** Uses new files if they have no problem, else logs the problems: again at a retry only if they are others. */
+function attempt(what: Reloadable, log: SecurityObserver) {
+  let logged: readonly string[] = [];
+  return (problems: readonly Problem[], isRetry: boolean, use: () => void): boolean => {
+    let found = problems.length === 0 ? [] : shown(problems);
+    try {
+      if (found.length === 0) use();
+    } catch (error) {
+      found = [error instanceof Error ? error.message : String(error)];
+    }
+    if (found.length > 0 && !(isRetry && isDeepStrictEqual(found, logged))) log.notReloaded(what, found);
+    logged = found;
+    return found.length === 0;
   };
 }
 
@@ -102,23 +143,24 @@ const NO_CLIENTS: ReadClients = { clients: [], paths: [], problems: [] };
 
 function surroundingsOf({ homeservers, listen, adminListen, tlsClientCaFile }: Config): AuthSurroundings {
   const sockets = [...listen, ...adminListen].flatMap((address) =>
-    address.kind === "unix" ? [address.path] : [],
+    address.kind === "unix" ? [resolve(address.path)] : [],
   );
   return { homeservers, unixSockets: sockets, hasClientCa: tlsClientCaFile !== undefined };
 }
 
 /** Metrics name the homeservers, so they are for operators. */
-function isOperator(clients: Clients, { rawHeaders, socket }: IncomingMessage): boolean {
+function metricsAccess(clients: Clients, { rawHeaders, socket }: IncomingMessage): MetricsAccess {
   const authorization = rawHeaders.filter(
     (_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === "authorization",
   );
   const certificateNames = certificateNamesOf(socket);
-  const found: Principal | CacheError = clients.authenticate({
+  const found = clients.authenticate({
     authorization,
     certificateNames,
     unixSocket: undefined,
   });
-  return !(found instanceof CacheError) && found.rights?.role === "operator";
+  if (found instanceof CacheError) return "unauthenticated";
+  return mayAdministrate(found) ? "allowed" : "denied";
 }
 
 function isOther(read: TlsMaterial, used: TlsMaterial | undefined): boolean {

@@ -114,7 +114,7 @@ function createAdmin(parts: AdminParts, clock: () => number, onFlood: FloodObser
   };
   return createAdminServer({
     sources,
-    transport: transportOf(security),
+    transport: transportOf(security, security.secureAdmin),
     health,
     logger,
     clock,

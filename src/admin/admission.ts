@@ -6,12 +6,12 @@ import {
 } from "@grpc/grpc-js";
 import { CacheError } from "../core/model/errors.js";
 import type { Gate } from "../rpc/admission/gate.js";
-import { exhausted } from "../rpc/calls/refusals.js";
+import { denied, exhausted } from "../rpc/calls/refusals.js";
 import { refuseBadCalls } from "../rpc/calls/refusing-call.js";
 import { TimeLimit } from "../rpc/calls/time-limit.js";
 import { http2StreamOf } from "../rpc/grpc-internals.js";
 import { toStatus } from "../rpc/status.js";
-import { ADMIN_SERVICE } from "./definition.js";
+import { isAdminPath } from "./definition.js";
 import { ADMIN_CALL_TIME_LIMIT_MS, ADMIN_CALLS_MAX } from "./limits.js";
 
 export interface AdmissionOptions {
@@ -30,13 +30,13 @@ export function admitOperators(options: AdmissionOptions): ServerInterceptor {
   const refuseBadCall = refuseBadCalls(gate);
   let running = 0;
   return (method, call) => {
-    if (!method.path.startsWith(`/${ADMIN_SERVICE}/`)) return refuseBadCall(method, call);
+    if (!isAdminPath(method.path)) return refuseBadCall(method, call);
     const stream = http2StreamOf(call);
     if (stream === undefined) throw new Error("grpc-js keeps the HTTP/2 stream of a call elsewhere");
     return new ServerInterceptingCall(call, {
       start: (next) => {
-        const refusal = gate.callOf(stream)?.refusal;
-        if (refusal !== undefined) return call.sendStatus(refusal);
+        const incoming = gate.callOf(stream);
+        if (incoming?.refusal !== undefined) return call.sendStatus(incoming.refusal);
         if (running >= callsMax) {
           return call.sendStatus(toStatus(exhausted(`${callsMax} AdminService calls are already running`)));
         }
@@ -47,7 +47,14 @@ export function admitOperators(options: AdmissionOptions): ServerInterceptor {
           running -= 1;
           limit.disarm();
         });
-        next();
+        next({
+          onReceiveHalfClose: (start) => {
+            // The rights may have changed since the headers.
+            const refusal = denied(incoming?.principal, method.path, "");
+            if (refusal === undefined) start();
+            else call.sendStatus(toStatus(refusal));
+          },
+        });
       },
     });
   };

@@ -40,6 +40,11 @@ export const adminDefinition = {
 
 export const ADMIN_SERVICE = "splitcache.admin.v1.AdminService";
 
+/** Whether a path is a method of AdminService. */
+export function isAdminPath(path: string | undefined): boolean {
+  return path?.startsWith(`/${ADMIN_SERVICE}/`) === true;
+}
+
 /** The deserialiser of a request of the contract. */
 function decoderOf<Message>(type: Parameters<typeof strictDecoder<Message>>[0], name: string) {
   return strictDecoder(type, shapeOf(`splitcache.admin.v1.${name}`));

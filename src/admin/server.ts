@@ -11,7 +11,7 @@ import type { Gate } from "../rpc/admission/gate.js";
 import { catchMalformedRequests } from "../rpc/calls/auxiliary-request.js";
 import type { RpcLogger } from "../rpc/status.js";
 import { admitOperators } from "./admission.js";
-import { ADMIN_SERVICE, adminDefinition } from "./definition.js";
+import { ADMIN_SERVICE, adminDefinition, isAdminPath } from "./definition.js";
 import { ADMIN_CALL_TIME_LIMIT_MS, ADMIN_REQUEST_BYTES_MAX } from "./limits.js";
 import { createAdminService } from "./service.js";
 import type { AdminSources } from "./sources.js";
@@ -58,6 +58,9 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
   const connections = new GrpcConnections(options.connections, sessionsOf(grpc), {
     ...options.transport,
     idleTimeoutMs: CONNECTION_IDLE_MS,
+    // Health needs no credentials, so its watches must not hold a connection that an operator needs.
+    keepsConnection: (stream, headers) =>
+      isAdminPath(headers[":path"]) && gate.callOf(stream)?.refusal === undefined,
   });
   return {
     make: (address) => createServer({ noDelay: true }, (socket) => connections.take(socket, address)),

@@ -18,14 +18,16 @@ const text = (bytesMax: number) =>
       (value) => value !== "" && Buffer.byteLength(value) <= bytesMax,
       `must have 1 to ${bytesMax} bytes`,
     );
-const list = <Item extends z.ZodType>(item: Item, max: number) =>
-  z.array(item, "must be a list").max(max, `must have at most ${max} items`).default([]);
+const items = <Item extends z.ZodType>(item: Item, max: number) =>
+  z.array(item, "must be a list").max(max, `must have at most ${max} items`);
+const list = <Item extends z.ZodType>(item: Item, max: number) => items(item, max).default([]);
 
 const clientSchema = z.strictObject(
   {
     name: text(255),
     role: z.enum(ROLES, `must be one of ${ROLES.join(", ")}`),
-    homeservers: list(homeserverName(), HOMESERVERS_MAX),
+    // An empty list is refused: nobody must take it for none, or for all.
+    homeservers: items(homeserverName(), HOMESERVERS_MAX).min(1, "must not be empty").optional(),
     token_files: list(filePath(), CREDENTIALS_MAX),
     tokens_sha256: list(
       z.string("must be text").regex(/^[0-9a-f]{64}$/i, "must be SHA-256 in 64 hexadecimal digits"),
@@ -38,7 +40,7 @@ const clientSchema = z.strictObject(
 );
 
 const schema = z.strictObject(
-  { clients: z.array(clientSchema, "must be a list").min(1, "must not be empty").max(CLIENTS_MAX) },
+  { clients: z.array(z.unknown(), "must be a list").min(1, "must not be empty").max(CLIENTS_MAX) },
   { error: unknownKeys },
 );
 
@@ -64,28 +66,42 @@ export function parseAuthFile(
     return { clients: [], problems };
   }
   const parsed = schema.safeParse(toValue(document));
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map((issue) => ({
-      place: `${path}, ${issue.path.length === 0 ? "the file" : placeOf(issue.path)}`,
-      problem: issue.message,
-    }));
-    return { clients: [], problems };
-  }
+  if (!parsed.success) return { clients: [], problems: problemsOf(path, parsed.error, []) };
   const inFolder = (file: string) => resolve(dirname(path), file);
-  const clients = parsed.data.clients.map((client, index) => ({
-    ...client,
-    token_files: client.token_files.map(inFolder),
-    tokens_sha256: client.tokens_sha256.map((digest) => digest.toLowerCase()),
-    unix_sockets: client.unix_sockets.map(inFolder),
-    place: `${path}, clients[${index}] (${client.name})`,
-  }));
-  return { clients, problems: clients.flatMap(incompleteness) };
+  const clients: DescribedClient[] = [];
+  const problems: Problem[] = [];
+  // One by one, so that an error of one client does not hide what is wrong with the others.
+  for (const [index, text] of parsed.data.clients.entries()) {
+    const { success, data: client, error } = clientSchema.safeParse(text);
+    if (!success) {
+      problems.push(...problemsOf(path, error, ["clients", index]));
+      continue;
+    }
+    clients.push({
+      ...client,
+      token_files: client.token_files.map(inFolder),
+      tokens_sha256: client.tokens_sha256.map((digest) => digest.toLowerCase()),
+      unix_sockets: client.unix_sockets.map(inFolder),
+      place: `${path}, clients[${index}] (${client.name})`,
+    });
+  }
+  return { clients, problems: [...problems, ...clients.flatMap(incompleteness)] };
+}
+
+function problemsOf(path: string, error: z.ZodError, within: readonly PropertyKey[]): Problem[] {
+  return error.issues.map((issue) => {
+    const place = [...within, ...issue.path];
+    return {
+      place: `${path}, ${place.length === 0 ? "the file" : placeOf(place)}`,
+      problem: issue.message,
+    };
+  });
 }
 
 function incompleteness(client: DescribedClient): Problem[] {
   const { place, role, homeservers, token_files, tokens_sha256, certificate_names, unix_sockets } = client;
   const problems: Problem[] = [];
-  if (role !== "operator" && homeservers.length === 0) {
+  if (role !== "operator" && homeservers === undefined) {
     problems.push({ place, problem: `homeservers is required for the role ${role}` });
   }
   if (token_files.length + tokens_sha256.length + certificate_names.length + unix_sockets.length === 0) {

@@ -3,13 +3,12 @@ import { TLSSocket } from "node:tls";
 
 /**
  * The names in the verified certificate of a connection's client: its DNS names and URIs, or its
- * common name if it has none of these. Empty without a certificate.
+ * common name if it has no alternative names of any kind. Empty without a certificate.
  */
 export function certificateNamesOf(socket: Socket): readonly string[] {
   if (!(socket instanceof TLSSocket) || !socket.authorized) return [];
-  const { subjectaltname = "", subject } = socket.getPeerCertificate();
-  const names = alternativeNames(subjectaltname);
-  return names.length > 0 ? names : [subject?.CN ?? []].flat();
+  const { subjectaltname, subject } = socket.getPeerCertificate();
+  return subjectaltname === undefined ? [subject?.CN ?? []].flat() : alternativeNames(subjectaltname);
 }
 
 /** A kind and a name. Node.js writes a name with special characters as a JSON string. */

@@ -25,7 +25,7 @@ export interface Credentials {
 interface Known extends Principal {
   rights: Rights | undefined;
   /** Of a token. */
-  readonly digest: string | undefined;
+  readonly digest: Buffer | undefined;
 }
 
 /** Longer tokens are refused before they are hashed. */
@@ -65,15 +65,18 @@ export class Clients {
     return () => this.#listeners.delete(listener);
   }
 
-  /** The client of a call. A token counts before a certificate, and that before the socket. */
+  /** The client of a call. A token counts before a certificate, and a certificate counts before the socket. */
   authenticate({ authorization, certificateNames, unixSocket }: Credentials): Principal | CacheError {
     const [header, ...others] = authorization;
     if (others.length > 0) return unauthenticated("authorization must be given once");
     if (header !== undefined) return this.#byToken(header) ?? unauthenticated("the token is not valid");
-    for (const name of certificateNames) {
-      const known = this.#known.get(`name ${name}`);
-      if (known !== undefined) return known;
+    const named = certificateNames.flatMap((name) => this.#known.get(`name ${name}`) ?? []);
+    if (named.some(({ rights }) => rights !== named[0]?.rights)) {
+      return unauthenticated(
+        "the names in the client certificate belong to several clients of the auth file",
+      );
     }
+    if (named[0] !== undefined) return named[0];
     const trusted = unixSocket === undefined ? undefined : this.#known.get(`socket ${unixSocket}`);
     if (trusted !== undefined) return trusted;
     return unauthenticated(
@@ -86,16 +89,15 @@ export class Clients {
   #byToken(header: string): Principal | undefined {
     const token = header.length > TOKEN_BYTES_MAX ? undefined : BEARER.exec(header)?.[1];
     if (token === undefined) return undefined;
-    const digest = digestOf(token);
+    const digest = createHash("sha256").update(token).digest();
     // Nobody can choose a digest, so the time of the lookup tells nothing about the tokens.
-    const found = this.#known.get(tokenKey(digest));
+    const found = this.#known.get(tokenKey(digest.toString("hex")));
     // The lookup compares digests in a time of its own; this comparison takes the same time for any.
-    const isSame = timingSafeEqual(Buffer.from(found?.digest ?? NO_DIGEST), Buffer.from(digest));
-    return isSame ? found : undefined;
+    return timingSafeEqual(found?.digest ?? NO_DIGEST, digest) ? found : undefined;
   }
 }
 
-const NO_DIGEST = "0".repeat(64);
+const NO_DIGEST = Buffer.alloc(32);
 
 /** SHA-256 of a token, in hexadecimal digits. */
 export function digestOf(token: string): string {
@@ -106,9 +108,9 @@ function tokenKey(digest: string): string {
   return `token ${digest}`;
 }
 
-function keysOf(entry: ClientEntry): [key: string, digest: string | undefined][] {
+function keysOf(entry: ClientEntry): [key: string, digest: Buffer | undefined][] {
   return [
-    ...entry.tokenDigests.map((digest): [string, string] => [tokenKey(digest), digest]),
+    ...entry.tokenDigests.map((digest): [string, Buffer] => [tokenKey(digest), Buffer.from(digest, "hex")]),
     ...entry.certificateNames.map((name): [string, undefined] => [`name ${name}`, undefined]),
     ...entry.unixSockets.map((path): [string, undefined] => [`socket ${path}`, undefined]),
   ];

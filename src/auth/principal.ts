@@ -1,3 +1,5 @@
+import { CacheError } from "../core/model/errors.js";
+
 /** What a client may be. */
 export const ROLES = ["homeserver", "reader", "operator"] as const;
 
@@ -8,7 +10,7 @@ export interface Rights {
   /** For logs. */
   readonly name: string;
   readonly role: Role;
-  /** The homeservers that its requests may name; undefined: any, for operators. */
+  /** The homeservers that its requests may name; undefined: any, for operators of the whole sidecar. */
   readonly homeservers: ReadonlySet<string> | undefined;
 }
 
@@ -35,19 +37,49 @@ const EVENT_CACHE = "/splitcache.v1.EventCacheService/";
 const ADMIN = "/splitcache.admin.v1.AdminService/";
 const HEALTH = "/grpc.health.v1.Health/";
 
-const READER_METHODS = methods("GetEvents", "GetEventsStream", "Subscribe");
-const OPERATOR_METHODS = methods("InvalidateEvents", "PurgeRoom", "PurgeHomeserver");
+const REFLECTION = ["/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
+
+const READ_METHODS = ["GetEvents", "GetEventsStream", "Subscribe"] as const;
+const PURGE_METHODS = ["InvalidateEvents", "PurgeRoom", "PurgeHomeserver"] as const;
+
+/** A method that is not listed is for nobody. */
+const METHODS: Readonly<Record<Role, ReadonlySet<string>>> = {
+  homeserver: methods(
+    ...READ_METHODS,
+    ...PURGE_METHODS,
+    ...["PutEvent", "PutEvents", "SetRedaction", "SetRejected"],
+  ),
+  reader: methods(...READ_METHODS),
+  operator: methods(...PURGE_METHODS),
+};
 
 /** Whether a method needs no credentials: probes have none. */
 export function isOpen(path: string): boolean {
   return path.startsWith(HEALTH);
 }
 
+/** Why a client may not make a call of this method, or undefined. A reload can give another answer for an open call. */
+export function callRefusal(principal: Principal, path: string): CacheError | undefined {
+  const { rights } = principal;
+  if (rights === undefined) {
+    return new CacheError("unauthenticated", "the credentials of this call are no longer valid");
+  }
+  if (path.startsWith(ADMIN) ? mayAdministrate(principal) : mayCall(rights.role, path)) return undefined;
+  const bounds = rights.role === "operator" && rights.homeservers !== undefined ? " with homeservers" : "";
+  return new CacheError(
+    "permissionDenied",
+    `a client of role ${rights.role}${bounds} may not make this call`,
+  );
+}
+
+/** Whether a client may use AdminService and read the metrics, which are about all homeservers. */
+export function mayAdministrate({ rights }: Principal): boolean {
+  return rights?.role === "operator" && rights.homeservers === undefined;
+}
+
 /** Whether a role may call a method. Reflection shows nothing but the contract, so each role may use it. */
-export function mayCall(role: Role, path: string): boolean {
-  if (path.startsWith(ADMIN)) return role === "operator";
-  if (!path.startsWith(EVENT_CACHE) || role === "homeserver") return true;
-  return (role === "reader" ? READER_METHODS : OPERATOR_METHODS).has(path);
+function mayCall(role: Role, path: string): boolean {
+  return METHODS[role].has(path) || REFLECTION.some((service) => path.startsWith(service));
 }
 
 function methods(...names: readonly string[]): ReadonlySet<string> {

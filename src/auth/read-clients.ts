@@ -8,7 +8,7 @@ import { readTokenDigest } from "./token-file.js";
 export interface AuthSurroundings {
   /** The homeservers that are served; none: any. */
   readonly homeservers: readonly string[];
-  /** The paths of the Unix sockets that are listened on. */
+  /** The absolute paths of the Unix sockets that are listened on. */
   readonly unixSockets: readonly string[];
   readonly hasClientCa: boolean;
 }
@@ -54,7 +54,7 @@ export async function readClients(path: string, around: AuthSurroundings): Promi
       rights: {
         name: client.name,
         role: client.role,
-        homeservers: client.homeservers.length === 0 ? undefined : new Set(client.homeservers),
+        homeservers: client.homeservers && new Set(client.homeservers),
       },
       tokenDigests,
       certificateNames: client.certificate_names,
@@ -92,7 +92,7 @@ async function readTokens(
 function contradictions(client: DescribedClient, around: AuthSurroundings): Problem[] {
   const { place } = client;
   const problems: Problem[] = [];
-  for (const homeserver of client.homeservers) {
+  for (const homeserver of client.homeservers ?? []) {
     if (around.homeservers.length === 0 || around.homeservers.includes(homeserver)) continue;
     problems.push({
       place,

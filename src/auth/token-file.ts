@@ -1,19 +1,14 @@
 import { open } from "node:fs/promises";
+import { checkMode } from "../config/secret-files.js";
 import { digestOf, TOKEN_BYTES_MAX } from "./clients.js";
 
 /** As many characters as `openssl rand -hex 16` prints: such a token cannot be guessed. */
 const CHARACTERS_MIN = 32;
-const OTHERS_MAY_READ = 0o004;
 
 /** The digest of the token in a file. Throws what is wrong with the file, never its content. */
 export async function readTokenDigest(path: string): Promise<string> {
   const { content, mode } = await read(path);
-  if ((mode & OTHERS_MAY_READ) !== 0) {
-    const shown = (mode & 0o777).toString(8).padStart(4, "0");
-    throw new Error(
-      `can be read by every user (mode ${shown}): chmod o-r, or defaultMode: 0440 in Kubernetes`,
-    );
-  }
+  checkMode(mode);
   const token = content.replace(/\r?\n$/, "");
   if (token === "") throw new Error("is empty: openssl rand -hex 32 makes a token");
   if (/\s/.test(token)) throw new Error("must hold one token, without spaces and further lines");

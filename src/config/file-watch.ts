@@ -3,8 +3,11 @@ import { stat } from "node:fs/promises";
 export interface FileWatchOptions {
   /** The files, asked before each check: they may change with the contents of another file. */
   paths(): readonly string[];
-  /** Called one at a time: after a change, and after `checkNow`. Must not reject. */
-  onChange(): Promise<void>;
+  /**
+   * Called one at a time: after a change, after `checkNow`, and at each interval after a call that failed.
+   * Returns whether it succeeded; a rejection is a failure. `isRetry`: neither a change nor `checkNow` is the reason.
+   */
+  onChange(isRetry: boolean): Promise<boolean>;
   readonly intervalMs?: number;
 }
 
@@ -21,6 +24,7 @@ export class FileWatch {
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #isForced = false;
+  #hasFailed = false;
   #isStopped = false;
 
   constructor(options: FileWatchOptions) {
@@ -66,7 +70,9 @@ export class FileWatch {
     const state = await stateOf(this.#options.paths());
     const isChanged = state !== this.#seen;
     this.#seen = state;
-    if ((isChanged || isForced) && !this.#isStopped) await this.#options.onChange();
+    const isRetry = !isChanged && !isForced;
+    if (this.#isStopped || (isRetry && !this.#hasFailed)) return;
+    this.#hasFailed = !(await this.#options.onChange(isRetry).catch(() => false));
   }
 }
 

@@ -1,5 +1,5 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
 import type { Problem } from "./settings.js";
 
@@ -8,6 +8,8 @@ export interface SecretFile {
   /** The option or the parameter that names the file. */
   readonly place: string;
   readonly path: string | undefined;
+  /** Whether it is an error that every user of the machine may read or write it. */
+  readonly isPrivate?: boolean;
   /** Throws an error with the problem of a text, which never contains the text. */
   readonly check?: (text: string) => void;
 }
@@ -28,11 +30,12 @@ export async function readSecretFiles<Name extends string>(
 ): Promise<ReadFiles<Name | "cert" | "key">> {
   const problems: Problem[] = [];
   const texts: Record<string, string | undefined> = {};
-  for (const [name, { place, path, check }] of Object.entries<SecretFile>(files)) {
+  for (const [name, { place, path, isPrivate, check }] of Object.entries<SecretFile>(files)) {
     texts[name] = undefined;
     if (path === undefined) continue;
     try {
       const text = await readText(path);
+      if (isPrivate === true) checkMode((await stat(path)).mode);
       check?.(text);
       texts[name] = text;
     } catch (error) {
@@ -78,6 +81,17 @@ export function checkPrivateKey(text: string): void {
     throw new Error(`contains no private key in PEM without a passphrase: ${messageOf(error)}`);
   }
 }
+
+/** Throws if every user of the machine may read or write a file of this mode. */
+export function checkMode(mode: number): void {
+  if ((mode & OTHERS_MAY_READ_OR_WRITE) === 0) return;
+  const shown = (mode & 0o777).toString(8).padStart(4, "0");
+  throw new Error(
+    `can be read or written by every user (mode ${shown}): chmod o-rw, or defaultMode: 0440 in Kubernetes`,
+  );
+}
+
+const OTHERS_MAY_READ_OR_WRITE = 0o006;
 
 async function readText(path: string): Promise<string> {
   const text = await readFile(path, "utf8").catch((error: unknown) => {

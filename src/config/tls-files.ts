@@ -34,7 +34,7 @@ export async function readTlsFiles(
       path: config.tlsCertFile,
       check: (text) => checkServerCertificate(text, nowMs),
     },
-    key: { place: flagOf("tlsKeyFile"), path: config.tlsKeyFile, check: checkPrivateKey },
+    key: { place: flagOf("tlsKeyFile"), path: config.tlsKeyFile, isPrivate: true, check: checkPrivateKey },
     clientCa: { place: flagOf("tlsClientCaFile"), path: config.tlsClientCaFile, check: checkCertificates },
   });
   const { cert, key, clientCa } = texts;

@@ -1,4 +1,4 @@
-import type { ServerHttp2Session } from "node:http2";
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { ListenAddress } from "../config/address.js";
 import type { CloseReason, ConnectionTable, ConnectionUsage, OpenConnection } from "./connection-table.js";
@@ -17,6 +17,8 @@ export interface GrpcConnectionOptions extends GrpcConnectionTimes {
   readonly secure?: Secure | undefined;
   /** Called for each connection, before its first call, with the socket to talk over. */
   readonly onOpen?: (session: ServerHttp2Session, socket: Socket, listener: ListenAddress) => void;
+  /** Whether an open call prevents that its connection is closed to make room. Each call does if left out. */
+  readonly keepsConnection?: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => boolean;
 }
 
 const PREFACE_TIMEOUT_MS = 5000;
@@ -109,13 +111,19 @@ export class GrpcConnections {
 class GrpcConnection {
   readonly #entry: OpenConnection;
   readonly #session: ServerHttp2Session;
+  /** Calls that prevent that it is closed to make room. */
+  #keepingCalls = 0;
   #timer: NodeJS.Timeout;
   #isEnding = false;
 
   constructor(
     entry: OpenConnection,
     session: ServerHttp2Session,
-    { idleTimeoutMs, prefaceTimeoutMs = PREFACE_TIMEOUT_MS }: GrpcConnectionTimes,
+    {
+      idleTimeoutMs,
+      prefaceTimeoutMs = PREFACE_TIMEOUT_MS,
+      keepsConnection = () => true,
+    }: GrpcConnectionOptions,
     onCallsEnded: () => void,
   ) {
     this.#entry = entry;
@@ -128,13 +136,14 @@ class GrpcConnection {
         if (this.calls === 0) this.end("idle");
       }, idleTimeoutMs);
     });
-    session.on("stream", (stream) => {
+    session.on("stream", (stream, headers) => {
       entry.calls += 1;
-      entry.busy();
+      const keeps = keepsConnection(stream, headers);
+      if (keeps) this.#keep(1);
       stream.once("close", () => {
         entry.calls -= 1;
+        if (keeps) this.#keep(-1);
         if (entry.calls > 0) return;
-        entry.idle();
         this.#timer.refresh();
         onCallsEnded();
       });
@@ -145,6 +154,12 @@ class GrpcConnection {
   /** Streams that are open, of any service. */
   get calls(): number {
     return this.#entry.calls;
+  }
+
+  #keep(change: 1 | -1): void {
+    this.#keepingCalls += change;
+    if (this.#keepingCalls > 0) this.#entry.busy();
+    else this.#entry.idle();
   }
 
   /** Closes a connection without calls gracefully; the peer has a short time to react. */

@@ -32,7 +32,10 @@ export type Secure = (socket: Socket, ready: (socket: Socket) => void) => void;
 
 /** A connection that has not finished its handshake after this time is closed. */
 const HANDSHAKE_TIMEOUT_MS = 5000;
-/** Handshakes at once. A handshake takes milliseconds, so only clients that stall are closed for others. */
+/**
+ * Handshakes at once. Beyond it the oldest of the address with the most is ended. A handshake takes
+ * milliseconds, so only clients that stall are closed for others.
+ */
 const HANDSHAKES_MAX = 256;
 
 /** A handshake in progress. */
@@ -40,6 +43,7 @@ interface Handshake {
   readonly socket: Socket;
   readonly ready: (socket: Socket) => void;
   readonly timer: NodeJS.Timeout;
+  readonly peer: string | undefined;
 }
 
 /**
@@ -67,12 +71,9 @@ export class TlsFront {
   readonly secure: Secure = (socket, ready) => {
     const { handshakesMax = HANDSHAKES_MAX, timeoutMs = HANDSHAKE_TIMEOUT_MS } = this.#options;
     const key = keyOf(socket);
-    const [oldest] = this.#handshakes.values();
-    if (oldest !== undefined && this.#handshakes.size >= handshakesMax) {
-      this.#fail(oldest.socket, "TOO_MANY_HANDSHAKES");
-    }
+    if (this.#handshakes.size >= handshakesMax) this.#makeRoom();
     const timer = setTimeout(() => this.#fail(socket, "HANDSHAKE_TIMEOUT"), timeoutMs);
-    this.#handshakes.set(key, { socket, ready, timer });
+    this.#handshakes.set(key, { socket, ready, timer, peer: socket.remoteAddress });
     socket.on("error", () => {});
     socket.once("close", () => this.#take(key));
     this.#server.emit("connection", socket);
@@ -81,6 +82,19 @@ export class TlsFront {
   /** Uses these certificates from the next handshake on. Throws if they are not usable. */
   renew(identity: TlsIdentity): void {
     this.#server.setSecureContext(contextOf(identity));
+  }
+
+  #makeRoom(): void {
+    const byPeer = new Map<string | undefined, Handshake[]>();
+    let most: readonly Handshake[] = [];
+    for (const handshake of this.#handshakes.values()) {
+      const ofPeer = byPeer.get(handshake.peer) ?? [];
+      byPeer.set(handshake.peer, ofPeer);
+      ofPeer.push(handshake);
+      if (ofPeer.length > most.length) most = ofPeer;
+    }
+    const [oldest] = most;
+    if (oldest !== undefined) this.#fail(oldest.socket, "TOO_MANY_HANDSHAKES");
   }
 
   #take(key: string): Handshake | undefined {

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import type { Duplex } from "node:stream";
 import { isLoopback } from "../config/address.js";
 import { type HostCheck, loopbackHostCheck } from "../net/host-check.js";
 
@@ -8,13 +9,17 @@ export interface AdminSources {
   /** If absent, there is no /metrics. */
   readonly metrics?: MetricsSource;
   /** Whether a request may read the metrics; left out: any. */
-  readonly mayReadMetrics?: ((request: IncomingMessage) => boolean) | undefined;
+  readonly metricsAccess?: ((request: IncomingMessage) => MetricsAccess) | undefined;
   /**
    * If given, a request to a loopback listener must have a loopback name or this name
    * as its Host. If absent, any Host is accepted.
    */
   readonly configuredHost?: string;
+  /** The time limit from the connection until the request has arrived; 5 s if left out. */
+  readonly requestTimeoutMs?: number;
 }
+
+export type MetricsAccess = "allowed" | "unauthenticated" | "denied";
 
 /** Metrics in the text format of Prometheus. */
 export interface MetricsSource {
@@ -40,12 +45,9 @@ const CONNECTION_TIMEOUT_MS = 30_000;
  */
 export function createAdminHttp(sources: AdminSources): Server {
   const options = {
-    headersTimeout: REQUEST_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: REQUEST_TIMEOUT_MS,
-    connectionsCheckingInterval: REQUEST_TIMEOUT_MS,
   };
-  const { configuredHost } = sources;
+  const { configuredHost, requestTimeoutMs = REQUEST_TIMEOUT_MS } = sources;
   const allowsHost = configuredHost === undefined ? undefined : loopbackHostCheck(configuredHost);
   const server: Server = createServer(
     options,
@@ -57,24 +59,33 @@ export function createAdminHttp(sources: AdminSources): Server {
   );
   // One request per connection: pipelined requests would all be held at the same time.
   server.maxRequestsPerSocket = 1;
+  // Node.js enforces its own time limits only in a server that listens itself, not behind one that ends TLS.
+  const awaited = new WeakMap<Duplex, NodeJS.Timeout>();
   server.on("connection", (socket) => {
     const timer = setTimeout(() => socket.destroy(), CONNECTION_TIMEOUT_MS).unref();
-    socket.once("close", () => clearTimeout(timer));
+    const request = setTimeout(() => socket.destroy(), requestTimeoutMs).unref();
+    awaited.set(socket, request);
+    socket.once("close", () => {
+      clearTimeout(timer);
+      clearTimeout(request);
+    });
   });
+  server.on("request", ({ socket }) => clearTimeout(awaited.get(socket)));
   return server;
 }
 
 type Route = (request: IncomingMessage) => Answer | Promise<Answer>;
 type Routes = ReadonlyMap<string, Route>;
 
-function routesOf({ isReady, metrics, mayReadMetrics = () => true }: AdminSources): Routes {
+function routesOf({ isReady, metrics, metricsAccess = () => "allowed" }: AdminSources): Routes {
   const routes = new Map<string, Route>([
     ["/livez", () => plain(200, "ok")],
     ["/readyz", () => (isReady() ? plain(200, "ok") : plain(503, "draining"))],
   ]);
   if (metrics !== undefined) {
     routes.set("/metrics", async (request) => {
-      if (!mayReadMetrics(request)) return plain(401, OPERATORS_ONLY);
+      const access = metricsAccess(request);
+      if (access !== "allowed") return plain(access === "denied" ? 403 : 401, OPERATORS_ONLY);
       return { code: 200, body: await metrics.metrics(), contentType: metrics.contentType };
     });
   }
@@ -108,7 +119,7 @@ function handlerFor(routes: Routes, allowsHost: HostCheck): RequestListener {
 
 const WRONG_HOST = "Host must be localhost, a loopback address or the host of --http";
 
-const OPERATORS_ONLY = "metrics require the credentials of a client of role operator";
+const OPERATORS_ONLY = "metrics require the credentials of a client of role operator, without homeservers";
 
 function plain(code: number, line: string): Answer {
   return { code, body: Buffer.from(`${line}\n`), contentType: "text/plain; charset=utf-8" };

@@ -104,6 +104,19 @@ export interface GrpcServer {
   usage(): TransportUsage;
 }
 
+/**
+ * The capacities of health and reflection. They note active peers apart from the other capacities: health
+ * needs no credentials, and must not change the shares of clients that have them.
+ */
+function auxiliaryCapacities(clock: () => number, onFull: FullObserver) {
+  const shared = { activePeers: new ActiveParties(clock), onFull };
+  const capacity = (name: string, max: number) => new Capacity(max, { ...shared, name });
+  return {
+    auxiliaryCalls: capacity("unary calls of health", AUXILIARY_CALLS_MAX),
+    auxiliaryStreams: capacity("streams of health and reflection", AUXILIARY_STREAMS_MAX),
+  };
+}
+
 /** Creates the gRPC server of a store. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const { store, observer, logger, clock, allowedHomeservers, limits = {}, access } = options;
@@ -122,8 +135,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     new Capacity(max, { ...shared, ...quota, name });
   const readStreams = capacity("read streams", readStreamsMax, quotaOf("readStreamsMax", "readStreams"));
   const subscriptions = capacity("subscribers", subscribersMax, quotaOf("subscribersMax", "subscribers"));
-  const auxiliaryCalls = capacity("unary calls of health", AUXILIARY_CALLS_MAX);
-  const auxiliaryStreams = capacity("streams of health and reflection", AUXILIARY_STREAMS_MAX);
+  const { auxiliaryCalls, auxiliaryStreams } = auxiliaryCapacities(clock, onFull);
   const { subscriptionBytesMax = SUBSCRIPTION_BYTES_MAX } = limits;
   const batches = new BatchCapacity(subscriptionBytesMax, clock, shared.activePeers);
   const server = new Server({
@@ -162,6 +174,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       logger,
       drain,
       inFlight,
+      access,
       allowedHomeservers,
       encoder: new FrameEncoder(options),
       batches,

@@ -47,13 +47,14 @@ export const REQUEST_TIME_LIMIT_MS = 5000;
 export const TINY_DATA_BYTES = 256;
 /**
  * What one connection may do before it is ended. Each costs some 10 to 100 µs, so that one
- * burst stops other calls for less than they would notice. Clients need none of the
- * first two, but after an upgrade. Node.js itself ends a connection after 1000 resets and then 33 a
+ * burst stops other calls for less than they would notice. Clients need none of the first two, but
+ * after an upgrade, and of the third only while a token is replaced. Node.js itself ends a connection after 1000 resets and then 33 a
  * second, without a word; this comes a little before.
  */
 export const FLOOD_ALLOWANCES = {
   tiny_data: { burst: 1000, perSecond: 100 },
   unknown_method: { burst: 100, perSecond: 20 },
+  unauthenticated: { burst: 100, perSecond: 20 },
   reset_call: { burst: 800, perSecond: 30 },
 } as const;
 /** The retry delay after a full capacity: most calls in flight have ended by then. */

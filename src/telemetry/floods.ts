@@ -7,6 +7,7 @@ import type { Logger } from "./logger.js";
 const DESCRIPTIONS: Readonly<Record<FloodKind, string>> = {
   tiny_data: "it split its requests into too many small frames",
   unknown_method: "it called unknown methods too often",
+  unauthenticated: "it called without valid credentials too often",
   reset_call: "it reset its calls too often",
 };
 
@@ -17,7 +18,7 @@ const DESCRIPTIONS: Readonly<Record<FloodKind, string>> = {
 export function observeFloods(registry: Registry, logger: Logger): FloodObserver {
   const counter = new Counter({
     name: "splitcache_floods_total",
-    help: "Connections that were closed because of a flood, by kind: tiny_data (too many small frames), unknown_method (too many calls of unknown methods), reset_call (too many reset calls)",
+    help: "Connections that were closed because of a flood, by kind: tiny_data (too many small frames), unknown_method (too many calls of unknown methods), unauthenticated (too many calls without valid credentials), reset_call (too many reset calls)",
     labelNames: ["kind"],
     registers: [registry],
   });

@@ -1,18 +1,17 @@
+import type { AccessLog } from "../auth/call-access.js";
 import type { TlsLog } from "../net/tls-front.js";
 import { LineLimit } from "./line-limit.js";
 import type { LogFields, Logger } from "./logger.js";
 
 /** What TLS and authentication report. Any client can cause refusals, so one kind comes once in 10 seconds. */
-export interface SecurityObserver extends TlsLog {
-  /** A call without valid credentials was refused. */
-  refused(problem: string, peer: string | undefined): void;
+export interface SecurityObserver extends TlsLog, AccessLog {
   /** New files are in use. */
   reloaded(what: Reloadable, fields: LogFields): void;
   /** New files are wrong, and the old ones stay in use. */
   notReloaded(what: Reloadable, problems: readonly string[]): void;
 }
 
-type Reloadable = "certificates" | "clients";
+export type Reloadable = "certificates" | "clients";
 
 export function reportSecurity(logger: Logger): SecurityObserver {
   const limit = new LineLimit({
@@ -22,6 +21,14 @@ export function reportSecurity(logger: Logger): SecurityObserver {
     onSuppressed: (problem, suppressed) =>
       logger.warn("log lines about refused clients were left out", { problem, suppressed }),
   });
+  // Apart from the others: nobody without credentials can suppress these.
+  const clients = new LineLimit({
+    linesMax: CLIENT_LINES_MAX,
+    windowMs: WINDOW_MS,
+    keysMax: KINDS_MAX,
+    onSuppressed: (call, suppressed) =>
+      logger.warn("log lines about a client were left out", { call, suppressed }),
+  });
   return {
     handshakeFailed: (problem, peer) => {
       if (limit.admits(problem)) logger.warn("a TLS handshake failed", { problem, peer });
@@ -29,6 +36,13 @@ export function reportSecurity(logger: Logger): SecurityObserver {
     refused: (problem, peer) => {
       if (limit.admits(problem))
         logger.warn("a call without valid credentials was refused", { problem, peer });
+    },
+    denied: (client, method) => {
+      if (clients.admits(`${client} ${method}`))
+        logger.warn("a call was refused: its client may not make it", { client, method });
+    },
+    called: (client, method) => {
+      if (clients.admits(`${client} ${method}`)) logger.info("a client makes this call", { client, method });
     },
     reloaded: (what, fields) => logger.info(`the ${what} were read again and are in use`, fields),
     notReloaded: (what, problems) =>
@@ -38,3 +52,5 @@ export function reportSecurity(logger: Logger): SecurityObserver {
 
 const WINDOW_MS = 10_000;
 const KINDS_MAX = 32;
+/** Of one client and one method. */
+const CLIENT_LINES_MAX = 5;

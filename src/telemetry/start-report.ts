@@ -56,6 +56,15 @@ export function reportStart(logger: Logger, report: StartReport): void {
   for (const address of report.addresses.filter((address) => !isLocal(address))) {
     warnOfListener(logger, address, report.security);
   }
+  const { isAuthenticated, usesTls } = report.security;
+  if (isAuthenticated && !usesTls) {
+    for (const address of report.adminAddresses.filter((address) => !isLocal(address))) {
+      logger.warn(CLEARTEXT, { adminListen: formatListenAddress(address) });
+    }
+    if (httpAddress !== undefined && !isLocal(httpAddress)) {
+      logger.warn(CLEARTEXT, { http: formatListenAddress(httpAddress) });
+    }
+  }
   if (httpAddress !== undefined && !isLocal(httpAddress) && !report.security.isAuthenticated) {
     logger.warn("any client that can reach this listener can read the names of homeservers in the metrics", {
       http: formatListenAddress(httpAddress),
@@ -72,6 +81,8 @@ export function reportStart(logger: Logger, report: StartReport): void {
 /** The approximate share of a full budget that is in the heap if bodies have about 1 KiB: keys, metadata and logs. */
 const SMALL_EVENTS_HEAP_EIGHTHS = 5;
 
+const CLEARTEXT = "tokens and what they give access to cross the network in cleartext: give --tls-cert-file";
+
 function warnOfListener(
   logger: Logger,
   address: ListenAddress,
@@ -86,6 +97,6 @@ function warnOfListener(
       },
     );
   } else if (!usesTls) {
-    logger.warn("tokens and events cross the network in cleartext: give --tls-cert-file", { listen });
+    logger.warn(CLEARTEXT, { listen });
   }
 }

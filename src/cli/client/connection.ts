@@ -9,7 +9,7 @@ import {
 } from "@grpc/grpc-js";
 import { EventCacheServiceClient } from "../../gen/splitcache/v1/event_cache_service.js";
 import { CliError, ExitCode } from "../exit-code.js";
-import type { ClientSecurity, ClientTls } from "./security.js";
+import { type ClientSecurity, type ClientTls, checkTokenIsSafe } from "./security.js";
 
 /** A channel to one sidecar. Connects with the first call, and again when it breaks. */
 export interface SidecarConnection {
@@ -59,6 +59,7 @@ const CHANNEL_OPTIONS = {
 };
 
 export function connect({ address, timeoutMs, signal, security }: ConnectionOptions): SidecarConnection {
+  checkTokenIsSafe(security, address);
   const { tls, token } = security;
   const client = new EventCacheServiceClient(address, channelCredentials(tls), {
     ...CHANNEL_OPTIONS,
@@ -102,11 +103,11 @@ function channelCredentials(tls: ClientTls | undefined): ChannelCredentials {
 }
 
 /** Adds the token to each call. Call credentials of grpc-js would require TLS, which a Unix socket does not need. */
-function sendToken(token: string): Interceptor {
+function sendToken(token: () => string): Interceptor {
   return (options, nextCall) =>
     new InterceptingCall(nextCall(options), {
       start: (metadata, listener, next) => {
-        metadata.set("authorization", `Bearer ${token}`);
+        metadata.set("authorization", `Bearer ${token()}`);
         next(metadata, listener);
       },
     });

@@ -34,12 +34,14 @@ export function isPermanent(failure: unknown): boolean {
   return !isServiceError(failure) || PERMANENT.has(failure.code);
 }
 
-const PERMANENT: ReadonlySet<status> = new Set([
-  status.INVALID_ARGUMENT,
-  status.UNIMPLEMENTED,
-  status.UNAUTHENTICATED,
-  status.PERMISSION_DENIED,
-]);
+/** Whether a server refused the credentials of a call. */
+export function isRefused(failure: unknown): boolean {
+  return isServiceError(failure) && REFUSED.has(failure.code);
+}
+
+const REFUSED: ReadonlySet<status> = new Set([status.UNAUTHENTICATED, status.PERMISSION_DENIED]);
+
+const PERMANENT: ReadonlySet<status> = new Set([status.INVALID_ARGUMENT, status.UNIMPLEMENTED, ...REFUSED]);
 
 function isServiceError(failure: unknown): failure is ServiceError {
   return failure instanceof Error && "code" in failure && "details" in failure && "metadata" in failure;

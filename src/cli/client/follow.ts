@@ -9,7 +9,7 @@ import { CliError, ExitCode } from "../exit-code.js";
 import { epochText, formatPosition } from "../io/contract-text.js";
 import { abortableDelay } from "./abort.js";
 import type { SidecarConnection } from "./connection.js";
-import { describeFailure, isPermanent } from "./describe-failure.js";
+import { describeFailure, isPermanent, isRefused } from "./describe-failure.js";
 import { EpochHistory } from "./epoch-history.js";
 
 /** An item of a followed log: a frame, one notice of a batch, or the end of a stream. */
@@ -54,9 +54,11 @@ export async function* follow(
     const cancel = () => stream.cancel();
     signal.addEventListener("abort", cancel);
     let reason = "the stream ended";
+    let hasWorked = false;
     try {
       for await (const followed of frames(stream, () => resumeAfter)) {
         failures = 0;
+        hasWorked = true;
         if ("position" in followed) {
           checkEpoch(epochs, followed.position, connection.address);
           resumeAfter = followed.position;
@@ -65,7 +67,8 @@ export async function* follow(
       }
     } catch (failure) {
       if (signal.aborted) return;
-      if (isPermanent(failure)) throw failure;
+      // The token may have been replaced while the stream was open: the next call reads its file again.
+      if (isPermanent(failure) && !(hasWorked && isRefused(failure))) throw failure;
       reason = describeFailure(failure, connection.address).message;
     } finally {
       signal.removeEventListener("abort", cancel);

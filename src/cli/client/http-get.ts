@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { Agent, get, type IncomingMessage } from "node:http";
 import { get as getOverTls, Agent as TlsAgent } from "node:https";
-import type { ClientSecurity } from "./security.js";
+import { type ClientSecurity, checkTokenIsSafe } from "./security.js";
 
 /** A page of metrics has some 100 lines for each homeserver; it is kept whole in memory. */
 const REPLY_BYTES_MAX = 64 * 1024 * 1024;
@@ -18,9 +18,11 @@ export interface HttpReply {
 export async function httpGet(
   url: string,
   signal: AbortSignal,
-  { tls, token }: ClientSecurity,
+  security: ClientSecurity,
 ): Promise<HttpReply> {
-  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  checkTokenIsSafe(security, new URL(url).host);
+  const { tls, token } = security;
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token()}` };
   const request =
     tls === undefined
       ? get(url, { agent: new Agent(), signal, headers })

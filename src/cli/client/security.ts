@@ -1,13 +1,15 @@
 import { readFileSync } from "node:fs";
+import { isLocal, parseListenAddress } from "../../config/address.js";
 import { CliError, ExitCode } from "../exit-code.js";
-import { text, type ValuesOf } from "../flags.js";
+import { onOff, text, type ValuesOf } from "../flags.js";
 import type { CliIo } from "../io/cli-io.js";
 
 /** How a command authenticates itself and verifies the sidecar. */
 export interface ClientSecurity {
   /** Undefined: cleartext. */
   readonly tls: ClientTls | undefined;
-  readonly token: string | undefined;
+  /** Reads the token file, for each call: the token may be replaced while a command runs. */
+  readonly token: (() => string) | undefined;
 }
 
 /** The texts of PEM files. */
@@ -28,6 +30,7 @@ const flag = (placeholder: string, variable: string, help: string) =>
 
 /** The flags of TLS and of the token. */
 export const securityFlags = {
+  tls: onOff(`Uses TLS, and trusts the authorities that Node.js trusts (env: ${PREFIX}TLS=true).`),
   tlsCaFile: flag("<path>", "TLS_CA_FILE", "Uses TLS, and trusts the authorities in this PEM file."),
   tlsCertFile: flag("<path>", "TLS_CERT_FILE", "Uses TLS with the client certificate in this PEM file."),
   tlsKeyFile: flag(
@@ -54,7 +57,10 @@ export function securityOf(flags: ValuesOf<typeof securityFlags>, env: CliIo["en
   if ((certFile === undefined) !== (keyFile === undefined)) {
     throw new CliError(ExitCode.usage, "--tls-cert-file and --tls-key-file: give both or neither");
   }
-  const usesTls = [caFile, certFile, serverName].some((value) => value !== undefined);
+  const usesTls =
+    flags.tls ||
+    isTrue(env, `${PREFIX}TLS`) ||
+    [caFile, certFile, serverName].some((value) => value !== undefined);
   const tls: ClientTls = {
     ca: read("--tls-ca-file", caFile),
     cert: read("--tls-cert-file", certFile),
@@ -62,9 +68,33 @@ export function securityOf(flags: ValuesOf<typeof securityFlags>, env: CliIo["en
     serverName,
   };
   const tokenFile = given(flags.tokenFile, "TOKEN_FILE");
-  return { tls: usesTls ? tls : undefined, token: tokenOf(read("--token-file", tokenFile), tokenFile) };
+  const token =
+    tokenFile === undefined ? undefined : () => tokenOf(read("--token-file", tokenFile), tokenFile);
+  // An invalid file is an error before the first call.
+  token?.();
+  return { tls: usesTls ? tls : undefined, token };
 }
 
+/** Throws if calls to this address would send a token over a network in cleartext. */
+export function checkTokenIsSafe({ tls, token }: ClientSecurity, address: string): void {
+  if (token === undefined || tls !== undefined) return;
+  const parsed = parseListenAddress(address);
+  if (parsed !== undefined && (isLocal(parsed) || (parsed.kind === "tcp" && parsed.host === "localhost")))
+    return;
+  throw new CliError(
+    ExitCode.usage,
+    `--token-file: the token would cross the network to ${address} in cleartext; use --tls or --tls-ca-file`,
+  );
+}
+
+function isTrue(env: CliIo["env"], variable: string): boolean {
+  const value = env[variable] || "false";
+  if (value === "true" || value === "false") return value === "true";
+  throw new CliError(ExitCode.usage, `${variable}=${value}: expected true or false`);
+}
+
+function read(option: string, path: string): string;
+function read(option: string, path: string | undefined): string | undefined;
 function read(option: string, path: string | undefined): string | undefined {
   if (path === undefined) return undefined;
   try {
@@ -75,8 +105,7 @@ function read(option: string, path: string | undefined): string | undefined {
   }
 }
 
-function tokenOf(content: string | undefined, path: string | undefined): string | undefined {
-  if (content === undefined) return undefined;
+function tokenOf(content: string, path: string): string {
   const token = content.replace(/\r?\n$/, "");
   if (/^[\x21-\x7e]+$/.test(token)) return token;
   throw new CliError(

@@ -6,10 +6,17 @@ import type { ByteRange, EventState, NewEvent, Redaction } from "./types.js";
 const PLAIN_STATE: EventState = Object.freeze({ rejected: false, rejectedReason: "", redaction: undefined });
 
 /** The state that a put gives its event, in memory of its own. */
-export function stateOf(event: NewEvent): EventState {
-  const { rejected, rejectedReason, redaction } = event;
-  if (!rejected && rejectedReason === "" && redaction === undefined) return PLAIN_STATE;
-  return { rejected, rejectedReason, redaction: redaction && ownCopy(redaction) };
+export function stateOf({ redaction, ...event }: NewEvent): EventState {
+  if (!event.rejected && redaction === undefined) return PLAIN_STATE;
+  return { ...rejectionOf(event), redaction: redaction && ownCopy(redaction) };
+}
+
+/** Whether and why an event is rejected. The reason of an event that is not rejected is dropped. */
+export function rejectionOf({
+  rejected,
+  rejectedReason,
+}: Omit<EventState, "redaction">): Omit<EventState, "redaction"> {
+  return { rejected, rejectedReason: rejected ? rejectedReason : "" };
 }
 
 /** A redaction of an encoded event, with the redacted body if it is given or can be made. */

@@ -1,5 +1,5 @@
 import type { MetadataCache, MetadataEntry } from "../memory/metadata-cache.js";
-import { completeRedaction } from "../model/event-state.js";
+import { completeRedaction, rejectionOf } from "../model/event-state.js";
 import type { SetRedactionRequest, SetRejectedRequest } from "../model/store.js";
 import type { Change, EventId, EventState, RoomId, SetOutcome } from "../model/types.js";
 import type { HomeserverState } from "./homeserver-state.js";
@@ -97,10 +97,8 @@ export class ChangeRules {
     request: SetRejectedRequest,
     nowMs: number,
   ): SetOutcome {
-    const { rejected, rejectedReason } = request;
     return this.#applySet(homeserver, change, request, nowMs, ({ state }) => ({
-      rejected,
-      rejectedReason,
+      ...rejectionOf(request),
       redaction: state.redaction,
     }));
   }

@@ -69,7 +69,7 @@ export function connectionOf(metadata: Metadata): Connection | undefined {
   return metadata.getOpaque(CONNECTION_KEY) as Connection | undefined;
 }
 
-/** Hands on who makes a call, likewise. */
+/** Passes the caller of a call to its handler, in the same way. */
 export function setPrincipal(metadata: Metadata, principal: Principal | undefined): void {
   metadata.setOpaque(PRINCIPAL_KEY, principal);
 }

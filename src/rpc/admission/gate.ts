@@ -32,6 +32,8 @@ export interface Access {
     path: string,
     authorization: readonly string[],
   ): Principal | CacheError | undefined;
+  /** Reports that a call was refused after its headers, although its credentials are valid. */
+  denied(principal: Principal, path: string): void;
   /** Calls `listener` after each change of rights, until the returned function is called. */
   onChange(listener: () => void): () => void;
 }
@@ -82,11 +84,13 @@ export class Gate {
         stream.close();
         return true;
       }
-      const call = new GuardedCall(stream, headers, connection, this.#callerOf(stream, headers, rawHeaders));
+      const caller = this.#callerOf(stream, headers, rawHeaders);
+      const call = new GuardedCall(stream, headers, connection, caller);
       this.#calls.set(stream, call);
       const isHandled = emit(event, ...parameters);
       call.headers = undefined;
       if (isUnknownToGrpc(stream)) connection.note("unknown_method");
+      else if (isUnauthenticated(caller)) connection.note("unauthenticated");
       return isHandled;
     };
     http2Server.emit = guarded;
@@ -97,9 +101,12 @@ export class Gate {
     headers: IncomingHttpHeaders,
     rawHeaders: readonly string[],
   ): Principal | CacheError | undefined {
-    if (this.#access === undefined || session === undefined) return undefined;
-    // Node.js keeps only the first of two headers.
-    const authorization = rawHeaders.filter((_, at) => at % 2 === 1 && isAuthorization(rawHeaders[at - 1]));
+    if (this.#access === undefined) return undefined;
+    if (session === undefined) return new CacheError("unavailable", "the connection is closed");
+    // Node.js keeps only the first of two headers. HTTP/2 has names in lower case only.
+    const authorization = rawHeaders.filter(
+      (_, at) => at % 2 === 1 && rawHeaders[at - 1] === "authorization",
+    );
     return this.#access.admit(session, headers[":path"] ?? "", authorization);
   }
 
@@ -114,8 +121,8 @@ export class Gate {
   }
 }
 
-function isAuthorization(name: string | undefined): boolean {
-  return name?.toLowerCase() === "authorization";
+function isUnauthenticated(caller: Principal | CacheError | undefined): boolean {
+  return caller instanceof CacheError && caller.kind === "unauthenticated";
 }
 
 class GuardedCall implements IncomingCall {

@@ -54,7 +54,7 @@ export class AuxiliaryPolicy implements CallPolicy {
     return message instanceof MalformedRequest ? malformed("request", NOT_PROTOBUF) : undefined;
   }
 
-  receivedHalfClose(): void {
+  receivedHalfClose(): undefined {
     this.#requestArrived();
   }
 

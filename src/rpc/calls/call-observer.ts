@@ -1,10 +1,12 @@
-/** The labels of a call in the usual gRPC metrics. */
+/** What kind of call a call is. Most of it are the labels of the usual gRPC metrics. */
 export interface CallLabels {
   readonly type: "unary" | "client_stream" | "server_stream" | "bidi_stream";
   /** The full name of the service, such as `splitcache.v1.EventCacheService`. */
   readonly service: string;
   /** The name of the method, such as `GetEvents`. */
   readonly method: string;
+  /** Both, as HTTP/2 has them: `/service/method`. */
+  readonly path: string;
 }
 
 /** Observes every call, for metrics. All calls of a method have the same labels object. */

@@ -25,8 +25,8 @@ export interface CallPolicy {
   receivedBytes(arrival: Arrival): CacheError | undefined;
   /** A request is complete. Returns the reason if it cannot be served. */
   receivedMessage(message: unknown): CacheError | undefined;
-  /** The client has half-closed. Handlers of single requests start only now. */
-  receivedHalfClose(): void;
+  /** The client has half-closed. Handlers of single requests start only now. Returns the reason if the call cannot be served. */
+  receivedHalfClose(): CacheError | undefined;
   /** The handler requests the next message. */
   startRead(): void;
   /** The handler sends a message; `callback` allows it to send the next message. */
@@ -87,13 +87,13 @@ export interface CallContext {
  * no room, returns the reason. A name that is refused later counts for nobody.
  */
 export function assignPlace(
-  { principal }: PolicedCall,
+  { principal, labels }: PolicedCall,
   place: Place | undefined,
   homeserver: string,
   { allowed, what }: { allowed: AllowedHomeservers; what: string },
 ): CacheError | undefined {
   if (homeserverProblem(homeserver, allowed) !== undefined) return undefined;
-  if (denied(principal, homeserver) !== undefined) return undefined;
+  if (denied(principal, labels.path, homeserver) !== undefined) return undefined;
   const bound = place?.assign(homeserver);
   return bound === undefined ? undefined : full(bound, what);
 }

@@ -43,5 +43,5 @@ function toLabels(path: string, requestStream: boolean, responseStream: boolean)
     : responseStream
       ? "server_stream"
       : "unary";
-  return { type, service, method };
+  return { type, service, method, path };
 }

@@ -13,14 +13,15 @@ import {
   takePlace,
 } from "./call-policy.js";
 import { QueuedRequests } from "./queued-requests.js";
-import { draining } from "./refusals.js";
+import { denied, draining } from "./refusals.js";
 import { TimeLimit } from "./time-limit.js";
 
 /**
  * A read stream. A request that has begun to arrive must end within a short limit,
  * whether or not those before it are read. A reply counts as written once few enough bytes are on their
  * way, so that small replies need not wait for one another; a reply that has not
- * left within the time limit ends the stream.
+ * left within the time limit ends the stream. It also ends when a reload takes the right to read away:
+ * its requests would all fail, and the client reads its credentials again only for another call.
  */
 export class ReadStreamPolicy implements CallPolicy {
   readonly requestBytesMax = REQUEST_BYTES_MAX;
@@ -28,6 +29,8 @@ export class ReadStreamPolicy implements CallPolicy {
   readonly #context: CallContext;
   readonly #queue: QueuedRequests;
   #place: Place | undefined;
+  /** Ends the listening for changes of rights. */
+  #forgetChanges: (() => void) | undefined;
   /** Requests that have arrived and were not answered. */
   #unanswered = 0;
   #isInsideRequest = false;
@@ -51,6 +54,10 @@ export class ReadStreamPolicy implements CallPolicy {
     const place = takePlace(this.#call, readStreams, "read streams");
     if (!(place instanceof Place)) return place;
     this.#place = place;
+    this.#forgetChanges = this.#context.access?.onChange(() => {
+      const revoked = denied(this.#call.principal, this.#call.labels.path, "");
+      if (revoked !== undefined) this.#call.refuse(revoked);
+    });
     return undefined;
   }
 
@@ -81,7 +88,7 @@ export class ReadStreamPolicy implements CallPolicy {
     return assignPlace(this.#call, this.#place, homeserver, { allowed, what: "read streams" });
   }
 
-  receivedHalfClose(): void {}
+  receivedHalfClose(): undefined {}
 
   sendMessage(message: unknown, callback: () => void): void {
     const bytes = outgoingBytes(message);
@@ -100,6 +107,7 @@ export class ReadStreamPolicy implements CallPolicy {
   }
 
   release(): void {
+    this.#forgetChanges?.();
     this.#queue.release();
     this.#replyTimeLimit.disarm();
     this.#place?.give();

@@ -1,4 +1,4 @@
-import { mayName, type Principal } from "../../auth/principal.js";
+import { callRefusal, mayName, type Principal } from "../../auth/principal.js";
 import { CacheError } from "../../core/model/errors.js";
 import type { Full } from "../admission/capacity.js";
 
@@ -43,10 +43,17 @@ export function draining(): CacheError {
 }
 
 /**
- * Why a client may not name this homeserver, or undefined. It is asked before anything is looked up, so that
- * neither the answer nor its time depends on whether the homeserver is known. An empty name is no name.
+ * Why a client may not call this method for this homeserver, or undefined. It is asked before anything is looked
+ * up, so that neither the answer nor its time depends on whether the homeserver is known, and again where the
+ * rights may have changed since. An empty name is no name.
  */
-export function denied(principal: Principal | undefined, homeserver: string): CacheError | undefined {
-  if (principal === undefined || homeserver === "" || mayName(principal, homeserver)) return undefined;
+export function denied(
+  principal: Principal | undefined,
+  path: string,
+  homeserver: string,
+): CacheError | undefined {
+  if (principal === undefined) return undefined;
+  const refusal = callRefusal(principal, path);
+  if (refusal !== undefined || homeserver === "" || mayName(principal, homeserver)) return refusal;
   return new CacheError("permissionDenied", "this client may not act for the homeserver of the request");
 }

@@ -30,7 +30,9 @@ export class SubscriptionPolicy implements CallPolicy {
   readonly #context: CallContext;
   readonly #queue: QueuedRequests;
   #place: Place | undefined;
-  /** Stops to hear of changes of rights. */
+  /** Of the request, once it has arrived. */
+  #homeserver = "";
+  /** Ends the listening for changes of rights. */
   #forgetChanges: (() => void) | undefined;
   readonly #batchTimeLimit: TimeLimit;
 
@@ -47,6 +49,10 @@ export class SubscriptionPolicy implements CallPolicy {
     const place = takePlace(this.#call, subscriptions, "subscribers");
     if (!(place instanceof Place)) return place;
     this.#place = place;
+    this.#forgetChanges = this.#context.access?.onChange(() => {
+      const revoked = this.#denial();
+      if (revoked !== undefined) this.#call.refuse(revoked);
+    });
     this.#call.requestTimeLimit.arm();
     return undefined;
   }
@@ -60,18 +66,15 @@ export class SubscriptionPolicy implements CallPolicy {
     // The service's deserialisers make nothing else.
     const request = message as Decoded<{ homeserver: string }>;
     if (!request.ok) return undefined;
-    const denial = () => denied(this.#call.principal, request.message.homeserver);
-    this.#forgetChanges = this.#context.access?.onChange(() => {
-      const revoked = denial();
-      if (revoked !== undefined) this.#call.refuse(revoked);
-    });
+    const { homeserver } = request.message;
+    this.#homeserver = homeserver;
     const { allowedHomeservers: allowed } = this.#context;
-    const assigned = () =>
-      assignPlace(this.#call, this.#place, request.message.homeserver, { allowed, what: "subscribers" });
-    return denial() ?? assigned();
+    return (
+      this.#denial() ?? assignPlace(this.#call, this.#place, homeserver, { allowed, what: "subscribers" })
+    );
   }
 
-  receivedHalfClose(): void {
+  receivedHalfClose(): undefined {
     this.#call.requestTimeLimit.disarm();
     this.#place?.busy();
     this.#queue.release();
@@ -94,5 +97,9 @@ export class SubscriptionPolicy implements CallPolicy {
     this.#queue.release();
     this.#batchTimeLimit.disarm();
     this.#place?.give();
+  }
+
+  #denial(): CacheError | undefined {
+    return denied(this.#call.principal, this.#call.labels.path, this.#homeserver);
   }
 }

@@ -1,7 +1,7 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { Metadata, ServerInterceptingCall, type ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import type { Principal } from "../../auth/principal.js";
-import type { CacheError } from "../../core/model/errors.js";
+import { CacheError } from "../../core/model/errors.js";
 import type { Holder } from "../admission/capacity.js";
 import { setConnection, setPrincipal } from "../admission/connection.js";
 import type { IncomingCall } from "../admission/gate.js";
@@ -74,6 +74,13 @@ export class TrackedCall extends ServerInterceptingCall implements PolicedCall {
       this.#endWith(this.#incoming.refusal);
       return;
     }
+    if (this.#context.access !== undefined && this.#incoming === undefined) {
+      // Without a caller the call would have all rights.
+      this.refuse(
+        new CacheError("internal", "the caller is not known: grpc-js keeps the HTTP/2 stream elsewhere"),
+      );
+      return;
+    }
     const refusal = this.#policy.admit();
     if (refusal !== undefined) {
       this.refuse(refusal);
@@ -95,8 +102,9 @@ export class TrackedCall extends ServerInterceptingCall implements PolicedCall {
           this.refuse(malformed("request", "ends in the middle of a message"));
           return;
         }
-        this.#policy.receivedHalfClose();
-        listener.onReceiveHalfClose();
+        const refusal = this.#policy.receivedHalfClose();
+        if (refusal === undefined) listener.onReceiveHalfClose();
+        else this.refuse(refusal);
       },
       onCancel: () => {
         listener.onCancel();
@@ -144,6 +152,9 @@ export class TrackedCall extends ServerInterceptingCall implements PolicedCall {
   }
 
   refuse(error: CacheError): void {
+    if (error.kind === "permissionDenied" && this.principal !== undefined) {
+      this.#context.access?.denied(this.principal, this.labels.path);
+    }
     this.#endWith(toStatus(error));
   }
 

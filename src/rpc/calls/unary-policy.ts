@@ -21,6 +21,8 @@ export class UnaryPolicy implements CallPolicy {
   readonly #call: PolicedCall;
   readonly #context: CallContext;
   #ticket: InFlightTicket | undefined;
+  /** Of the request, once it has arrived. */
+  #homeserver = "";
   /** The call until its request has arrived. */
   readonly #unfinished: Displaceable;
   readonly #timeLimit: TimeLimit;
@@ -54,9 +56,11 @@ export class UnaryPolicy implements CallPolicy {
     return this.#ticket?.addBytes(bytes);
   }
 
-  receivedHalfClose(): void {
+  receivedHalfClose(): CacheError | undefined {
     this.#call.requestTimeLimit.disarm();
     this.#context.inFlight.calls.withdraw(this.#unfinished);
+    // The rights may have changed since the request arrived.
+    return this.#denial();
   }
 
   receivedMessage(message: unknown): CacheError | undefined {
@@ -64,7 +68,8 @@ export class UnaryPolicy implements CallPolicy {
     const request = message as Decoded<UnaryRequest>;
     if (!request.ok) return undefined;
     const { homeserver } = request.message;
-    const denial = denied(this.#call.principal, homeserver);
+    this.#homeserver = homeserver;
+    const denial = this.#denial();
     if (denial !== undefined) return denial;
     // The handler refuses an invalid name. Here it would count as another homeserver.
     if (homeserverProblem(homeserver, this.#context.allowedHomeservers) !== undefined) return undefined;
@@ -92,6 +97,10 @@ export class UnaryPolicy implements CallPolicy {
     this.#timeLimit.disarm();
     this.#context.inFlight.calls.withdraw(this.#unfinished);
     this.#ticket?.release();
+  }
+
+  #denial(): CacheError | undefined {
+    return denied(this.#call.principal, this.#call.labels.path, this.#homeserver);
   }
 
   #expire(): void {

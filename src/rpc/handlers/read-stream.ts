@@ -6,6 +6,7 @@ import * as wire from "../../gen/splitcache/v1/event_cache_service.js";
 import type { Holder } from "../admission/capacity.js";
 import { connectionOf, principalOf } from "../admission/connection.js";
 import type { Drain } from "../admission/drain.js";
+import type { Access } from "../admission/gate.js";
 import type { InFlight, InFlightTicket } from "../admission/in-flight.js";
 import { type CallTrace, traceOf } from "../calls/call-trace.js";
 import { denied, draining } from "../calls/refusals.js";
@@ -18,6 +19,7 @@ import type { Outgoing } from "../wire/outgoing.js";
 import { failureReply, streamedReply } from "../wire/reply-encoder.js";
 import type { Decoded } from "../wire/strict-decode.js";
 import { asSeenBy, readOf } from "./reader-view.js";
+import { serviceDefinition } from "./service-definition.js";
 import { StreamWriter } from "./stream-writer.js";
 
 /** The state that all read streams of a server share. */
@@ -27,7 +29,10 @@ export interface ReadStreamContext {
   readonly drain: Drain;
   readonly inFlight: InFlight;
   readonly allowedHomeservers: AllowedHomeservers;
+  readonly access: Access | undefined;
 }
+
+const { path: PATH } = serviceDefinition.getEventsStream;
 
 type Message = Outgoing | Buffer;
 type Call = ServerDuplexStream<Decoded<wire.GetEventsStreamRequest>, Message>;
@@ -143,10 +148,12 @@ class ReadStream {
       const homeserver = request.request?.homeserver ?? "";
       // An invalid name is refused when the request is answered. Here it would count as another homeserver.
       const isNamed = homeserverProblem(homeserver, this.#context.allowedHomeservers) === undefined;
+      const denial = denied(this.#principal, PATH, homeserver);
+      if (denial !== undefined && this.#principal !== undefined) {
+        this.#context.access?.denied(this.#principal, PATH);
+      }
       const refusal =
-        denied(this.#principal, homeserver) ??
-        ticket.addBytes(decoded.byteLength) ??
-        (isNamed ? ticket.assign(homeserver) : undefined);
+        denial ?? ticket.addBytes(decoded.byteLength) ?? (isNamed ? ticket.assign(homeserver) : undefined);
       this.#requestIds.add(request.requestId);
       const trace = this.#trace?.beginRequest();
       this.#accepted.push(
@@ -187,7 +194,7 @@ class ReadStream {
       if (refusal !== undefined) throw refusal;
       const read = this.#check(request, trace);
       const waiting = this.#context.store.getEvents(read, (result) => {
-        const reply = streamedReply(requestId, read, asSeenBy(this.#principal, result));
+        const reply = streamedReply(requestId, read, asSeenBy(this.#principal, PATH, read, result));
         const tooMany = ticket.addBytes(reply.byteLength);
         if (tooMany !== undefined) throw tooMany;
         trace?.note(readFacts(reply));

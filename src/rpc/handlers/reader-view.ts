@@ -2,6 +2,7 @@ import { isReader, type Principal } from "../../auth/principal.js";
 import { CacheError } from "../../core/model/errors.js";
 import type { ReadRequest } from "../../core/model/store.js";
 import type { ReadResult } from "../../core/model/types.js";
+import { denied } from "../calls/refusals.js";
 
 /** A read as its caller may make it. Throws `permissionDenied` for a reader that asks for originals. */
 export function readOf(caller: Principal | undefined, read: ReadRequest): ReadRequest {
@@ -9,9 +10,20 @@ export function readOf(caller: Principal | undefined, read: ReadRequest): ReadRe
   throw new CacheError("permissionDenied", "redaction_view: a reader reads in the REDACTED view");
 }
 
-/** The result of a read as its caller sees it: a reader gets no rejected events and no internal metadata. */
-export function asSeenBy(caller: Principal | undefined, result: ReadResult): ReadResult {
+/**
+ * The result of a read as its caller sees it: a reader gets no rejected events and no internal metadata.
+ * A read may have waited, so the caller's rights of now count: throws if it may not make this read any more.
+ */
+export function asSeenBy(
+  caller: Principal | undefined,
+  path: string,
+  read: ReadRequest,
+  result: ReadResult,
+): ReadResult {
+  const refusal = denied(caller, path, read.homeserver);
+  if (refusal !== undefined) throw refusal;
   if (!isReader(caller)) return result;
+  readOf(caller, read);
   const events = result.events.map((event) => {
     if (event === undefined || event.state.rejected) return undefined;
     const { eventId, encoded, state } = event;

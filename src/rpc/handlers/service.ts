@@ -11,6 +11,7 @@ import type { Outgoing } from "../wire/outgoing.js";
 import { getEventsReply } from "../wire/reply-encoder.js";
 import { type ReadStreamContext, readStreamHandler } from "./read-stream.js";
 import { asSeenBy, readOf } from "./reader-view.js";
+import { serviceDefinition } from "./service-definition.js";
 import { type SubscribeContext, subscriptionFrames } from "./subscription.js";
 import { serverStreamHandler, unaryHandler, unaryReplyHandler } from "./unary-and-stream.js";
 
@@ -33,7 +34,9 @@ export function createService(context: ReadStreamContext & SubscribeContext) {
         caller,
         checked(allowedHomeservers, (check) => from.fromGetEvents(check, request)),
       );
-      return store.getEvents(read, (result) => reply(getEventsReply(read, asSeenBy(caller, result))));
+      return store.getEvents(read, (result) => {
+        reply(getEventsReply(read, asSeenBy(caller, serviceDefinition.getEvents.path, read, result)));
+      });
     }, logger),
     getEventsStream: readStreamHandler(context),
     putEvent: unary(from.fromPutEvent, async (put) => toPutEventResponse(await store.putEvents(put))),

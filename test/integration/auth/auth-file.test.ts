@@ -1,8 +1,20 @@
 import { createHash } from "node:crypto";
+import { chmod } from "node:fs/promises";
+import { relative } from "node:path";
+import { credentials, Metadata } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
 import { ConfigError } from "../../../src/config/parse-config.js";
+import { EventCacheServiceClient } from "../../../src/gen/splitcache/v1/event_cache_service.js";
 import { runCli } from "../../support/cli/run-cli.js";
-import { ALPHA, authYaml, BETA, cleanups, makeFolder, token } from "../../support/server/auth-server.js";
+import {
+  ALPHA,
+  authYaml,
+  BETA,
+  cleanups,
+  getEvents,
+  makeFolder,
+  token,
+} from "../../support/server/auth-server.js";
 import type { SecretFolder } from "../../support/server/certificates.js";
 import { startTestServer } from "../../support/server/start-server.js";
 
@@ -69,6 +81,11 @@ describe("an auth file", () => {
       /homeservers is required/,
     ],
     [
+      "with an empty list of homeservers, which would mean all",
+      () => [{ name: "o", role: "operator", homeservers: [], tokens_sha256: [SHA] }],
+      /clients\[0\]\.homeservers: must not be empty/,
+    ],
+    [
       "with one token for two clients",
       () => [
         { ...READER, tokens_sha256: [SHA] },
@@ -94,7 +111,16 @@ describe("an auth file", () => {
     [
       "with a token that every user can read",
       async (folder) => [{ ...READER, token_files: [await folder.write("t", "a".repeat(32), 0o644)] }],
-      /can be read by every user \(mode 0644\): chmod o-r/,
+      /can be read or written by every user \(mode 0644\): chmod o-rw/,
+    ],
+    [
+      "with a token that every user can write",
+      async (folder) => {
+        const file = await folder.write("t", "a".repeat(32));
+        await chmod(file, 0o662);
+        return [{ ...READER, token_files: [file] }];
+      },
+      /can be read or written by every user \(mode 0662\)/,
     ],
     [
       "with a missing token file",
@@ -134,5 +160,48 @@ describe("an auth file", () => {
       (error) => error,
     );
     expect(error.problems).toHaveLength(4);
+  });
+
+  it("has the errors of its other clients reported beside one that is no client", async () => {
+    const folder = await makeFolder();
+    const clients = [
+      { ...READER, role: "x" },
+      { ...READER, name: "s", homeservers: [BETA], token_files: ["none"], tokens_sha256: [SHA] },
+      { ...READER, name: "t", tokens_sha256: [SHA] },
+    ];
+    const authFile = await folder.write("auth.yaml", JSON.stringify({ clients }));
+    const error = await startTestServer({ authFile, homeservers: [ALPHA] }).catch((error) => error);
+    expect(error.message).toMatch(/clients\[0\]\.role: must be one of/);
+    expect(error.message).toMatch(/clients\[1\] \(s\): homeserver beta\.example is not served/);
+    expect(error.message).toMatch(/clients\[1\] \(s\), token file .*none: cannot be read/);
+    expect(error.message).toMatch(/clients\[2\] \(t\), tokens_sha256\[0\]: the token is already/);
+    expect(error.problems).toHaveLength(4);
+  });
+
+  it("may write the path of a socket in another way than --listen", async () => {
+    const folder = await makeFolder();
+    const [path, other] = [folder.path("s"), folder.path("o")];
+    const sockets = { unix_sockets: [path.replace("/s", "//s"), relative(folder.path("."), other)] };
+    const authFile = await folder.write("auth.yaml", authYaml([{ ...READER, ...sockets }]));
+    const listened = [relative(process.cwd(), path), other].map((path) => ({ kind: "unix", path }) as const);
+    const server = await startTestServer({ authFile, listen: listened });
+    cleanups.push(() => server.stop());
+    for (const { path } of listened) {
+      const client = new EventCacheServiceClient(`unix:${path}`, credentials.createInsecure());
+      cleanups.push(() => client.close());
+      expect((await getEvents(client, ALPHA, new Metadata())).missingEventIds).toEqual([]);
+    }
+  });
+});
+
+describe("a private key", () => {
+  it("that every user can read is refused at the start", async () => {
+    const folder = await makeFolder();
+    const own = await folder.certificate("server");
+    await chmod(own.keyFile, 0o644);
+    const failure = startTestServer({ tlsCertFile: own.certFile, tlsKeyFile: own.keyFile });
+    await expect(failure).rejects.toThrow(
+      /--tls-key-file .*: can be read or written by every user \(mode 0644\)/,
+    );
   });
 });

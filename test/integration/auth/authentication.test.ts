@@ -153,7 +153,7 @@ describe("roles", () => {
     expect(await adminBy(bearing(tokens.alpha))).toBe(status.PERMISSION_DENIED);
     expect(await adminBy(new Metadata())).toBe(status.UNAUTHENTICATED);
     expect(await metricsBy({})).toBe(401);
-    expect(await metricsBy({ authorization: `Bearer ${tokens.alpha}` })).toBe(401);
+    expect(await metricsBy({ authorization: `Bearer ${tokens.alpha}` })).toBe(403);
     expect(await metricsBy({ authorization: `Bearer ${tokens.operator}` })).toBe(200);
     expect((await fetch(`${server.httpUrl}/readyz`)).status).toBe(200);
   });
@@ -180,7 +180,7 @@ describe("a reload", () => {
     await folder.write("alpha", next);
     await folder.write("auth.yaml", authYaml(clients));
     server.reload();
-    await eventually(() => expect(gone.code).toBe(status.PERMISSION_DENIED));
+    await eventually(() => expect(gone.code).toBe(status.UNAUTHENTICATED));
     expect(await codeOf(getEvents(client, ALPHA, bearing(tokens.alpha)))).toBe(status.UNAUTHENTICATED);
     expect(await codeOf(getEvents(client, ALPHA, bearing(next)))).toBe(status.OK);
     expect(kept.code).toBeUndefined();

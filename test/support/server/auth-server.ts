@@ -27,21 +27,21 @@ export function authYaml(clients: readonly ClientText[]): string {
   return JSON.stringify({ clients });
 }
 
-/** A sidecar with one client of each role, and their tokens. */
-export async function start() {
+/** A sidecar with one client of each role, and their tokens. `operator`: the homeservers of the operator. */
+export async function start({ operator }: { readonly operator?: readonly string[] } = {}) {
   const folder = await makeFolder();
   const tokens = { alpha: token(), beta: token(), reader: token(), operator: token() };
-  const entry = async (name: keyof typeof tokens, role: string, homeservers: readonly string[]) => ({
+  const entry = async (name: keyof typeof tokens, role: string, homeservers?: readonly string[]) => ({
     name,
     role,
-    homeservers,
+    ...(homeservers !== undefined && { homeservers }),
     token_files: [await folder.write(name, `${tokens[name]}\n`)],
   });
   const clients: ClientText[] = [
     await entry("alpha", "homeserver", [ALPHA]),
     await entry("beta", "homeserver", [BETA]),
     await entry("reader", "reader", [ALPHA]),
-    await entry("operator", "operator", []),
+    await entry("operator", "operator", operator),
   ];
   const authFile = await folder.write("auth.yaml", authYaml(clients));
   const server = await startTestServer({ authFile }, { fileCheckIntervalMs: 3_600_000 });

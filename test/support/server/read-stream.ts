@@ -70,14 +70,18 @@ export async function expectIdle(server: TestServer): Promise<void> {
 export function heldStore() {
   const { store } = makeMemoryStore();
   let release = () => {};
+  let waiting = 0;
   const released = new Promise<void>((resolve) => {
     release = resolve;
   });
   const held = decorateStore(store, {
     getEvents: async (request, take) => {
-      if (request.eventIds.length > 0) await released;
+      if (request.eventIds.length > 0) {
+        waiting += 1;
+        await released;
+      }
       await store.getEvents(request, take);
     },
   });
-  return { held, release: () => release() };
+  return { held, release: () => release(), waiting: () => waiting };
 }

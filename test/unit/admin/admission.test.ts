@@ -19,7 +19,7 @@ async function start(options: Partial<AdmissionOptions>, isOperator = true) {
   const gate = new Gate(
     () => performance.now(),
     () => {},
-    { admit: () => (isOperator ? undefined : refusal), onChange: () => () => {} },
+    { admit: () => (isOperator ? undefined : refusal), denied: () => {}, onChange: () => () => {} },
   );
   const server = new Server({
     interceptors: [admitOperators({ gate, ...options })],

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { afterEach, expect, it } from "vitest";
 import { type AdminSources, createAdminHttp } from "../../../src/probes/http.js";
 
@@ -56,4 +56,16 @@ it.each(["POST", "PUT", "DELETE", "OPTIONS"])("refuses %s", async (method) => {
 it.each(["/", "/livez/", "/__proto__", "/metrics"])("does not know %s without metrics", async (path) => {
   const request = await serve({ isReady: () => true });
   expect((await request(path)).status).toBe(404);
+});
+
+it("closes a connection whose request does not arrive, also behind a server that ends TLS", async () => {
+  server = createAdminHttp({ isReady: () => true, requestTimeoutMs: 50 });
+  const front = createServer((socket) => server.emit("connection", socket));
+  front.listen(0, "127.0.0.1");
+  await once(front, "listening");
+  const { port } = front.address() as AddressInfo;
+  const socket = connect(port, "127.0.0.1");
+  socket.resume().write("GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ");
+  await once(socket, "close");
+  front.close();
 });

@@ -164,8 +164,13 @@ it("warns at the start of each listener that others can reach, probes aside", ()
   expect(lines).toMatchObject([{ listen: "0.0.0.0:1" }, { listen: "[::]:1" }, { http: "0.0.0.0:1" }]);
   lines.length = 0;
   const security = { usesTls: false, isAuthenticated: true };
-  reportStart(log, { ...REPORT, addresses: [open], httpAddress: open, security });
-  expect(lines).toMatchObject([{ listen: "0.0.0.0:1", msg: expect.stringContaining("cleartext") }]);
+  reportStart(log, { ...REPORT, addresses: [open], httpAddress: open, adminAddresses: [open], security });
+  const msg = expect.stringContaining("cleartext");
+  expect(lines).toMatchObject([
+    { listen: "0.0.0.0:1", msg },
+    { adminListen: "0.0.0.0:1", msg },
+    { http: "0.0.0.0:1", msg },
+  ]);
   lines.length = 0;
   reportStart(log, { ...REPORT, addresses: [open], security: { usesTls: true, isAuthenticated: true } });
   expect(lines).toEqual([]);

@@ -215,7 +215,7 @@ it("has only labels that the configuration bounds", () => {
 it("counts calls by method and code, and how long they took", async () => {
   const registry = new Registry();
   const observer = observeCalls(registry);
-  const call = { type: "unary", service: "s", method: "m" } as const;
+  const call = { type: "unary", service: "s", method: "m", path: "/s/m" } as const;
   for (const [code, seconds] of [
     [0, 0.0002],
     [0, 0.2],

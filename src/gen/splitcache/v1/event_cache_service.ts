@@ -57,6 +57,14 @@ export const protobufFileName = "splitcache/v1/event_cache_service.proto";
  * CANCELLED, INTERNAL (a defect of the server). A miss, a refused fill and an
  * absent event are outcomes, never errors. Every call may be repeated. At worst
  * a repeated call turns a hit into a miss.
+ *
+ * If the sidecar authenticates its clients, a call without valid credentials
+ * fails with UNAUTHENTICATED, and a call that the client's role may not make, or
+ * for a homeserver that is not the client's, with PERMISSION_DENIED: read the
+ * credentials again before another try. A client of the role reader reads the
+ * redacted view. For it rejected events are missing, internal_metadata is empty,
+ * and the view ORIGINAL fails with PERMISSION_DENIED. GetEventsStream and
+ * Subscribe end with one of these statuses when the client loses its rights.
  */
 
 /** Which text of a redacted event to return. */

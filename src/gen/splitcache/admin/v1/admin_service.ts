@@ -28,8 +28,13 @@ export const protobufFileName = "splitcache/admin/v1/admin_service.proto";
  * changes the few settings that can change while it runs.
  *
  * The service is only on the listeners of --admin-listen, never on the listeners
- * of homeservers. It does not return or purge events: operators use GetEvents,
- * PurgeRoom and PurgeHomeserver of splitcache.v1.EventCacheService for that.
+ * of homeservers. It does not return or purge events: operators purge with
+ * InvalidateEvents, PurgeRoom and PurgeHomeserver of
+ * splitcache.v1.EventCacheService.
+ *
+ * If the sidecar authenticates its clients, each call requires a client of the
+ * role operator without homeservers. Without valid credentials it fails with
+ * UNAUTHENTICATED, for any other client with PERMISSION_DENIED.
  *
  * Errors are as in splitcache.v1: INVALID_ARGUMENT names the fields in
  * google.rpc.BadRequest details, RESOURCE_EXHAUSTED has google.rpc.RetryInfo
