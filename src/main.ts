@@ -74,6 +74,7 @@ function serveIo(): ServeIo {
     stdout: process.stdout,
     stderr: process.stderr,
     logOutput,
+    logsToTerminal: process.stderr.isTTY === true,
     stopRequested,
     onReloadRequested: (reload) => void process.on("SIGHUP", reload),
     onUnexpectedFailure: (report) => {
