@@ -11,8 +11,16 @@ export default defineConfig({
   test: {
     // Many of them wait for servers more than they work.
     maxWorkers: "100%",
-    projects: ["unit", "contract", "protocol", "model", "integration", "soak", "interop", "attack"].map(
-      project,
-    ),
+    projects: [
+      "unit",
+      "contract",
+      "protocol",
+      "model",
+      "integration",
+      "soak",
+      "interop",
+      "attack",
+      "browser",
+    ].map(project),
   },
 });

@@ -15,6 +15,7 @@ import { createAdminHttp, type MetricsSource } from "./probes/http.js";
 import { createProbeServers } from "./probes/probe-server.js";
 import type { FloodObserver } from "./rpc/admission/connection.js";
 import { Gate } from "./rpc/admission/gate.js";
+import type { StatusPages } from "./status/pages.js";
 import { listenerLogTo } from "./telemetry/connection-log.js";
 import { registerConnectionMetrics } from "./telemetry/connection-metrics.js";
 import type { Log } from "./telemetry/log.js";
@@ -33,6 +34,8 @@ export interface PortSources {
   readonly families: MetricFamilies;
   /** What /metrics answers. */
   readonly scrape: MetricsSource;
+  /** The status page and its resources. */
+  readonly pages: StatusPages;
   readonly log: Log;
   /** Is told of connections that are ended because of a flood. */
   readonly onFlood: FloodObserver;
@@ -81,6 +84,7 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
   const http = createAdminHttp({
     isReady: () => health.ready,
     metrics: scrape,
+    pages: sources.pages,
     ...(config.http === "off" ? {} : { configuredHost: config.http.host }),
   });
   const admin = sources.makeAdmin(tables);

@@ -5,6 +5,7 @@ import { type AdminServer, createAdminServer } from "./admin/server.js";
 import { ServiceState } from "./admin/service-state.js";
 import { type Backends, openBackends } from "./compose-backends.js";
 import { type ConnectionTables, openPorts } from "./compose-ports.js";
+import { openStatus } from "./compose-status.js";
 import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
 import { HEAP_SHARE, PROGRESS_INTERVAL_MS, SILENCE_LIMIT_MS } from "./core/model/limits.js";
@@ -38,6 +39,8 @@ export interface ServerDeps {
   readonly heapLimitBytes: number;
   /** How many file descriptors the process may have; without a limit unless given. */
   readonly openFilesMax?: number;
+  /** How often the status page is sampled; 5 s unless given. */
+  readonly statusIntervalMs?: number;
   /** How many log lines could not be written; none unless given. */
   readonly droppedLogLines?: () => number;
   /** Where metrics of the process are registered; a new one unless given. */
@@ -139,8 +142,10 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   addReflection(rpc.server, { drain: stopping, absentServices: [ADMIN_SERVICE] });
   const service = new ServiceState({ health, rpc, log });
   const { families, scrape } = metricsOf(registry, { store, rpc, backends }, config, deps);
+  const status = openStatus(config, { ...deps, registry, store, rpc, backends, health, clock });
 
   async function closeAll(): Promise<void> {
+    status.stop();
     rpc.server.forceShutdown();
     await store.close();
   }
@@ -148,6 +153,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     ...deps,
     families,
     scrape,
+    pages: status.pages,
     health,
     grpc: rpc.server,
     makeAdmin: (tables) => {

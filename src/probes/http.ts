@@ -7,6 +7,8 @@ export interface AdminSources {
   readonly isReady: () => boolean;
   /** Left out: there is no /metrics. */
   readonly metrics?: MetricsSource;
+  /** Other pages, by their paths; none unless given. */
+  readonly pages?: ReadonlyMap<string, () => Page | Promise<Page>>;
   /**
    * Given: while the server listens on loopback, the Host of a request must be a
    * loopback name or this one. Left out: any Host is answered.
@@ -20,10 +22,14 @@ export interface MetricsSource {
   metrics(): Promise<Buffer>;
 }
 
-interface Answer {
-  readonly code: number;
+export interface Page {
   readonly body: Buffer;
   readonly contentType: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+interface Answer extends Page {
+  readonly code: number;
 }
 
 /** The time limit for the request of a probe or a scrape. */
@@ -64,7 +70,7 @@ export function createAdminHttp(sources: AdminSources): Server {
 
 type Routes = ReadonlyMap<string, () => Answer | Promise<Answer>>;
 
-function routesOf({ isReady, metrics }: AdminSources): Routes {
+function routesOf({ isReady, metrics, pages = new Map() }: AdminSources): Routes {
   const routes = new Map<string, () => Answer | Promise<Answer>>([
     ["/livez", () => plain(200, "ok")],
     ["/readyz", () => (isReady() ? plain(200, "ok") : plain(503, "draining"))],
@@ -75,6 +81,9 @@ function routesOf({ isReady, metrics }: AdminSources): Routes {
       body: await metrics.metrics(),
       contentType: metrics.contentType,
     }));
+  }
+  for (const [path, make] of pages) {
+    routes.set(path, async () => ({ code: 200, ...(await make()) }));
   }
   return routes;
 }
@@ -90,8 +99,9 @@ function handlerFor(routes: Routes, allowsHost: HostCheck): RequestListener {
         : Promise.resolve(plain(405, "only GET and HEAD"));
     void answer
       .catch(() => plain(500, "internal error"))
-      .then(({ code, body, contentType }) => {
+      .then(({ code, body, contentType, headers }) => {
         response.writeHead(code, {
+          ...headers,
           "content-type": contentType,
           "content-length": body.byteLength,
           "cache-control": "no-store",

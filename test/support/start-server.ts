@@ -1,5 +1,5 @@
 import { type ChannelOptions, credentials } from "@grpc/grpc-js";
-import { startServer } from "../../src/compose.js";
+import { type ServerDeps, startServer } from "../../src/compose.js";
 import { formatListenAddress } from "../../src/config/address.js";
 import type { Config } from "../../src/config/options.js";
 import { parseConfig } from "../../src/config/parse-config.js";
@@ -45,7 +45,10 @@ const ANY_PORT = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
 const GIB = 2 ** 30;
 
 /** Starts a server on free ports, with the defaults of the configuration but for what is given. */
-export async function startTestServer(given: Partial<Config> = {}): Promise<TestServer> {
+export async function startTestServer(
+  given: Partial<Config> = {},
+  deps: Pick<ServerDeps, "statusIntervalMs"> = {},
+): Promise<TestServer> {
   const { config } = parseConfig({
     flags: { texts: new Map(), unknown: [] },
     environment: {},
@@ -69,6 +72,7 @@ export async function startTestServer(given: Partial<Config> = {}): Promise<Test
       nodeVersion: process.version,
       pid: process.pid,
       heapLimitBytes: 4 * GIB,
+      ...deps,
     },
   );
   const clients = new Set<EventCacheServiceClient>();

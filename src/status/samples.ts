@@ -1,0 +1,52 @@
+import { type Activity, sumActivities } from "./activity.js";
+import { sumCounts } from "./histogram.js";
+import { LIVE_SAMPLES, SAMPLES_MAX } from "./limits.js";
+
+/** What happened since the sample before, and what was in use. */
+export interface Sample {
+  /** The time since the sample before. */
+  readonly seconds: number;
+  readonly activity: Activity;
+  /** Unary calls that have ended, those that failed, and how long they took: see `Histogram`. */
+  readonly calls: number;
+  readonly failedCalls: number;
+  readonly latencyCounts: readonly number[];
+  readonly eventsBytes: number;
+  readonly metadataBytes: number;
+  readonly logsBytes: number;
+  readonly heapBytes: number;
+  readonly isLogUp: boolean;
+  readonly homeservers: number;
+  readonly subscribers: number;
+  readonly lagMax: number;
+}
+
+/** What happened in some samples together. */
+export type Span = Pick<Sample, "seconds" | "activity" | "calls" | "failedCalls" | "latencyCounts">;
+
+/** The samples of the last fifteen minutes, the newest last. */
+export class Samples {
+  readonly #kept: Sample[] = [];
+
+  get all(): readonly Sample[] {
+    return this.#kept;
+  }
+
+  add(sample: Sample): void {
+    this.#kept.push(sample);
+    if (this.#kept.length > SAMPLES_MAX) this.#kept.shift();
+  }
+
+  /** The last minute. */
+  live(): Span {
+    const last = this.#kept.slice(-LIVE_SAMPLES);
+    const sum = (count: (sample: Sample) => number) => last.reduce((sum, sample) => sum + count(sample), 0);
+    return {
+      seconds: sum(({ seconds }) => seconds),
+      activity: sumActivities(last.map(({ activity }) => activity)),
+      calls: sum(({ calls }) => calls),
+      failedCalls: sum(({ failedCalls }) => failedCalls),
+      latencyCounts: sumCounts(last.map(({ latencyCounts }) => latencyCounts)),
+    };
+  }
+}
