@@ -63,16 +63,16 @@ function write(element, text) {
 }
 
 function showTable(section, { textColumns, rows, note }) {
-  const body = document.createElement("tbody");
-  for (const row of rows) {
-    const line = body.insertRow();
+  const [body] = section.querySelector("table").tBodies;
+  while (body.rows.length > rows.length) body.deleteRow(-1);
+  for (const [number, row] of rows.entries()) {
+    const line = body.rows[number] ?? body.insertRow();
     for (const [at, text] of row.entries()) {
-      const cell = line.insertCell();
-      cell.textContent = text;
+      const cell = line.cells[at] ?? line.insertCell();
       if (at < textColumns) cell.className = "text";
+      write(cell, text);
     }
   }
-  section.querySelector("tbody").replaceWith(body);
   write(section.querySelector(".more"), note);
 }
 
