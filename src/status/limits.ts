@@ -2,7 +2,7 @@
 export const SAMPLE_INTERVAL_MS = 5000;
 /** Fifteen minutes of samples. */
 export const SAMPLES_MAX = 180;
-/** The samples of one minute, which live figures cover. */
-export const LIVE_SAMPLES = 12;
+/** What live figures cover. */
+export const LIVE_SECONDS = 60;
 /** The homeservers and the subscribers that are listed. */
 export const ROWS_MAX = 100;

@@ -1,6 +1,6 @@
 import { type Activity, sumActivities } from "./activity.js";
 import { sumCounts } from "./histogram.js";
-import { LIVE_SAMPLES, SAMPLES_MAX } from "./limits.js";
+import { LIVE_SECONDS, SAMPLES_MAX } from "./limits.js";
 
 /** What happened since the sample before, and what was in use. */
 export interface Sample {
@@ -37,12 +37,18 @@ export class Samples {
     if (this.#kept.length > SAMPLES_MAX) this.#kept.shift();
   }
 
-  /** The last minute. */
+  /** The last minute, or what there is of it. */
   live(): Span {
-    const last = this.#kept.slice(-LIVE_SAMPLES);
+    const last: Sample[] = [];
+    let covered = 0;
+    for (let at = this.#kept.length - 1; at >= 0 && covered < LIVE_SECONDS; at -= 1) {
+      const sample = this.#kept[at]!;
+      last.push(sample);
+      covered += sample.seconds;
+    }
     const sum = (count: (sample: Sample) => number) => last.reduce((sum, sample) => sum + count(sample), 0);
     return {
-      seconds: sum(({ seconds }) => seconds),
+      seconds: covered,
       activity: sumActivities(last.map(({ activity }) => activity)),
       calls: sum(({ calls }) => calls),
       failedCalls: sum(({ failedCalls }) => failedCalls),

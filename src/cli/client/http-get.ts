@@ -7,6 +7,8 @@ const REPLY_BYTES_MAX = 64 * 1024 * 1024;
 export interface HttpReply {
   readonly status: number;
   readonly text: string;
+  /** The time of the server's clock. */
+  readonly date: string | undefined;
 }
 
 /**
@@ -23,5 +25,6 @@ export async function httpGet(url: string, signal: AbortSignal): Promise<HttpRep
     bytes += chunk.length;
     if (bytes > REPLY_BYTES_MAX) throw new Error(`the page has more than ${REPLY_BYTES_MAX} bytes`);
   }
-  return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() };
+  const { statusCode = 0, headers } = response;
+  return { status: statusCode, text: Buffer.concat(chunks).toString(), date: headers.date };
 }

@@ -1,8 +1,7 @@
-import { abortScope } from "../client/abort.js";
 import { defaultHttpAddress, HTTP_ADDRESS_HELP, parseHttpAddress } from "../client/address.js";
-import { httpGet } from "../client/http-get.js";
+import { fetchPage } from "../client/fetch-page.js";
 import { localCommand } from "../command.js";
-import { CliError, ExitCode } from "../exit-code.js";
+import { ExitCode } from "../exit-code.js";
 import { duration, onOff, parsed } from "../flags.js";
 import { parseMetrics, type Sample } from "../io/metrics-text.js";
 import { formatTable } from "../io/text.js";
@@ -24,7 +23,8 @@ export const stats = localCommand({
   examples: ["stats", "stats --http 127.0.0.1:9464 -o json"],
   run: async ({ io, flags, print }) => {
     const address = flags.http ?? defaultHttpAddress(io.env);
-    const samples = parseMetrics(await fetchMetrics(address, flags.timeout, io.signal));
+    const request = { address, path: "/metrics", timeoutMs: flags.timeout, signal: io.signal };
+    const samples = parseMetrics((await fetchPage(request)).text);
     const rows = flags.all ? samples.map(row) : summary(samples);
     print(
       samples.map(({ name, labels, value }) => ({ name, labels: Object.fromEntries(labels), value })),
@@ -33,23 +33,6 @@ export const stats = localCommand({
     return ExitCode.done;
   },
 });
-
-async function fetchMetrics(address: string, timeoutMs: number, signal: AbortSignal): Promise<string> {
-  const url = `http://${address}/metrics`;
-  const limit = abortScope(signal, timeoutMs);
-  try {
-    const { status, text } = await httpGet(url, limit.signal);
-    if (status !== 200) throw new CliError(ExitCode.failure, `${url} answered with HTTP status ${status}`);
-    return text;
-  } catch (failure) {
-    if (failure instanceof CliError) throw failure;
-    const reason = failure instanceof Error ? failure.message : String(failure);
-    const problem = limit.signal.aborted ? "did not answer in time" : `cannot be read: ${reason}`;
-    throw new CliError(ExitCode.unavailable, `${url} ${problem}`, failure);
-  } finally {
-    limit.end();
-  }
-}
 
 /** The sidecar's own metrics; each histogram as its count and mean. */
 function summary(samples: readonly Sample[]): string[][] {

@@ -1,0 +1,168 @@
+import { status } from "@grpc/grpc-js";
+import { isLocal, parseListenAddress } from "../../config/address.js";
+import { readVersion } from "../../process/version.js";
+import { defaultHttpAddress, HTTP_ADDRESS_HELP, parseHttpAddress } from "../client/address.js";
+import { askPosition, servingStatus } from "../client/calls.js";
+import type { Connection } from "../client/connection.js";
+import { describeFailure } from "../client/describe-failure.js";
+import {
+  callFinding,
+  connectionFinding,
+  type Finding,
+  failed,
+  ok,
+  skipped,
+  warning,
+} from "../client/diagnosis.js";
+import { fetchPage } from "../client/fetch-page.js";
+import { probeConnection, probeProtocol } from "../client/probe.js";
+import { readStatus } from "../client/status.js";
+import { sidecarCommand } from "../command.js";
+import { ExitCode } from "../exit-code.js";
+import { parsed, text } from "../flags.js";
+import { formatTable, terminalText } from "../io/text.js";
+
+/** `doctor`: what is wrong between a client and its sidecar, and what to do. */
+export const doctor = sidecarCommand({
+  name: "doctor",
+  summary: "Checks the connection to the sidecar and says what is wrong",
+  description:
+    "Connects as a client would and checks address, protocol, credentials, service, log, tier, the homeserver, " +
+    "latency, version and clock. Says for each what is wrong and what to do. Exits with 0 if no check failed, " +
+    "1 if one failed, 4 if nothing answers.",
+  flags: {
+    homeserver: text("<name>", "Checks that calls for this homeserver are answered.", {
+      short: "-H",
+      note: "env: SPLITCACHE_CLIENT_HOMESERVER",
+    }),
+    http: parsed("<address>", "Names the HTTP listener, for version and clock.", parseHttpAddress, {
+      note: HTTP_ADDRESS_HELP,
+    }),
+  },
+  examples: ["doctor -H example.org", "doctor --address unix:/run/splitcache/splitcache.sock -o json"],
+  run: async ({ connection, flags, io, print }) => {
+    const findings: Finding[] = [];
+    const reached = connectionFinding(
+      connection.address,
+      await probeConnection(connection.address, flags.timeout),
+    );
+    findings.push(reached);
+    if (reached.result === "ok") {
+      const service = await checkService(connection, flags.timeout);
+      findings.push(service);
+      if (service.check === "service") {
+        findings.push(await checkBackend(connection, "log"), await checkBackend(connection, "tier"));
+        const homeserver = flags.homeserver ?? io.env["SPLITCACHE_CLIENT_HOMESERVER"];
+        findings.push(...(await checkHomeserver(connection, homeserver)));
+        findings.push(...(await checkHttp(connection.address, flags.http, flags.timeout, io)));
+      }
+    }
+    const rows = findings.map(({ check, result, message }) => [check, result, message]);
+    const remedies = findings.filter(({ remedy }) => remedy !== "");
+    const advice = remedies.map(({ check, remedy }) => `${check}: ${terminalText(remedy)}\n`).join("");
+    print(
+      findings,
+      `${formatTable(["CHECK", "RESULT", "FOUND"], rows, undefined)}${advice && `\n${advice}`}`,
+    );
+    if (reached.result === "failed") return ExitCode.unavailable;
+    return findings.some(({ result }) => result === "failed") ? ExitCode.failure : ExitCode.done;
+  },
+});
+
+async function checkService(connection: Connection, timeoutMs: number): Promise<Finding> {
+  try {
+    const state = await servingStatus(connection, "");
+    if (state === "SERVING") return ok("service", "the sidecar serves");
+    const remedy = "Wait until it has started; if an operator has drained it, use splitcache admin undrain.";
+    return failed("service", `the sidecar reports ${state}`, remedy);
+  } catch (failure) {
+    return callFinding(failure, await probeProtocol(connection.address, timeoutMs));
+  }
+}
+
+const BACKENDS = {
+  log: "Reads miss and changes are refused until it is up. Check PostgreSQL and the sidecar's log lines.",
+  tier: "Sidecars that start are cold. Check Redis and the sidecar's log lines.",
+} as const;
+
+async function checkBackend(connection: Connection, name: keyof typeof BACKENDS): Promise<Finding> {
+  try {
+    const state = await servingStatus(connection, `splitcache.${name}`);
+    if (state === "SERVING") return ok(name, `the ${name} is up`);
+    const report = name === "log" ? failed : warning;
+    return report(name, `the ${name} is unavailable, or the sidecar does not serve`, BACKENDS[name]);
+  } catch (failure) {
+    if (isStatus(failure, status.NOT_FOUND)) return skipped(name, `the sidecar has no ${name}`);
+    return failed(name, describeFailure(failure, connection.address).message, BACKENDS[name]);
+  }
+}
+
+const ROUND_TRIPS = 5;
+const SLOW_MS = 50;
+
+/** Reads the homeserver's position, which is the smallest call of the contract. */
+async function checkHomeserver(connection: Connection, homeserver = ""): Promise<Finding[]> {
+  if (homeserver === "") return [skipped("homeserver", "none is given", "Give one with --homeserver.")];
+  try {
+    await askPosition(connection, homeserver);
+    const times: number[] = [];
+    for (let count = 0; count < ROUND_TRIPS; count += 1) {
+      const startMs = performance.now();
+      await askPosition(connection, homeserver);
+      times.push(performance.now() - startMs);
+    }
+    const ms = times.sort((one, other) => one - other)[Math.floor(ROUND_TRIPS / 2)]!;
+    const latency = `a read takes ${ms.toFixed(1)} ms`;
+    return [
+      ok("homeserver", `calls for ${homeserver} are answered`),
+      ms < SLOW_MS
+        ? ok("latency", latency)
+        : warning("latency", latency, "Run the sidecar nearer to its homeserver, with more CPU."),
+    ];
+  } catch (failure) {
+    if (isStatus(failure, status.PERMISSION_DENIED) || isStatus(failure, status.UNAUTHENTICATED)) {
+      return [callFinding(failure, "unknown")];
+    }
+    const { message } = describeFailure(failure, connection.address);
+    return [failed("homeserver", message, "Check the name, and the log of the sidecar.")];
+  }
+}
+
+const CLOCK_SKEW_MAX_MS = 5000;
+
+/** Compares versions and clocks. The HTTP listener of another machine must be given. */
+async function checkHttp(
+  address: string,
+  given: string | undefined,
+  timeoutMs: number,
+  io: { readonly env: Readonly<Record<string, string | undefined>>; readonly signal: AbortSignal },
+): Promise<Finding[]> {
+  const parsedAddress = parseListenAddress(address);
+  if (given === undefined && parsedAddress !== undefined && !isLocal(parsedAddress)) {
+    return [skipped("version", "the HTTP listener is not known", "Give it with --http.")];
+  }
+  try {
+    const http = given ?? defaultHttpAddress(io.env);
+    const request = { address: http, path: "/status.json", timeoutMs, signal: io.signal };
+    const { text, date } = await fetchPage(request);
+    const server = String(readStatus(text).figures["version"]);
+    const client = readVersion();
+    const skewMs = Math.abs(Date.parse(date ?? "") - Date.now());
+    const seconds = `${(skewMs / 1000).toFixed(0)} s`;
+    return [
+      server === client
+        ? ok("version", `client and sidecar are ${client}`)
+        : warning("version", `the client is ${client}, the sidecar ${server}`, "Use one version of both."),
+      skewMs <= CLOCK_SKEW_MAX_MS
+        ? ok("clock", "the clocks agree")
+        : warning("clock", `the clocks differ by ${seconds}`, "Synchronise both by NTP."),
+    ];
+  } catch (failure) {
+    const remedy = "Give the address of --http of the sidecar with --http.";
+    return [skipped("version", describeFailure(failure).message, remedy)];
+  }
+}
+
+function isStatus(failure: unknown, code: status): boolean {
+  return failure instanceof Error && "code" in failure && failure.code === code;
+}
