@@ -87,7 +87,7 @@ export const configSchema = z.strictObject({
   http: option(
     tcpAddressOrOff(),
     "http <address>",
-    "Serves /livez, /readyz and /metrics over HTTP at host:port; off disables it",
+    "Serves the status page, /livez, /readyz and /metrics over HTTP at host:port; off disables it",
     { default: "127.0.0.1:9464" },
   ),
   healthListen: option(

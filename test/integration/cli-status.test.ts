@@ -162,6 +162,6 @@ describe("doctor", () => {
     const server = await start({ homeservers: ["example.org" as never] });
     const { code, results } = await findings(["-H", "example.com"], server);
     expect(code).toBe(ExitCode.failure);
-    expect(results).toMatchObject({ service: "ok", permission: "failed" });
+    expect(results).toMatchObject({ service: "ok", homeserver: "failed" });
   });
 });

@@ -124,7 +124,7 @@ async function checkHomeserver(connection: Connection, homeserver = ""): Promise
       return [callFinding(failure, "unknown")];
     }
     const { message } = describeFailure(failure, connection.address);
-    return [failed("homeserver", message, "Check the name, and the log of the sidecar.")];
+    return [failed("homeserver", message, "Check the name, --homeserver of the sidecar, and its log lines.")];
   }
 }
 
