@@ -1,5 +1,5 @@
 import { SAMPLES_MAX } from "./limits.js";
-import type { Figure } from "./report.js";
+import type { Figure } from "./report-shape.js";
 
 /** The size of a chart in its own units: one for each sample across. */
 export const CHART_WIDTH = SAMPLES_MAX - 1;

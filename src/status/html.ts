@@ -1,5 +1,5 @@
 import { CHART_HEIGHT, CHART_WIDTH, chartPaths } from "./charts.js";
-import type { Figure, Report, Section, Table } from "./report.js";
+import type { Figure, Report, Section, Table } from "./report-shape.js";
 
 /** The page: readable without its script, which only refreshes it. */
 export function pageHtml(report: Report, intervalMs: number): string {

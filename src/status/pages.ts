@@ -1,7 +1,8 @@
 import { ICON, SCRIPT, STYLE } from "./assets.js";
 import { chartPaths } from "./charts.js";
 import { pageHtml } from "./html.js";
-import { type Report, reportOf } from "./report.js";
+import { reportOf } from "./report.js";
+import type { Report } from "./report-shape.js";
 import type { Sampler, Snapshot } from "./sampler.js";
 
 /** A page, as the HTTP server answers it. */

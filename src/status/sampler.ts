@@ -59,7 +59,7 @@ export class Sampler {
     return this.#latest;
   }
 
-  /** Takes a sample, or waits for the one that is being taken. Never rejects. */
+  /** Takes a sample. Calls at the same time share one sample. Never rejects. */
   sample(): Promise<void> {
     this.#running ??= this.#take()
       .catch(this.#options.onError)

@@ -7,7 +7,7 @@ export interface Sample {
   /** The time since the sample before. */
   readonly seconds: number;
   readonly activity: Activity;
-  /** Unary calls that have ended, those that failed, and how long they took: see `Histogram`. */
+  /** Ended unary calls, failed calls, and their durations: see `Histogram`. */
   readonly calls: number;
   readonly failedCalls: number;
   readonly latencyCounts: readonly number[];

@@ -71,7 +71,7 @@ export function callFinding(failure: unknown, protocol: Protocol): Finding {
     return failed(
       "protocol",
       protocol === "http1" ? "this is an HTTP listener, not gRPC" : "this gRPC server is no splitcache",
-      "Give the address of --listen, not that of --http or --health-listen.",
+      "Give the address of --listen, not of --http or --health-listen.",
     );
   }
   if (protocol === "tls") {

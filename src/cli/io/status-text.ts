@@ -37,7 +37,7 @@ function tableLines({ table }: StatusSection, widthMax: number | undefined): str
 }
 
 /** The newest values as blocks of eight heights. */
-export function sparkline(values: readonly (number | null)[], max?: number): string {
+function sparkline(values: readonly (number | null)[], max?: number): string {
   const shown = values.slice(-CHART_WIDTH);
   const top = max ?? shown.reduce<number>((top, value) => Math.max(top, value ?? 0), 0);
   return shown
