@@ -16,7 +16,7 @@ export const CHANGE_KINDS = Object.keys(newCounters().changes) as readonly Chang
 
 interface Tracked {
   /** Hits, misses, then changes by kind. */
-  counts: Float64Array;
+  readonly counts: Float64Array;
   busyness: number;
   position: Position | undefined;
   reading: number;
@@ -26,6 +26,8 @@ interface Tracked {
 export class HomeserverActivity {
   readonly #tracked = new Map<Homeserver, Tracked>();
   readonly #total = new Float64Array(COLUMNS);
+  /** Used again for each homeserver: there may be ten thousand. */
+  readonly #now = new Float64Array(COLUMNS);
   #busiest: readonly Homeserver[] = [];
   #reading = 0;
 
@@ -76,15 +78,21 @@ export class HomeserverActivity {
     tracked.reading = this.#reading;
     tracked.position = stats.position;
     tracked.busyness *= BUSYNESS_KEPT;
-    const now = countsOf({ hits: stats.hits, misses: missCount(stats), changes: stats.changes });
+    const { counts } = tracked;
+    const now = this.#now;
+    now[0] = stats.hits;
+    now[1] = missCount(stats);
+    for (let at = 2; at < COLUMNS; at += 1) now[at] = stats.changes[CHANGE_KINDS[at - 2]!];
     // Forgotten and seen again between two readings: it counts from zero.
-    const isNewAgain = now.some((count, at) => count < tracked.counts[at]!);
-    for (const [at, count] of now.entries()) {
-      const more = isNewAgain ? count : count - tracked.counts[at]!;
+    let isNewAgain = false;
+    for (let at = 0; at < COLUMNS; at += 1) isNewAgain ||= now[at]! < counts[at]!;
+    if (isNewAgain) counts.fill(0);
+    for (let at = 0; at < COLUMNS; at += 1) {
+      const more = now[at]! - counts[at]!;
       added[at]! += more;
       tracked.busyness += more;
-      tracked.counts[at] = count;
     }
+    counts.set(now);
   }
 }
 
