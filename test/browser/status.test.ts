@@ -1,4 +1,7 @@
+import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { parseMetrics } from "../../src/cli/io/metrics-text.js";
@@ -194,8 +197,13 @@ describe.skipIf(CHROMIUM === undefined)("the status page", () => {
 
   it("is not shown inside another page", async () => {
     const page = await open();
-    await page.goto("about:blank");
-    await page.setContent(`<iframe src="${server.httpUrl}/"></iframe>`);
+    const framing = createServer((_request, response) => {
+      response.setHeader("content-type", "text/html");
+      response.end(`<link rel="icon" href="data:,"><iframe src="${server.httpUrl}/"></iframe>`);
+    }).listen(0, "127.0.0.1");
+    await once(framing, "listening");
+    await page.goto(`http://127.0.0.1:${(framing.address() as AddressInfo).port}/`);
+    framing.close();
     const [, frame] = page.frames();
     await eventually(() => expect(frame?.url()).toContain("chrome-error:"));
     expect(await frame?.locator("h1", { hasText: "splitcache" }).count()).toBe(0);
