@@ -24,22 +24,22 @@ import type { MetricFamilies } from "./telemetry/metric-families.js";
 /** The connections of each kind of listener. */
 export type ConnectionTables = Readonly<Record<Purpose, ConnectionTable>>;
 
-/** What the ports serve. */
+/** The servers behind the ports, and their observers. */
 export interface PortSources {
   readonly grpc: GrpcServer;
-  /** Makes the server of operators. */
+  /** Creates the server for operators. */
   makeAdmin(connections: ConnectionTables): AdminServer;
   readonly health: Health;
-  /** Takes the metrics of connections. */
+  /** The metrics of connections are added to it. */
   readonly families: MetricFamilies;
-  /** What /metrics answers. */
+  /** The source of /metrics. */
   readonly scrape: MetricsSource;
   /** The status page and its resources. */
   readonly pages: StatusPages;
   readonly log: Log;
-  /** Is told of connections that are ended because of a flood. */
+  /** Called when a connection is closed because of a flood. */
   readonly onFlood: FloodObserver;
-  /** How many file descriptors the process may have; without a limit unless given. */
+  /** The limit of file descriptors of the process. No limit if absent. */
   readonly openFilesMax?: number | undefined;
 }
 
@@ -49,18 +49,18 @@ export interface Ports {
   readonly httpAddress: ListenAddress | undefined;
   readonly healthAddresses: readonly ListenAddress[];
   readonly adminAddresses: readonly ListenAddress[];
-  /** Bound of gRPC connections. */
+  /** Limit of gRPC connections. */
   readonly connectionsMax: number;
   /**
-   * Accepts no more gRPC connections and ends each as soon as it carries no call.
-   * Returns how many calls had not ended at the deadline.
+   * Accepts no more gRPC connections and closes each as soon as it carries no call.
+   * Returns the number of calls that had not ended at the deadline.
    */
   drainGrpc(timeoutMs: number): Promise<number>;
-  /** Closes all ports and cuts their connections. */
+  /** Closes all ports and their connections. */
   destroy(): void;
 }
 
-/** Opens all ports of the configuration; rejects with a ListenError if one cannot be opened. */
+/** Opens all configured ports. Rejects with a ListenError if a port cannot be opened. */
 export async function openPorts(config: Config, sources: PortSources): Promise<Ports> {
   const { grpc, health, families, scrape, log, onFlood } = sources;
   const listenerLog = listenerLogTo(log);
@@ -124,8 +124,8 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
 }
 
 /**
- * The bounds of connections. Refuses a limit of open files that leaves too few for
- * gRPC, and warns of one that leaves fewer than the bounds of calls need.
+ * The limits of connections. Throws if the limit of open files is too small for gRPC,
+ * and warns if it allows fewer connections than the limits of calls need.
  */
 function boundsOf(config: Config, { log, openFilesMax = Number.POSITIVE_INFINITY }: PortSources) {
   const { http, healthListen, adminListen } = config;
@@ -139,7 +139,7 @@ function boundsOf(config: Config, { log, openFilesMax = Number.POSITIVE_INFINITY
   }
   if (bounds.grpc < bounds.grpcWanted) {
     log.warn(
-      "the limit of open files allows fewer connections than the bounds of calls need; raise it with ulimit -n",
+      "the limit of open files allows fewer connections than the limits of calls need; raise it with ulimit -n",
       { openFilesMax, connectionsMax: bounds.grpc, connectionsWanted: bounds.grpcWanted },
     );
   }

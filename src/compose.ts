@@ -30,37 +30,37 @@ import { reportStart } from "./telemetry/start-report.js";
 
 export interface ServerDeps {
   readonly log: LeveledLog;
-  /** Variables of PostgreSQL clients stand for what the URL of the log leaves out. */
+  /** The PG… variables of PostgreSQL clients are the defaults of the log's URL. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
   readonly nodeVersion: string;
   readonly pid: number;
-  /** What the JavaScript heap may grow to. */
+  /** The size limit of the JavaScript heap. */
   readonly heapLimitBytes: number;
-  /** How many file descriptors the process may have; without a limit unless given. */
+  /** The limit of file descriptors of the process. No limit if absent. */
   readonly openFilesMax?: number;
-  /** How often the status page is sampled; 5 s unless given. */
+  /** The time between two samples of the status page. 5 s if absent. */
   readonly statusIntervalMs?: number;
-  /** How many log lines could not be written; none unless given. */
+  /** Returns the number of log lines that could not be written. 0 if absent. */
   readonly droppedLogLines?: () => number;
-  /** Where metrics of the process are registered; a new one unless given. */
+  /** The registry of the metrics of the process. A new one if absent. */
   readonly registry?: Registry;
 }
 
 export interface RunningServer {
-  /** Where gRPC is served, with the ports that were really taken. */
+  /** The addresses of gRPC, with the actual ports. */
   readonly addresses: readonly ListenAddress[];
   readonly httpAddress: ListenAddress | undefined;
   readonly healthAddresses: readonly ListenAddress[];
   readonly adminAddresses: readonly ListenAddress[];
   /**
-   * Stops in good order: reports NOT_SERVING, ends streams, lets calls in flight
-   * finish until the deadline of the configuration, then cuts what is left.
+   * Stops gracefully: reports NOT_SERVING, ends streams, and waits for calls in flight
+   * until the shutdown timeout. Then it cuts the calls that have not ended.
    */
   stop(): Promise<void>;
 }
 
-/** What is counted, and what /metrics answers. */
+/** The metric families, and the source of /metrics. */
 function metricsOf(
   registry: Registry,
   { store, rpc, backends }: { store: EventStore; rpc: GrpcServer; backends: Backends },
@@ -102,7 +102,7 @@ function createAdmin(parts: AdminParts, clock: () => number, onFlood: FloodObser
   };
   return createAdminServer({
     sources,
-    // Its listeners are local and take no credentials: every client that reaches them is an operator.
+    // Its listeners are local and require no credentials: every caller is an operator.
     authorize: () => undefined,
     health,
     log,
@@ -112,7 +112,7 @@ function createAdmin(parts: AdminParts, clock: () => number, onFlood: FloodObser
   });
 }
 
-/** Puts the parts together and opens the listeners; rejects with a ListenError or a ConfigError if one cannot be opened. */
+/** Builds all parts and opens the listeners. Rejects with a ListenError or a ConfigError if that fails. */
 export async function startServer(config: Config, deps: ServerDeps): Promise<RunningServer> {
   const { log } = deps;
   const clock = () => performance.now();
@@ -171,10 +171,10 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   async function stop(): Promise<void> {
     service.stop();
     stopping.start();
-    // Asks clients to begin no more calls.
+    // Sends GOAWAY, so that clients start no more calls.
     rpc.server.tryShutdown(() => {});
     const calls = await ports.drainGrpc(config.shutdownTimeoutMs);
-    if (calls > 0) log.warn("calls were cut: the shutdown timeout passed", { calls });
+    if (calls > 0) log.warn("the shutdown timeout has passed; unfinished calls were cut", { calls });
     ports.destroy();
     await closeAll();
     log.info("stopped");

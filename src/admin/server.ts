@@ -18,7 +18,7 @@ import type { AdminSources } from "./sources.js";
 const GRPC_OPTIONS = {
   "grpc.max_concurrent_streams": 16,
   "grpc.max_receive_message_length": ADMIN_REQUEST_BYTES_MAX,
-  // A stream of health or reflection whose client does not read keeps its connection from being idle.
+  // A connection with an open health or reflection stream is not idle, even if its client does not read.
   "grpc.max_connection_age_ms": 5 * 60_000,
   "grpc.max_connection_age_grace_ms": ADMIN_CALL_TIME_LIMIT_MS,
 };
@@ -32,19 +32,19 @@ export interface AdminServerOptions {
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
   readonly connections: ConnectionTable;
-  /** For this server alone: it ends connections that flood. */
+  /** For this server alone. It closes connections that flood. */
   readonly gate: Gate;
 }
 
-/** The server of operators. */
+/** The server for operators. */
 export interface AdminServer {
-  /** Makes a server for one listener. */
+  /** Creates a server for one listener. */
   make(): Server;
-  /** Ends what gRPC holds. The listeners are the caller's to close. */
+  /** Ends the gRPC server. The caller closes the listeners. */
   stop(): void;
 }
 
-/** Makes the server that answers AdminService, health and reflection, and nothing of the cache. */
+/** Creates the server of AdminService, health and reflection. It does not serve the cache. */
 export function createAdminServer(options: AdminServerOptions): AdminServer {
   const { sources, authorize, health, log, clock, gate } = options;
   const grpc = new GrpcServer({ ...GRPC_OPTIONS, interceptors: [admitOperators({ gate, authorize })] });

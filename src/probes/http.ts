@@ -5,13 +5,13 @@ import { type HostCheck, loopbackHostCheck } from "../net/host-check.js";
 /** The sources of the HTTP server's answers. */
 export interface AdminSources {
   readonly isReady: () => boolean;
-  /** Left out: there is no /metrics. */
+  /** If absent, there is no /metrics. */
   readonly metrics?: MetricsSource;
   /** Other pages, by their paths; none unless given. */
   readonly pages?: ReadonlyMap<string, () => Page | Promise<Page>>;
   /**
-   * Given: while the server listens on loopback, the Host of a request must be a
-   * loopback name or this one. Left out: any Host is answered.
+   * If given, a request to a loopback listener must have a loopback name or this name
+   * as its Host. If absent, any Host is accepted.
    */
   readonly configuredHost?: string;
 }
@@ -59,7 +59,7 @@ export function createAdminHttp(sources: AdminSources): Server {
       return !isLocal || allowsHost === undefined || allowsHost(host);
     }),
   );
-  // One request each: requests in a pipeline would all be held at once.
+  // One request per connection: pipelined requests would all be held at the same time.
   server.maxRequestsPerSocket = 1;
   server.on("connection", (socket) => {
     const timer = setTimeout(() => socket.destroy(), CONNECTION_TIMEOUT_MS).unref();

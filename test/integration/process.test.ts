@@ -124,7 +124,7 @@ describe("serve", () => {
     });
   });
 
-  it("replaces the socket that a killed process left behind, but not one that is answered", async () => {
+  it("replaces the socket of a killed process, but not a socket with a listener", async () => {
     const path = join(folder, "s");
     const { process: killed } = await serve("--listen", `unix:${path}`);
     const refused = await program.run(["serve", "--http", "off", "--listen", `unix:${path}`]);

@@ -15,8 +15,12 @@ export interface Connection {
   readonly client: EventCacheServiceClient;
   /** Aborted when the user interrupts. */
   readonly signal: AbortSignal;
-  /** Makes one call with the connection's deadline. Rejects with a ServiceError. */
-  call<Request, Response>(method: Method<Request, Response>, request: Request): Promise<Response>;
+  /** Makes one call, with the connection's time limit unless another one is given. Rejects with a ServiceError. */
+  call<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    limitMs?: number,
+  ): Promise<Response>;
   /** Cancels a stream when the user interrupts, until the returned function is called. */
   cancelOnAbort(stream: Cancellable): () => void;
   close(): void;
@@ -70,7 +74,7 @@ export function connect({ address, timeoutMs, signal }: ConnectionOptions): Conn
     address,
     client,
     signal,
-    call: (method, request) => call(client, method, request, timeoutMs, cancelOnAbort),
+    call: (method, request, limitMs = timeoutMs) => call(client, method, request, limitMs, cancelOnAbort),
     cancelOnAbort,
     close: () => {
       signal.removeEventListener("abort", cancelAll);

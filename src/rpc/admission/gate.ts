@@ -6,21 +6,21 @@ import { Connection, type FloodObserver } from "./connection.js";
 import { boundedTimeout, headerRefusal } from "./header-check.js";
 import { type Arrival, MessageHeads } from "./message-heads.js";
 
-/** A call as it arrives, before grpc-js knows of it. */
+/** An arriving call, before grpc-js handles it. */
 export interface IncomingCall {
   readonly connection: Connection;
-  /** Why its headers are refused. */
+  /** The reason why its headers are refused. */
   readonly refusal: StatusObject | undefined;
-  /** A message of it has begun to arrive and not ended. */
+  /** Whether a message has started to arrive and has not ended. */
   readonly isInsideMessage: boolean;
-  /** Is called with each piece of the request when it arrives, read or not, before anybody can read it. */
+  /** Called with each piece of the request when it arrives, before it can be read. */
   onArrival: ((arrival: Arrival) => void) | undefined;
 }
 
 /**
- * Stands between HTTP/2 and grpc-js: sees every call of a gRPC server first, also
- * those of unknown methods, and ends connections that flood. What is refused is
- * for the interceptor to answer, so that it is counted like any other call.
+ * Inspects every call of a gRPC server before grpc-js, including calls of unknown
+ * methods, and closes connections that flood. The interceptor answers refused calls,
+ * so that they are counted like all other calls.
  */
 export class Gate {
   readonly #clock: () => number;
@@ -86,12 +86,12 @@ class GuardedCall implements IncomingCall {
     this.refusal = headerRefusal(headers);
     const timeout = boundedTimeout(headers);
     if (timeout !== undefined) headers["grpc-timeout"] = timeout;
-    // Node.js pushes each DATA frame when it comes; "data" events wait until the request is read.
+    // Node.js pushes each DATA frame when it arrives; "data" events wait until the request is read.
     const push = stream.push.bind(stream);
     stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
       if (chunk instanceof Uint8Array) this.#arrived(chunk);
-      // The client has reset the call with the code of no error. Node.js would wait until the reply has
-      // left, which it never does, and the call would be held for as long as the connection.
+      // The client has reset the call with NO_ERROR. Node.js would wait for the reply to be sent, which
+      // never happens, and would hold the call as long as the connection.
       else if (chunk === null && stream.closed) setImmediate(() => stream.destroy());
       return push(chunk, encoding);
     };
@@ -109,8 +109,8 @@ class GuardedCall implements IncomingCall {
 }
 
 /**
- * Whether grpc-js has answered a call in the turn of its headers: it does so for an
- * unknown method and for another content type, and tells no interceptor of it.
+ * Whether grpc-js has answered a call in the turn of its headers. It does so for an
+ * unknown method and for a wrong content type, without calling an interceptor.
  */
 function isUnknownToGrpc({ sentHeaders }: ServerHttp2Stream): boolean {
   if (sentHeaders === undefined) return false;

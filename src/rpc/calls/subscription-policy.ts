@@ -12,10 +12,10 @@ import { TimeLimit } from "./time-limit.js";
  * A subscription. Its handler starts when the client has half-closed; until then
  * its request counts as bytes in flight, and runs against the time limit of requests.
  *
- * A batch must leave within the time limit, else the stream is reset and the
- * client resumes from its last position: batches on their way share one capacity,
- * so a subscriber that kept one unread would keep it from all others for ever.
- * Other frames are tiny, and a client may leave them unread for as long as it likes.
+ * A batch must be sent within the time limit. Otherwise the stream is reset and the
+ * client resumes from its last position: batches share one capacity, so a subscriber
+ * that does not read its batch would block all others. Other frames are small, and a
+ * client may leave them unread.
  */
 export class SubscriptionPolicy implements CallPolicy {
   readonly requestBytesMax = SUBSCRIBE_REQUEST_BYTES_MAX;

@@ -13,7 +13,7 @@ import { type ReadStreamContext, readStreamHandler } from "./read-stream.js";
 import { type SubscribeContext, subscriptionFrames } from "./subscription.js";
 import { serverStreamHandler, unaryHandler, unaryReplyHandler } from "./unary-and-stream.js";
 
-/** The handlers of the service: each converts, calls the store, converts. */
+/** Creates the handlers of the service. Each converts the request, calls the store and converts the result. */
 export function createService(context: ReadStreamContext & SubscribeContext) {
   const { store, log, allowedHomeservers } = context;
 

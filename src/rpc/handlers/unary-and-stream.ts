@@ -16,17 +16,25 @@ export function unaryHandler<Request, Response>(
 }
 
 /**
- * A unary call. `serve` calls `reply` once, or throws or rejects. The message is
- * serialised before `reply` returns. A call that nobody waits for any more does nothing.
+ * Creates the handler of a unary call. `serve` calls `reply` once, or throws or rejects.
+ * The message is serialised before `reply` returns. A call whose deadline has passed is not served.
  */
 export function unaryReplyHandler<Request, Response>(
   serve: (request: Request, reply: (response: Response) => void) => Promise<void> | undefined,
   log: RpcLog,
 ): handleUnaryCall<Decoded<Request>, Response> {
   return (call, callback) => {
-    const fail = (error: unknown) => callback(toStatus(toCacheError(error, log)));
+    let hasReplied = false;
+    const reply = (response: Response) => {
+      hasReplied = true;
+      callback(null, response);
+    };
+    const fail = (error: unknown) => {
+      const status = toStatus(toCacheError(error, log));
+      if (!hasReplied) callback(status);
+    };
     try {
-      serve(requestOf(call), (response) => callback(null, response))?.catch(fail);
+      serve(requestOf(call), reply)?.catch(fail);
     } catch (error) {
       fail(error);
     }
@@ -34,8 +42,8 @@ export function unaryReplyHandler<Request, Response>(
 }
 
 /**
- * A server stream from an async iterable. The next message is asked for when the
- * one before has left.
+ * Creates the handler of a server stream from an async iterable. The next message is
+ * requested when the previous message was sent.
  */
 export function serverStreamHandler<Request, Response>(
   serve: (request: Request, caller: Caller) => AsyncIterable<Response>,
@@ -54,7 +62,7 @@ export function serverStreamHandler<Request, Response>(
   };
 }
 
-/** Who reads a stream. */
+/** The reader of a stream. */
 export interface Caller {
   readonly connection: Connection | undefined;
   /** Aborts when the client has gone. */

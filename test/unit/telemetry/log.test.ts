@@ -45,26 +45,26 @@ describe("a line that a client causes in a loop", () => {
   beforeEach(() => vi.useFakeTimers());
   afterEach(() => vi.useRealTimers());
 
-  it("is written 100 times in 10 seconds, then how many were left out, and hides no other", () => {
+  it("is written 100 times in 10 seconds, then the number of suppressed lines; other messages are still written", () => {
     const { log, lines } = logTo("debug");
     for (let call = 0; call < 1000; call++) {
-      log.debug("a subscriber came", { call });
+      log.debug("a subscriber connected", { call });
       log.error("a call failed", { call });
     }
     log.info("stopping");
     expect(lines).toHaveLength(201);
     vi.advanceTimersByTime(10_000);
     expect(lines.slice(201)).toMatchObject([
-      { level: "warn", message: "a subscriber came", leftOut: 900 },
-      { level: "warn", message: "a call failed", leftOut: 900 },
+      { level: "warn", message: "a subscriber connected", suppressed: 900 },
+      { level: "warn", message: "a call failed", suppressed: 900 },
     ]);
-    log.debug("a subscriber came", { call: 1000 });
+    log.debug("a subscriber connected", { call: 1000 });
     expect(lines.at(-1)).toMatchObject({ call: 1000 });
   });
 
   it("counts for nothing below the level", () => {
     const { log } = logTo("info");
-    for (let call = 0; call < 1000; call++) log.debug("a subscriber came");
+    for (let call = 0; call < 1000; call++) log.debug("a subscriber connected");
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -75,7 +75,7 @@ describe("a line that a client causes in a loop", () => {
   });
 });
 
-it("reports a log that starts anew, and a homeserver that is forgotten", () => {
+it("logs the restart of a homeserver's log, and a homeserver that is forgotten", () => {
   const { log, lines } = logTo("info");
   const storeLog = storeLogTo(log, 10);
   storeLog.logRestarted("hs" as Homeserver, "00ff" as Epoch, "database");
@@ -92,7 +92,7 @@ describe("a homeserver that causes lines in a loop", () => {
   beforeEach(() => vi.useFakeTimers());
   afterEach(() => vi.useRealTimers());
 
-  it("fills 20 lines in 10 seconds, and one that says how many were left out", () => {
+  it("writes 20 lines in 10 seconds, then the number of suppressed lines", () => {
     const { log, lines } = logTo("info");
     const storeLog = storeLogTo(log, 10);
     for (let call = 0; call < 100; call++) {
@@ -102,7 +102,7 @@ describe("a homeserver that causes lines in a loop", () => {
     storeLog.homeserverForgotten(HS);
     expect(lines).toHaveLength(20);
     vi.advanceTimersByTime(10_000);
-    expect(lines.slice(20)).toMatchObject([{ level: "warn", homeserver: "hs", leftOut: 181 }]);
+    expect(lines.slice(20)).toMatchObject([{ level: "warn", homeserver: "hs", suppressed: 181 }]);
   });
 
   it("hides no lines of others", () => {
