@@ -1,7 +1,7 @@
 import { newCounters } from "../core/model/counters.js";
 import type { ChangeKind, HomeserverStats, HomeserverStatsTable, MissReason } from "../core/model/store.js";
 import type { Homeserver, Position } from "../core/model/types.js";
-import type { Pace } from "../telemetry/pace.js";
+import type { TimeSlicer } from "../telemetry/time-slicer.js";
 import { Largest } from "./largest.js";
 import { ROWS_MAX } from "./limits.js";
 
@@ -52,12 +52,12 @@ export class HomeserverActivity {
   }
 
   /** Reads all homeservers, some a slice, and returns what was added since the last reading. One call at a time. */
-  async read(homeservers: HomeserverStatsTable, pace: Pace): Promise<Activity> {
+  async read(homeservers: HomeserverStatsTable, slicer: TimeSlicer): Promise<Activity> {
     this.#reading += 1;
     const added = new Float64Array(COLUMNS);
     for (const [name, stats] of homeservers) {
       this.#track(name, stats, added);
-      if (pace.isDue) await pace.pause();
+      if (slicer.isDue) await slicer.pause();
     }
     const busiest = new Largest<Homeserver>(ROWS_MAX);
     for (const [name, { reading, busyness }] of this.#tracked) {

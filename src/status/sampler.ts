@@ -1,4 +1,4 @@
-import { Pace } from "../telemetry/pace.js";
+import { TimeSlicer } from "../telemetry/time-slicer.js";
 import { HomeserverActivity } from "./activity.js";
 import { figuresOf, type StatusFigures } from "./figures.js";
 import { addedCounts } from "./histogram.js";
@@ -13,7 +13,7 @@ export interface SamplerOptions {
   readonly clock: () => number;
   readonly onError: (error: unknown) => void;
   readonly intervalMs?: number;
-  readonly newPace?: () => Pace;
+  readonly newSlicer?: () => TimeSlicer;
 }
 
 /** The state at the last sample; all viewers share it. */
@@ -70,11 +70,11 @@ export class Sampler {
   }
 
   async #take(): Promise<void> {
-    const { sources, newPace, clock } = this.#options;
-    const pace = newPace?.() ?? new Pace();
-    const activity = await this.#activity.read(sources.store.stats().homeservers, pace);
+    const { sources, newSlicer, clock } = this.#options;
+    const slicer = newSlicer?.() ?? new TimeSlicer();
+    const activity = await this.#activity.read(sources.store.stats().homeservers, slicer);
     const headOf = this.#activity.head.bind(this.#activity);
-    const subscribers = await readSubscribers(sources.subscriptions, headOf, pace);
+    const subscribers = await readSubscribers(sources.subscriptions, headOf, slicer);
     const calls = await sources.calls();
     const nowMs = clock();
     this.#samples.add({

@@ -1,5 +1,5 @@
 import type { Homeserver, Position } from "../core/model/types.js";
-import type { Pace } from "../telemetry/pace.js";
+import type { TimeSlicer } from "../telemetry/time-slicer.js";
 import { Largest } from "./largest.js";
 import { ROWS_MAX } from "./limits.js";
 import type { SubscriptionView } from "./sources.js";
@@ -22,7 +22,7 @@ export interface SubscriberList {
 export async function readSubscribers(
   subscriptions: Iterable<SubscriptionView>,
   headOf: (homeserver: Homeserver) => Position | undefined,
-  pace: Pace,
+  slicer: TimeSlicer,
 ): Promise<SubscriberList> {
   const slowest = new Largest<SubscriberFigures>(ROWS_MAX);
   let count = 0;
@@ -32,7 +32,7 @@ export async function readSubscribers(
     count += 1;
     lagMax = Math.max(lagMax, lag ?? 0);
     slowest.add({ homeserver, subscriber, state, lag }, lag ?? 0);
-    if (pace.isDue) await pace.pause();
+    if (slicer.isDue) await slicer.pause();
   }
   return { count, lagMax, slowest: slowest.items() };
 }

@@ -9,7 +9,7 @@ import { quantile } from "../../../src/status/histogram.js";
 import { escapeHtml } from "../../../src/status/html.js";
 import { Largest } from "../../../src/status/largest.js";
 import { type Sample, Samples } from "../../../src/status/samples.js";
-import { Pace } from "../../../src/telemetry/pace.js";
+import { TimeSlicer } from "../../../src/telemetry/time-slicer.js";
 
 function tableOf(hits: Readonly<Record<string, number>>): HomeserverStatsTable {
   const all = Object.entries(hits).map(([name, hits]): [Homeserver, HomeserverStats] => [
@@ -36,7 +36,7 @@ describe("the activity of homeservers", () => {
     const activity = new HomeserverActivity();
     const added = [];
     for (const hits of [{ a: 5, b: 1 }, { a: 7, b: 1 }, { b: 2 }, { a: 3, b: 2 }, { a: 1, b: 2 }]) {
-      added.push((await activity.read(tableOf(hits), new Pace())).hits);
+      added.push((await activity.read(tableOf(hits), new TimeSlicer())).hits);
     }
     expect(added).toEqual([6, 2, 1, 3, 1]);
     expect(activity.total.hits).toBe(13);
@@ -46,7 +46,7 @@ describe("the activity of homeservers", () => {
   it("lists the busiest hundred first", async () => {
     const activity = new HomeserverActivity();
     const hits = Object.fromEntries(Array.from({ length: 1000 }, (_, at) => [`h${at}`, at]));
-    await activity.read(tableOf(hits), new Pace());
+    await activity.read(tableOf(hits), new TimeSlicer());
     expect(activity.busiest).toEqual(Array.from({ length: 100 }, (_, at) => `h${999 - at}`));
   });
 });
