@@ -157,7 +157,7 @@ describe.skipIf(CHROMIUM === undefined)("the status page", () => {
       expect(samples).toMatchObject({
         "splitcache_hits_total server_name=example.org": figures.total.hits,
         "splitcache_cache_bytes cache=events": events.bytes,
-        "splitcache_cache_bytes_max cache=events": events.bytesMax,
+        "splitcache_cache_max_bytes cache=events": events.bytesMax,
         "splitcache_cache_entries cache=metadata": metadata.entries,
         "splitcache_changes_total server_name=example.org kind=invalidated":
           figures.total.changes.invalidated,
