@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { CallAccess } from "./auth/call-access.js";
 import { certificateNamesOf } from "./auth/certificate-names.js";
 import { Clients } from "./auth/clients.js";
+import { asBearer } from "./auth/http-basic.js";
 import type { Principal } from "./auth/principal.js";
 import { type AuthSurroundings, type ReadClients, readClients } from "./auth/read-clients.js";
 import { FileWatch } from "./config/file-watch.js";
@@ -21,8 +22,8 @@ export interface Security {
   readonly secureHttp: Secure | undefined;
   /** Undefined without an auth file. */
   readonly access: CallAccess | undefined;
-  /** Whether a request may read the metrics; undefined: any. */
-  readonly mayReadMetrics: ((request: IncomingMessage) => boolean) | undefined;
+  /** Whether an HTTP request comes from an operator; undefined: it is not asked. */
+  readonly isOperator: ((request: IncomingMessage) => boolean) | undefined;
   /** Milliseconds since 1970 when the server certificate expires; undefined without TLS. */
   expiresMs(): number | undefined;
   /** Reads all files again. A file with an error changes nothing. */
@@ -91,7 +92,7 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
     secureGrpc: fronts.grpc?.secure,
     secureHttp: fronts.http?.secure,
     access: clients && new CallAccess(clients, (error, peer) => log.refused(error.message, peer)),
-    mayReadMetrics: clients && ((request) => isOperator(clients, request)),
+    isOperator: clients && ((request) => isOperator(clients, request)),
     expiresMs: () => material?.expiresMs,
     reload: () => watch.checkNow(),
     stop: () => watch.stop(),
@@ -107,11 +108,11 @@ function surroundingsOf({ homeservers, listen, adminListen, tlsClientCaFile }: C
   return { homeservers, unixSockets: sockets, hasClientCa: tlsClientCaFile !== undefined };
 }
 
-/** Metrics name the homeservers, so they are for operators. */
+/** Whether the credentials of a request are of a client of role operator. */
 function isOperator(clients: Clients, { rawHeaders, socket }: IncomingMessage): boolean {
-  const authorization = rawHeaders.filter(
-    (_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === "authorization",
-  );
+  const authorization = rawHeaders
+    .filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === "authorization")
+    .map(asBearer);
   const certificateNames = certificateNamesOf(socket);
   const found: Principal | CacheError = clients.authenticate({
     authorization,

@@ -6,6 +6,7 @@ import { ServiceState } from "./admin/service-state.js";
 import { type Backends, openBackends } from "./compose-backends.js";
 import { type ConnectionTables, openPorts, transportOf } from "./compose-ports.js";
 import { openSecurity, type Security } from "./compose-security.js";
+import { openStatus } from "./compose-status.js";
 import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
 import { HEAP_SHARE, PROGRESS_INTERVAL_MS, SILENCE_LIMIT_MS } from "./core/model/limits.js";
@@ -42,6 +43,8 @@ export interface ServerDeps {
   readonly openFilesMax?: number;
   /** How often the files of TLS and authentication are checked; 5 s unless given. */
   readonly fileCheckIntervalMs?: number;
+  /** The time between two samples of the status page. 5 s if absent. */
+  readonly statusIntervalMs?: number;
   /** Returns the number of log lines that could not be written. 0 if absent. */
   readonly droppedLogLines?: () => number;
   /** The registry of the metrics of the process. A new one if absent. */
@@ -158,8 +161,10 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   addReflection(rpc.server, { drain: stopping, absentServices: [ADMIN_SERVICE] });
   const service = new ServiceState({ health, rpc, log });
   const { families, scrape } = metricsOf(registry, { store, rpc, backends, security }, config, deps);
+  const status = openStatus(config, { ...deps, registry, store, rpc, backends, health, clock });
 
   async function closeAll(): Promise<void> {
+    status.stop();
     security.stop();
     rpc.server.forceShutdown();
     await store.close();
@@ -168,6 +173,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     ...deps,
     families,
     scrape,
+    pages: status.pages,
     security,
     health,
     grpc: rpc.server,

@@ -39,6 +39,8 @@ export interface Call<F extends Flags> {
   readonly io: CliIo;
   readonly args: readonly string[];
   readonly flags: ValuesOf<F>;
+  /** Whether `-o json` is given. */
+  readonly isJson: boolean;
   /** Prints the result: with `-o json` one object a line, else the text. */
   print(objects: readonly object[], text: string): void;
 }
@@ -113,7 +115,7 @@ function connectedCommand<F extends Flags>(
     ...declared,
     flags: { ...connectionFlags, ...declared.flags },
     run: async (given) => {
-      const call = given as Pick<SidecarCall<F>, "io" | "args" | "flags" | "print">;
+      const call = given as Omit<SidecarCall<F>, "connection">;
       const { io, flags } = call;
       const address = flags.address ?? addressOf(io.env);
       const security = securityOf(flags, io.env);
@@ -169,11 +171,12 @@ export function addCommand(program: Command, io: CliIo, declared: ClientCommand)
     const values = Object.entries(declared.flags).map(([key, flag]) => [key, given[key] ?? flag.absent]);
     const flags: Record<string, unknown> = Object.fromEntries(values);
     const args = command.processedArgs.flat().filter((text): text is string => typeof text === "string");
+    const isJson = flags["output"] === "json";
     const print = (objects: readonly object[], text: string) => {
       const lines = objects.map((object) => `${JSON.stringify(object)}\n`).join("");
-      io.stdout.write(flags["output"] === "json" ? lines : text);
+      io.stdout.write(isJson ? lines : text);
     };
-    return runReporting(io, () => declared.run({ io, args, flags, print }));
+    return runReporting(io, () => declared.run({ io, args, flags, isJson, print }));
   });
 }
 

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { ConnectionOptions } from "node:tls";
 import { CliError, ExitCode } from "../exit-code.js";
 import { text, type ValuesOf } from "../flags.js";
 import type { CliIo } from "../io/cli-io.js";
@@ -63,6 +64,12 @@ export function securityOf(flags: ValuesOf<typeof securityFlags>, env: CliIo["en
   };
   const tokenFile = given(flags.tokenFile, "TOKEN_FILE");
   return { tls: usesTls ? tls : undefined, token: tokenOf(read("--token-file", tokenFile), tokenFile) };
+}
+
+/** The options of node:tls; what is undefined is left to its defaults. */
+export function tlsOptionsOf({ ca, cert, key, serverName }: ClientTls): ConnectionOptions {
+  const given = Object.entries({ ca, cert, key, servername: serverName });
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }
 
 function read(option: string, path: string | undefined): string | undefined {

@@ -57,6 +57,7 @@ describe("defaults", () => {
       connectionIdleTimeoutMs: 300_000,
       shutdownTimeoutMs: 10_000,
       logLevel: "info",
+      logFormat: "auto",
     });
   });
 
@@ -243,6 +244,7 @@ describe("errors", () => {
     ["--admin-listen", "0.0.0.0:1"],
     ["--admin-listen", "localhost:1"],
     ["--log-level", "trace"],
+    ["--log-format", "text"],
   ])("refuse %s %j", (flag, value) => {
     expect(problemsOf({ flags: [flag, value] })).toEqual([expect.stringMatching(new RegExp(`^${flag}: `))]);
   });
@@ -416,6 +418,7 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   connectionIdleTimeoutMs: "10m",
   shutdownTimeoutMs: "1.5s",
   logLevel: "debug",
+  logFormat: "console",
 };
 
 const OVER_POSTGRES = ["--log", "postgres://u@db/synapse"];
