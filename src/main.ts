@@ -43,6 +43,8 @@ try {
     const { addServeCommand } = await import("./serve.js");
     addServeCommand(serve, serveIo());
   } else {
+    // @grpc/grpc-js sends an IP address as the server name of TLS, of which Node.js would warn on stderr.
+    process.noDeprecation = true;
     const { addClientCommands } = await import("./cli/program.js");
     addClientCommands(program, clientIo());
   }

@@ -1,5 +1,4 @@
 import { once } from "node:events";
-import { existsSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
@@ -11,14 +10,12 @@ import {
 } from "../../src/gen/splitcache/v1/event_cache_service.js";
 import type { StatusFigures } from "../../src/status/figures.js";
 import { callUnary } from "../support/admin-client.js";
+import { CHROMIUM } from "../support/chromium.js";
 import { eventually } from "../support/eventually.js";
 import { startTestServer, type TestServer } from "../support/start-server.js";
 
 /** The status page as a real Chromium shows it. */
 
-const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
-  existsSync,
-);
 /** A server name may be any text: this one must be shown, not run. */
 const HOSTILE = `<img src=x onerror="alert(1)">&amp;'"`;
 /** For people who want to see what the tests saw. */
