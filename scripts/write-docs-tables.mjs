@@ -6,7 +6,8 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Registry } from "prom-client";
-import { configTable } from "../dist/config/config-table.js";
+import { EXIT_CODES } from "../dist/cli/exit-code.js";
+import { configTable } from "../dist/config/flags.js";
 import * as limits from "../dist/core/model/limits.js";
 import { observeCalls } from "../dist/telemetry/call-metrics.js";
 import { registerConnectionMetrics } from "../dist/telemetry/connection-metrics.js";
@@ -19,7 +20,7 @@ const PARTS = [
   ["metrics.md", "metrics", metricsTable],
   ["limits.md", "limits", limitsTable],
   ["command-line.md", "commands", () => fenced(help("--help"))],
-  ["command-line.md", "exit-codes", () => fenced(exitCodes())],
+  ["command-line.md", "exit-codes", exitCodesTable],
 ];
 
 const isCheck = process.argv.includes("--check");
@@ -90,10 +91,9 @@ function bytes(number) {
   return `${count(number)} bytes`;
 }
 
-/** The exit codes: the end of the help of every command, or a help topic of their own. */
-function exitCodes() {
-  const [, codes] = help("health", "--help").split("Exit codes:\n");
-  return codes ?? help("help", "exit-codes");
+function exitCodesTable() {
+  const rows = Object.entries(EXIT_CODES).map(([code, meaning]) => `| ${code} | ${meaning} |`);
+  return ["| Code | Meaning |", "|---|---|", ...rows].join("\n");
 }
 
 function help(...args) {

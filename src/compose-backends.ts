@@ -1,11 +1,10 @@
 import { randomBytes } from "node:crypto";
-import type { Config } from "./config/options.js";
+import { type Config, flagOf } from "./config/options.js";
 import { ConfigError } from "./config/parse-config.js";
 import { readPostgresFiles } from "./config/postgres-files.js";
 import { formatPostgresUrl, parsePostgresUrl } from "./config/postgres-url.js";
 import { formatRedisUrl } from "./config/redis-url.js";
 import { readTierFiles } from "./config/tier-files.js";
-import { tierSecretOf } from "./config/tier-key.js";
 import {
   EPOCH_BYTES,
   METADATA_TTL_MS_DEFAULT,
@@ -47,14 +46,11 @@ export interface BackendDeps {
  */
 export async function openBackends(config: Config, deps: BackendDeps): Promise<Backends> {
   const settings = config.log === "memory" ? undefined : parsePostgresUrl(config.log, deps.env).settings;
-  const passwordFile = config.logPasswordFile && {
-    place: "--log-password-file",
-    path: config.logPasswordFile,
-  };
-  const postgres = settings && (await readPostgresFiles(settings, passwordFile || undefined));
+  const passwordFile = { place: flagOf("logPasswordFile"), path: config.logPasswordFile };
+  const postgres = settings && (await readPostgresFiles(settings, passwordFile));
   const tierFiles = config.tier === "none" ? undefined : await readTierFiles(config);
-  const mistakes = [...(postgres?.mistakes ?? []), ...(tierFiles?.mistakes ?? [])];
-  if (mistakes.length > 0) throw new ConfigError(mistakes);
+  const problems = [...(postgres?.problems ?? []), ...(tierFiles?.problems ?? [])];
+  if (problems.length > 0) throw new ConfigError(problems);
 
   const ttlMs = settings === undefined ? METADATA_TTL_MS_DEFAULT : METADATA_TTL_MS_WITH_SHARED_LOG;
   return {
@@ -71,9 +67,9 @@ export async function openBackends(config: Config, deps: BackendDeps): Promise<B
         ? undefined
         : createRedisTier({
             ...deps,
-            target: { ...config.tier, ...tierFiles!.files },
+            target: { ...config.tier, ...tierFiles!.texts },
             keyPrefix: config.tierKeyPrefix,
-            secret: tierSecretOf(tierFiles!.files.secret ?? ""),
+            secret: Buffer.from(tierFiles!.texts.secret ?? ""),
             ttlMs: config.tierTtlMs,
             log: tierLogTo(deps.log),
           }),

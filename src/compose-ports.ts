@@ -1,5 +1,6 @@
 import { createServer } from "node:net";
 import type { Server as GrpcServer } from "@grpc/grpc-js";
+import type { AdminServer } from "./admin/server.js";
 import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
 import { connectionBounds, openFilesMin, PROBE_CONNECTIONS_MAX } from "./net/connection-bounds.js";
@@ -19,9 +20,14 @@ import { registerConnectionMetrics } from "./telemetry/connection-metrics.js";
 import type { Log } from "./telemetry/log.js";
 import type { MetricFamilies } from "./telemetry/metric-families.js";
 
+/** The connections of each kind of listener. */
+export type ConnectionTables = Readonly<Record<Purpose, ConnectionTable>>;
+
 /** What the ports serve. */
 export interface PortSources {
   readonly grpc: GrpcServer;
+  /** Makes the server of operators. */
+  makeAdmin(connections: ConnectionTables): AdminServer;
   readonly health: Health;
   /** Takes the metrics of connections. */
   readonly families: MetricFamilies;
@@ -39,6 +45,7 @@ export interface Ports {
   readonly addresses: readonly ListenAddress[];
   readonly httpAddress: ListenAddress | undefined;
   readonly healthAddresses: readonly ListenAddress[];
+  readonly adminAddresses: readonly ListenAddress[];
   /** Bound of gRPC connections. */
   readonly connectionsMax: number;
   /**
@@ -64,6 +71,7 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
     grpc: table("grpc", bounds.grpc),
     health: table("health", PROBE_CONNECTIONS_MAX),
     http: table("http", PROBE_CONNECTIONS_MAX),
+    admin: table("admin", PROBE_CONNECTIONS_MAX),
   };
   registerConnectionMetrics(families, tables);
   const connections = new GrpcConnections(tables.grpc, sessionsOf(grpc), {
@@ -75,6 +83,7 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
     metrics: scrape,
     ...(config.http === "off" ? {} : { configuredHost: config.http.host }),
   });
+  const admin = sources.makeAdmin(tables);
   http.on("connection", (socket) => void tables.http.accept(socket));
   const listeners = new ListenerGroups({
     socketMode: config.socketMode,
@@ -84,12 +93,14 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
   const destroy = () => {
     listeners.destroy();
     probes.stop();
+    admin.stop();
     descriptors.close();
   };
   try {
     await listeners.open("grpc", config.listen, grpcServer);
     await listeners.open("health", config.healthListen, probes.make);
     await listeners.open("http", config.http === "off" ? [] : [config.http], () => http);
+    await listeners.open("admin", config.adminListen, admin.make);
   } catch (failure) {
     destroy();
     throw failure;
@@ -98,6 +109,7 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
     addresses: listeners.addresses("grpc"),
     httpAddress: listeners.addresses("http")[0],
     healthAddresses: listeners.addresses("health"),
+    adminAddresses: listeners.addresses("admin"),
     connectionsMax: tables.grpc.usage().max,
     drainGrpc: (timeoutMs) => {
       void listeners.stopAccepting("grpc");
@@ -112,7 +124,8 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
  * gRPC, and warns of one that leaves fewer than the bounds of calls need.
  */
 function boundsOf(config: Config, { log, openFilesMax = Number.POSITIVE_INFINITY }: PortSources) {
-  const probePorts = Number(config.http !== "off") + Number(config.healthListen.length > 0);
+  const { http, healthListen, adminListen } = config;
+  const probePorts = [http !== "off", healthListen.length > 0, adminListen.length > 0].filter(Boolean).length;
   const bounds = connectionBounds(config, openFilesMax, probePorts);
   if (bounds === undefined) {
     throw new ListenError(

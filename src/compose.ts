@@ -1,28 +1,34 @@
 import { performance } from "node:perf_hooks";
 import { Registry } from "prom-client";
+import { ADMIN_SERVICE } from "./admin/definition.js";
+import { type AdminServer, createAdminServer } from "./admin/server.js";
+import { ServiceState } from "./admin/service-state.js";
 import { type Backends, openBackends } from "./compose-backends.js";
-import { openPorts } from "./compose-ports.js";
+import { type ConnectionTables, openPorts } from "./compose-ports.js";
 import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
 import { HEAP_SHARE, PROGRESS_INTERVAL_MS, SILENCE_LIMIT_MS } from "./core/model/limits.js";
 import type { EventStore } from "./core/model/store.js";
-import { createHealth } from "./probes/health.js";
+import { createHealth, type Health } from "./probes/health.js";
 import type { MetricsSource } from "./probes/http.js";
 import { addReflection } from "./probes/reflection.js";
+import type { FloodObserver } from "./rpc/admission/connection.js";
+import { Drain } from "./rpc/admission/drain.js";
+import { Gate } from "./rpc/admission/gate.js";
 import { createGrpcServer, type GrpcServer } from "./rpc/grpc-server.js";
 import { createEventStore } from "./store/event-store.js";
 import { observeCalls } from "./telemetry/call-metrics.js";
 import { observeFloods } from "./telemetry/floods.js";
 import { reportFullCapacities } from "./telemetry/full-capacities.js";
 import { sendGrpcLogTo } from "./telemetry/grpc-log.js";
-import { type Log, storeLogTo } from "./telemetry/log.js";
+import { type LeveledLog, storeLogTo } from "./telemetry/log.js";
 import type { MetricFamilies } from "./telemetry/metric-families.js";
 import { createMetrics } from "./telemetry/metrics.js";
 import { createScrape } from "./telemetry/scrape.js";
 import { reportStart } from "./telemetry/start-report.js";
 
 export interface ServerDeps {
-  readonly log: Log;
+  readonly log: LeveledLog;
   /** Variables of PostgreSQL clients stand for what the URL of the log leaves out. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
@@ -43,6 +49,7 @@ export interface RunningServer {
   readonly addresses: readonly ListenAddress[];
   readonly httpAddress: ListenAddress | undefined;
   readonly healthAddresses: readonly ListenAddress[];
+  readonly adminAddresses: readonly ListenAddress[];
   /**
    * Stops in good order: reports NOT_SERVING, ends streams, lets calls in flight
    * finish until the deadline of the configuration, then cuts what is left.
@@ -68,6 +75,38 @@ function metricsOf(
     nodeVersion,
   });
   return { families, scrape: createScrape({ registry, families: families.all, prepare }) };
+}
+
+interface AdminParts {
+  readonly store: EventStore;
+  readonly rpc: GrpcServer;
+  readonly backends: Backends;
+  readonly health: Health;
+  readonly service: ServiceState;
+  readonly tables: ConnectionTables;
+  readonly log: LeveledLog;
+}
+
+function createAdmin(parts: AdminParts, clock: () => number, onFlood: FloodObserver): AdminServer {
+  const { store, rpc, backends, health, service, tables, log } = parts;
+  const sources = {
+    store,
+    members: backends.invalidationLog.members,
+    subscriptions: rpc.subscriptions,
+    connections: tables,
+    log,
+    service,
+  };
+  return createAdminServer({
+    sources,
+    // Its listeners are local and take no credentials: whoever reaches them is an operator.
+    authorize: () => undefined,
+    health,
+    log,
+    clock,
+    connections: tables.admin,
+    gate: new Gate(clock, onFlood),
+  });
 }
 
 /** Puts the parts together and opens the listeners; rejects with a ListenError or a ConfigError if one cannot be opened. */
@@ -96,7 +135,9 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   });
   const health = createHealth(backends);
   health.addTo(rpc.server);
-  addReflection(rpc.server, rpc.drainSignal);
+  const stopping = new Drain();
+  addReflection(rpc.server, { drain: stopping, absentServices: [ADMIN_SERVICE] });
+  const service = new ServiceState({ health, rpc, log });
   const { families, scrape } = metricsOf(registry, { store, rpc, backends }, config, deps);
 
   async function closeAll(): Promise<void> {
@@ -109,6 +150,10 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     scrape,
     health,
     grpc: rpc.server,
+    makeAdmin: (tables) => {
+      const parts = { store, rpc, backends, health, service, tables, log };
+      return createAdmin(parts, clock, onFlood);
+    },
     onFlood,
   }).catch(async (failure: unknown) => {
     await closeAll();
@@ -118,8 +163,8 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
 
   let stopped: Promise<void> | undefined;
   async function stop(): Promise<void> {
-    health.drain();
-    rpc.drain();
+    service.stop();
+    stopping.start();
     // Asks clients to begin no more calls.
     rpc.server.tryShutdown(() => {});
     const calls = await ports.drainGrpc(config.shutdownTimeoutMs);
@@ -132,6 +177,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     addresses: ports.addresses,
     httpAddress: ports.httpAddress,
     healthAddresses: ports.healthAddresses,
+    adminAddresses: ports.adminAddresses,
     stop: () => {
       stopped ??= stop();
       return stopped;

@@ -13,24 +13,29 @@ import type { ServeIo } from "./serve.js";
 import { LineOutput } from "./telemetry/line-output.js";
 
 /**
- * The process edge: arguments, environment, signals and exit codes. A command
- * loads only what it needs: `serve` no client, a client no server, since probes
- * run often and both share the machine with a homeserver.
+ * The process edge: arguments, environment, signals and exit codes. `serve` loads no client and a
+ * client command no server: probes run often and share the machine with a homeserver.
  */
 
-const EXIT_USAGE = 2;
 const EXIT_SIGNAL = 128;
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 const stopRequested = abortOnSignal();
 const program = new Command("splitcache")
-  .description("Caches Matrix events for homeservers and streams what changed.")
-  .version(readVersion())
+  .description("Caches Matrix events for homeservers and streams their changes.")
+  .version(readVersion(), "-V, --version", "Prints the version.")
+  .helpOption("-h, --help", "Shows this help.")
+  .helpCommand("help [command]", "Shows the help of a command")
+  // A narrow terminal still wraps: the default of 40 would leave long lines.
+  .configureHelp({ minWidthToWrap: 20 })
   .configureOutput({ writeErr: (text) => process.stderr.write(withoutSecrets(text)) })
   .exitOverride();
-const serve = program.command("serve").description("Runs the cache until SIGTERM or SIGINT.");
+const serve = program
+  .command("serve")
+  .summary("Runs the cache until SIGTERM or SIGINT")
+  .description("Runs the cache until SIGTERM or SIGINT.");
 process.stdout.on("error", exitWithoutOutput);
-// A message that cannot be written must not end a process that works.
+// A message that cannot be written does not end the process.
 process.stderr.on("error", () => {});
 try {
   const isServe = process.argv.slice(2).find((word) => word !== "help") === "serve";
@@ -38,13 +43,13 @@ try {
     const { addServeCommand } = await import("./serve.js");
     addServeCommand(serve, serveIo());
   } else {
-    const { registerClientCommands } = await import("./cli/program.js");
-    registerClientCommands(program, clientIo());
+    const { addClientCommands } = await import("./cli/program.js");
+    addClientCommands(program, clientIo());
   }
   await program.parseAsync(process.argv);
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error;
-  process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+  process.exitCode = error.exitCode === 0 ? ExitCode.done : ExitCode.usage;
 }
 
 function serveIo(): ServeIo {
@@ -79,27 +84,27 @@ function serveIo(): ServeIo {
   };
 }
 
-/** A reader that has gone, such as `head`, is no failure to report; what else keeps output back is. */
+/** A reader that ended, such as `head`, is no failure to report; any other reason is. */
 function exitWithoutOutput(error: NodeJS.ErrnoException): never {
-  if (error.code === "EPIPE") process.exit(EXIT_SIGNAL + constants.signals.SIGPIPE);
+  if (error.code === "EPIPE") process.exit(ExitCode.readerGone);
   process.stderr.write(`splitcache: standard output cannot be written: ${error.message}\n`);
   process.exit(ExitCode.outputFailed);
 }
 
-/** The container's limit. Without one Node.js answers 0 or a number above any memory. */
+/** The container's limit. Without a limit, Node.js answers 0 or a number larger than the memory. */
 function memoryLimitBytes(): number | undefined {
   const limit = process.constrainedMemory();
   return limit > 0 && limit < totalmem() ? limit : undefined;
 }
 
-/** Node.js has raised the soft limit to the hard one at its start. */
+/** The soft limit, which Node.js raises to the hard limit when it starts. */
 function openFilesMax(): number {
   const report: unknown = process.report.getReport();
   const limit = (report as { userLimits?: { open_files?: { soft?: unknown } } }).userLimits?.open_files?.soft;
   return typeof limit === "number" ? limit : Number.POSITIVE_INFINITY;
 }
 
-/** Aborts at the first signal to stop, for that reason; a second one ends the process at once. */
+/** Aborts at the first signal to stop, with the signal as the reason. A second signal ends the process at once. */
 function abortOnSignal(): AbortSignal {
   const controller = new AbortController();
   for (const signal of SIGNALS) {
@@ -111,7 +116,7 @@ function abortOnSignal(): AbortSignal {
   return controller.signal;
 }
 
-/** What client commands see of the process. */
+/** The parts of the process that client commands use. */
 function clientIo(): CliIo {
   return {
     stdout: process.stdout,

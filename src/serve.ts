@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { Registry } from "prom-client";
+import { ExitCode } from "./cli/exit-code.js";
 import { startServer } from "./compose.js";
 import { addConfigFlags, givenFlags } from "./config/flags.js";
 import { ConfigError, type ParsedConfig, parseConfig } from "./config/parse-config.js";
@@ -13,42 +14,45 @@ import type { LineOutput } from "./telemetry/line-output.js";
 import { createLog } from "./telemetry/log.js";
 import { registerProcessMetrics } from "./telemetry/metrics.js";
 
-/** What `serve` needs of the process. */
+/** The parts of the process that `serve` uses. */
 export interface ServeIo {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
   readonly nodeVersion: string;
   readonly pid: number;
-  /** The container's memory limit; undefined where there is none. */
+  /** The container's memory limit; undefined without a limit. */
   readonly memoryLimitBytes: number | undefined;
   readonly heapLimitBytes: number;
   /** How many file descriptors the process may have; Infinity without a limit. */
   readonly openFilesMax: number;
-  /** Keeps what garbage in the heap costs below a bound, as far as that is possible. */
+  /** Keeps the garbage in the heap below a bound, as far as that is possible. */
   boundHeapGarbage(bytesMax: number): void;
   readonly stdout: { write(text: string): unknown };
   readonly stderr: { write(text: string): unknown };
-  /** Where log lines go. */
+  /** Receives the log lines. */
   readonly logOutput: LineOutput;
-  /** Aborts at the first signal to stop, which is its reason; a second one ends the process at once. */
+  /** Aborts at the first signal to stop, which is its reason. A second signal ends the process at once. */
   readonly stopRequested: AbortSignal;
-  /** Calls back at each SIGHUP, which ends the process no more from then on. */
+  /** Calls back at each SIGHUP; from then on SIGHUP does not end the process. */
   onReloadRequested(reload: () => void): void;
-  /** Calls back for a failure that nobody handled. */
+  /** Calls back for an unhandled error. */
   onUnexpectedFailure(report: (error: unknown) => void): void;
   /** Ends the process. */
   exit(code: number): never;
 }
 
-/** The exit codes of `serve`; on a second signal it is 128 + the signal's number. */
-export const SERVE_EXIT = { stopped: 0, failed: 1, usage: 2 } as const;
-
 /** Adds the command that runs the cache. */
 export function addServeCommand(command: Command, io: ServeIo): void {
   addConfigFlags(command)
-    .option("--config <path>", "YAML file with these options, each - written as _ (env: SPLITCACHE_CONFIG)")
-    .option("--print-config", "Prints the configuration that results, and exits")
-    .addHelpText("after", "\nFlags win over the environment, and that over the file.")
+    .option(
+      "--config <path>",
+      "Reads a YAML file with these options, with _ in place of - (env: SPLITCACHE_CONFIG).",
+    )
+    .option("--print-config", "Prints the effective configuration and exits.")
+    .addHelpText(
+      "after",
+      "\nFlags override the environment, which overrides the file.\n\nExit codes: splitcache help exit-codes",
+    )
     .action(async () => {
       const parsed = await readConfig(command, io);
       if (command.opts<{ printConfig?: true }>().printConfig) io.stdout.write(parsed.yaml);
@@ -68,7 +72,7 @@ async function readConfig(command: Command, io: ServeIo): Promise<ParsedConfig> 
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     io.stderr.write(`${error.message}\n`);
-    return io.exit(SERVE_EXIT.usage);
+    return io.exit(ExitCode.usage);
   }
 }
 
@@ -85,17 +89,17 @@ async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void>
   const { logOutput } = io;
   const log = createLog({ level: config.logLevel, to: logOutput });
   logOutput.onRecovered((dropped) =>
-    log.warn("log lines were dropped: they could not be written", { dropped }),
+    log.warn("log lines were dropped because they could not be written", { dropped }),
   );
   const fail = (message: string, fields: Readonly<Record<string, unknown>> = {}): never => {
     log.fatal(message, fields);
-    return io.exit(SERVE_EXIT.failed);
+    return io.exit(ExitCode.failure);
   };
-  // The process may take a quarter of its budget more. At the smallest budget it takes that by itself.
+  // Garbage may add a quarter of the budget. The smallest budget leaves no room for garbage on top.
   io.boundHeapGarbage((config.memoryBytes - MEMORY_BUDGET_BYTES_MIN) / 4);
   io.onUnexpectedFailure((err) => fail("unexpected failure", { err }));
   io.onReloadRequested(() => {
-    log.info("SIGHUP has no effect: no option can be reloaded; restart to change the configuration");
+    log.info("SIGHUP has no effect; restart the sidecar to change the configuration");
   });
   const registry = new Registry();
   registerProcessMetrics(registry);
@@ -111,5 +115,5 @@ async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void>
   if (!stopRequested.aborted) await once(stopRequested, "abort");
   log.info("stopping", { signal: stopRequested.reason });
   await server.stop();
-  io.exit(SERVE_EXIT.stopped);
+  io.exit(ExitCode.done);
 }

@@ -1,24 +1,38 @@
-/** The exit codes of every client command; scripts may rely on them. */
+/** The exit codes of every command; scripts may rely on them. */
 export const ExitCode = {
   done: 0,
   failure: 1,
   usage: 2,
   incomplete: 3,
   unavailable: 4,
-  twoStores: 5,
+  twoLogs: 5,
   outputFailed: 6,
   interrupted: 130,
+  readerGone: 141,
 } as const;
 
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 
-/** What the codes mean, for the end of each command's help. */
-export const EXIT_CODES_HELP = `Exit codes:
-  0    done
-  1    failed: not healthy, a check that does not hold, an error of the sidecar
-  2    wrong usage: an argument, a file or a request that the sidecar refuses
-  3    incomplete: an event is missing (get) or was not stored (put)
-  4    unavailable: no sidecar there, no answer in time, or its store is away; try again
-  5    two sidecars that do not know of each other answer at one address (watch)
-  6    standard output cannot be written, as on a full disk
-  130  interrupted`;
+/** What each code means, for `splitcache help exit-codes` and docs/. */
+export const EXIT_CODES: Readonly<Record<ExitCode, string>> = {
+  [ExitCode.done]: "The command succeeded; serve stopped after a signal.",
+  [ExitCode.failure]: "The command failed, the sidecar does not serve, or serve cannot start.",
+  [ExitCode.usage]: "An argument, a file, the configuration or a request is not valid.",
+  [ExitCode.incomplete]: "An event is missing (get) or was not stored (put).",
+  [ExitCode.unavailable]: "No sidecar answers in time, or the sidecar is unavailable. Try again.",
+  [ExitCode.twoLogs]: "Two separate invalidation logs answer at one address (watch).",
+  [ExitCode.outputFailed]: "Standard output cannot be written, for example because the disk is full.",
+  [ExitCode.interrupted]: "The command was interrupted.",
+  [ExitCode.readerGone]: "The reader of standard output ended first, as head does.",
+};
+
+/** A failure that a command reports in one line. The message is shown to the user. */
+export class CliError extends Error {
+  readonly exitCode: ExitCode;
+
+  constructor(exitCode: ExitCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = "CliError";
+    this.exitCode = exitCode;
+  }
+}

@@ -1,6 +1,6 @@
-import { isIPv6 } from "node:net";
+import { isIPv4, isIPv6 } from "node:net";
 
-/** Where a listener binds. Port 0 stands for any free port. */
+/** The address of a listener. Port 0 selects a free port. */
 export type ListenAddress = TcpAddress | UnixAddress;
 
 export interface TcpAddress {
@@ -14,7 +14,7 @@ export interface UnixAddress {
   readonly path: string;
 }
 
-/** The longest path of a Unix socket on every platform: macOS has room for 103 bytes, Linux for 107. */
+/** The longest path of a Unix socket on every platform: macOS allows 103 bytes, Linux 107. */
 const SOCKET_PATH_BYTES_MAX = 103;
 
 /** Reads `host:port`, `[ipv6]:port` or `unix:path`; undefined if the text is none of these. */
@@ -31,6 +31,16 @@ export function parseTcpAddress(text: string): TcpAddress | undefined {
     return undefined;
   }
   return { kind: "tcp", host, port };
+}
+
+/** Whether only this machine can reach an address. A name may resolve to any address. */
+export function isLocal(address: ListenAddress): boolean {
+  return address.kind === "unix" || isLoopback(address.host);
+}
+
+/** Whether this is the address of a loopback interface. */
+export function isLoopback(address: string): boolean {
+  return isIPv4(address) ? address.startsWith("127.") : address === "::1";
 }
 
 /** The text that parses to this address. */

@@ -1,26 +1,36 @@
 import { type Command, Option } from "commander";
-import { configOptions, defaultOf, variableOf } from "./options.js";
+import { configOptions, fileKeyOf, type OptionText, variableOf } from "./options.js";
 import type { GivenFlags } from "./settings.js";
 
+const INDENT = 6;
+
 /**
- * Adds a flag for each option. Their values stay text, since the schema reads
- * them whatever their source; unknown flags are left to `parseConfig` as well,
- * which reports them together with all other mistakes.
+ * Adds a flag for each option. The values stay text: the schema reads them like those of
+ * every source. `parseConfig` also reports unknown flags, together with all other errors.
  */
 export function addConfigFlags(command: Command): Command {
   for (const option of configOptions) {
     const several = option.several ? "; may be given several times" : "";
-    const origin = `env: ${variableOf(option)}, default: ${defaultOf(option)}`;
+    const origin = `env: ${variableOf(option)}; default: ${defaultOf(option)}`;
     const flag = new Option(
       `--${option.name} ${option.placeholder}`,
-      `${option.description}${several} (${origin})`,
+      `${option.description}${several} (${origin}).`,
     );
     command.addOption(flag.argParser((text: string, before: readonly string[] = []) => [...before, text]));
   }
-  return command.allowUnknownOption().allowExcessArguments();
+  return command
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .configureHelp({
+      // The flags are long: a column beside them would be too narrow for the text.
+      formatItem: (term, _termWidth, description, helper) => {
+        const text = helper.boxWrap(description, (helper.helpWidth ?? 80) - INDENT);
+        return `  ${term}\n${text.replace(/^/gm, " ".repeat(INDENT))}`;
+      },
+    });
 }
 
-/** What was given to a command that has these flags. */
+/** The flags that a command with `addConfigFlags` was given. */
 export function givenFlags(command: Command): GivenFlags {
   const values = new Map(Object.entries(command.opts<Record<string, unknown>>()));
   const texts = new Map<string, readonly string[]>();
@@ -29,4 +39,23 @@ export function givenFlags(command: Command): GivenFlags {
     if (Array.isArray(value)) texts.set(option.name(), value.map(String));
   }
   return { texts, unknown: command.args };
+}
+
+/** The options as a Markdown table, for docs/. */
+export function configTable(): string {
+  const rows = configOptions.map((option) => {
+    const several = option.several ? " (several)" : "";
+    const names = [`--${option.name}`, variableOf(option), fileKeyOf(option)].map(code).join("<br>");
+    const standard = option.default === undefined ? defaultOf(option) : code(option.default);
+    return `| ${names} | ${option.description}${several} | ${standard} |`;
+  });
+  return ["| Flag, variable, key | Meaning | Default |", "|---|---|---|", ...rows].join("\n");
+}
+
+function defaultOf(option: OptionText): string {
+  return option.defaultNote ?? option.default ?? "none";
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
 }

@@ -8,131 +8,211 @@ import {
   REQUEST_BYTES_MAX,
   SUBSCRIBERS_MAX,
 } from "../core/model/limits.js";
-import { logOptions } from "./log-options.js";
-import { type OptionText, optionTexts } from "./option-text.js";
-import { tierOptions } from "./tier-options.js";
+import { LOG_LEVELS } from "./log-levels.js";
 import {
   byteSize,
   duration,
   fileMode,
+  filePath,
   formatBytes,
   homeserverName,
   integer,
+  keyPrefix,
   listenAddress,
+  localAddress,
+  logUrl,
   oneOf,
+  schemaName,
   tcpAddress,
   tcpAddressOrOff,
+  tierUrl,
 } from "./values.js";
 
-const LOG_LEVELS = ["debug", "info", "warn", "error", "fatal", "silent"] as const;
+/** The names, the help and the default of an option. */
+export interface OptionText {
+  /** The flag without its dashes; the variable and the key of the file derive from it. */
+  readonly name: string;
+  readonly placeholder: string;
+  /** A phrase that begins with a verb, without a full stop. */
+  readonly description: string;
+  /** Read as if it had been given. */
+  readonly default?: string;
+  /** Describes the default in words. */
+  readonly defaultNote?: string;
+  /** Whether it may be given several times. */
+  readonly several?: boolean;
+}
 
-/** The options of `splitcache serve`: this schema validates every source, and makes the help and the README. */
+/** The texts of all options, by their schemas. */
+const optionTexts = z.registry<OptionText>();
+
+type Extras = Pick<OptionText, "default" | "defaultNote" | "several">;
+
+/** An option: the schema of its value, its form as a flag, its help. */
+function option<Schema extends z.ZodType>(
+  schema: Schema,
+  form: `${string} <${string}>`,
+  description: string,
+  extras: Extras = {},
+): Schema {
+  const [name = "", placeholder = ""] = form.split(" ");
+  optionTexts.add(schema, { name, placeholder, description, ...extras });
+  return schema;
+}
+
+/** An option whose value is the path of a file; undefined unless given. */
+function file(form: `${string} <path>`, description: string, defaultNote?: string) {
+  const extras = defaultNote === undefined ? {} : { defaultNote };
+  return option(filePath().optional(), form, `Reads ${description} from this file`, extras);
+}
+
+/** An option whose value is a limit from 1 to `max`. */
+function count(name: string, max: number, standard: number, what: string) {
+  return option(integer(1, max), `${name} <count>`, `Limits the number of ${what}`, {
+    default: String(standard),
+  });
+}
+
+const MEMORY_MIN = formatBytes(MEMORY_BUDGET_BYTES_MIN);
+
+/** The options of `splitcache serve`. This schema validates every source; help and docs/ derive from it. */
 export const configSchema = z.strictObject({
-  listen: z
-    .array(listenAddress())
-    .min(1)
-    .register(optionTexts, {
-      name: "listen",
-      placeholder: "<address>",
-      description: "Serves gRPC at host:port, [ipv6]:port or unix:path. Port 0 takes a free port",
-      defaults: ["127.0.0.1:50051"],
-      several: true,
-    }),
-  http: tcpAddressOrOff().register(optionTexts, {
-    name: "http",
-    placeholder: "<address>",
-    description: "Serves /livez, /readyz and /metrics over HTTP at host:port; off turns it off",
-    defaults: ["127.0.0.1:9464"],
+  listen: option(
+    z.array(listenAddress()).min(1),
+    "listen <address>",
+    "Serves gRPC at host:port, [ipv6]:port or unix:path. Port 0 selects a free port",
+    { default: "127.0.0.1:50051", several: true },
+  ),
+  http: option(
+    tcpAddressOrOff(),
+    "http <address>",
+    "Serves /livez, /readyz and /metrics over HTTP at host:port; off disables it",
+    { default: "127.0.0.1:9464" },
+  ),
+  healthListen: option(
+    z.array(tcpAddress()),
+    "health-listen <address>",
+    "Serves only grpc.health.v1, /livez and /readyz at host:port, for probes from other machines",
+    { several: true },
+  ),
+  adminListen: option(
+    z.array(localAddress()),
+    "admin-listen <address>",
+    "Serves AdminService for operators at a loopback host:port, [::1]:port or unix:path, without credentials",
+    { several: true },
+  ),
+  socketMode: option(
+    fileMode(),
+    "socket-mode <mode>",
+    "Sets the file mode of Unix sockets, in octal digits",
+    {
+      default: "0660",
+    },
+  ),
+  memoryBytes: option(
+    byteSize(MEMORY_BUDGET_BYTES_MIN),
+    "memory <bytes>",
+    `Limits the memory of events, metadata and logs together, in KiB, MiB or GiB; at least ${MEMORY_MIN}`,
+    { defaultNote: "a quarter of the container's memory limit, 256MiB without a limit" },
+  ),
+  metadataTtlMs: option(
+    duration("1s", "30d").optional(),
+    "metadata-ttl <duration>",
+    "Limits how long an event is served after its put, as a backstop for changes that are not announced",
+    { defaultNote: "1h, 24h with a PostgreSQL log" },
+  ),
+  log: option(
+    logUrl(),
+    "log <url>",
+    "Selects the invalidation log: memory (in this process, for one sidecar) or " +
+      "postgres://user@host:port/database (shared: any number of sidecars form one cache)",
+    { default: "memory" },
+  ),
+  logPasswordFile: file("log-password-file <path>", "the password of the PostgreSQL role", "PGPASSWORD"),
+  logSchema: option(
+    schemaName(),
+    "log-schema <name>",
+    "Names the schema of the log's tables in PostgreSQL. Sidecars that share it form one cache",
+    { default: "splitcache" },
+  ),
+  tier: option(
+    tierUrl(),
+    "tier <url>",
+    "Keeps entries in Redis or Valkey for sidecars that start: redis://host:port[/database], " +
+      "redis-sentinel://host:port,…/primary[/database] or redis-cluster://host:port,…; rediss… for TLS. " +
+      "Requires --log postgres://…",
+    { default: "none" },
+  ),
+  tierKeyFile: file(
+    "tier-key-file <path>",
+    "the secret that authenticates entries of the tier (at least 32 characters, the same for all sidecars)",
+  ),
+  tierTtlMs: option(
+    duration("1m", "7d"),
+    "tier-ttl <duration>",
+    "Limits how long the tier keeps an entry after it was last written",
+    { default: "1h" },
+  ),
+  tierKeyPrefix: option(keyPrefix(), "tier-key-prefix <text>", "Sets the prefix of all keys in the tier", {
+    default: "splitcache",
   }),
-  healthListen: z.array(tcpAddress()).register(optionTexts, {
-    name: "health-listen",
-    placeholder: "<address>",
-    description:
-      "Serves nothing but grpc.health.v1, /livez and /readyz at host:port, for probes from outside",
-    defaults: [],
-    several: true,
-  }),
-  socketMode: fileMode().register(optionTexts, {
-    name: "socket-mode",
-    placeholder: "<mode>",
-    description: "File mode of Unix sockets, in octal digits",
-    defaults: ["0660"],
-  }),
-  memoryBytes: byteSize(MEMORY_BUDGET_BYTES_MIN).register(optionTexts, {
-    name: "memory",
-    placeholder: "<bytes>",
-    description: `Budget of events, metadata and logs together, such as 256MiB; at least ${formatBytes(MEMORY_BUDGET_BYTES_MIN)}`,
-    defaults: [],
-    defaultNote: "a quarter of the container's memory limit, 256MiB without one",
-  }),
-  metadataTtlMs: duration("1s", "30d").optional().register(optionTexts, {
-    name: "metadata-ttl",
-    placeholder: "<duration>",
-    description:
-      "How long an event is served after its put: the last backstop for changes that nobody announces",
-    defaults: [],
-    defaultNote: "1h, 24h with a PostgreSQL log",
-  }),
-  ...logOptions,
-  ...tierOptions,
-  homeservers: z.array(homeserverName()).register(optionTexts, {
-    name: "homeserver",
-    placeholder: "<name>",
-    description: "Serves this homeserver and no others but those named likewise",
-    defaults: [],
-    defaultNote: "any homeserver",
-    several: true,
-  }),
-  homeserversMax: integer(1, 10_000).register(optionTexts, {
-    name: "homeservers-max",
-    placeholder: "<count>",
-    description: "Homeservers at once",
-    defaults: [String(HOMESERVERS_MAX)],
-  }),
-  subscribersMax: integer(1, 100_000).register(optionTexts, {
-    name: "subscribers-max",
-    placeholder: "<count>",
-    description: "Subscribers at once",
-    defaults: [String(SUBSCRIBERS_MAX)],
-  }),
-  readStreamsMax: integer(1, 100_000).register(optionTexts, {
-    name: "read-streams-max",
-    placeholder: "<count>",
-    description: "GetEventsStream calls at once",
-    defaults: [String(READ_STREAMS_MAX)],
-  }),
-  callsInFlightMax: integer(1, 100_000).register(optionTexts, {
-    name: "calls-in-flight-max",
-    placeholder: "<count>",
-    description: "Calls at once, each from its headers until its reply has left",
-    defaults: [String(CALLS_IN_FLIGHT_MAX)],
-  }),
-  bytesInFlightMax: byteSize(4 * REQUEST_BYTES_MAX).register(optionTexts, {
-    name: "bytes-in-flight-max",
-    placeholder: "<bytes>",
-    description: "Bytes of requests and unsent replies at once, beside the memory budget",
-    defaults: [formatBytes(BYTES_IN_FLIGHT_MAX)],
-  }),
-  connectionIdleTimeoutMs: duration("1s", "30d").register(optionTexts, {
-    name: "connection-idle-timeout",
-    placeholder: "<duration>",
-    description:
-      "How long a gRPC connection may be open without a call; clients connect again for their next one",
-    defaults: ["5m"],
-  }),
-  shutdownTimeoutMs: duration("0s", "1h").register(optionTexts, {
-    name: "shutdown-timeout",
-    placeholder: "<duration>",
-    description:
-      "How long calls in flight may take to finish after SIGTERM; less than Kubernetes' 30s of grace",
-    defaults: ["10s"],
-  }),
-  logLevel: oneOf(LOG_LEVELS).register(optionTexts, {
-    name: "log-level",
-    placeholder: "<level>",
-    description: `Least severe log lines to write: ${LOG_LEVELS.join(", ")}`,
-    defaults: ["info"],
-  }),
+  tierUsernameFile: file("tier-username-file <path>", "the user name for Redis"),
+  tierPasswordFile: file("tier-password-file <path>", "the password for Redis"),
+  tierSentinelUsernameFile: file(
+    "tier-sentinel-username-file <path>",
+    "the user name for Sentinels, which never receive the credentials for Redis,",
+  ),
+  tierSentinelPasswordFile: file("tier-sentinel-password-file <path>", "the password for Sentinels"),
+  tierTlsCaFile: file(
+    "tier-tls-ca-file <path>",
+    "the certificates, in PEM, of the authorities that are trusted for Redis",
+    "the system's",
+  ),
+  tierTlsCertFile: file("tier-tls-cert-file <path>", "the client certificate for Redis, in PEM,"),
+  tierTlsKeyFile: file(
+    "tier-tls-key-file <path>",
+    "the private key of that certificate, in PEM, without a passphrase,",
+  ),
+  homeservers: option(
+    z.array(homeserverName()),
+    "homeserver <name>",
+    "Serves only the homeservers that this option names",
+    { defaultNote: "any homeserver", several: true },
+  ),
+  homeserversMax: count("homeservers-max", 10_000, HOMESERVERS_MAX, "homeservers in the cache"),
+  subscribersMax: count("subscribers-max", 100_000, SUBSCRIBERS_MAX, "concurrent subscribers"),
+  readStreamsMax: count("read-streams-max", 100_000, READ_STREAMS_MAX, "concurrent GetEventsStream calls"),
+  callsInFlightMax: count(
+    "calls-in-flight-max",
+    100_000,
+    CALLS_IN_FLIGHT_MAX,
+    "calls whose reply is not yet sent",
+  ),
+  bytesInFlightMax: option(
+    byteSize(4 * REQUEST_BYTES_MAX),
+    "bytes-in-flight-max <bytes>",
+    "Limits the bytes of requests and unsent replies, in addition to --memory",
+    { default: formatBytes(BYTES_IN_FLIGHT_MAX) },
+  ),
+  connectionIdleTimeoutMs: option(
+    duration("1s", "30d"),
+    "connection-idle-timeout <duration>",
+    "Closes a gRPC connection after this time without a call; clients reconnect for their next call",
+    { default: "5m" },
+  ),
+  shutdownTimeoutMs: option(
+    duration("0s", "1h"),
+    "shutdown-timeout <duration>",
+    "Limits how long calls in flight may take to finish after SIGTERM. " +
+      "Keep it below the grace period of Kubernetes, which is 30s by default",
+    { default: "10s" },
+  ),
+  logLevel: option(
+    oneOf(LOG_LEVELS),
+    "log-level <level>",
+    `Sets the least severe level of log lines: ${LOG_LEVELS.join(", ")}`,
+    { default: "info" },
+  ),
 });
 
 /** How the sidecar runs. Times are in milliseconds. */
@@ -140,12 +220,12 @@ export type Config = Readonly<z.output<typeof configSchema>>;
 
 export type ConfigKey = keyof Config;
 
-/** An option: its place in Config, and its words. */
+/** An option, with its key in Config. */
 export interface ConfigOption extends OptionText {
   readonly key: ConfigKey;
 }
 
-/** All options, in the order in which help and README show them. */
+/** All options, in the order of the help and of docs/. */
 export const configOptions: readonly ConfigOption[] = configSchema
   .keyof()
   .options.map((key) => ({ key, ...textOf(key) }));
@@ -165,13 +245,8 @@ export function fileKeyOf({ name }: OptionText): string {
   return name.replaceAll("-", "_");
 }
 
-/** What stands for an option that is not given, in words. */
-export function defaultOf({ defaults, defaultNote }: OptionText): string {
-  return defaultNote ?? (defaults.length === 0 ? "none" : defaults.join(", "));
-}
-
 function textOf(key: ConfigKey): OptionText {
   const text = optionTexts.get(configSchema.shape[key]);
-  if (text === undefined) throw new Error(`option ${key} is not described`);
+  if (text === undefined) throw new Error(`option ${key} has no text`);
   return text;
 }

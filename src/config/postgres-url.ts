@@ -3,18 +3,18 @@ import { parseTcpAddress } from "./address.js";
 /** How far TLS protects the connection; there is no mode that falls back to none. */
 export type SslMode = "disable" | "require" | "verify-ca" | "verify-full";
 
-/** Where PostgreSQL is, and how to connect; files are named, not read. */
+/** The address of PostgreSQL and the parameters of a connection. Files are named, not read. */
 export interface PostgresSettings {
   readonly host: string;
   readonly port: number;
-  /** The directory of the server's Unix socket; the host is not used then. */
+  /** The directory of the server's Unix socket; then the host is not used. */
   readonly socketDirectory: string | undefined;
   readonly database: string;
   readonly user: string;
   /** From the environment only. */
   readonly password: string | undefined;
   readonly sslMode: SslMode;
-  /** Certificates of the authorities that are trusted; undefined: those that Node.js trusts. */
+  /** Certificates of the trusted authorities; undefined: those that Node.js trusts. */
   readonly sslRootCertFile: string | undefined;
   readonly sslCertFile: string | undefined;
   readonly sslKeyFile: string | undefined;
@@ -24,7 +24,7 @@ export type ParsedPostgresUrl =
   | { readonly settings: PostgresSettings; readonly problem?: never }
   | { readonly settings?: never; readonly problem: string };
 
-/** Parameters of the URL, with the variables of libpq that stand for them. */
+/** Parameters of the URL, with the variables of libpq for them. */
 const PARAMETERS = {
   host: "PGHOST",
   port: "PGPORT",
@@ -43,14 +43,15 @@ const SOCKET_DIRECTORY_DEFAULT = "/var/run/postgresql";
 const SSL_MODES: readonly string[] = ["disable", "require", "verify-ca", "verify-full"];
 /** PostgreSQL cuts longer names. */
 const NAME_BYTES_MAX = 63;
+const ONE_HOST = "must name one host, the primary";
 /** Linux has room for 107 bytes with `/.s.PGSQL.65535`. */
 const SOCKET_DIRECTORY_BYTES_MAX = 88;
 
 /**
- * Reads `postgres://user@host:port/database?sslmode=…` as libpq does, with PG* variables
- * for what it leaves out. Differences: a password is refused, since everybody on the
- * machine sees the command line; one host; `sslmode` may not fall back to a connection
- * without TLS, and is `verify-full` by default, except for Unix sockets and loopback.
+ * Reads `postgres://user@host:port/database?sslmode=…` as libpq does. PG* variables supply
+ * missing parameters. Differences: a password is refused, since every user of the machine
+ * sees the command line; only one host; `sslmode` may not fall back to a connection without
+ * TLS, and its default is `verify-full`, except for Unix sockets and loopback.
  */
 export function parsePostgresUrl(
   text: string,
@@ -84,7 +85,7 @@ export function parsePostgresUrl(
   };
 }
 
-/** The URL that reads as these settings, for people: without a password. */
+/** The URL of these settings, without a password, for people. */
 export function formatPostgresUrl(settings: PostgresSettings): string {
   const { socketDirectory, host, port, user, database, sslMode } = settings;
   const place = socketDirectory === undefined ? (host.includes(":") ? `[${host}]` : host) : "";
@@ -97,18 +98,18 @@ export function formatPostgresUrl(settings: PostgresSettings): string {
   return `postgres://${path}?${query.toString().replaceAll("%2F", "/")}`;
 }
 
-/** The parameters that the URL gives, or what is wrong with it. */
+/** The parameters of the URL, or the problem with it. */
 function readUrl(text: string): Map<Parameter, string> | string {
   const match = /^postgres(?:ql)?:\/\/(?:([^@/?#]*)@)?([^/?#]*)(?:\/([^?#]*))?(?:\?([^#]*))?$/.exec(text);
-  if (match === null) return "is no URL postgres://user@host:port/database";
+  if (match === null) return "must be postgres://user@host:port/database";
   const [, login, place = "", path, query = ""] = match;
   const given = new Map<Parameter, string>();
   if (login?.includes(":")) {
-    return "may not hold a password, which others on the machine would see; use a password file or PGPASSWORD";
+    return "must not contain a password, which other users of the machine would see; use --log-password-file or PGPASSWORD";
   }
-  if (place.includes(",")) return "may name one host: that of the primary";
+  if (place.includes(",")) return ONE_HOST;
   const address = placeOf(place);
-  // What stands there may be a password: it is not repeated.
+  // Not shown: it may be a password.
   if (address === undefined) return "has no valid host and port between // and the next /";
   try {
     if (login) given.set("user", decodeURIComponent(login));
@@ -119,11 +120,11 @@ function readUrl(text: string): Map<Parameter, string> | string {
     return "has a % that is not followed by two hexadecimal digits";
   }
   for (const [name, value] of new URLSearchParams(query)) {
-    if (name === "password") return "may not hold a password; use a password file or PGPASSWORD";
+    if (name === "password") return "must not contain a password; use --log-password-file or PGPASSWORD";
     if (!(name in PARAMETERS)) {
-      return `has a parameter that is not known; known are ${Object.keys(PARAMETERS).join(", ")}`;
+      return `has an unknown parameter; valid parameters are ${Object.keys(PARAMETERS).join(", ")}`;
     }
-    if (given.has(name as Parameter)) return `gives ${name} twice`;
+    if (given.has(name as Parameter)) return `has the parameter ${name} twice`;
     if (value === "") return `has an empty ${name}`;
     given.set(name as Parameter, value);
   }
@@ -143,37 +144,40 @@ function placeOf(text: string): { readonly host: string; readonly port: string |
 
 function problemOf(values: Readonly<Record<Parameter, string | undefined>>): string | undefined {
   const { host, port, user, dbname, sslmode, sslrootcert, sslcert, sslkey } = values;
-  if (user === undefined) return "names no user: postgres://user@host/database, or PGUSER";
-  for (const [name, value] of Object.entries({ user, dbname })) {
-    if (value !== undefined && Buffer.byteLength(value) > NAME_BYTES_MAX) {
-      return `has a ${name} of more than ${NAME_BYTES_MAX} bytes`;
-    }
-  }
-  if (Object.values(values).some((value) => value?.includes("\0"))) return "holds a zero byte";
-  if (host?.includes(",")) return "may name one host: that of the primary";
-  if (host !== undefined && !host.startsWith("/") && /[\s/@?#]/.test(host)) return "has no valid host";
   const isSocket = host === undefined || host.startsWith("/");
-  if (isSocket && Buffer.byteLength(host ?? "") > SOCKET_DIRECTORY_BYTES_MAX) {
-    return `has a socket directory of more than ${SOCKET_DIRECTORY_BYTES_MAX} bytes`;
-  }
-  if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535)) {
-    return "has a port that is not a number from 1 to 65535";
-  }
-  if (sslmode === "allow" || sslmode === "prefer") {
-    return `has sslmode=${sslmode}, which may connect without TLS; say disable, or verify-full`;
-  }
-  if (sslmode !== undefined && !SSL_MODES.includes(sslmode)) {
-    return `has an sslmode that is not one of ${SSL_MODES.join(", ")}`;
-  }
-  if (isSocket && sslmode !== undefined && sslmode !== "disable") {
-    return "has a Unix socket, over which PostgreSQL has no TLS; leave sslmode out";
-  }
-  if (sslmode === "disable" && (sslrootcert ?? sslcert ?? sslkey) !== undefined) {
-    return "has certificates although sslmode is disable";
-  }
-  if ((sslcert === undefined) !== (sslkey === undefined))
-    return "needs both of sslcert and sslkey, or neither";
-  return undefined;
+  const isTooLong = (text: string | undefined, max: number) => Buffer.byteLength(text ?? "") > max;
+  const isPort = (text: string) => /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535;
+  const checks: readonly (readonly [isWrong: boolean, problem: string])[] = [
+    [user === undefined, "names no user; use postgres://user@host/database or PGUSER"],
+    [isTooLong(user, NAME_BYTES_MAX), `has a user of more than ${NAME_BYTES_MAX} bytes`],
+    [isTooLong(dbname, NAME_BYTES_MAX), `has a database name of more than ${NAME_BYTES_MAX} bytes`],
+    [Object.values(values).some((value) => value?.includes("\0")), "contains a zero byte"],
+    [host?.includes(",") === true, ONE_HOST],
+    [!isSocket && /[\s/@?#]/.test(host), "has no valid host"],
+    [
+      isSocket && isTooLong(host, SOCKET_DIRECTORY_BYTES_MAX),
+      `has a socket directory of more than ${SOCKET_DIRECTORY_BYTES_MAX} bytes`,
+    ],
+    [port !== undefined && !isPort(port), "has a port that is not a number from 1 to 65535"],
+    [
+      sslmode === "allow" || sslmode === "prefer",
+      `has sslmode=${sslmode}, which may connect without TLS; use disable or verify-full`,
+    ],
+    [
+      sslmode !== undefined && !SSL_MODES.includes(sslmode),
+      `has an sslmode that is not one of ${SSL_MODES.join(", ")}`,
+    ],
+    [
+      isSocket && sslmode !== undefined && sslmode !== "disable",
+      "names a Unix socket, on which PostgreSQL has no TLS; remove sslmode",
+    ],
+    [
+      sslmode === "disable" && (sslrootcert ?? sslcert ?? sslkey) !== undefined,
+      "names certificates although sslmode is disable",
+    ],
+    [(sslcert === undefined) !== (sslkey === undefined), "requires both sslcert and sslkey, or neither"],
+  ];
+  return checks.find(([isWrong]) => isWrong)?.[1];
 }
 
 function isLoopback(host: string): boolean {

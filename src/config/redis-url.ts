@@ -1,10 +1,10 @@
 import { formatListenAddress, parseTcpAddress } from "./address.js";
 
-/** Where Redis is. */
+/** The addresses of Redis. */
 export interface RedisAddress {
   readonly topology: "single" | "sentinel" | "cluster";
   readonly nodes: readonly { readonly host: string; readonly port: number }[];
-  /** What Sentinels call the primary; empty elsewhere. */
+  /** The name of the primary at the Sentinels; empty in other topologies. */
   readonly primaryName: string;
   readonly database: number;
   readonly tls: boolean;
@@ -21,8 +21,8 @@ const DATABASE_MAX = 1_000_000;
 /**
  * Reads `redis://host:port/database`, `redis-sentinel://host:port,…/primary/database` or
  * `redis-cluster://host:port,…`, with `rediss` for TLS; undefined if the text is none of
- * these. User and password are not taken: whoever sees the command line would see them.
- * Nor is a node twice, which would be a mistyped one.
+ * these. User and password are refused: other users of the machine see the command line.
+ * A repeated node is refused as a typing error.
  */
 export function parseRedisUrl(text: string): RedisAddress | undefined {
   const [, scheme = "", hosts = "", path] = /^([a-z-]+):\/\/([^/@?#\s]+)(?:\/([^?#@\s]*))?$/.exec(text) ?? [];
@@ -30,7 +30,7 @@ export function parseRedisUrl(text: string): RedisAddress | undefined {
   const topology = SCHEMES.get(tls ? scheme.replace("rediss", "redis") : scheme);
   if (topology === undefined) return undefined;
   const nodes = hosts.split(",").map((host) => nodeOf(host, PORTS[topology]));
-  if (nodes.includes(undefined) || isAnyTwice(nodes) || (topology === "single" && nodes.length > 1))
+  if (nodes.includes(undefined) || hasDuplicate(nodes) || (topology === "single" && nodes.length > 1))
     return undefined;
   const parts = path === undefined || path === "" ? [] : path.split("/");
   const primaryName = topology === "sentinel" ? (parts.shift() ?? "") : "";
@@ -41,7 +41,7 @@ export function parseRedisUrl(text: string): RedisAddress | undefined {
   return { topology, nodes: nodes as RedisAddress["nodes"], primaryName, database, tls };
 }
 
-/** The URL that reads as this address, with each node's port; it names no user and no password. */
+/** The URL of this address, with the port of each node. It contains no user and no password. */
 export function formatRedisUrl({ topology, nodes, primaryName, database, tls }: RedisAddress): string {
   const scheme = [...SCHEMES].find(([, meant]) => meant === topology)?.[0] ?? "";
   const hosts = nodes.map((node) => formatListenAddress({ kind: "tcp", ...node })).join(",");
@@ -49,7 +49,7 @@ export function formatRedisUrl({ topology, nodes, primaryName, database, tls }: 
   return [`${tls ? scheme.replace("redis", "rediss") : scheme}://${hosts}`, ...parts].join("/");
 }
 
-function isAnyTwice(nodes: readonly (RedisAddress["nodes"][number] | undefined)[]): boolean {
+function hasDuplicate(nodes: readonly (RedisAddress["nodes"][number] | undefined)[]): boolean {
   return new Set(nodes.map((node) => `${node?.host.toLowerCase()} ${node?.port}`)).size < nodes.length;
 }
 

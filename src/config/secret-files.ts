@@ -1,52 +1,72 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
-import type { Mistake } from "./settings.js";
+import type { Problem } from "./settings.js";
 
-/** Reads files that hold secrets and certificates, and collects what is wrong with them. */
-export class SecretFiles {
-  readonly mistakes: Mistake[] = [];
-
-  /** The text of a file without the line end that editors leave; undefined if none is given or it is wrong. */
-  async read(
-    place: string,
-    path: string | undefined,
-    check: (text: string) => void = () => {},
-  ): Promise<string | undefined> {
-    if (path === undefined) return undefined;
-    try {
-      const text = await readText(path);
-      check(text);
-      return text;
-    } catch (error) {
-      this.mistakes.push({ place: `${place} ${path}`, problem: messageOf(error) });
-      return undefined;
-    }
-  }
-
-  /** TLS takes a certificate with the key of another one if they are of different kinds. */
-  checkPair(place: string, cert: string | undefined, key: string | undefined): void {
-    if (cert === undefined || key === undefined) return;
-    try {
-      if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) {
-        throw new Error("the key does not belong to the certificate");
-      }
-      createSecureContext({ cert, key });
-    } catch (error) {
-      this.mistakes.push({ place, problem: messageOf(error) });
-    }
-  }
+/** A file of a secret or of certificates. */
+export interface SecretFile {
+  /** The option or the parameter that names the file. */
+  readonly place: string;
+  readonly path: string | undefined;
+  /** Throws an error with the problem of a text, which never contains the text. */
+  readonly check?: (text: string) => void;
 }
 
-/** TLS passes over what it cannot read of a file of authorities, and would trust nobody. */
+/** The texts of files, and all problems with them. */
+export interface ReadFiles<Name extends string> {
+  /** Without the line feed that editors add; undefined if no file is given or the file is not valid. */
+  readonly texts: Readonly<Record<Name, string | undefined>>;
+  readonly problems: readonly Problem[];
+}
+
+/**
+ * Reads and checks files, so that an invalid file is an error at the start instead of a
+ * connection that never succeeds. Files named `cert` and `key` must belong together.
+ */
+export async function readSecretFiles<Name extends string>(
+  files: Readonly<Record<Name | "cert" | "key", SecretFile>>,
+): Promise<ReadFiles<Name | "cert" | "key">> {
+  const problems: Problem[] = [];
+  const texts: Record<string, string | undefined> = {};
+  for (const [name, { place, path, check }] of Object.entries<SecretFile>(files)) {
+    texts[name] = undefined;
+    if (path === undefined) continue;
+    try {
+      const text = await readText(path);
+      check?.(text);
+      texts[name] = text;
+    } catch (error) {
+      problems.push({ place: `${place} ${path}`, problem: messageOf(error) });
+    }
+  }
+  const { cert, key } = texts as ReadFiles<"cert" | "key">["texts"];
+  if (cert !== undefined && key !== undefined) {
+    try {
+      checkPair(cert, key);
+    } catch (error) {
+      problems.push({ place: `${files.cert.place} and ${files.key.place}`, problem: messageOf(error) });
+    }
+  }
+  return { texts: texts as ReadFiles<Name | "cert" | "key">["texts"], problems };
+}
+
+/** Node.js accepts the key of another certificate if the two are of different kinds. */
+function checkPair(cert: string, key: string): void {
+  if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) {
+    throw new Error("the key does not belong to the certificate");
+  }
+  createSecureContext({ cert, key });
+}
+
+/** Node.js ignores invalid certificates in a file of authorities, and would then trust no server. */
 export function checkCertificates(text: string): void {
   const certificates = text.match(CERTIFICATE) ?? [];
-  if (certificates.length === 0) throw new Error("holds no certificate in PEM");
+  if (certificates.length === 0) throw new Error("contains no certificate in PEM");
   for (const [index, certificate] of certificates.entries()) {
     try {
       new X509Certificate(certificate);
     } catch (error) {
-      throw new Error(`certificate ${index + 1} of ${certificates.length} is broken: ${messageOf(error)}`);
+      throw new Error(`certificate ${index + 1} of ${certificates.length} is not valid: ${messageOf(error)}`);
     }
   }
 }
@@ -55,7 +75,7 @@ export function checkPrivateKey(text: string): void {
   try {
     createPrivateKey(text);
   } catch (error) {
-    throw new Error(`holds no private key in PEM without a passphrase: ${messageOf(error)}`);
+    throw new Error(`contains no private key in PEM without a passphrase: ${messageOf(error)}`);
   }
 }
 
@@ -68,7 +88,7 @@ async function readText(path: string): Promise<string> {
   return withoutLineEnd;
 }
 
-/** From its first line to its last, or to the end of the text if that was cut off. */
+/** From its first line to its last, or to the end of a text that was cut off. */
 const CERTIFICATE =
   /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----.*?(?:-----END (?:X509 |TRUSTED )?CERTIFICATE-----|$)/gs;
 

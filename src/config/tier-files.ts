@@ -1,41 +1,55 @@
 import { type Config, flagOf } from "./options.js";
-import { checkCertificates, checkPrivateKey, SecretFiles } from "./secret-files.js";
-import type { Mistake } from "./settings.js";
-import { checkTierKey } from "./tier-key.js";
+import {
+  checkCertificates,
+  checkPrivateKey,
+  type ReadFiles,
+  readSecretFiles,
+  type SecretFile,
+} from "./secret-files.js";
 
-/** What each file of the tier is to hold; a check throws what is wrong with a text. */
-const FILES = {
-  secret: { option: "tierKeyFile", check: checkTierKey },
-  username: { option: "tierUsernameFile" },
-  password: { option: "tierPasswordFile" },
-  sentinelUsername: { option: "tierSentinelUsernameFile" },
-  sentinelPassword: { option: "tierSentinelPasswordFile" },
-  ca: { option: "tierTlsCaFile", check: checkCertificates },
-  cert: { option: "tierTlsCertFile", check: checkCertificates },
-  key: { option: "tierTlsKeyFile", check: checkPrivateKey },
-} as const satisfies Readonly<
-  Record<string, { readonly option: keyof Config; readonly check?: (text: string) => void }>
->;
+const OPTIONS = {
+  secret: "tierKeyFile",
+  username: "tierUsernameFile",
+  password: "tierPasswordFile",
+  sentinelUsername: "tierSentinelUsernameFile",
+  sentinelPassword: "tierSentinelPasswordFile",
+  ca: "tierTlsCaFile",
+  cert: "tierTlsCertFile",
+  key: "tierTlsKeyFile",
+} as const;
 
-type FileName = keyof typeof FILES;
+type FileName = keyof typeof OPTIONS;
 
-/** The contents of the tier's files, of those that are given. */
-export type TierFiles = Readonly<Record<FileName, string | undefined>>;
+const CHECKS: Partial<Record<FileName, (text: string) => void>> = {
+  secret: checkTierKey,
+  ca: checkCertificates,
+  cert: checkCertificates,
+  key: checkPrivateKey,
+};
 
-/**
- * Reads and checks the files, so that a wrong file is an error at the start rather than
- * a tier that never connects. Every mistake is reported, with its place.
- */
-export async function readTierFiles(
-  config: Pick<Config, (typeof FILES)[FileName]["option"]>,
-): Promise<{ readonly files: TierFiles; readonly mistakes: readonly Mistake[] }> {
-  const reader = new SecretFiles();
-  const texts: Partial<Record<FileName, string | undefined>> = {};
-  for (const [name, file] of Object.entries(FILES) as [FileName, (typeof FILES)[FileName]][]) {
-    const check = "check" in file ? file.check : undefined;
-    texts[name] = await reader.read(flagOf(file.option), config[file.option], check);
+/** The contents of the tier's files. */
+export type TierFiles = ReadFiles<FileName>["texts"];
+
+/** Reads and checks the files of the tier. Reports every problem with its flag and path. */
+export function readTierFiles(
+  config: Pick<Config, (typeof OPTIONS)[FileName]>,
+): Promise<ReadFiles<FileName>> {
+  const files = Object.entries(OPTIONS).map(([name, option]): [string, SecretFile] => {
+    const check = CHECKS[name as FileName];
+    return [name, { place: flagOf(option), path: config[option], ...(check && { check }) }];
+  });
+  return readSecretFiles(Object.fromEntries(files) as Record<FileName, SecretFile>);
+}
+
+/** The minimal length of the secret: `openssl rand -hex 16` prints as many characters. */
+const SECRET_CHARACTERS_MIN = 32;
+const REMEDY = "create one with: openssl rand -hex 32";
+
+function checkTierKey(text: string): void {
+  if (text.length < SECRET_CHARACTERS_MIN) {
+    throw new Error(
+      `has ${text.length} characters and must have at least ${SECRET_CHARACTERS_MIN}; ${REMEDY}`,
+    );
   }
-  const pair = `${flagOf("tierTlsCertFile")} and ${flagOf("tierTlsKeyFile")}`;
-  reader.checkPair(pair, texts.cert, texts.key);
-  return { files: texts as TierFiles, mistakes: reader.mistakes };
+  if (/^(.)\1*$/s.test(text)) throw new Error(`repeats one character; ${REMEDY}`);
 }

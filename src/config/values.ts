@@ -1,11 +1,12 @@
 import { z } from "zod";
 import { NAME_BYTES_MAX } from "../core/model/limits.js";
-import { parseListenAddress, parseTcpAddress, type TcpAddress } from "./address.js";
+import { isLocal, parseListenAddress, parseTcpAddress, type TcpAddress } from "./address.js";
+import { durationKind, parseDuration } from "./duration.js";
 import { parseRedisUrl, type RedisAddress } from "./redis-url.js";
 
 /**
- * The kinds of values that options have. Each reads the text of a flag, a
- * variable or a file alike, and says what is allowed when it cannot.
+ * The kinds of values of options. Each reads the text of a flag, a variable or the file, and
+ * describes the valid values if the text is not valid.
  */
 
 const BYTE_UNITS = [
@@ -13,13 +14,6 @@ const BYTE_UNITS = [
   ["MiB", 2 ** 20],
   ["KiB", 2 ** 10],
 ] as const;
-const DURATION_UNITS: ReadonlyMap<string, number> = new Map([
-  ["ms", 1],
-  ["s", 1000],
-  ["m", 60_000],
-  ["h", 3_600_000],
-  ["d", 86_400_000],
-]);
 
 /** A whole number from `min` to `max`. */
 export function integer(min: number, max: number) {
@@ -30,16 +24,15 @@ export function integer(min: number, max: number) {
 
 /** A number of bytes, in units of 1,024: `268435456`, `256MiB`, or `256Mi` as Kubernetes writes it. */
 export function byteSize(min: number) {
-  return readText(`bytes, such as 256MiB or 1GiB, at least ${formatBytes(min)}`, (text) =>
-    within(bytesOf(text), min, Number.MAX_SAFE_INTEGER),
+  return readText(
+    `a number of bytes, plain or in KiB, MiB or GiB, at least ${formatBytes(min)}; such as 256MiB`,
+    (text) => within(bytesOf(text), min, Number.MAX_SAFE_INTEGER),
   );
 }
 
-/** A span of time in milliseconds, written with its unit: `500ms`, `5s`, `1.5h`. */
+/** A duration in milliseconds, written with its unit: `500ms`, `5s`, `1.5h`. */
 export function duration(min: string, max: string) {
-  return readText(`a duration with its unit (ms, s, m, h or d), from ${min} to ${max}`, (text) =>
-    within(millisecondsOf(text), millisecondsOf(min), millisecondsOf(max)),
-  );
+  return readText(durationKind(min, max), (text) => parseDuration(text, min, max));
 }
 
 /** A file mode of three octal digits, with or without a leading zero. */
@@ -56,9 +49,9 @@ export function oneOf<Word extends string>(words: readonly Word[]) {
 
 /** The name of a homeserver. */
 export function homeserverName() {
-  return readText(`a server name of 1 to ${NAME_BYTES_MAX} bytes, in UTF-8`, (text) => {
+  return readText(`a server name of 1 to ${NAME_BYTES_MAX} bytes of UTF-8`, (text) => {
     const bytes = Buffer.byteLength(text);
-    // Node.js puts U+FFFD in place of what is not UTF-8.
+    // Node.js puts U+FFFD in place of invalid bytes.
     return !text.includes("\uFFFD") && bytes >= 1 && bytes <= NAME_BYTES_MAX ? text : undefined;
   });
 }
@@ -66,6 +59,14 @@ export function homeserverName() {
 /** An address to listen on. */
 export function listenAddress() {
   return readText("host:port, [ipv6]:port or unix:path (a path of at most 103 bytes)", parseListenAddress);
+}
+
+/** An address to listen on that only this machine can reach. */
+export function localAddress() {
+  return readText("127.0.0.1:port, [::1]:port or unix:path (a path of at most 103 bytes)", (text) => {
+    const address = parseListenAddress(text);
+    return address !== undefined && isLocal(address) ? address : undefined;
+  });
 }
 
 /** A TCP address to listen on. */
@@ -80,38 +81,35 @@ export function tcpAddressOrOff() {
   );
 }
 
-/** Where the logs are: `memory`, or a URL of PostgreSQL, which is read together with the environment. */
+/** The place of the logs: `memory` or a PostgreSQL URL, which is parsed later, with the environment. */
 export function logUrl() {
-  return readText("memory or postgres://user@host:port/database", (text) =>
-    text === "memory" || /^postgres(ql)?:\/\//.test(text) ? text : undefined,
-  );
+  return matching("memory or postgres://user@host:port/database", /^memory$|^postgres(?:ql)?:\/\//);
 }
 
 /** The name of a schema. */
 export function schemaName() {
-  return readText("1 to 63 lower-case letters, digits and underscores, no digit first", (text) =>
-    /^[a-z_][a-z0-9_]{0,62}$/.test(text) ? text : undefined,
+  return matching(
+    "1 to 63 lower-case letters, digits and underscores, no digit first",
+    /^[a-z_][a-z0-9_]{0,62}$/,
   );
 }
 
-/** Where a shared tier is, or `none`. */
+/** The place of a shared tier, or `none`. */
 export function tierUrl() {
   return readText<RedisAddress | "none">(
-    "none, redis://host:port/database, redis-sentinel://host:port,…/primary/database or redis-cluster://host:port,… (rediss… for TLS), no host:port twice, without user and password",
+    "none, redis://host:port/database, redis-sentinel://host:port,…/primary/database or redis-cluster://host:port,… (rediss… for TLS), with distinct hosts and without user and password",
     (text) => (text === "none" ? "none" : parseRedisUrl(text)),
   );
 }
 
-/** What the keys of a tier begin with. */
+/** The prefix of the keys of a tier. */
 export function keyPrefix() {
-  return readText("1 to 64 letters, digits, dots, dashes and underscores", (text) =>
-    /^[A-Za-z0-9._-]{1,64}$/.test(text) ? text : undefined,
-  );
+  return matching("1 to 64 letters, digits, dots, dashes and underscores", /^[A-Za-z0-9._-]{1,64}$/);
 }
 
 /** The path of a file. */
 export function filePath() {
-  return readText("a path", (text) => (text === "" || text.includes("\0") ? undefined : text));
+  return matching("a path, not empty", /^[^\0]+$/);
 }
 
 /** Bytes in the largest unit that divides them. */
@@ -120,27 +118,26 @@ export function formatBytes(bytes: number): string {
   return `${bytes / size}${unit}`;
 }
 
-/** A value read from text by `read`, which answers undefined for a text that is not `allowed`. */
-function readText<Value>(allowed: string, read: (text: string) => Value | undefined) {
+/** A value that `read` reads from text; undefined means that the text is not one of `valid`. */
+function readText<Value>(valid: string, read: (text: string) => Value | undefined) {
   return z.string().transform((text, context): Value => {
     const value = read(text);
     if (value === undefined) {
-      context.issues.push({ code: "custom", message: `must be ${allowed}`, input: text });
+      context.issues.push({ code: "custom", message: `must be ${valid}`, input: text });
       return z.NEVER;
     }
     return value;
   });
 }
 
+function matching(valid: string, pattern: RegExp) {
+  return readText(valid, (text) => (pattern.test(text) ? text : undefined));
+}
+
 function bytesOf(text: string): number {
   const [, digits, prefix = ""] = /^(\d+)(?:([KMG])iB?|B)?$/.exec(text) ?? [];
   const [, size] = BYTE_UNITS.find(([unit]) => unit === `${prefix}iB`) ?? ["B", 1];
   return Number(digits) * size;
-}
-
-function millisecondsOf(text: string): number {
-  const [, digits, unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
-  return Math.round(Number(digits) * (DURATION_UNITS.get(unit) ?? Number.NaN));
 }
 
 function within(value: number, min: number, max: number): number | undefined {

@@ -1,8 +1,8 @@
 /**
- * A text of somebody else as it may be printed: of each URL, well-formed or not, the user, the password,
- * the query and the fragment are left out, and an authority that is no list of hosts and ports; so is
- * what follows `password=`, `password:`, `Bearer` and their like. No more than 4 KiB are printed. Whatever a message repeats of a configuration, every log field
- * and every error of the command line passes through here.
+ * A text that is safe to print. Removes from each URL, well-formed or not, the user, the password, the
+ * query, the fragment, and an authority that is not a list of hosts and ports; removes the values after
+ * `password=`, `password:`, `Bearer` and similar words. Cuts the text at 4 KiB. Every log field, every
+ * error of the command line, and every part of a configuration in a message passes through here.
  */
 export function withoutSecrets(text: string): string {
   return shortened(text)
@@ -13,10 +13,7 @@ export function withoutSecrets(text: string): string {
     .replace(ASSIGNMENT, "$1…");
 }
 
-/**
- * A value that could not be read, as it may be printed: of a URL the scheme alone, since nobody can tell
- * what the rest is; and nothing before an @.
- */
+/** An invalid value that is safe to print: only the scheme of a URL, and nothing before an @. */
 export function unreadable(text: string): string {
   return withoutSecrets(text)
     .replace(/:\/\/.*/s, "://…")
@@ -24,8 +21,8 @@ export function unreadable(text: string): string {
 }
 
 /**
- * Up to the last @ of the line, since a password may hold whatever else, if it is not encoded as it
- * should be. The URLs of stack traces are files, which have none.
+ * Up to the last @ of the line, since a password may contain any other character if it is not
+ * percent-encoded. The URLs of stack traces are files, which have no password.
  */
 const USER_INFO = /\b((?!file:)[a-z][a-z0-9+.-]{0,30}:\/\/).*@/gi;
 const AUTHORITY = /\b([a-z][a-z0-9+.-]{0,30}:\/\/)([^\s/?#"'\\]*)/gi;
@@ -40,7 +37,7 @@ function hostsOf(authority: string): string {
   return authority === "" || HOSTS.test(authority) ? authority : "…";
 }
 
-/** Reading takes time that can grow faster than the text. A URL that the cut goes through is not shown. */
+/** The time of the expressions can grow faster than the text. A URL at the cut is not shown. */
 function shortened(text: string): string {
   if (text.length <= SHOWN_MAX) return text;
   return `${text.slice(0, SHOWN_MAX).replace(/:\/\/(?:(?!:\/\/).)*$/, "://…")}…`;

@@ -19,8 +19,8 @@ export interface Log {
   follow(copy: LogCopy): HomeserverLog;
   /** The state for health and metrics. Cheap. */
   status(): LogStatus;
-  /** The sidecars that follow the log, read when asked, for the administrator; empty in memory. Rejects if the log cannot be read. */
-  members(): Promise<readonly LogMember[]>;
+  /** The sidecars that follow the log, for administrators. */
+  readonly members: LogMembers;
   /** Stops following; pending appends reject as `unavailable`. */
   close(): Promise<void>;
 }
@@ -96,11 +96,53 @@ export interface LogStatus {
   readonly memberCount: number;
 }
 
+/**
+ * The sidecars that follow the log, read when asked, a page at a time; there are none in
+ * memory. Rejects with a CacheError of kind `unavailable` if the log does not answer.
+ */
+export interface LogMembers {
+  /** Members in ascending order of their IDs. Observes them for as long as a lease lasts at most. */
+  list(page: MembersPage): Promise<readonly LogMember[]>;
+  /** What members have applied, in ascending order of homeservers, then members. */
+  positions(page: PositionsPage): Promise<readonly MemberPosition[]>;
+}
+
+export interface MembersPage {
+  /** The last member of the page before; empty: from the first one. */
+  readonly afterId: string;
+  readonly limit: number;
+}
+
+export interface PositionsPage {
+  /** The last position of the page before; undefined: from the first one. */
+  readonly after: { readonly homeserver: string; readonly memberId: string } | undefined;
+  readonly limit: number;
+  /** Only this homeserver. */
+  readonly homeserver: string | undefined;
+  /** Only this member. */
+  readonly memberId: string | undefined;
+}
+
 /** A sidecar that follows the log. */
 export interface LogMember {
   /** Random, new at each join. */
   readonly id: string;
   readonly isSelf: boolean;
-  /** For each homeserver that it follows: the reported position, and its lag. */
-  readonly homeservers: ReadonlyMap<Homeserver, { readonly applied: Position; readonly lag: number }>;
+  /** Whether its lease is live: the member renewed it while it was observed. */
+  readonly isLive: boolean;
+  /** Milliseconds since 1970, by the log's clock; undefined if the log does not keep it. */
+  readonly joinedAtMs: number | undefined;
+  /** The number of homeservers that it follows. */
+  readonly homeservers: number;
+  /** The largest lag of its homeservers, in changes. */
+  readonly lag: number;
+}
+
+/** The position that a member has reported for one homeserver, and its lag in changes. */
+export interface MemberPosition {
+  readonly homeserver: string;
+  readonly memberId: string;
+  readonly applied: Position;
+  readonly head: Position;
+  readonly lag: number;
 }

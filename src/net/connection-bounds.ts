@@ -5,7 +5,7 @@ export interface CallCapacities {
   readonly callsInFlightMax: number;
 }
 
-/** Connections of a port for probes or metrics: both are few and short. */
+/** Connections of the listeners for probes, for metrics or for operators: all are few and short. */
 export const PROBE_CONNECTIONS_MAX = 64;
 /** Added to the calls that can be admitted: for health and reflection, and for clients between two calls. */
 const SPARE_CONNECTIONS = 840;

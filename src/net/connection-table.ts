@@ -27,6 +27,8 @@ export interface ConnectionTableOptions {
   readonly descriptors: Pick<DescriptorReserve, "hasFree" | "lend">;
   /** Whether connections use the reserve of descriptors before one of them is closed to make room. */
   readonly usesReserve: boolean;
+  /** A monotonic clock in milliseconds; that of the process unless given. */
+  readonly clock?: () => number;
 }
 
 export interface ConnectionUsage {
@@ -44,9 +46,22 @@ interface Peer {
   readonly idle: Set<Connection>;
 }
 
+/** A connection, as administrators see it. */
+export interface ConnectionView {
+  /** Ascending in the order of coming. */
+  readonly number: number;
+  /** The address of the other side; undefined on a Unix socket. */
+  readonly peer: string | undefined;
+  readonly peerPort: number | undefined;
+  readonly openedMs: number;
+  readonly calls: number;
+}
+
 /** A connection in a table. It counts as idle until `busy` is called. */
 export interface Connection {
   readonly socket: Socket;
+  /** The number of its calls; its owner counts them. */
+  calls: number;
   /** Marks it as carrying a call: it is not closed to make room. */
   busy(): void;
   /** Marks it as idle. */
@@ -69,7 +84,9 @@ export class ConnectionTable {
     CloseReason,
     number
   >;
+  readonly #all = new Map<Connection, Omit<ConnectionView, "calls">>();
   #open = 0;
+  #count = 0;
 
   constructor(options: ConnectionTableOptions) {
     this.#options = options;
@@ -96,6 +113,11 @@ export class ConnectionTable {
     return { open: this.#open, max: this.#options.max, closed: { ...this.#closed } };
   }
 
+  /** The open connections, in the order of coming. */
+  *list(): Iterable<ConnectionView> {
+    for (const [{ calls }, view] of this.#all) yield { ...view, calls };
+  }
+
   /** Ensures that a descriptor is free for the next connection; false if this one must be closed for that. */
   #leavesDescriptor(address: string): boolean {
     const { descriptors, log, usesReserve } = this.#options;
@@ -119,6 +141,7 @@ export class ConnectionTable {
     const leave = () => {
       if (!isOpen) return;
       isOpen = false;
+      this.#all.delete(connection);
       this.#open -= 1;
       this.#closed[reason ?? "peer"] += 1;
       peer.unused.delete(connection);
@@ -128,6 +151,7 @@ export class ConnectionTable {
     };
     const connection: Connection = {
       socket,
+      calls: 0,
       busy: () => {
         peer.unused.delete(connection);
         peer.idle.delete(connection);
@@ -147,7 +171,14 @@ export class ConnectionTable {
     };
     socket.once("close", leave);
     peer.unused.add(connection);
+    this.#all.set(connection, this.#viewOf(socket));
     return connection;
+  }
+
+  #viewOf({ remoteAddress: peer, remotePort: peerPort }: Socket): Omit<ConnectionView, "calls"> {
+    this.#count += 1;
+    const { clock = () => performance.now() } = this.#options;
+    return { number: this.#count, peer, peerPort, openedMs: clock() };
   }
 
   /** Closes one idle connection and returns its peer; undefined if there is none. */

@@ -94,7 +94,6 @@ class GrpcConnection {
   readonly #entry: Connection;
   readonly #session: ServerHttp2Session;
   #timer: NodeJS.Timeout;
-  #calls = 0;
   #isEnding = false;
 
   constructor(
@@ -110,15 +109,15 @@ class GrpcConnection {
       if (this.#isEnding) return;
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => {
-        if (this.#calls === 0) this.end("idle");
+        if (this.calls === 0) this.end("idle");
       }, idleTimeoutMs);
     });
     session.on("stream", (stream) => {
-      this.#calls += 1;
+      entry.calls += 1;
       entry.busy();
       stream.once("close", () => {
-        this.#calls -= 1;
-        if (this.#calls > 0) return;
+        entry.calls -= 1;
+        if (entry.calls > 0) return;
         entry.idle();
         this.#timer.refresh();
         onCallsEnded();
@@ -129,7 +128,7 @@ class GrpcConnection {
 
   /** Streams that are open, of any service. */
   get calls(): number {
-    return this.#calls;
+    return this.#entry.calls;
   }
 
   /** Closes a connection without calls gracefully; the peer has a short time to react. */

@@ -1,4 +1,5 @@
-import { isIPv4, isIPv6 } from "node:net";
+import { isIPv6 } from "node:net";
+import { isLoopback } from "../config/address.js";
 
 /** Whether a server may answer a request with this Host header. */
 export type HostCheck = (host: string | undefined) => boolean;
@@ -15,11 +16,6 @@ export function loopbackHostCheck(configuredHost: string): HostCheck {
     const name = hostOf(header);
     return name !== undefined && (isLoopbackName(name) || name === configuredHost.toLowerCase());
   };
-}
-
-/** Whether this is the address of a loopback interface. */
-export function isLoopback(address: string): boolean {
-  return isIPv4(address) ? address.startsWith("127.") : address === "::1";
 }
 
 function isLoopbackName(name: string): boolean {

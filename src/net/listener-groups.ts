@@ -3,7 +3,7 @@ import type { ListenAddress } from "../config/address.js";
 import { type Listener, type ListenOptions, listen } from "./listeners.js";
 
 /** The purpose of a listener. */
-export type Purpose = "grpc" | "http" | "health";
+export type Purpose = "grpc" | "health" | "http" | "admin";
 
 /** The open listeners of a process, by purpose. */
 export class ListenerGroups {

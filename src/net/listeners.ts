@@ -1,8 +1,8 @@
-import { lstat, unlink } from "node:fs/promises";
+import { lstat, stat, unlink } from "node:fs/promises";
 import { connect, type Server, type Socket } from "node:net";
+import { dirname } from "node:path";
 import { umask } from "node:process";
 import { formatListenAddress, type ListenAddress } from "../config/address.js";
-import { isLoopback } from "./host-check.js";
 
 /** An open listener. */
 export interface Listener {
@@ -47,7 +47,10 @@ export async function listen(
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
-  if (address.kind === "unix") await removeStaleSocket(address);
+  if (address.kind === "unix") {
+    await checkDirectory(address);
+    await removeStaleSocket(address);
+  }
   await bind(server, address, options.socketMode);
   server.on("error", options.onError);
   return {
@@ -58,11 +61,6 @@ export async function listen(
       for (const socket of sockets) socket.destroy();
     },
   };
-}
-
-/** Whether an address can be reached only from this machine. */
-export function isLocal(address: ListenAddress): boolean {
-  return address.kind === "unix" || isLoopback(address.host);
 }
 
 function bind(server: Server, address: ListenAddress, socketMode: number): Promise<void> {
@@ -89,6 +87,16 @@ function boundAddress(server: Server, address: ListenAddress): ListenAddress {
   const bound = server.address();
   if (address.kind === "unix" || bound === null || typeof bound === "string") return address;
   return { kind: "tcp", host: bound.address, port: bound.port };
+}
+
+/** Node.js reports a missing directory as a lack of permission. */
+async function checkDirectory(address: ListenAddress & { kind: "unix" }): Promise<void> {
+  const directory = dirname(address.path);
+  await stat(directory).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "ENOENT") {
+      throw new ListenError(address, `the directory ${directory} does not exist; create it first`, cause);
+    }
+  });
 }
 
 async function removeStaleSocket(address: ListenAddress & { kind: "unix" }): Promise<void> {
@@ -118,7 +126,7 @@ const PROBLEMS: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: "this machine does not have the address",
   EACCES: "permission denied",
   EPERM: "permission denied",
-  ENOENT: "the directory or the host does not exist",
+  ENOENT: "the directory does not exist",
   ENOTFOUND: "the host is not known",
   EROFS: "the file system is read-only",
 };

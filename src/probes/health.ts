@@ -9,12 +9,14 @@ import { service } from "grpc-health-check";
 
 /** The health of this process, for probes. */
 export interface Health {
-  /** Whether calls are accepted. It never changes from false to true. */
+  /** Whether calls are accepted. */
   readonly ready: boolean;
-  /** Adds grpc.health.v1.Health to a server. */
-  addTo(server: Server): void;
+  /** Adds grpc.health.v1.Health to a server. `alsoServed`: services of this server that a drain does not affect. */
+  addTo(server: Server, alsoServed?: readonly string[]): void;
+  /** Reports NOT_SERVING while the sidecar is drained, also to every watch. */
+  setDrained(isDrained: boolean): void;
   /** Reports NOT_SERVING from now on, also to every watch, and ends the watches: an open one would delay the exit. */
-  drain(): void;
+  stop(): void;
 }
 
 /** The state of the log and the tier. */
@@ -30,11 +32,13 @@ export interface BackendState {
 function servicesOf({ invalidationLog, tier }: BackendState): ReadonlyMap<string, () => boolean> {
   return new Map([
     ["", () => true],
-    ["splitcache.v1.EventCacheService", () => true],
+    [EVENT_CACHE_SERVICE, () => true],
     ["splitcache.log", () => invalidationLog.status().isUp],
     ...(tier === undefined ? [] : [["splitcache.tier", () => tier.status().isUp] as const]),
   ]);
 }
+
+const EVENT_CACHE_SERVICE = "splitcache.v1.EventCacheService";
 
 interface HealthRequest {
   readonly service: string;
@@ -46,72 +50,93 @@ interface HealthReply {
   readonly status: ServingStatus;
 }
 
-type Watch = ServerWritableStream<HealthRequest, HealthReply>;
+type WatchCall = ServerWritableStream<HealthRequest, HealthReply>;
 
 /** The health of this process, ready from the start. */
 export function createHealth(backends: BackendState): Health {
   const services = servicesOf(backends);
-  /** What each watch was last sent. */
-  const watches = new Map<Watch, ServingStatus>();
-  let ready = true;
-  const timer = setInterval(updateWatches, CHECK_INTERVAL_MS).unref();
+  const watches = new Set<OpenWatch>();
+  let state: "serving" | "drained" | "stopped" = "serving";
+  const timer = setInterval(() => updateWatches(), CHECK_INTERVAL_MS).unref();
 
-  function check(
-    { request }: ServerUnaryCall<HealthRequest, HealthReply>,
-    callback: sendUnaryData<HealthReply>,
-  ): void {
-    if (services.has(request.service)) callback(null, replyFor(request.service));
-    else callback({ code: status.NOT_FOUND, details: "the service is not known" });
-  }
-
-  function watch(call: Watch): void {
-    send(call);
-    for (const event of ["cancelled", "close", "error"]) call.once(event, () => watches.delete(call));
-    if (!ready) end(call);
-  }
-
-  function list(_call: unknown, callback: sendUnaryData<{ statuses: Record<string, HealthReply> }>): void {
-    callback(null, {
-      statuses: Object.fromEntries([...services.keys()].map((name) => [name, replyFor(name)])),
-    });
-  }
-
-  function replyFor(name: string): HealthReply {
+  /** The statuses as one server reports them. */
+  function statusOf(name: string, alsoServed: readonly string[]): ServingStatus {
+    if (alsoServed.includes(name)) return state === "stopped" ? "NOT_SERVING" : "SERVING";
     const works = services.get(name);
-    if (works === undefined) return { status: "SERVICE_UNKNOWN" };
-    return { status: ready && works() ? "SERVING" : "NOT_SERVING" };
-  }
-
-  function send(watch: Watch): void {
-    const reply = replyFor(watch.request.service);
-    watches.set(watch, reply.status);
-    watch.write(reply);
+    if (works === undefined) return "SERVICE_UNKNOWN";
+    return state === "serving" && works() ? "SERVING" : "NOT_SERVING";
   }
 
   function updateWatches(): void {
-    for (const [watch, sent] of [...watches]) {
-      if (replyFor(watch.request.service).status !== sent) send(watch);
-    }
+    for (const watch of watches) watch.update();
+  }
+
+  function handlers(alsoServed: readonly string[]) {
+    const replyFor = (name: string): HealthReply => ({ status: statusOf(name, alsoServed) });
+    return {
+      check: (
+        { request }: ServerUnaryCall<HealthRequest, HealthReply>,
+        callback: sendUnaryData<HealthReply>,
+      ) => {
+        const reply = replyFor(request.service);
+        if (reply.status !== "SERVICE_UNKNOWN") callback(null, reply);
+        else callback({ code: status.NOT_FOUND, details: "the service is not known" });
+      },
+      watch: (call: WatchCall) => {
+        const watch = new OpenWatch(call, () => replyFor(call.request.service));
+        watches.add(watch);
+        for (const event of ["cancelled", "close", "error"]) call.once(event, () => watches.delete(watch));
+        if (state === "stopped") watch.end();
+      },
+      list: (_call: unknown, callback: sendUnaryData<{ statuses: Record<string, HealthReply> }>) => {
+        const names = [...services.keys(), ...alsoServed];
+        callback(null, { statuses: Object.fromEntries(names.map((name) => [name, replyFor(name)])) });
+      },
+    };
   }
 
   return {
     get ready() {
-      return ready;
+      return state === "serving";
     },
-    addTo: (server) => server.addService(service, { check, watch, list }),
-    drain: () => {
-      ready = false;
+    addTo: (server, alsoServed = []) => server.addService(service, handlers(alsoServed)),
+    setDrained: (isDrained) => {
+      if (state === "stopped") return;
+      state = isDrained ? "drained" : "serving";
+      updateWatches();
+    },
+    stop: () => {
+      state = "stopped";
       clearInterval(timer);
-      for (const watch of [...watches.keys()]) {
-        send(watch);
-        end(watch);
-      }
+      updateWatches();
+      for (const watch of [...watches]) watch.end();
     },
   };
 }
 
 const CHECK_INTERVAL_MS = 1000;
 
-function end(watch: Watch): void {
-  watch.emit("error", { code: status.UNAVAILABLE, details: "the server is shutting down" });
+/** A watch, which is sent its first status now. */
+class OpenWatch {
+  readonly #call: WatchCall;
+  readonly #reply: () => HealthReply;
+  #sent: ServingStatus | undefined;
+
+  constructor(call: WatchCall, reply: () => HealthReply) {
+    this.#call = call;
+    this.#reply = reply;
+    this.update();
+  }
+
+  /** Sends the status if it is another one. */
+  update(): void {
+    const reply = this.#reply();
+    if (reply.status === this.#sent) return;
+    this.#sent = reply.status;
+    this.#call.write(reply);
+  }
+
+  end(): void {
+    this.#call.emit("error", { code: status.UNAVAILABLE, details: "the server is shutting down" });
+  }
 }

@@ -1,5 +1,6 @@
 import { createServer, type RequestListener, type Server } from "node:http";
-import { type HostCheck, isLoopback, loopbackHostCheck } from "../net/host-check.js";
+import { isLoopback } from "../config/address.js";
+import { type HostCheck, loopbackHostCheck } from "../net/host-check.js";
 
 /** The sources of the HTTP server's answers. */
 export interface AdminSources {

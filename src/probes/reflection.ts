@@ -30,24 +30,30 @@ const REQUEST: MessageShape = {
   7: text("list_services"),
 };
 
+export interface ReflectionOptions {
+  /** Ends the streams when it starts. */
+  readonly drain: Drain;
+  /** Services of the product that this server does not have, so that they are not listed. */
+  readonly absentServices: readonly string[];
+  readonly idleLimitMs?: number;
+}
+
 /**
  * Adds gRPC reflection, v1 and v1alpha, so that clients such as grpcurl need no proto files. A stream
  * without requests for a while, and every stream when the drain starts, is ended with OK: clients open
  * another one when they need it.
  */
-export function addReflection(
-  server: Server,
-  drain: Drain,
-  idleLimitMs: number = REFLECTION_IDLE_LIMIT_MS,
-): void {
+export function addReflection(server: Server, options: ReflectionOptions): void {
+  const { drain, absentServices, idleLimitMs = REFLECTION_IDLE_LIMIT_MS } = options;
   const files = new DescriptorFiles(Buffer.from(descriptorSet, "base64"));
+  const services = files.services.filter((name) => !absentServices.includes(name));
   const v1 = {
     ...ServerReflectionService.serverReflectionInfo,
     requestDeserialize: strictDecoder(ServerReflectionRequest, REQUEST),
   };
   // The same messages under another package's name.
   const v1alpha = { ...v1, path: v1.path.replace(".v1.", ".v1alpha.") };
-  const serverReflectionInfo = (call: Call) => serve(call, { files, drain, idleLimitMs });
+  const serverReflectionInfo = (call: Call) => serve(call, { files, services, drain, idleLimitMs });
   for (const definition of [v1, v1alpha]) {
     server.addService({ serverReflectionInfo: definition }, { serverReflectionInfo });
   }
@@ -55,12 +61,15 @@ export function addReflection(
 
 interface ReflectionContext {
   readonly files: DescriptorFiles;
+  /** The full names of the services that are listed. */
+  readonly services: readonly string[];
   readonly drain: Drain;
   readonly idleLimitMs: number;
 }
 
 /** Answers each request before the next one is read, which the layer below ensures. */
-function serve(call: Call, { files, drain, idleLimitMs }: ReflectionContext): void {
+function serve(call: Call, context: ReflectionContext): void {
+  const { drain, idleLimitMs } = context;
   const end = () => call.end();
   const idle = new TimeLimit(idleLimitMs, end);
   const forgetDrain = drain.onStart(end);
@@ -80,7 +89,7 @@ function serve(call: Call, { files, drain, idleLimitMs }: ReflectionContext): vo
     call.write({
       validHost: message.host,
       originalRequest: message,
-      messageResponse: answer(message.messageRequest, files),
+      messageResponse: answer(message.messageRequest, context),
     });
   });
   call.once("end", end);
@@ -88,7 +97,10 @@ function serve(call: Call, { files, drain, idleLimitMs }: ReflectionContext): vo
   if (drain.started) end();
 }
 
-function answer(request: ServerReflectionRequest["messageRequest"], files: DescriptorFiles): Answer {
+function answer(
+  request: ServerReflectionRequest["messageRequest"],
+  { files, services }: ReflectionContext,
+): Answer {
   switch (request?.$case) {
     case "fileByFilename":
       return filesOrError(files.named(request.value), "no file has this name");
@@ -106,7 +118,7 @@ function answer(request: ServerReflectionRequest["messageRequest"], files: Descr
     case "listServices":
       return {
         $case: "listServicesResponse",
-        value: { service: files.services.map((name) => ({ name })) },
+        value: { service: services.map((name) => ({ name })) },
       };
     case undefined:
       return failure(INVALID_ARGUMENT, "message_request is required");

@@ -21,6 +21,7 @@ import { createInterceptor } from "./calls/interceptor.js";
 import type { AllowedHomeservers } from "./convert/request-check.js";
 import { createService } from "./handlers/service.js";
 import { serviceDefinition } from "./handlers/service-definition.js";
+import { SubscriptionTable, type SubscriptionView } from "./handlers/subscription-table.js";
 import {
   AUXILIARY_CALLS_MAX,
   AUXILIARY_STREAMS_MAX,
@@ -87,8 +88,10 @@ export interface GrpcServer {
    * calls in flight and other services go on. Follow with `server.tryShutdown`.
    */
   drain(): void;
-  /** Starts with `drain`: for the streams of other services. */
-  readonly drainSignal: Drain;
+  /** Takes calls of the cache again. */
+  endDrain(): void;
+  /** The subscriptions, in the order of coming. */
+  readonly subscriptions: Iterable<SubscriptionView> & { readonly size: number };
   usage(): TransportUsage;
 }
 
@@ -117,7 +120,6 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     clock,
     shared.activePeers,
   );
-  const callTimeLimitMs = limits.callTimeLimitMs ?? CALL_TIME_LIMIT_MS;
   const server = new Server({
     interceptors: [
       createInterceptor({
@@ -130,7 +132,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
         auxiliaryStreams,
         allowedHomeservers,
         observer,
-        callTimeLimitMs,
+        callTimeLimitMs: limits.callTimeLimitMs ?? CALL_TIME_LIMIT_MS,
         requestTimeLimitMs: limits.requestTimeLimitMs ?? REQUEST_TIME_LIMIT_MS,
         clock,
       }),
@@ -144,16 +146,26 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     "grpc.enable_channelz": 0,
   });
   gate.guard(server);
-  const encoder = new FrameEncoder(options);
+  const subscriptionTable = new SubscriptionTable(clock);
   server.addService(
     serviceDefinition,
-    createService({ store, log, drain, inFlight, allowedHomeservers, encoder, batches }),
+    createService({
+      store,
+      log,
+      drain,
+      inFlight,
+      allowedHomeservers,
+      encoder: new FrameEncoder(options),
+      batches,
+      subscriptions: subscriptionTable,
+    }),
   );
   catchMalformedRequests(server);
   return {
     server,
     drain: () => drain.start(),
-    drainSignal: drain,
+    endDrain: () => drain.end(),
+    subscriptions: subscriptionTable,
     usage: () => ({
       callsInFlight: inFlight.usage().calls,
       bytesInFlight: inFlight.usage().bytes,

@@ -1,4 +1,5 @@
 import { pino, stdTimeFunctions } from "pino";
+import type { LogLevel } from "../config/log-levels.js";
 import { withoutSecrets } from "../config/without-secrets.js";
 import type { StoreObserver } from "../core/model/store-observer.js";
 import type { RpcLog } from "../rpc/rpc-log.js";
@@ -16,9 +17,14 @@ export interface Log extends RpcLog {
   debug(message: string, fields?: LogFields): void;
 }
 
-export interface LogOptions {
+/** A log whose level can be changed while it is in use. */
+export interface LeveledLog extends Log {
   /** The least severe level that is written; `silent` writes nothing. */
-  readonly level: string;
+  level: LogLevel;
+}
+
+export interface LogOptions {
+  readonly level: LogLevel;
   /** Takes lines; must neither wait nor throw. */
   readonly to: { write(line: string): void };
 }
@@ -28,7 +34,7 @@ export interface LogOptions {
  * is a constant of the code, at most 100 lines are written in 10 seconds, then how many were left out:
  * whatever a client can cause, it can cause in a loop. Fatal lines are always written.
  */
-export function createLog({ level, to }: LogOptions): Log {
+export function createLog({ level, to }: LogOptions): LeveledLog {
   const logger = pino(
     {
       level,
@@ -53,6 +59,12 @@ export function createLog({ level, to }: LogOptions): Log {
     };
   };
   return {
+    get level() {
+      return logger.level as LogLevel;
+    },
+    set level(given) {
+      logger.level = given;
+    },
     debug: write("debug"),
     info: write("info"),
     warn: write("warn"),

@@ -1,6 +1,5 @@
-import { formatListenAddress, type ListenAddress } from "../config/address.js";
+import { formatListenAddress, isLocal, type ListenAddress } from "../config/address.js";
 import { EVENTS_SHARE_EIGHTHS, LOG_SHARE_EIGHTHS, METADATA_SHARE_EIGHTHS } from "../core/model/limits.js";
-import { isLocal } from "../net/listeners.js";
 import type { Log } from "./log.js";
 
 /** What operators want to know of a process that has started. */
@@ -11,6 +10,7 @@ export interface StartReport {
   readonly addresses: readonly ListenAddress[];
   readonly httpAddress: ListenAddress | undefined;
   readonly healthAddresses: readonly ListenAddress[];
+  readonly adminAddresses: readonly ListenAddress[];
   /** Where the invalidation logs are, and the tier. */
   readonly logUrl: string;
   readonly tierUrl: string;
@@ -32,6 +32,7 @@ export function reportStart(log: Log, report: StartReport): void {
     listen: report.addresses.map(formatListenAddress),
     http: httpAddress === undefined ? "off" : formatListenAddress(httpAddress),
     healthListen: report.healthAddresses.map(formatListenAddress),
+    adminListen: report.adminAddresses.map(formatListenAddress),
     log: report.logUrl,
     tier: report.tierUrl,
     memoryBytes,

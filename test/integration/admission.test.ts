@@ -6,6 +6,7 @@ import { HealthImplementation } from "grpc-health-check";
 import { describe, expect, it } from "vitest";
 import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
 import { addReflection } from "../../src/probes/reflection.js";
+import { Drain } from "../../src/rpc/admission/drain.js";
 import { eventually } from "../support/eventually.js";
 import { call, framed, rawCall, type TestServer, useGrpcServers } from "../support/grpc-server.js";
 import { cachedEvent, HOMESERVER, put, read } from "../support/wire.js";
@@ -22,7 +23,7 @@ const ALL_METHODS = [...METHODS, ...OTHER_METHODS];
 async function startWithAllServices(options: Parameters<typeof startServer>[0] = {}): Promise<TestServer> {
   const server = await startServer(options);
   new HealthImplementation({ "": "SERVING" }).addToServer(server.server);
-  addReflection(server.server, server.drainSignal);
+  addReflection(server.server, { drain: new Drain(), absentServices: [] });
   return server;
 }
 

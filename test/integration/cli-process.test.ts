@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildProgram, type Program } from "../support/build-program.js";
 import { startTestServer, type TestServer } from "../support/start-server.js";
 
-/** What only the built program can show: arguments, environment, streams and exit codes of a process. */
+/** Arguments, environment, streams and exit codes of the built program. */
 describe("the splitcache program as a client", () => {
   let program: Program;
   let server: TestServer;
@@ -19,7 +19,7 @@ describe("the splitcache program as a client", () => {
     await server.stop();
   });
 
-  it("reads, and says with its exit code and stderr that an event is missing", async () => {
+  it("names a missing event on stderr and exits with 3", async () => {
     expect(await program.run(["get", "$none"], env)).toEqual({
       code: 3,
       stdout: "",
@@ -27,19 +27,19 @@ describe("the splitcache program as a client", () => {
     });
   });
 
-  it("changes what the environment's homeserver holds", async () => {
+  it("changes the cache of the environment's homeserver", async () => {
     const { code, stdout, stderr } = await program.run(["purge-room", "!room", "-o", "json"], env);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(JSON.parse(stdout).position).toMatch(/^[0-9a-f]{32}:1$/);
   });
 
-  it("is an exec probe: 0 where a sidecar serves, 4 where none is", async () => {
+  it("is an exec probe: exits with 0 if a sidecar serves, with 4 if none answers", async () => {
     expect(await program.run(["health"], env)).toMatchObject({ code: 0, stdout: "SERVING\n" });
     const nowhere = await program.run(["health", "--address", "127.0.0.1:1"]);
     expect(nowhere).toMatchObject({ code: 4, stdout: "" });
   });
 
-  it("goes through no proxy, whatever the environment names", async () => {
+  it("never goes through the proxy of the environment", async () => {
     // Nothing listens there.
     const nowhere = "http://127.0.0.1:1";
     const proxies = { grpc_proxy: nowhere, https_proxy: nowhere, http_proxy: nowhere, HTTP_PROXY: nowhere };
@@ -49,7 +49,7 @@ describe("the splitcache program as a client", () => {
     expect(await program.run(["stats", "--http", http], proxied)).toMatchObject({ code: 0 });
   });
 
-  it("exits with 2 for wrong usage, with a line and no stack", async () => {
+  it("exits with 2 for wrong usage, with one line and no stack", async () => {
     for (const args of [["get", "--no-such-flag"], ["get", "$one"], ["no-such-command"]]) {
       const { code, stdout, stderr } = await program.run(args);
       expect({ code, stdout }).toEqual({ code: 2, stdout: "" });

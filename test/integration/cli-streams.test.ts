@@ -11,7 +11,7 @@ import { buildProgram, type Program } from "../support/build-program.js";
 import { eventually } from "../support/eventually.js";
 import { startTestServer, type TestServer } from "../support/start-server.js";
 
-/** What a client command does to the streams, signals and timers of its process. */
+/** The streams, signals and timers of the process of a client command. */
 
 const FULL_DISK = "/dev/full";
 /** Collects garbage all the time. */
@@ -62,17 +62,17 @@ function start(args: readonly string[], { stdin = "ignore", stdout = "pipe", nod
   return { child, end };
 }
 
-describe("a client command that is interrupted", () => {
+describe("an interrupted client command", () => {
   const ONE = ["--event-id", "$one", "--room", "!room", "--room-version", "10"];
 
   it.each([
     ["lines", ["put"]],
     ["an event", ["put", "-", ...ONE]],
-  ])("ends while it waits for %s at standard input", async (_what, args) => {
+  ])("ends while it reads %s from standard input", async (_what, args) => {
     const before = await positionsAsked();
     const { child, end } = start(args, { stdin: "pipe" });
     child.stdin?.write("{");
-    // It has asked for the position: from now on it reads.
+    // It has asked for the position, so it reads now.
     await eventually(async () => expect(await positionsAsked()).toBeGreaterThan(before));
     child.kill("SIGINT");
     expect(await end).toEqual({ code: 130, signal: null, stderr: "splitcache: interrupted\n" });
@@ -92,7 +92,7 @@ describe("standard output that cannot be written", () => {
   it
     .runIf(existsSync(FULL_DISK))
     .each([["get"], ["get", "-o", "json"], ["--help"], ["watch"], ["serve", "--print-config"]])(
-    "is an error with an exit code of its own: %s",
+    "has its own exit code: %s",
     async (...args) => {
       const { end } = start(args, { stdout: openSync(FULL_DISK, "w") });
       expect(await end).toEqual({
@@ -103,7 +103,7 @@ describe("standard output that cannot be written", () => {
     },
   );
 
-  it("ends a command quietly, as a signal would, where its reader has gone", async () => {
+  it("ends a command quietly, as SIGPIPE would, when its reader has ended", async () => {
     const { child, end } = start(["watch"]);
     child.stdout?.destroy();
     expect(await end).toEqual({ code: 128 + 13, signal: null, stderr: "" });
@@ -133,7 +133,7 @@ describe("a time limit, while garbage is collected", () => {
     expect(await end).toEqual({
       code: 4,
       signal: null,
-      stderr: `splitcache: no answer from http://${http}/metrics in time\n`,
+      stderr: `splitcache: http://${http}/metrics did not answer in time\n`,
     });
   });
 });

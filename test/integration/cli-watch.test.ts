@@ -51,10 +51,11 @@ describe("watch, on a real sidecar", () => {
       .split("\n")
       .map((line) => JSON.parse(line));
     expect(ready).toMatchObject({ kind: "ready", resumed: true, position: start.trim() });
+    expect(ready.position).toMatch(/^[0-9a-f]{32}:0$/);
     expect(notice).toMatchObject({ kind: "events_invalidated", event_ids: ["$a"] });
   });
 
-  it("ends by itself after the time that was given, or when the user interrupts, with 0", async () => {
+  it("ends after the given time, or when the user interrupts, with 0", async () => {
     server = await startTestServer();
     const at = ["--address", server.address, ...HOMESERVER];
     expect(await runCli(["watch", "--for", "300ms", ...at])).toMatchObject({ code: 0 });
@@ -65,7 +66,7 @@ describe("watch, on a real sidecar", () => {
     expect(stderr).toMatch(/^0 notices; resume after /);
   });
 
-  it("is told by a sidecar that drains, and connects to the next one at the address", async () => {
+  it("reports a sidecar that drains, and connects to the next sidecar at the address", async () => {
     server = await startTestServer();
     const { address } = server;
     const at = ["--address", address, ...HOMESERVER];
@@ -83,13 +84,15 @@ describe("watch, on a real sidecar", () => {
       },
     });
     const { code, stdout, stderr } = await watching;
-    expect(stdout).toMatch(/^ready at .*\nthe sidecar is going away\nRESET \(wrong_epoch\): drop everything/);
-    expect(stderr).toMatch(/again in \d+ ms/);
+    expect(stdout).toMatch(
+      /^ready at .*\nthe sidecar is going away\nRESET \(wrong_epoch\): drop all cached data/,
+    );
+    expect(stderr).toMatch(/retrying in \d+ ms/);
     expect(code).toBe(0);
   });
 });
 
-describe("watch, on streams that a test writes", () => {
+describe("watch, on scripted streams", () => {
   let sidecar: NaiveSidecar | undefined;
 
   afterEach(() => sidecar?.stop());
@@ -107,7 +110,7 @@ describe("watch, on streams that a test writes", () => {
     return { requests, ...(await runCli(args)) };
   }
 
-  it("resumes after the last notice that it printed, without one twice or left out", async () => {
+  it("resumes after the last notice that it printed, without gaps or repeats", async () => {
     const { code, stdout, stderr, requests } = await watch(
       (call) => {
         call.write(ready(1, 0n));
@@ -125,7 +128,7 @@ describe("watch, on streams that a test writes", () => {
     expect(stderr).toMatch(/the sidecar at 127\.0\.0\.1:\d+ is unavailable: gone/);
   });
 
-  it("says loudly that two stores answer when an epoch comes back, and exits with 5", async () => {
+  it("reports two separate logs when an epoch comes back, and exits with 5", async () => {
     const { code, stderr } = await watch(
       (call) => {
         call.write(ready(1, 0n));
@@ -138,24 +141,26 @@ describe("watch, on streams that a test writes", () => {
       (call) => call.write(reset(1, 0n)),
     );
     expect(code).toBe(5);
-    expect(stderr).toMatch(/TWO STORES answer at .*: epoch 01010101010101010101010101010101 came back/);
+    expect(stderr).toMatch(
+      /TWO SEPARATE INVALIDATION LOGS answer at .*: epoch 01010101010101010101010101010101 came back/,
+    );
   });
 
   it.each([
     ["a batch", batch(1, 1n, 2n)],
     ["a progress frame", { frame: { $case: "progress", value: { position: position(1, 1n) } } } as const],
-  ])("does not accept %s that leaves a notice out", async (_, frame) => {
+  ])("refuses %s that skips a notice", async (_, frame) => {
     const { code, stderr } = await watch((call) => {
       call.write(ready(1, 0n));
       call.write(frame);
     });
     expect(code).toBe(1);
     expect(stderr).toMatch(
-      /the sidecar skipped notices: it goes on from .*:1, but .*:0 was the last applied/,
+      /the sidecar skipped notices: it continues from .*:1, but the last applied position is .*:0/,
     );
   });
 
-  it("does not accept a stream that does not begin where it was to resume", async () => {
+  it("refuses a stream that begins after the position to resume from", async () => {
     const { code, stderr } = await watch(
       (call) => {
         call.write(ready(1, 1n));
@@ -167,7 +172,7 @@ describe("watch, on streams that a test writes", () => {
     expect(stderr).toContain("the sidecar skipped notices");
   });
 
-  it("does not insist where the sidecar refuses the subscription", async () => {
+  it("does not retry if the sidecar refuses the subscription", async () => {
     const { code, requests } = await watch((call) => {
       call.emit("error", { code: status.INVALID_ARGUMENT, details: "no" });
     });
@@ -175,20 +180,20 @@ describe("watch, on streams that a test writes", () => {
     expect(requests).toHaveLength(1);
   });
 
-  it("passes over a frame that it does not know, and counts a notice of an unknown kind", async () => {
+  it("ignores a frame of an unknown kind, and counts a notice of an unknown kind", async () => {
     const { code, stdout } = await watch((call) => {
       call.write(ready(1, 0n));
       call.write({ frame: undefined });
       call.write(batch(1, 0n, 1n, 2n, 3n));
     });
     expect(code).toBe(0);
-    expect(stdout).toContain("#3 a change that this version does not know: drop everything");
+    expect(stdout).toContain("#3 a change of a kind unknown to this version: drop all cached data");
   });
 });
 
 type SubscribeCall = ServerWritableStream<SubscribeRequest, SubscribeResponse>;
 
-/** Acts once, as soon as the output holds a word. */
+/** Acts once, as soon as the output contains a word. */
 function onceOn(word: string, act: () => Promise<unknown>): (stdout: string) => void {
   let acted = false;
   return (stdout) => {
@@ -214,7 +219,7 @@ function reset(epoch: number, sequence: bigint): SubscribeResponse {
   return { frame: { $case: "reset", value: { ...value, ...durations } } };
 }
 
-/** A batch of notices of a kind that no client knows. */
+/** A batch of notices of an unknown kind. */
 function batch(epoch: number, from: bigint, ...sequences: bigint[]): SubscribeResponse {
   const value = {
     fromExclusive: position(epoch, from),
@@ -224,7 +229,7 @@ function batch(epoch: number, from: bigint, ...sequences: bigint[]): SubscribeRe
   return { frame: { $case: "batch", value } };
 }
 
-/** Ends a stream as a sidecar does that goes away, after what was written has left. */
+/** Ends a stream as a sidecar that goes away does, after all frames are sent. */
 function breakOff(call: SubscribeCall): void {
   call.emit("error", { code: status.UNAVAILABLE, details: "gone" });
 }

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { ExitCode } from "../../src/cli/exit-code.js";
 import { type NaiveSidecar, startNaiveSidecar } from "../support/naive-sidecar.js";
 import { type CliRunOptions, runCli } from "../support/run-cli.js";
 import { startTestServer, type TestServer } from "../support/start-server.js";
@@ -27,7 +28,7 @@ describe("the client commands", () => {
     await rm(dir, { recursive: true });
   });
 
-  /** Runs a command as an operator would whose environment names the sidecar. */
+  /** Runs a command in an environment that names the sidecar. */
   function run(args: string[], options: CliRunOptions = {}) {
     const env = { SPLITCACHE_ADDRESS: server.address, SPLITCACHE_CLIENT_HOMESERVER: "example.org" };
     return runCli(args, { env, ...options });
@@ -44,13 +45,13 @@ describe("the client commands", () => {
   }
 
   describe("put and get", () => {
-    it("give an event back as it was put", async () => {
+    it("return an event as it was put", async () => {
       const event = { ...EVENT, body: BODY, rejected: true, rejected_reason: "why", internal_metadata: "m" };
       expect(await put(event)).toEqual({ code: 0, stdout: "1 stored, 0 refused\n", stderr: "" });
       expect(await getJson("$one")).toEqual(event);
     });
 
-    it("show an event in a table that a body cannot take over", async () => {
+    it("show an event in a table, with control characters of its body escaped", async () => {
       await put({ ...EVENT, body: '"\u001b[2J"', redacted_by: "$by", redacted_body: '"\u001b[2Jr"' });
       const { stdout } = await run(["get", "$one"]);
       expect(stdout).toMatch(
@@ -59,14 +60,14 @@ describe("the client commands", () => {
       expect(stdout).toContain('"\\u{1b}[2Jr"');
     });
 
-    it("name what is missing and exit with 3", async () => {
+    it("name missing events and exit with 3", async () => {
       await put({ ...EVENT, body: BODY });
       const { code, stdout, stderr } = await run(["get", "-o", "json", "$one", "$two\u0007"]);
       expect(stdout.trim().split("\n")).toHaveLength(1);
       expect({ code, stderr }).toEqual({ code: 3, stderr: "missing: $two\\u{7}\n" });
     });
 
-    it("take more events than one call may hold, from a file", async () => {
+    it("accept more events than one call may hold, from a file", async () => {
       const ids = Array.from({ length: 1100 }, (_, index) => `$e${index}`);
       const file = join(dir, "events.jsonl");
       await writeFile(
@@ -82,7 +83,7 @@ describe("the client commands", () => {
       expect(found).toEqual(ids);
     });
 
-    it("ask again for what did not fit into a reply", async () => {
+    it("ask again for events that did not fit into a reply", async () => {
       const body = `"${"x".repeat(250_000)}"`;
       const ids = Array.from({ length: 20 }, (_, index) => `$e${index}`);
       await put(...ids.map((event_id) => ({ ...EVENT, event_id, body })));
@@ -96,7 +97,7 @@ describe("the client commands", () => {
       ).toEqual(ids);
     });
 
-    it("store one event whose text is a file", async () => {
+    it("store one event from a file with its JSON text", async () => {
       const file = join(dir, "event.json");
       await writeFile(file, BODY);
       const of = ["--event-id", "$one", "--room", "!room", "--room-version", "10"];
@@ -104,24 +105,24 @@ describe("the client commands", () => {
       expect(await getJson("$one")).toEqual({ ...EVENT, body: BODY });
       expect(await run(["put", file, "--event-id", "$one"])).toMatchObject({
         code: 2,
-        stderr: "splitcache: --event-id needs --room and --room-version\n",
+        stderr: "splitcache: --event-id requires --room and --room-version\n",
       });
     });
 
-    it("refuse an event that changed after the position that was given, and exit with 3", async () => {
+    it("refuse an event that changed after the given position, and exit with 3", async () => {
       const { position } = await getJson();
       await run(["invalidate", "$one"]);
       const refused = await run(["put", "-o", "json", "--as-of", position], {
         stdin: JSON.stringify({ ...EVENT, body: BODY }),
       });
       expect(refused).toMatchObject({ code: 3, stdout: '{"event_id":"$one","outcome":"fenced"}\n' });
-      const told = await run(["put", "--as-of", position], {
+      const table = await run(["put", "--as-of", position], {
         stdin: JSON.stringify({ ...EVENT, body: BODY }),
       });
-      expect(told.stdout).toBe("0 stored, 1 refused\nEVENT  OUTCOME\n$one   fenced\n");
+      expect(table.stdout).toBe("0 stored, 1 refused\nEVENT  OUTCOME\n$one   fenced\n");
     });
 
-    it("take the position before they read the events, so that a change meanwhile refuses them", async () => {
+    it("ask for the position before they read the events, so that a change meanwhile refuses them", async () => {
       async function* slowly() {
         await run(["invalidate", "$one"]);
         yield JSON.stringify({ ...EVENT, body: BODY });
@@ -129,7 +130,7 @@ describe("the client commands", () => {
       expect(await run(["put"], { stdin: slowly() })).toMatchObject({ code: 3 });
     });
 
-    it("name the line that is wrong, and store nothing", async () => {
+    it("name the invalid line, and store nothing", async () => {
       const { code, stderr } = await put({ ...EVENT, body: BODY }, { ...EVENT, event_id: 7, body: BODY });
       expect({ code, stderr }).toEqual({
         code: 2,
@@ -154,7 +155,7 @@ describe("the client commands", () => {
     it.each([
       ["bytes that are not UTF-8", LATIN1, "line 1: json is not valid UTF-8"],
       ["halves of surrogate pairs", HALVES.join("\n"), "line 1: event_id has half of a surrogate pair"],
-      ["a byte order mark", "\ufeff{}", "line 1 begins with a byte order mark (U+FEFF): remove it"],
+      ["a byte order mark", "\ufeff{}", "line 1 begins with a byte order mark (U+FEFF); remove it"],
     ])(
       "is refused with line and field in a file and at standard input: %s",
       async (_what, content, problem) => {
@@ -173,8 +174,8 @@ describe("the client commands", () => {
 
     it.each([
       ["bytes that are not UTF-8", Buffer.from([0xe9]), "is not valid UTF-8"],
-      ["a byte order mark", "\ufeff{}", "begins with a byte order mark (U+FEFF): remove it"],
-      ["more than an event may have", "x".repeat(256 * 1024 + 1), "has more than 262144 bytes"],
+      ["a byte order mark", "\ufeff{}", "begins with a byte order mark (U+FEFF); remove it"],
+      ["too many bytes", "x".repeat(256 * 1024 + 1), "has more than 262144 bytes"],
     ])("is refused in a file that is an event: %s", async (_what, content, problem) => {
       const path = await file(content);
       const one = ["--event-id", "$one", "--room", "!room", "--room-version", "10"];
@@ -190,7 +191,7 @@ describe("the client commands", () => {
       });
     });
 
-    // What Node.js makes of bytes that are not UTF-8, and what a caller in this language can give.
+    // Node.js makes the first of invalid UTF-8; a JavaScript caller can pass the second.
     it.each(["$\ufffd", "$\ud800"])("is refused in every argument: %j", async (text) => {
       for (const [args, name] of [
         [["get", "$one", text], "event-id"],
@@ -209,7 +210,10 @@ describe("the client commands", () => {
       ] as const) {
         const { code, stdout, stderr } = await run([...args]);
         expect({ code, stdout }, args.join(" ")).toEqual({ code: 2, stdout: "" });
-        expect(stderr).toMatch(new RegExp(`^error: ${name} is not valid UTF-8, or has the character U.FFFD`));
+        expect(stderr).toMatch(
+          new RegExp(`^error: .*${name}.* is invalid|^error: command-argument .* argument '${name}'`),
+        );
+        expect(stderr).toContain("It is not valid UTF-8, or has the character U+FFFD");
       }
     });
 
@@ -221,10 +225,10 @@ describe("the client commands", () => {
     });
   });
 
-  describe("changes at a prompt", () => {
+  describe("announcements", () => {
     beforeEach(() => put({ ...EVENT, body: BODY }));
 
-    it("show a redaction, with a body that the sidecar makes", async () => {
+    it("show a redaction with a redacted body that the sidecar makes", async () => {
       const { code, stdout } = await run(["redact", "$one", "--by", "$by"]);
       expect(code).toBe(0);
       expect(stdout).toMatch(/^outcome {3}applied\nposition {2}[0-9a-f]{32}:1\n$/);
@@ -236,7 +240,7 @@ describe("the client commands", () => {
       expect(await getJson("--view", "original", "$one")).toMatchObject({ body: BODY, redacted_by: "$by" });
     });
 
-    it("show a redaction with the body of a file", async () => {
+    it("show a redaction with the redacted body of a file", async () => {
       const file = join(dir, "redacted.json");
       await writeFile(file, '{"mine":1}');
       await run(["redact", "$one", "--by", "$by", "--room", "!room", "--redacted-body-file", file]);
@@ -252,37 +256,58 @@ describe("the client commands", () => {
       expect((await run(["reject", "$one", "--undo", "--reason", "x"])).code).toBe(2);
     });
 
-    it("drop the entry where the position that was given is too early", async () => {
+    it("drop the entry if the given position is too early", async () => {
       const { position } = await getJson();
       await run(["redact", "$one", "--by", "$by"]);
       const { stdout } = await run(["redact", "$one", "--by", "$by", "--as-of", position, "-o", "json"]);
       expect(JSON.parse(stdout)).toMatchObject({ outcome: "dropped" });
+      const text = await run(["redact", "$one", "--by", "$by", "--as-of", position]);
+      expect(text.stdout).toMatch(/^outcome {3}absent; the cache held no entry\n/);
+    });
+
+    it("say that the next read refills a dropped entry", async () => {
+      const { position } = await getJson();
+      await run(["redact", "$one", "--by", "$by"]);
+      const { stdout } = await run(["redact", "$one", "--by", "$by", "--as-of", position]);
+      expect(stdout).toMatch(/^outcome {3}dropped; the next read refills the entry\n/);
+    });
+
+    it("warn of arguments that are no ID of their kind, and call the sidecar all the same", async () => {
+      const warning = (id: string, kind: string, sigil: string) =>
+        `warning: ${id} is not a ${kind} ID: ${kind} IDs begin with ${sigil}\n`;
+      const room = await run(["purge-room", "nota\u0007room"]);
+      expect(room).toMatchObject({ code: 0, stderr: warning("nota\\u{7}room", "room", "!") });
+      expect(room.stdout).toMatch(/^position /);
+      const events = await run(["invalidate", "one", "$two", "--room", "$three"]);
+      expect(events.stderr).toBe(warning("one", "event", "$") + warning("$three", "room", "!"));
+      expect((await run(["redact", "$one", "--by", "by"])).stderr).toBe(warning("by", "event", "$"));
+      expect((await run(["reject", "one"])).stderr).toBe(warning("one", "event", "$"));
     });
 
     it.each([
       ["invalidate", "$one"],
       ["purge-room", "!room"],
       ["purge-homeserver", "--yes"],
-    ])("drop what %s %s names", async (...args) => {
+    ])("drop the entries that %s %s names", async (...args) => {
       expect(await run(args)).toMatchObject({ code: 0, stderr: "" });
       expect((await run(["get", "$one"])).code).toBe(3);
     });
 
-    it("do not purge a homeserver by accident", async () => {
+    it("do not purge a homeserver without --yes", async () => {
       const { code, stderr } = await run(["purge-homeserver"]);
       expect(code).toBe(2);
-      expect(stderr).toContain("say --yes");
+      expect(stderr).toBe("splitcache: this drops all cached data of example.org; pass --yes to confirm\n");
       expect((await run(["get", "$one"])).code).toBe(0);
     });
 
-    it("act for the homeserver of the flag rather than the environment's", async () => {
+    it("act for the homeserver of the flag instead of the environment's", async () => {
       await run(["purge-homeserver", "--yes", "-H", "other.example"]);
       expect((await run(["get", "$one"])).code).toBe(0);
     });
   });
 
   describe("stats", () => {
-    it("shows the product's metrics in a table and every sample as JSON", async () => {
+    it("shows the sidecar's metrics in a table and every sample as JSON", async () => {
       await run(["get", "$one"]);
       const http = server.httpUrl.slice("http://".length);
       const table = await run(["stats", "--http", http]);
@@ -298,16 +323,21 @@ describe("the client commands", () => {
       expect(names).toContain("grpc_server_handling_seconds_bucket");
     });
 
-    it("says where nothing answers and exits with 4", async () => {
+    it("takes the URL of the listener as well", async () => {
+      expect(await run(["stats", "--http", server.httpUrl])).toMatchObject({ code: 0, stderr: "" });
+      expect(await run(["stats", "--http", `${server.httpUrl}/metrics`])).toMatchObject({ code: 0 });
+    });
+
+    it("names the address where nothing answers and exits with 4", async () => {
       const { code, stderr } = await run(["stats", "--http", "127.0.0.1:1"]);
       expect({ code, stderr }).toEqual({
         code: 4,
-        stderr: "splitcache: no metrics at http://127.0.0.1:1/metrics\n",
+        stderr: "splitcache: http://127.0.0.1:1/metrics cannot be read: connect ECONNREFUSED 127.0.0.1:1\n",
       });
     });
   });
 
-  it("stats ends in time where nothing answers", async () => {
+  it("stats ends in time if the server does not answer", async () => {
     const silent = createTcpServer().listen(0, "127.0.0.1");
     await once(silent, "listening");
     const http = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
@@ -315,48 +345,59 @@ describe("the client commands", () => {
     silent.close();
     expect({ code, stderr }).toEqual({
       code: 4,
-      stderr: `splitcache: no answer from http://${http}/metrics in time\n`,
+      stderr: `splitcache: http://${http}/metrics did not answer in time\n`,
     });
   });
 
   describe("health and wait", () => {
-    it("exit with 0 where the sidecar serves", async () => {
+    it("exit with 0 if the sidecar serves", async () => {
       expect(await run(["health"])).toEqual({ code: 0, stdout: "SERVING\n", stderr: "" });
       expect(await run(["wait"])).toEqual({ code: 0, stdout: "", stderr: "" });
+      expect((await run(["wait", "-o", "json"])).stdout).toBe('{"status":"SERVING"}\n');
     });
 
-    it("find the sidecar where its own environment lets it listen", async () => {
+    it("find the sidecar at the listener of its own environment", async () => {
       const env = { SPLITCACHE_LISTEN: `${server.address},unix:/run/splitcache/s` };
       expect(await run(["health"], { env })).toMatchObject({ code: 0, stdout: "SERVING\n" });
     });
 
-    it("exit with 4 where nothing answers", async () => {
+    it("exit with 4 if nothing answers", async () => {
       expect((await run(["health", "--address", "127.0.0.1:1"])).code).toBe(4);
       const { code, stderr } = await run(["wait", "--address", "127.0.0.1:1", "--timeout", "300ms"]);
       expect({ code, stderr }).toEqual({
         code: 4,
-        stderr: "splitcache: 127.0.0.1:1 is not there after 300 ms\n",
+        stderr: "splitcache: 127.0.0.1:1 did not become ready within 300 ms\n",
       });
     });
   });
 
-  describe("mistakes", () => {
-    it("are named field by field where the sidecar refuses", async () => {
+  describe("errors", () => {
+    it("name each field that the sidecar refuses, once", async () => {
       const { code, stderr } = await run(["get", "-H", "example.org", "x".repeat(1021)]);
-      expect(code).toBe(2);
-      expect(stderr).toMatch(/^splitcache: refused: .*event_ids\[0\]: .*\n$/);
+      expect({ code, stderr }).toEqual({
+        code: 2,
+        stderr:
+          "splitcache: the sidecar refused the request: event_ids[0] must have at most 1020 bytes, has 1021\n",
+      });
     });
 
     it.each([
       [["get", "--no-such-flag"], /unknown option/],
-      [["get", "--timeout", "soon"], /Expected a duration/],
-      [["get", "--address", "nonsense"], /expected host:port or unix:path/],
+      [["get", "--timeout", "soon"], /Expected a duration with a unit \(ms, s, m, h, d\) from 1ms to 24d/],
+      [["get", "--address", "nonsense"], /Expected host:port or \[ipv6\]:port/],
+      [["get", "--address", "host:99999"], /with a port from 1 to 65535/],
+      [["get", "-o", "table"], /Expected text or json/],
+      [["stats", "--http", "https://host:1"], /Expected host:port or http:/],
       [["redact", "$one"], /required option '--by/],
       [["get", "-H", ""], /name the homeserver with --homeserver or SPLITCACHE_CLIENT_HOMESERVER/],
-      [["put", "/nowhere.jsonl"], /ENOENT/],
+      [
+        ["put", "/nowhere.jsonl"],
+        /^splitcache: \/nowhere.jsonl cannot be read: ENOENT: no such file or directory\n$/,
+      ],
+      [["put", tmpdir()], / cannot be read: EISDIR: illegal operation on a directory\n$/],
       [["put", "--as-of", "7"], /Expected a position/],
-      [["watch", "--for", "597h"], /Expected at most 596h/],
-      [["watch", "--count", "0"], /Expected a positive number/],
+      [["watch", "--for", "25d"], /Expected a duration .* to 24d/],
+      [["watch", "--count", "0"], /Expected a whole number/],
     ])("of usage exit with 2: %j", async (args, message) => {
       const { code, stdout, stderr } = await run(args);
       expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
@@ -364,37 +405,55 @@ describe("the client commands", () => {
       expect(stderr).not.toMatch(/^ +at /m);
     });
 
-    it("include no homeserver, though the sidecar's own environment names those that it serves", async () => {
+    it("include a missing homeserver, even if the environment of serve names some", async () => {
       const env = { SPLITCACHE_ADDRESS: server.address, SPLITCACHE_HOMESERVER: "example.org" };
       expect((await run(["get", "$one"], { env })).code).toBe(2);
     });
 
-    it("say who does not answer, and exit with 4", async () => {
+    it("name the address where nothing answers, and exit with 4", async () => {
       const { code, stderr } = await run(["get", "--address", "127.0.0.1:1", "$one"]);
       expect(code).toBe(4);
-      expect(stderr).toMatch(/^splitcache: no sidecar answers at 127\.0\.0\.1:1: .*\n$/);
+      expect(stderr).toBe(
+        "splitcache: no sidecar answers at 127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1\n",
+      );
     });
 
-    it("are explained by a help with examples and exit codes, for every command", async () => {
+    it("are explained by a help with examples, for every command", async () => {
       const { stdout } = await run(["--help"]);
       const commands = [...stdout.matchAll(/^ {2}([a-z][a-z-]+) /gm)].map(([, name = ""]) => name);
-      expect(commands).toHaveLength(13);
+      expect(commands).toHaveLength(15);
       for (const command of commands.filter((name) => name !== "help")) {
         const help = await run([command, "--help"]);
         expect(help.code).toBe(0);
         expect(help.stdout).toMatch(new RegExp(`Examples:\\n {2}\\$ splitcache ${command}`));
-        expect(help.stdout).toContain("Exit codes:");
+        expect(help.stdout).toContain("\nExit codes: splitcache help exit-codes\n");
+        if (command !== "admin") expect(help.stdout).toContain("-o, --output <text|json>");
+        expect(help.stdout).not.toContain('""');
       }
     });
   });
 });
 
-describe("the client commands against a sidecar in trouble", () => {
+describe("the exit codes", () => {
+  it("are listed once, by exit-codes and by its help", async () => {
+    const list = await runCli(["exit-codes"]);
+    const codes = [...list.stdout.matchAll(/^(\d+) +[A-Z].*\.$/gm)].map(([, code]) => Number(code));
+    expect(codes).toEqual(Object.values(ExitCode));
+    expect((await runCli(["help", "exit-codes"])).stdout.replace(/\s+/g, " ")).toContain(
+      list.stdout.trim().replace(/\s+/g, " "),
+    );
+    const json = await runCli(["exit-codes", "-o", "json"]);
+    expect(JSON.parse(json.stdout.split("\n")[0] ?? "")).toMatchObject({ code: 0 });
+    expect((await runCli(["get", "--help"])).stdout).not.toMatch(/^ *130 /m);
+  });
+});
+
+describe("the client commands against a faulty sidecar", () => {
   let sidecar: NaiveSidecar | undefined;
 
   afterEach(() => sidecar?.stop());
 
-  it("health exits with 1 where the sidecar is there and does not serve, and wait goes on", async () => {
+  it("health exits with 1 if the sidecar does not serve, and wait continues", async () => {
     sidecar = await startNaiveSidecar();
     sidecar.health.setStatus("", "NOT_SERVING");
     expect(await runCli(["health", "--address", sidecar.address, "-o", "json"])).toEqual({
@@ -407,7 +466,7 @@ describe("the client commands against a sidecar in trouble", () => {
     expect((await waiting).code).toBe(0);
   });
 
-  it("health and wait, too, tell one that is unavailable from none", async () => {
+  it("health and wait report a sidecar that is unavailable", async () => {
     const headers = { "content-type": "application/grpc", "grpc-status": "14", "grpc-message": "starting" };
     const server = createServer();
     server.on("stream", (stream) => stream.respond(headers, { endStream: true }));
@@ -422,17 +481,17 @@ describe("the client commands against a sidecar in trouble", () => {
     });
     expect(wait).toMatchObject({
       code: 4,
-      stderr: `splitcache: ${address} is unavailable after 200 ms\n`,
+      stderr: `splitcache: ${address} did not become ready within 200 ms\n`,
     });
   });
 
-  it("a call that gets no answer ends at its deadline, with 4", async () => {
+  it("a call without an answer ends at its deadline, with 4", async () => {
     sidecar = await startNaiveSidecar({ getEvents: () => {} });
     const args = ["get", "-H", "h", "--address", sidecar.address, "--timeout", "200ms", "$one"];
     const { code, stderr } = await runCli(args);
     expect({ code, stderr }).toEqual({
       code: 4,
-      stderr: `splitcache: no answer from ${sidecar.address} in time\n`,
+      stderr: `splitcache: ${sidecar.address} did not answer in time\n`,
     });
   });
 
@@ -444,7 +503,7 @@ describe("the client commands against a sidecar in trouble", () => {
     expect({ code, stderr }).toEqual({ code: 130, stderr: "splitcache: interrupted\n" });
   });
 
-  it("an error's text cannot take over the terminal", async () => {
+  it("the text of an error cannot control the terminal", async () => {
     sidecar = await startNaiveSidecar({
       getEvents: (_call, reply) => reply({ code: status.INTERNAL, details: "\u001b[2J" }),
     });

@@ -136,7 +136,7 @@ describe("serve", () => {
     expect((await program.run(["health", "--address", address])).code).toBe(0);
   });
 
-  it("reports every mistake of the configuration at once and exits with 2", async () => {
+  it("reports all configuration errors together and exits with 2", async () => {
     const file = join(folder, "config.yaml");
     await writeFile(file, "lissen: 127.0.0.1:1\n");
     const env = { SPLITCACHE_MEMORY: "1KiB", SPLITCACHE_CONFIG: file };
@@ -144,8 +144,8 @@ describe("serve", () => {
     expect(code).toBe(2);
     expect(stdout).toBe("");
     expect(stderr.trimEnd().split("\n")).toEqual([
-      expect.stringContaining(`lissen (${file}, line 1): is not known`),
-      expect.stringContaining("--colour: is not a known flag"),
+      expect.stringContaining(`lissen (${file}, line 1): is an unknown key`),
+      expect.stringContaining("--colour: is an unknown flag"),
       expect.stringContaining("SPLITCACHE_MEMORY: "),
     ]);
   });

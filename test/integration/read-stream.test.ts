@@ -200,6 +200,21 @@ describe("a read stream", () => {
     await expectIdle(server);
   });
 
+  it("ends once it has been drained, even if the drain was over before it could end", async () => {
+    const { held, release } = heldStore();
+    const { server, client, openReader } = await open({ store: held });
+    const reader = openReader();
+    reader.ask(1n, ["$a"]);
+    await eventually(() => expect(server.usage().bytesInFlight).toBeGreaterThan(0));
+    server.drain();
+    server.endDrain();
+    release();
+    await eventually(() => expect(reader.end).toBe(status.UNAVAILABLE));
+    expect(reader.hits(1n)).toEqual(["$a"]);
+    await call(client, client.getEvents, read([]));
+    await expectIdle(server);
+  });
+
   it("reads no more ahead than its bound", async () => {
     const { held, release } = heldStore();
     const { server, client, openReader } = await open({ store: held });

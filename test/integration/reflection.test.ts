@@ -140,7 +140,7 @@ describe("reflection", () => {
 
 it("ends a reflection stream that asks nothing for a while", async () => {
   const server = new Server();
-  addReflection(server, new Drain(), 1);
+  addReflection(server, { drain: new Drain(), absentServices: [], idleLimitMs: 1 });
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
       error === null ? resolve(bound) : reject(error),

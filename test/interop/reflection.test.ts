@@ -35,10 +35,12 @@ afterAll(() => server.stop());
 describe("reflection, as grpcurl uses it", () => {
   const test = it.runIf(isInstalled(GRPCURL));
 
-  async function grpcurl(...args: string[]): Promise<string> {
+  const grpcurl = (...args: string[]) => grpcurlAt(server.address, ...args);
+
+  async function grpcurlAt(address: string, ...args: string[]): Promise<string> {
     const flags = args.filter((arg, index) => arg.startsWith("-") || args[index - 1] === "-d");
     const words = args.filter((arg) => !flags.includes(arg));
-    const all = ["-plaintext", "-max-time", "20", ...flags, server.address, ...words];
+    const all = ["-plaintext", "-max-time", "20", ...flags, address, ...words];
     return (await run(GRPCURL, all, { env: {} })).stdout;
   }
 
@@ -54,6 +56,24 @@ describe("reflection, as grpcurl uses it", () => {
     for (const message of new Set(messages)) {
       expect(await grpcurl("describe", message)).toContain(`${message} is a message:`);
     }
+  });
+
+  test("lists AdminService on its listener alone, describes it and calls it", async () => {
+    const admin = (...args: string[]) => grpcurlAt(server.adminAddress, ...args);
+    const service = "splitcache.admin.v1.AdminService";
+    const services = [...SERVICES.slice(0, -1), service];
+    expect((await admin("list")).trimEnd().split("\n")).toEqual(services);
+    expect(await admin("describe", service)).toContain("rpc ListMembers (");
+    expect(await admin("describe", "splitcache.admin.v1.Homeserver")).toContain(
+      ".splitcache.v1.Position position",
+    );
+    const level = JSON.parse(await admin(`${service}/GetLogLevel`));
+    expect(level).toEqual({ logLevel: "LOG_LEVEL_DEBUG" });
+    const check = JSON.stringify({ service });
+    const health = await admin("-d", check, "grpc.health.v1.Health/Check");
+    expect(JSON.parse(health)).toEqual({ status: "SERVING" });
+    const elsewhere = grpcurl("-d", check, "grpc.health.v1.Health/Check");
+    await expect(elsewhere).rejects.toMatchObject({ stderr: expect.stringContaining("NotFound") });
   });
 
   test("describes a field whose type another file defines", async () => {

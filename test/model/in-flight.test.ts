@@ -6,6 +6,7 @@ import { HealthImplementation } from "grpc-health-check";
 import { describe, expect, it } from "vitest";
 import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
 import { addReflection } from "../../src/probes/reflection.js";
+import { Drain } from "../../src/rpc/admission/drain.js";
 import type { TransportUsage } from "../../src/rpc/grpc-server.js";
 import { call, framed, rawCall, type TestServer, useGrpcServers } from "../support/grpc-server.js";
 import { expectIdle } from "../support/model/grpc-connection.js";
@@ -71,7 +72,7 @@ describe("what is in flight", () => {
           async (plans, reads) => {
             const server = await startServer({ limits: LIMITS });
             new HealthImplementation({ "": "SERVING" }).addToServer(server.server);
-            addReflection(server.server, server.drainSignal);
+            addReflection(server.server, { drain: new Drain(), absentServices: [] });
             const client = server.client();
             const { position } = await call(client, client.getEvents, read([]));
             await call(client, client.putEvents, put([large], position));

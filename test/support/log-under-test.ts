@@ -48,9 +48,7 @@ export class LogUnderTest implements Log {
     return { isUp: this.isUp, errors: {}, memberCount: 0 };
   }
 
-  async members() {
-    return [];
-  }
+  readonly members = { list: async () => [], positions: async () => [] };
 
   async close(): Promise<void> {}
 

@@ -1,7 +1,7 @@
 import { Readable, Writable } from "node:stream";
 import { Command, CommanderError } from "commander";
 import type { CliIo } from "../../src/cli/io/cli-io.js";
-import { registerClientCommands } from "../../src/cli/program.js";
+import { addClientCommands } from "../../src/cli/program.js";
 
 export interface CliRun {
   readonly code: number;
@@ -28,7 +28,7 @@ export async function runCli(args: readonly string[], options: CliRunOptions = {
     writeOut: (text) => stdout.stream.write(text),
     writeErr: (text) => stderr.stream.write(text),
   });
-  const register = options.register ?? registerClientCommands;
+  const register = options.register ?? addClientCommands;
   register(program, {
     stdout: stdout.stream,
     stderr: stderr.stream,

@@ -14,6 +14,8 @@ export interface TestServer {
   readonly httpUrl: string;
   /** Where probes are served, as `host:port`. */
   readonly healthAddress: string;
+  /** Where AdminService is served, as `host:port`. */
+  readonly adminAddress: string;
   /** The lines of the log so far, parsed. */
   readonly logLines: readonly LogLine[];
   /** A client of the first listener, with a connection of its own; `stop` closes it. */
@@ -52,7 +54,14 @@ export async function startTestServer(given: Partial<Config> = {}): Promise<Test
   });
   const logLines: LogLine[] = [];
   const server = await startServer(
-    { ...config, listen: [ANY_PORT], http: ANY_PORT, healthListen: [ANY_PORT], ...given },
+    {
+      ...config,
+      listen: [ANY_PORT],
+      http: ANY_PORT,
+      healthListen: [ANY_PORT],
+      adminListen: [ANY_PORT],
+      ...given,
+    },
     {
       log: createLog({ level: "debug", to: { write: (line) => void logLines.push(JSON.parse(line)) } }),
       env: {},
@@ -63,15 +72,17 @@ export async function startTestServer(given: Partial<Config> = {}): Promise<Test
     },
   );
   const clients = new Set<EventCacheServiceClient>();
-  const [address, healthAddress, httpAddress] = [
+  const [address, healthAddress, adminAddress, httpAddress] = [
     server.addresses[0],
     server.healthAddresses[0],
+    server.adminAddresses[0],
     server.httpAddress,
   ].map((bound) => (bound === undefined ? "" : formatListenAddress(bound)));
   return {
     address: address ?? "",
     httpUrl: `http://${httpAddress}`,
     healthAddress: healthAddress ?? "",
+    adminAddress: adminAddress ?? "",
     logLines,
     newClient: (options) => {
       const client = clientOf(address ?? "", options);

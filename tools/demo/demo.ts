@@ -1,12 +1,11 @@
 import { join } from "node:path";
 import process from "node:process";
 import { getHeapStatistics } from "node:v8";
-import { abortScope } from "../../src/cli/client/abort-scope.js";
-import { askPosition } from "../../src/cli/client/ask-position.js";
+import { abortScope } from "../../src/cli/client/abort.js";
+import { askPosition } from "../../src/cli/client/calls.js";
 import { type Connection, connect } from "../../src/cli/client/connection.js";
 import { follow } from "../../src/cli/client/follow.js";
-import { NoticeCollector } from "../../src/cli/client/notice-collector.js";
-import { formatPairs } from "../../src/cli/io/table.js";
+import { formatPairs } from "../../src/cli/io/text.js";
 import { startServer } from "../../src/compose.js";
 import { formatListenAddress } from "../../src/config/address.js";
 import { parseConfig } from "../../src/config/parse-config.js";
@@ -20,6 +19,7 @@ import { type ReplayReport, Tally } from "../replay/replay-report.js";
 import { formatReport } from "../replay/report-text.js";
 import { TraceDatabase } from "../replay/trace-database.js";
 import { readTrace } from "../replay/trace-line.js";
+import { NoticeCollector } from "./notice-collector.js";
 
 export interface DemoOptions {
   /** The folder that holds the recorded `events.jsonl.gz` and `trace.jsonl.gz`. */

@@ -1,6 +1,6 @@
-import { chunks } from "../../src/cli/client/chunks.js";
+import { chunks } from "../../src/cli/client/batches.js";
 import type { Connection } from "../../src/cli/client/connection.js";
-import { terminalText } from "../../src/cli/io/terminal-text.js";
+import { terminalText } from "../../src/cli/io/text.js";
 import { BATCH_MAX } from "../../src/core/model/limits.js";
 import {
   type CachedEvent,

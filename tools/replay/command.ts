@@ -1,84 +1,20 @@
 import { stat } from "node:fs/promises";
-import { type Command, InvalidArgumentError, Option } from "commander";
-import {
-  addConnectionOptions,
-  addOutputOption,
-  type ConnectionFlags,
-  type OutputFlags,
-  runClient,
-} from "../../src/cli/client/client-command.js";
+import { type Command, InvalidArgumentError } from "commander";
+import { addCommand, sidecarCommand } from "../../src/cli/command.js";
 import { ExitCode } from "../../src/cli/exit-code.js";
+import { choice, onOff, parsed, text } from "../../src/cli/flags.js";
 import type { CliIo } from "../../src/cli/io/cli-io.js";
-import { terminalText } from "../../src/cli/io/terminal-text.js";
+import { terminalText } from "../../src/cli/io/text.js";
 import { readCorpus } from "./corpus.js";
 import { progressBar } from "./progress-bar.js";
 import { replay } from "./replay.js";
-import type { RedactedBodies } from "./reply-check.js";
-import { formatReport, reportJson } from "./report-text.js";
+import { formatReport, reportFields } from "./report-text.js";
 import { TraceDatabase } from "./trace-database.js";
 import { PASSED_OVER, readTrace } from "./trace-line.js";
 
 /** Not the environment's homeserver: a replay purges what it acts for. */
 const DEFAULT_HOMESERVER = "replay.example";
 const CONCURRENCY_MAX = 1000;
-
-interface ReplayFlags extends ConnectionFlags, OutputFlags {
-  readonly homeserver: string;
-  readonly check?: true;
-  readonly reads: "get" | "fetch";
-  readonly redactedBodies: RedactedBodies;
-  readonly concurrency: number;
-}
-
-/** Adds `replay`, which drives a sidecar with a recorded trace, to a program. */
-export function registerReplay(program: Command, io: CliIo): void {
-  const command = program
-    .command("replay")
-    .summary("drive a sidecar with a recorded trace")
-    .description(
-      "Drives a sidecar as a recorded homeserver would have: every write with what it owes the cache, every " +
-        "read with a refill of what it missed. First purges what the sidecar holds for --homeserver.",
-    )
-    .argument("<events>", "the recorded events (.jsonl or .jsonl.gz)")
-    .argument("<trace>", "what the homeserver did with them (.jsonl or .jsonl.gz)")
-    .option("-H, --homeserver <name>", "the homeserver to act as; it is purged", DEFAULT_HOMESERVER)
-    .option("--check", "compare every reply with what is stored; exit code 1 if one differs")
-    .addOption(
-      new Option(
-        "--reads <kind>",
-        "get: every read; fetch: what a worker's own cache would not have answered",
-      )
-        .choices(["get", "fetch"])
-        .default("get"),
-    )
-    .addOption(
-      new Option("--redacted-bodies <who>", "given: with the writes; made: by the sidecar")
-        .choices(["given", "made"])
-        .default("given"),
-    )
-    .option("--concurrency <n>", "reads in flight between two writes", parseConcurrency, 32);
-  addOutputOption(addConnectionOptions(command));
-  command.addHelpText("after", `\n${EXAMPLE_HELP}\n\n${LINES_HELP}`);
-  command.action((eventsPath: string, tracePath: string, flags: ReplayFlags) =>
-    runClient(io, flags, async (connection) => {
-      const sizes = await Promise.all([stat(eventsPath), stat(tracePath)]);
-      const bar = progressBar(io, sizes[0].size + sizes[1].size);
-      try {
-        const corpus = await readCorpus(eventsPath, bar.advance);
-        const lines = readTrace(tracePath, bar.advance);
-        const check = flags.check === true;
-        const report = await replay(connection, new TraceDatabase(corpus), lines, { ...flags, check });
-        bar.stop();
-        io.stdout.write(flags.output === "json" ? `${reportJson(report)}\n` : formatReport(report));
-        for (const mismatch of report.mismatchesTold)
-          io.stderr.write(`mismatch: ${terminalText(mismatch)}\n`);
-        return report.mismatches === 0 ? ExitCode.done : ExitCode.failure;
-      } finally {
-        bar.stop();
-      }
-    }),
-  );
-}
 
 const EXAMPLE_HELP = `Example:
   npm run replay -- demo/events.jsonl.gz demo/trace.jsonl.gz --check`;
@@ -97,6 +33,61 @@ Passed over:
 ${Object.entries(PASSED_OVER)
   .map(([op, reason]) => `  ${op.padEnd(24)}  ${reason}`)
   .join("\n")}`;
+
+/** `replay` drives a sidecar with a recorded trace. */
+const replayCommand = sidecarCommand({
+  name: "replay",
+  summary: "Drives a sidecar with a recorded trace",
+  description:
+    "Drives a sidecar as a recorded homeserver would have: announces every write, and refills what a read " +
+    "missed. First purges what the sidecar holds for --homeserver.",
+  args: {
+    "<events>": "The recorded events (.jsonl or .jsonl.gz).",
+    "<trace>": "The operations of the homeserver (.jsonl or .jsonl.gz).",
+  },
+  flags: {
+    homeserver: text("<name>", "Names the homeserver to act as; its cached data is dropped.", {
+      short: "-H",
+      note: `default: ${DEFAULT_HOMESERVER}`,
+    }),
+    check: onOff("Compares every reply with the stored events; exits with 1 if one differs."),
+    reads: choice(
+      "Selects the reads: get is every read, fetch those that a worker's own cache would not have answered.",
+      ["get", "fetch"],
+    ),
+    redactedBodies: choice("Selects redacted bodies: given with the writes, or made by the sidecar.", [
+      "given",
+      "made",
+    ]),
+    concurrency: parsed("<n>", "Limits the reads in flight between two writes.", parseConcurrency, {
+      note: "default: 32",
+    }),
+  },
+  examples: [],
+  notes: [EXAMPLE_HELP, LINES_HELP].join("\n\n"),
+  run: async ({ io, args: [eventsPath = "", tracePath = ""], flags, connection, print }) => {
+    const sizes = await Promise.all([stat(eventsPath), stat(tracePath)]);
+    const bar = progressBar(io, sizes[0].size + sizes[1].size);
+    try {
+      const corpus = await readCorpus(eventsPath, bar.advance);
+      const lines = readTrace(tracePath, bar.advance);
+      const { homeserver = DEFAULT_HOMESERVER, concurrency = 32 } = flags;
+      const options = { ...flags, homeserver, concurrency };
+      const report = await replay(connection, new TraceDatabase(corpus), lines, options);
+      bar.stop();
+      print([reportFields(report)], formatReport(report));
+      for (const mismatch of report.mismatchesTold) io.stderr.write(`mismatch: ${terminalText(mismatch)}\n`);
+      return report.mismatches === 0 ? ExitCode.done : ExitCode.failure;
+    } finally {
+      bar.stop();
+    }
+  },
+});
+
+/** Adds `replay` to a program. */
+export function registerReplay(program: Command, io: CliIo): void {
+  addCommand(program, io, replayCommand);
+}
 
 function parseConcurrency(text: string): number {
   const concurrency = Number(text);

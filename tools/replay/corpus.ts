@@ -1,7 +1,6 @@
-import { CliError } from "../../src/cli/cli-error.js";
-import { ExitCode } from "../../src/cli/exit-code.js";
+import { CliError, ExitCode } from "../../src/cli/exit-code.js";
 import { parseJson } from "../../src/cli/io/parse-json.js";
-import { type ReadProgress, readFileLines } from "../../src/cli/io/read-lines.js";
+import { type ReadProgress, readFileLines } from "../../src/cli/io/read-input.js";
 
 /** One line of an events file: an event that the recorded homeserver stored at some time. */
 export interface CorpusEvent {
@@ -32,10 +31,10 @@ export type Corpus = ReadonlyMap<number, CorpusEvent>;
 /** Reads an events file (.jsonl or .jsonl.gz). Fields that nothing here needs are not looked at. */
 export async function readCorpus(path: string, onRead?: ReadProgress): Promise<Corpus> {
   const events = new Map<number, CorpusEvent>();
-  for await (const { number, text } of readFileLines(path, { onRead })) {
-    const event: CorpusEvent = parseJson(text, `${path}, line ${number}`);
+  for await (const { where, text } of readFileLines(path, { onRead })) {
+    const event: CorpusEvent = parseJson(text, where);
     if (typeof event.n !== "number" || typeof event.json !== "string") {
-      throw new CliError(ExitCode.usage, `${path}, line ${number}: not an event of a recorded corpus`);
+      throw new CliError(ExitCode.usage, `${where}: not an event of a recorded corpus`);
     }
     events.set(event.n, event);
   }

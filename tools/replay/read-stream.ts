@@ -1,7 +1,6 @@
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
-import { CliError } from "../../src/cli/cli-error.js";
 import type { Connection } from "../../src/cli/client/connection.js";
-import { ExitCode } from "../../src/cli/exit-code.js";
+import { CliError, ExitCode } from "../../src/cli/exit-code.js";
 import type {
   GetEventsRequest,
   GetEventsResponse,

@@ -1,8 +1,6 @@
-import { CliError } from "../../src/cli/cli-error.js";
-import { chunks } from "../../src/cli/client/chunks.js";
+import { chunks, putBatches } from "../../src/cli/client/batches.js";
 import type { Connection } from "../../src/cli/client/connection.js";
-import { putBatches } from "../../src/cli/client/put-batches.js";
-import { ExitCode } from "../../src/cli/exit-code.js";
+import { CliError, ExitCode } from "../../src/cli/exit-code.js";
 import { BATCH_MAX } from "../../src/core/model/limits.js";
 import {
   type CachedEvent,

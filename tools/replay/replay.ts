@@ -1,6 +1,6 @@
-import { chunks } from "../../src/cli/client/chunks.js";
+import { chunks } from "../../src/cli/client/batches.js";
 import type { Connection } from "../../src/cli/client/connection.js";
-import { outcomeName } from "../../src/cli/io/outcome-name.js";
+import { outcomeName } from "../../src/cli/io/contract-text.js";
 import { BATCH_MAX } from "../../src/core/model/limits.js";
 import {
   type CachedEvent,

@@ -1,5 +1,5 @@
-import { formatDuration } from "../../src/cli/io/duration.js";
-import { formatPairs, formatTable } from "../../src/cli/io/table.js";
+import { formatPairs, formatTable } from "../../src/cli/io/text.js";
+import { formatDuration } from "../../src/config/duration.js";
 import type { LatencySummary } from "./latencies.js";
 import type { ReplayReport } from "./replay-report.js";
 
@@ -31,8 +31,8 @@ export function formatReport(report: ReplayReport): string {
 }
 
 /** The same as one JSON object; latencies in milliseconds. */
-export function reportJson(report: ReplayReport): string {
-  return JSON.stringify({ ...report, latencies: Object.fromEntries(report.latencies) });
+export function reportFields(report: ReplayReport): object {
+  return { ...report, latencies: Object.fromEntries(report.latencies) };
 }
 
 function latencyRow([call, { count, p50, p90, p99, max }]: [string, LatencySummary]): string[] {

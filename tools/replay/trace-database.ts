@@ -1,5 +1,4 @@
-import { CliError } from "../../src/cli/cli-error.js";
-import { ExitCode } from "../../src/cli/exit-code.js";
+import { CliError, ExitCode } from "../../src/cli/exit-code.js";
 import type { CachedEvent, Redaction } from "../../src/gen/splitcache/v1/event_cache_service.js";
 import type { Corpus, CorpusEvent } from "./corpus.js";
 import type { TraceId, WriteLine } from "./trace-line.js";

@@ -1,7 +1,6 @@
-import { CliError } from "../../src/cli/cli-error.js";
-import { ExitCode } from "../../src/cli/exit-code.js";
+import { CliError, ExitCode } from "../../src/cli/exit-code.js";
 import { parseJson } from "../../src/cli/io/parse-json.js";
-import { type ReadProgress, readFileLines } from "../../src/cli/io/read-lines.js";
+import { type ReadProgress, readFileLines } from "../../src/cli/io/read-input.js";
 
 /** An event as the trace names it: by `n` of the corpus, or by its ID if it was not stored then. */
 export type TraceId = number | string;
@@ -71,8 +70,7 @@ const KNOWN_OPS: ReadonlySet<string> = new Set<TraceLine["op"]>([
 
 /** Reads a trace (.jsonl or .jsonl.gz). A kind of line that is not known is an error, never skipped. */
 export async function* readTrace(path: string, onRead?: ReadProgress): AsyncGenerator<TraceLine> {
-  for await (const { number, text } of readFileLines(path, { onRead })) {
-    const where = `${path}, line ${number}`;
+  for await (const { where, text } of readFileLines(path, { onRead })) {
     const line: TraceLine = parseJson(text, where);
     if (!KNOWN_OPS.has(line.op)) {
       throw new CliError(ExitCode.usage, `${where}: unknown operation ${line.op}`);

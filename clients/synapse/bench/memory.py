@@ -1,9 +1,10 @@
 """What an event costs in the memory of a worker, and in that of a sidecar.
 
-    python -m bench.memory
+    python -m bench.memory [EVENTS]
 
-Reads the events of the demo many times over, as Synapse reads them from its database, and keeps
-them, as each worker's cache does; then puts them into a sidecar for two homeservers.
+Reads the events of the demo, or of another recording, many times over, as Synapse reads them from
+its database, and keeps them, as each worker's cache does. Then puts them into a sidecar for two
+homeservers that have received them, in the form of old and of new releases of Synapse.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import gc
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import grpc
 from synapse.storage.databases.main.events_worker import EventCacheEntry
@@ -24,27 +27,62 @@ from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.stored_event import to_cached
 from splitcache_synapse.transport import CHANNEL_OPTIONS
 from tests.conftest import MAIN
-from tests.corpus import read_from_database, recorded_rows
+from tests.corpus import (
+    AGE_AT_TOP,
+    AGE_IN_UNSIGNED,
+    DEMO,
+    as_received,
+    read_from_database,
+    recorded_rows,
+)
 
-COPIES = 30
+# Entries in memory: each event many times over, if the recording is small.
+HELD = 16_000
 # Events a call; a request may have 4 MiB.
 BATCH = 50
 _METRIC = re.compile(r"^splitcache_cache_bytes\{.*\} (\S+)", re.MULTILINE)
 
 
 def main() -> None:
-    rows = [row for _, row in recorded_rows()]
+    recording = Path(sys.argv[1]) if len(sys.argv) > 1 else DEMO
+    rows = [row for _, row in recorded_rows(recording)]
+    copies = -(-HELD // len(rows))
     before = resident_bytes()
     held = [
-        entry for row in rows for _ in range(COPIES) for entry in read_from_database(row).values()
+        entry for row in rows for _ in range(copies) for entry in read_from_database(row).values()
     ]
     gc.collect()
     in_worker = (resident_bytes() - before) / len(held)
-    first, second = in_sidecar(held)
     print(f"{len(held):,} events; bytes an event:")
     print(f"  in each worker that holds it:           {in_worker:7,.0f}")
-    print(f"  in a sidecar, for one homeserver:       {first:7,.0f}")
-    print(f"  in the same, for one homeserver more:   {second:7,.0f}")
+    for release in (AGE_AT_TOP, AGE_IN_UNSIGNED):
+        received = as_two_homeservers_have_them(rows * copies, release)
+        first, further = in_sidecar(*received)
+        same = sum(map(same_body, *received)) / len(received[0])
+        print(f"Received by two homeservers, of releases {release}:")
+        print(f"  bodies that are the same:               {same:7.1%}")
+        print(f"  in a sidecar, for one homeserver:       {first:7,.0f}")
+        print(f"  in the same, for one homeserver more:   {further:7,.0f}  {further / first:.0%}")
+
+
+def as_two_homeservers_have_them(
+    rows: list[Any], release: str
+) -> tuple[list[EventCacheEntry], list[EventCacheEntry]]:
+    """The same events in the same order."""
+    first, second = (
+        [
+            entry
+            for number, row in enumerate(rows)
+            for entry in read_from_database(as_received(row, release, at + number)).values()
+        ]
+        for at in (1_700_000_000_000, 1_700_000_000_123)
+    )
+    return first, second
+
+
+def same_body(one: EventCacheEntry, other: EventCacheEntry) -> bool:
+    first, second = to_cached(one), to_cached(other)
+    return first is not None and second is not None and first.body == second.body
 
 
 def resident_bytes() -> int:
@@ -52,7 +90,9 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def in_sidecar(entries: list[EventCacheEntry]) -> tuple[float, float]:
+def in_sidecar(
+    entries: list[EventCacheEntry], further: list[EventCacheEntry]
+) -> tuple[float, float]:
     """What its caches hold an event, and by how much they grow for a second homeserver."""
     with tempfile.TemporaryDirectory() as folder:
         listen, http = f"unix:{folder}/splitcache.sock", f"127.0.0.1:{free_port()}"
@@ -63,7 +103,7 @@ def in_sidecar(entries: list[EventCacheEntry]) -> tuple[float, float]:
                 grpc.channel_ready_future(channel).result(timeout=20)
                 put(channel, "one.example", entries)
                 first = cache_bytes(http)
-                put(channel, "two.example", entries)
+                put(channel, "two.example", further)
                 second = cache_bytes(http)
         finally:
             sidecar.terminate()

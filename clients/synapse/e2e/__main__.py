@@ -18,8 +18,9 @@ import traceback
 from .client import User
 from .cluster import SYNAPSE, Cluster
 from .compare import Comparison
+from .drop import Drop
 from .faults import Faults
-from .figures import LOOKUPS, cold_reads, count, shared_bodies
+from .figures import AUDITS, LOOKUPS, cold_reads, count, long_polls, shared_bodies
 from .life import Life
 
 
@@ -39,35 +40,62 @@ def main() -> int:
 
 
 def run_scenarios(names: list[str], *, bridge: bool) -> tuple[int, int]:
+    """The last ones need a cluster of their own, whose sidecar keeps what it knows."""
     passed = failed = 0
-    cluster = Cluster(bridge=bridge)
+    for parts, durable in (((Life, Faults), False), ((Drop,), True)):
+        of_these = run_in_one_cluster(parts, names, bridge=bridge, durable=durable)
+        passed += of_these[0]
+        failed += of_these[1]
+    return passed, failed
+
+
+def run_in_one_cluster(
+    parts: tuple[type[Life | Faults | Drop], ...], names: list[str], *, bridge: bool, durable: bool
+) -> tuple[int, int]:
+    if names and not any(hasattr(part, name) for part in parts for name in names):
+        return 0, 0
+    passed = failed = 0
+    cluster = Cluster(bridge=bridge, durable=durable)
     try:
         cluster.start()
         comparison = Comparison(cluster)
         alice = User(cluster.ports["main"], "alice", admin=True)
         bob = User(cluster.ports["main"], "bob")
-        about = (cluster, comparison, alice, bob)
-        for scenario in (*Life(*about).all(), *Faults(*about).all()):
+        every = [one for part in parts for one in part(cluster, comparison, alice, bob).all()]
+        for scenario in every:
             if names and scenario.__name__ not in names:
                 continue
             if run_one(scenario.__name__, scenario, comparison, cluster):
                 passed += 1
             else:
                 failed += 1
-        hits = count(cluster, LOOKUPS, SYNAPSE, 'result="hit"')
-        kinds = ", ".join(f"{kind} {number}" for kind, number in comparison.compared.items())
-        total = sum(comparison.compared.values())
-        print(f"{total} reads compared ({kinds}); {len(comparison.differences)} differ; ", end="")
-        print(f"hits of what still runs: {hits:.0f}")
-        for line in (line for name in SYNAPSE for line in cluster.processes[name].defects()):
-            print(f"FAILED: in a log: {line}")
-            failed += 1
-        if bridge and (hits == 0 or not comparison.compared.get("sidecar")):
-            print("FAILED: nothing was ever read from the sidecar")
-            failed += 1
+        failed += report(cluster, comparison)
     finally:
         cluster.stop()
     return passed, failed
+
+
+def report(cluster: Cluster, comparison: Comparison) -> int:
+    """How many things are wrong beside what the scenarios have shown."""
+    failed = 0
+    hits = count(cluster, LOOKUPS, SYNAPSE, 'result="hit"')
+    kinds = ", ".join(f"{kind} {number}" for kind, number in comparison.compared.items())
+    total = sum(comparison.compared.values())
+    print(f"{total} reads compared ({kinds}); {len(comparison.differences)} differ; ", end="")
+    print(f"hits of what still runs: {hits:.0f}")
+    audited = count(cluster, AUDITS, SYNAPSE, 'outcome="same"')
+    different = count(cluster, AUDITS, SYNAPSE, 'outcome="different"')
+    print(f"audits of what still runs: {audited:.0f} the same, {different:.0f} different")
+    if cluster.bridge and (different or (audited == 0 and cluster.audit != "0%")):
+        print("FAILED: nothing was audited, or a read was wrong")
+        failed += 1
+    for line in (line for name in SYNAPSE for line in cluster.processes[name].defects()):
+        print(f"FAILED: in a log: {line}")
+        failed += 1
+    if cluster.bridge and (hits == 0 or not comparison.compared.get("sidecar")):
+        print("FAILED: nothing was ever read from the sidecar")
+        failed += 1
+    return failed
 
 
 def run_one(name: str, scenario: object, comparison: Comparison, cluster: Cluster) -> bool:
@@ -91,16 +119,17 @@ def run_one(name: str, scenario: object, comparison: Comparison, cluster: Cluste
 def print_figures() -> None:
     columns = []
     for bridge in (False, True):
-        cluster = Cluster(bridge=bridge)
+        # What the audit reads would be counted, too.
+        cluster = Cluster(bridge=bridge, audit="0%")
         try:
             cluster.start()
-            columns.append(cold_reads(cluster))
+            columns.append(cold_reads(cluster) | long_polls(cluster))
             shared = shared_bodies(cluster) if bridge else {}
         finally:
             cluster.stop()
-    print(f"\n{'':32}{'without':>10}{'with':>10}")
+    print(f"\n{'':36}{'without':>10}{'with':>10}")
     for name in columns[0]:
-        print(f"{name:32}{columns[0][name]:10.1f}{columns[1][name]:10.1f}")
+        print(f"{name:36}{columns[0][name]:10.1f}{columns[1][name]:10.1f}")
     print("\nTwo homeservers in one room")
     for name, number in shared.items():
         print(f"{name:32}{number:20.0f}")

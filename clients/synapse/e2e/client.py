@@ -108,6 +108,10 @@ class User:
             path += f"&filter={quote(json.dumps(chosen), safe='')}"
         return self.get(port, path)
 
+    def poll(self, port: int, since: str) -> Any:
+        """Waits for what is new since then."""
+        return self.get(port, f"/_matrix/client/v3/sync?timeout=10000&since={since}")
+
 
 def _room(room_id: str) -> str:
     return f"/_matrix/client/v3/rooms/{quote(room_id, safe='')}"

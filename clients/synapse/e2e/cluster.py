@@ -5,10 +5,12 @@ All on random ports of this machine, all in one temporary folder."""
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +37,16 @@ NEIGHBOUR = "neighbour"
 
 
 class Cluster:
-    """`bridge` switches the module on; the sidecar runs in either case."""
+    """`bridge` switches the module on; the sidecar runs in either case. `audit` is the share of
+    hits that the module reads from the database as well. With `durable` the sidecar has its log in
+    PostgreSQL, and a tier in Redis. Then lookups have time: it is counted what the sidecar holds,
+    and not how fast it is just after its start on a machine that starts everything."""
 
-    def __init__(self, *, bridge: bool) -> None:
+    def __init__(self, *, bridge: bool, audit: str = "100%", durable: bool = False) -> None:
         self.bridge = bridge
+        self._durable = durable
+        # Where database reads are counted, none may be the audit's.
+        self.audit = "0%" if durable else audit
         self.folder = Path(tempfile.mkdtemp(prefix="splitcache-e2e-"))
         self.folder.chmod(0o755)
         self.ports = {name: free_port() for name in (*SYNAPSE, NEIGHBOUR)}
@@ -59,7 +67,8 @@ class Cluster:
     def start(self) -> None:
         self._start_postgres()
         self._start_redis()
-        self._add_sidecar("sidecar", self.socket, self.sidecar_http_port)
+        kept = self._durable_parts() if self._durable else []
+        self._add_sidecar("sidecar", self.socket, self.sidecar_http_port, kept)
         self.processes["sidecar"].start()
         write_common_files(self.folder)
         self._write_configs()
@@ -107,16 +116,29 @@ class Cluster:
 
     def _homeserver(self, database: str) -> Homeserver:
         sidecar = self.socket if self.bridge else None
-        return Homeserver(self.folder, free_port(), self._postgres_port, database, sidecar)
+        more = {"audit": self.audit, **({"read_deadline": "5s"} if self._durable else {})}
+        return Homeserver(self.folder, free_port(), self._postgres_port, database, sidecar, more)
 
     def _add(self, name: str, command: list[str], ready: Any, **more: Any) -> None:
         log = self.folder / f"{name}.log"
         self.processes[name] = Process(name, command, log, ready=ready, **more)
 
-    def _add_sidecar(self, name: str, socket: Path, http_port: int) -> None:
+    def _durable_parts(self) -> list[str]:
+        """The options of a sidecar that keeps what it knows."""
+        self._create_database("splitcache")
+        key = self.folder / "tier.key"
+        key.write_text(secrets.token_hex(32))
+        log = f"postgres://synapse@127.0.0.1:{self._postgres_port}/splitcache"
+        # Beside what Synapse's processes tell each other, which is not stored.
+        tier = f"redis://127.0.0.1:{self._redis_port}/1"
+        return ["--log", log, "--tier", tier, "--tier-key-file", str(key)]
+
+    def _add_sidecar(
+        self, name: str, socket: Path, http_port: int, more: Iterable[str] = ()
+    ) -> None:
         main = os.environ.get("SPLITCACHE_MAIN", str(REPOSITORY / "dist" / "main.js"))
         serve = ["node", main, "serve", "--listen", f"unix:{socket}"]
-        serve += ["--http", f"127.0.0.1:{http_port}"]
+        serve += ["--http", f"127.0.0.1:{http_port}", *more]
         self._add(name, serve, answers_http(http_port, "/readyz"))
 
     def _start_redis(self) -> None:
@@ -174,7 +196,7 @@ class Cluster:
                 "worker_log_config": str(self.folder / "log.yaml"),
             }
             if name in self.proxies and self.bridge:
-                worker["modules"] = modules(self.folder / f"{name}.sock")
+                worker["modules"] = modules(self.folder / f"{name}.sock", self.own.module)
             write(self.folder, f"{name}.yaml", worker)
 
     def _listeners(self, name: str) -> list[dict[str, Any]]:

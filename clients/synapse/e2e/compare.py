@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_synapse.stored_event import own_facts
 
 from .client import HttpError, User
 from .cluster import Cluster
@@ -81,6 +82,9 @@ class Comparison:
         """Whether it would serve all of these events, or any of them."""
         held = len(self._sidecar.hits(self._cluster.own.name, event_ids))
         return held > 0 if any_of_them else held == len(event_ids)
+
+    def empty_sidecar(self) -> None:
+        self._sidecar.empty(self._cluster.own.name)
 
     def redactions(self, room_id: str) -> frozenset[str]:
         """The events of the room that are redacted."""
@@ -172,8 +176,10 @@ def _differs(cached: pb.CachedEvent, stored: Stored | None) -> str:
     """In what a sidecar's entry is not what the database says; empty if in nothing."""
     if stored is None:
         return "is not stored"
-    own = json.loads(cached.internal_metadata)
-    event = {**json.loads(cached.body), **{k: own[k] for k in ("signatures",) if k in own}}
+    own = own_facts(cached.internal_metadata)
+    if own is None:
+        return "is of another version"
+    event = {**json.loads(cached.body), **({"age_ts": own.age_ts[0]} if own.age_ts else {})}
     expected = {key: value for key, value in stored.event.items() if key != "unsigned"}
     if event != expected:
         return f"has another body: {event} is not {expected}"
@@ -183,6 +189,6 @@ def _differs(cached: pb.CachedEvent, stored: Stored | None) -> str:
         return f"redacted by {cached.redaction.redacted_by}, not {sorted(stored.redacted_by)}"
     if cached.rejected != (stored.rejected_reason is not None):
         return f"rejected: {cached.rejected}, stored: {stored.rejected_reason}"
-    if own["outlier"] != stored.outlier:
-        return f"outlier: {own['outlier']}, stored: {stored.outlier}"
+    if own.outlier != stored.outlier:
+        return f"outlier: {own.outlier}, stored: {stored.outlier}"
     return ""

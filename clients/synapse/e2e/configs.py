@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class Homeserver:
     postgres_port: int
     database: str
     sidecar: Path | None
+    # Keys of the module's configuration beside the address.
+    module: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -88,7 +90,7 @@ def homeserver_config(own: Homeserver, own_listeners: list[dict[str, Any]]) -> d
         "experimental_features": {"msc4293_enabled": True},
         "redaction_retention_period": "7d",
         "retention": {"enabled": True},
-        "modules": modules(own.sidecar),
+        "modules": modules(own.sidecar, own.module),
         **_unlimited(),
     }
 
@@ -128,12 +130,10 @@ def write(folder: Path, name: str, config: dict[str, Any]) -> None:
     (folder / name).write_text(yaml.safe_dump(config))
 
 
-def modules(sidecar: Path | None) -> list[dict[str, Any]]:
+def modules(sidecar: Path | None, more: dict[str, str]) -> list[dict[str, Any]]:
     if sidecar is None:
         return []
-    config = {
-        "address": f"unix:{sidecar}",
-    }
+    config = {"address": f"unix:{sidecar}", **more}
     return [{"module": "splitcache_synapse.SplitcacheModule", "config": config}]
 
 

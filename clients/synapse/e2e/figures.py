@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 from .client import User
 from .cluster import Cluster
 
-_FETCHES = "synapse_util_metrics_block_count_total"
+FETCHES = "synapse_util_metrics_block_count_total"
 LOOKUPS = "splitcache_bridge_lookups_total"
+AUDITS = "splitcache_bridge_audits_total"
 GATE = "splitcache_bridge_gate_open"
 ROUNDS = 3
 
@@ -20,11 +24,9 @@ def count(cluster: Cluster, name: str, processes: Iterable[str], *labels: str) -
     """The sum of the processes' samples whose labels hold each of the given texts."""
     total = 0.0
     for process in processes:
-        port = cluster.metrics_ports[process]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_synapse/metrics") as reply:
-            for line in reply.read().decode().splitlines():
-                if line.startswith(name + "{") and all(label in line for label in labels):
-                    total += float(line.rpartition(" ")[2])
+        for line in _metrics(cluster, process):
+            if line.startswith(name + "{") and all(label in line for label in labels):
+                total += float(line.rpartition(" ")[2])
     return total
 
 
@@ -40,12 +42,20 @@ def sidecar_gauge(cluster: Cluster, name: str, label: str) -> float:
 
 def gauge(cluster: Cluster, name: str, process: str) -> float:
     """The one sample of one process; nan before there is one."""
-    port = cluster.metrics_ports[process]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/_synapse/metrics") as reply:
-        for line in reply.read().decode().splitlines():
-            if line.startswith(name + "{"):
-                return float(line.rpartition(" ")[2])
+    for line in _metrics(cluster, process):
+        if line.startswith(name + "{"):
+            return float(line.rpartition(" ")[2])
     return float("nan")
+
+
+def _metrics(cluster: Cluster, process: str) -> list[str]:
+    url = f"http://127.0.0.1:{cluster.metrics_ports[process]}/_synapse/metrics"
+    for _ in range(10):
+        # Of a Synapse that starts, metrics may be added while they are listed: it answers 500.
+        with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(url) as reply:
+            lines: list[str] = reply.read().decode().splitlines()
+            return lines
+    raise OSError(f"the metrics of {process} cannot be read")
 
 
 def cold_reads(cluster: Cluster, rooms: int = 8, messages: int = 60) -> dict[str, float]:
@@ -75,10 +85,36 @@ def cold_reads(cluster: Cluster, rooms: int = 8, messages: int = 60) -> dict[str
     return {
         "/messages, cold worker, ms": statistics.median(messages_ms),
         "/sync, cold worker, ms": statistics.median(syncs_ms),
-        "database fetches": count(cluster, _FETCHES, cold, '"_fetch_event_list"'),
+        "database fetches": count(cluster, FETCHES, cold, '"_fetch_event_list"'),
         "lookups": count(cluster, LOOKUPS, cold),
         "hits": count(cluster, LOOKUPS, cold, 'result="hit"'),
     }
+
+
+def long_polls(cluster: Cluster, messages: int = 100) -> dict[str, float]:
+    """Says something each time that three processes have shown the last thing said."""
+    pollers = ("main", "generic1", "generic2")
+    ports = cluster.ports
+    user = User(ports["main"], "poller")
+    room_id = user.create_room(ports["generic1"], "10")
+    user.say(ports["generic1"], room_id, "the first")
+    since = {name: user.sync(ports[name])["next_batch"] for name in pollers}
+    before = count(cluster, FETCHES, pollers, '"_fetch_event_list"')
+
+    def until_shown(name: str, event_id: str) -> None:
+        shown: set[str] = set()
+        while event_id not in shown:
+            reply = user.poll(ports[name], since[name])
+            since[name] = reply["next_batch"]
+            joined = reply.get("rooms", {}).get("join", {}).get(room_id, {})
+            shown = {event["event_id"] for event in joined.get("timeline", {}).get("events", [])}
+
+    with ThreadPoolExecutor(len(pollers)) as threads:
+        for number in range(messages):
+            said = user.say(ports["generic1"], room_id, f"message {number}")
+            list(threads.map(until_shown, pollers, [said] * len(pollers)))
+    fetches = count(cluster, FETCHES, pollers, '"_fetch_event_list"') - before
+    return {f"fetches, {messages} messages, 3 pollers": fetches}
 
 
 def shared_bodies(cluster: Cluster, messages: int = 100) -> dict[str, float]:

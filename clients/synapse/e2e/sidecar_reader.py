@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import grpc
 
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.transport import CHANNEL_OPTIONS
+from splitcache_synapse.transport import CHANNEL_OPTIONS, call
 
 TIMEOUT_S = 10.0
-_METHOD = "/splitcache.v1.EventCacheService/GetEvents"
 
 
 class SidecarReader:
@@ -27,12 +27,14 @@ class SidecarReader:
             event_ids=list(event_ids),
             redaction_view=pb.REDACTION_VIEW_ORIGINAL,
         )
+        reply = self._call("GetEvents", request)
+        return {event.event_id: event for event in reply.events}
+
+    def empty(self, homeserver: str) -> None:
+        """Drops all that it holds of the homeserver."""
+        self._call("PurgeHomeserver", pb.PurgeHomeserverRequest(homeserver=homeserver))
+
+    def _call(self, method: str, request: Any) -> Any:
         # A channel of its own each time: one that saw the sidecar die would wait to try again.
         with grpc.insecure_channel(self._address, options=CHANNEL_OPTIONS) as channel:
-            call = channel.unary_unary(
-                _METHOD,
-                request_serializer=pb.GetEventsRequest.SerializeToString,
-                response_deserializer=pb.GetEventsResponse.FromString,
-            )
-            reply = call(request, timeout=TIMEOUT_S)
-        return {event.event_id: event for event in reply.events}
+            return call(channel, method)(request, timeout=TIMEOUT_S)

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import attr
 from synapse.api.room_versions import KNOWN_ROOM_VERSIONS
 from synapse.events import make_event_from_dict
 from synapse.storage.databases.main.events_worker import (
@@ -18,13 +19,17 @@ from synapse.storage.databases.main.events_worker import (
 )
 from twisted.internet import defer
 
+# Where Synapse writes when it received an event: at the event's top level before release 1.153, and
+# into `unsigned` since.
+AGE_AT_TOP, AGE_IN_UNSIGNED = "before 1.153", "since 1.153"
+
 DEMO = Path(__file__).resolve().parents[3] / "demo" / "events.jsonl.gz"
 
 
-def recorded_rows() -> Iterator[tuple[str, _EventRow]]:
-    """Every event of the demo with its room version, as a row of the database."""
+def recorded_rows(path: Path = DEMO) -> Iterator[tuple[str, _EventRow]]:
+    """Every event of a recording with its room version, as a row of the database."""
     seen: set[str] = set()
-    with gzip.open(DEMO, "rt") as lines:
+    with gzip.open(path, "rt") as lines:
         for line in lines:
             one = json.loads(line)
             if one["event_id"] in seen:
@@ -73,6 +78,23 @@ def made_row(version: str, kind: str, content: dict[str, Any], **more: Any) -> _
         del event["room_id"]
     event_id = make_event_from_dict(event, room_version).event_id
     return row(version, event_id=event_id, json=json.dumps(event))
+
+
+def as_received(one: _EventRow, release: str, at: int) -> _EventRow:
+    """The event as another homeserver has it, which received it at that time."""
+    event = json.loads(one.json)
+    event.pop("age_ts", None)
+    if release == AGE_AT_TOP:
+        event |= {"unsigned": {}, "age_ts": at}
+    else:
+        event["unsigned"] = {"age_ts": at}
+    return attr.evolve(
+        one,
+        json=json.dumps(event),
+        internal_metadata="{}",
+        instance_name="persister1",
+        stream_ordering=one.stream_ordering + 1_000_000,
+    )
 
 
 def read_from_database(*rows: _EventRow) -> dict[str, EventCacheEntry]:

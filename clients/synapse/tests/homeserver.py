@@ -81,10 +81,10 @@ class Homeserver:
         self.hs.setup()
         self.store: Any = self.hs.get_datastores().main
         self._direct = BlockingTransport(address, self.reactor)
-        bridge = {"address": address, "read_deadline": "5s"}
-        self.module = SplitcacheModule(
-            SplitcacheModule.parse_config(bridge), self.hs.get_module_api()
-        )
+        bridge = {"address": address, "read_deadline": "5s", "audit": "0%"}
+        module = SplitcacheModule(SplitcacheModule.parse_config(bridge), self.hs.get_module_api())
+        assert module.bridge is not None
+        self.module = module.bridge
         self.reactor.startRunning(installSignalHandlers=False)
         # Synapse censors only once it has made the index for it.
         self.run(lambda: self.store.db_pool.updates.run_background_updates(False))

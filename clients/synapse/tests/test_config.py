@@ -14,6 +14,8 @@ def test_takes_defaults() -> None:
     config = parse_config({"address": "127.0.0.1:50051"})
     assert config == BridgeConfig(address="127.0.0.1:50051")
     assert config.read_deadline_ms == 20
+    assert config.audit_share == 0.001
+    assert not config.shadow
 
 
 def test_takes_every_key() -> None:
@@ -22,11 +24,20 @@ def test_takes_every_key() -> None:
             "address": "unix:/run/s.sock",
             "read_deadline": "1s",
             "enabled": False,
+            "audit": "12.5%",
+            "shadow": True,
         }
     )
     assert config.address == "unix:/run/s.sock"
     assert config.read_deadline_ms == 1000
     assert not config.enabled
+    assert config.audit_share == 0.125
+    assert config.shadow
+
+
+@pytest.mark.parametrize(("given", "share"), [("0%", 0.0), ("100%", 1.0), ("0.01 %", 0.0001)])
+def test_takes_a_share_of_hits(given: str, share: float) -> None:
+    assert parse_config({"address": "a:1", "audit": given}).audit_share == share
 
 
 @pytest.mark.parametrize(
@@ -46,6 +57,14 @@ def test_takes_every_key() -> None:
         ({"address": "a:1", "read_deadline": "soon"}, "read_deadline"),
         ({"address": "a:1", "read_deadline": True}, "read_deadline"),
         ({"address": "a:1", "enabled": "no"}, "enabled must be true or false"),
+        ({"address": "a:1", "shadow": 1}, "shadow must be true or false"),
+        ({"address": "a:1", "audit": 0.1}, "audit must be a percentage, such as 0.1%"),
+        ({"address": "a:1", "audit": True}, "audit must be a percentage"),
+        ({"address": "a:1", "audit": "0.1"}, "audit must be a percentage"),
+        ({"address": "a:1", "audit": "-1%"}, "audit must be a percentage"),
+        ({"address": "a:1", "audit": "nan%"}, "audit must be a percentage"),
+        ({"address": "a:1", "audit": "1%\n"}, "audit must be a percentage"),
+        ({"address": "a:1", "audit": "100.1%"}, "audit must be 0% to 100%"),
         ({"address": "a:1", "transport": "carrier pigeon"}, "transport must be"),
         ({"address": "a:1", "homeserver": ""}, "homeserver must be a name"),
         ({"address": "a:1", "deadline": 5}, "unknown key deadline"),

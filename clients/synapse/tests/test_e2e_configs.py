@@ -22,5 +22,5 @@ def test_the_cache_of_events_is_small(tmp_path: Path) -> None:
 
 
 def test_lookups_have_the_default_deadline(tmp_path: Path) -> None:
-    (module,) = modules(tmp_path / "sidecar.sock")
+    (module,) = modules(tmp_path / "sidecar.sock", {})
     assert "read_deadline" not in module["config"]

@@ -132,6 +132,113 @@ def test_what_is_kept_is_used_again_once_the_gate_is_open(
     assert fetched == [another]
 
 
+class _LargeLookup:
+    """A lookup of two requests, of which the second is not answered before it is released."""
+
+    def __init__(self, home: Homeserver, monkeypatch: pytest.MonkeyPatch, *stored: str) -> None:
+        self.event_ids = {*stored, *(f"$none{n}:{NAME}" for n in range(150))}
+        self._home = home
+        self._held_back: list[Any] = []
+        transport = home.module._sidecar._transport
+        lookup = transport.lookup
+        asked: list[Any] = []
+
+        def second_waits(*of: Any) -> None:
+            asked.append(of)
+            if len(asked) == 2:
+                self._held_back.append(lambda: lookup(*of))
+            else:
+                lookup(*of)
+
+        monkeypatch.setattr(transport, "lookup", second_waits)
+
+    def begin(self) -> None:
+        store = self._home.store
+
+        async def read() -> Any:
+            with LoggingContext(name="reader", server_name=NAME):
+                return await store.get_unredacted_events_from_cache_or_db(self.event_ids)
+
+        self._found = Deferred.fromCoroutine(read())
+
+    def end(self) -> Any:
+        self._held_back[0]()
+
+        async def found() -> Any:
+            return await self._found
+
+        return self._home.run(found)
+
+
+def test_what_misses_is_read_from_the_database_while_the_rest_is_under_way(
+    home: Homeserver, room_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = [home.send(room_id) for _ in range(3)]
+    forget(home, *stored)
+    fetched = database_reads(home, monkeypatch)
+    large = _LargeLookup(home, monkeypatch, *stored)
+    large.begin()
+    home.run_until(lambda: len(fetched) >= 100)
+    assert len(fetched) == 100
+    assert set(large.end()) == set(stored)
+    # Each is read once, also what the database has not.
+    assert sorted(fetched) == sorted(large.event_ids)
+    # What was read is put, early or not.
+    home.run_until(lambda: all(home.held(one) for one in stored))
+
+
+def test_synapse_reads_itself_what_could_not_be_read_early(
+    home: Homeserver, room_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = [home.send(room_id) for _ in range(3)]
+    forget(home, *stored)
+    fetch = home.module._reads._get_events_from_db
+    fetched: list[Any] = []
+
+    async def fails_once(event_ids: Any) -> Any:
+        fetched.append(event_ids)
+        if len(fetched) == 1:
+            raise RuntimeError("the database is gone")
+        return await fetch(event_ids)
+
+    monkeypatch.setattr(home.module._reads, "_get_events_from_db", fails_once)
+    large = _LargeLookup(home, monkeypatch, *stored)
+    large.begin()
+    home.run_until(lambda: bool(fetched))
+    assert set(large.end()) == set(stored)
+
+
+def test_an_early_read_is_the_readers_and_leaks_no_logging_context(
+    home: Homeserver, room_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = home.send(room_id)
+    forget(home, stored)
+    fetch = home.module._reads._get_events_from_db
+    contexts: list[str] = []
+
+    async def watched(event_ids: Any) -> Any:
+        contexts.append(str(current_context()))
+        return await fetch(event_ids)
+
+    monkeypatch.setattr(home.module._reads, "_get_events_from_db", watched)
+    large = _LargeLookup(home, monkeypatch, stored)
+    large.begin()
+    home.run_until(lambda: bool(contexts))
+    assert contexts == ["reader"]
+    assert current_context() == SENTINEL_CONTEXT
+    large.end()
+    assert contexts == ["reader", "reader"]
+    assert current_context() == SENTINEL_CONTEXT
+
+
+def forget(home: Homeserver, *event_ids: str) -> None:
+    """Has the events in no cache at all."""
+    request = pb.InvalidateEventsRequest(homeserver=NAME, event_ids=event_ids)
+    home._direct.unary("InvalidateEvents", request, 5.0, lambda reply: None)
+    for event_id in event_ids:
+        home.store._invalidate_local_get_event_cache(event_id)
+
+
 def database_reads(home: Homeserver, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The events that are read from the database from now on."""
     fetched: list[str] = []

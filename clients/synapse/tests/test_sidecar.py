@@ -11,6 +11,7 @@ import pytest
 
 from splitcache_synapse.breaker import FAILURES_TO_OPEN
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_synapse.lookups import REQUESTS_MAX
 from splitcache_synapse.read_stream import LookupFailed
 from tests.bridge import Bridge, event, fills, requests
 from tests.conftest import SidecarProcess
@@ -193,12 +194,13 @@ def test_ends_a_lookup_whose_later_request_cannot_be_sent(bridge: Bridge) -> Non
     assert not bridge.sidecar._rounds
 
 
-def test_a_lookup_of_thousands_goes_in_requests_one_after_another(bridge: Bridge) -> None:
-    many = [f"$small{n}" for n in range(500)]
+def test_a_lookup_of_thousands_goes_in_a_few_requests_at_once(bridge: Bridge) -> None:
+    many = [f"$small{n}" for n in range(1_000)]
     bridge.fill(*many)
     lookup = bridge.transport.lookup
     under_way: list[int] = []
     asked: list[int] = []
+    at_once: list[int] = []
 
     def watched(request: Any, timeout_s: float, on_done: Any) -> None:
         def done(reply: Any) -> None:
@@ -207,12 +209,45 @@ def test_a_lookup_of_thousands_goes_in_requests_one_after_another(bridge: Bridge
 
         under_way.append(1)
         asked.append(len(request.event_ids))
-        assert len(under_way) == 1
+        at_once.append(len(under_way))
         lookup(request, timeout_s, done)
 
     bridge.transport.lookup = watched  # type: ignore[method-assign]
-    assert len(bridge.look(*many).hits) == 500
-    assert asked == [100] * 5
+    assert len(bridge.look(*many).hits) == 1_000
+    assert asked == [100] * 10
+    assert 1 < max(at_once) == REQUESTS_MAX
+
+
+def test_says_what_it_misses_while_the_rest_of_a_lookup_is_under_way(bridge: Bridge) -> None:
+    many = [f"$small{n}" for n in range(300)]
+    bridge.fill(*many[:50], *many[200:])
+    held_back: list[Any] = []
+    lookup = bridge.transport.lookup
+
+    def second_waits(request: Any, timeout_s: float, on_done: Any) -> None:
+        if many[150] in request.event_ids:
+            held_back.append(lambda: lookup(request, timeout_s, on_done))
+        else:
+            lookup(request, timeout_s, on_done)
+
+    bridge.transport.lookup = second_waits  # type: ignore[method-assign]
+    missed: list[Any] = []
+    found: list[Any] = []
+    result = bridge.sidecar.lookup(many, lambda *of: missed.append(of))
+    result.addCallback(found.append)
+    bridge.reactor.run_until(lambda: bool(missed))
+    assert not found
+    ((event_ids, position),) = missed
+    assert event_ids == set(many[50:100])
+    held_back[0]()
+    bridge.reactor.run_until(lambda: bool(found))
+    assert set(found[0].hits) == {*many[:50], *many[200:]}
+    # What is missed last is missed by the lookup itself.
+    assert len(missed) == 1
+    bridge.announce(many[60])
+    fenced = fills("fenced")
+    bridge.sidecar.put([event(many[60])], position)
+    bridge.reactor.run_until(lambda: fills("fenced") == fenced + 1)
 
 
 def test_a_request_that_fails_ends_its_lookup_which_keeps_what_came_before(

@@ -7,8 +7,6 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js";
 import { EventCacheServiceClient } from "../../gen/splitcache/v1/event_cache_service.js";
-import { CliError } from "../cli-error.js";
-import { ExitCode } from "../exit-code.js";
 
 /** A channel to one sidecar. Connects with the first call, and again when it breaks. */
 export interface Connection {
@@ -19,7 +17,7 @@ export interface Connection {
   readonly signal: AbortSignal;
   /** Makes one call with the connection's deadline. Rejects with a ServiceError. */
   call<Request, Response>(method: Method<Request, Response>, request: Request): Promise<Response>;
-  /** Has a stream cancelled when the user interrupts, until the returned function is called. */
+  /** Cancels a stream when the user interrupts, until the returned function is called. */
   cancelOnAbort(stream: Cancellable): () => void;
   close(): void;
 }
@@ -28,7 +26,7 @@ interface Cancellable {
   cancel(): void;
 }
 
-/** What `call` needs of a generated method definition. */
+/** The part of a generated method definition that `call` uses. */
 export type Method<Request, Response> = Pick<
   MethodDefinition<Request, Response>,
   "path" | "requestSerialize" | "responseDeserialize"
@@ -43,8 +41,8 @@ export interface ConnectionOptions {
 }
 
 /**
- * A sidecar is near: reconnect at once rather than politely, never go through
- * the proxy that the environment may name.
+ * A sidecar is on the same machine or close to it, so a client reconnects without a long
+ * backoff and never goes through the proxy of the environment.
  */
 const CHANNEL_OPTIONS = {
   "grpc.enable_http_proxy": 0,
@@ -53,14 +51,11 @@ const CHANNEL_OPTIONS = {
 };
 
 export function connect({ address, timeoutMs, signal }: ConnectionOptions): Connection {
-  if (!/^unix:.|^[^/]+:\d{1,5}$/.test(address)) {
-    throw new CliError(ExitCode.usage, `address ${address}: expected host:port or unix:path`);
-  }
   const client = new EventCacheServiceClient(address, credentials.createInsecure(), {
     ...CHANNEL_OPTIONS,
     interceptors: [keepContentType],
   });
-  // One listener for all calls: an AbortSignal warns of a leak beyond ten.
+  // One listener for all calls: Node.js warns of a leak if a signal has more than ten.
   const running = new Set<Cancellable>();
   const cancelAll = () => {
     for (const call of running) call.cancel();
@@ -85,8 +80,8 @@ export function connect({ address, timeoutMs, signal }: ConnectionOptions): Conn
 }
 
 /**
- * Adds the content type of the headers to the status that ends a call. A status that comes without
- * headers before it has one already; where neither has, no server has answered.
+ * Adds the content type of the headers to the status that ends a call. A status without headers
+ * before it carries its own. If neither has a content type, no server has answered.
  */
 const keepContentType: Interceptor = (options, nextCall) => {
   let answered: Metadata | undefined;

@@ -1,36 +1,35 @@
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { BadRequest } from "../../gen/google/rpc/error_details.js";
 import { Status } from "../../gen/google/rpc/status.js";
-import { CliError } from "../cli-error.js";
-import { ExitCode } from "../exit-code.js";
+import { CliError, ExitCode } from "../exit-code.js";
 
 /**
- * Turns whatever a command threw into one error for the user: the fields that a
- * request got wrong are named, statuses become exit codes, nothing shows a stack.
+ * Turns a failure of a command into one error for the user. It names the fields that the sidecar
+ * refused, maps statuses to exit codes, and shows no stack.
  */
-export function describeFailure(failure: unknown, address: string): CliError {
+export function describeFailure(failure: unknown, address = "an unknown address"): CliError {
   if (failure instanceof CliError) return failure;
   if (isServiceError(failure)) {
     return new CliError(exitCodeOf(failure.code), messageOf(failure, address), failure);
   }
   const message = failure instanceof Error ? failure.message : String(failure);
-  return new CliError(isFileError(failure) ? ExitCode.usage : ExitCode.failure, message, failure);
+  return new CliError(ExitCode.failure, message, failure);
 }
 
-/** Whether a call may succeed when it is repeated: nothing was there, or nothing answered in time. */
+/** Whether a call may succeed when it is repeated: no server was there, or none answered in time. */
 export function isUnavailable(failure: unknown): boolean {
   return isServiceError(failure) && exitCodeOf(failure.code) === ExitCode.unavailable;
 }
 
 /**
- * Whether the status of a failure was sent by a server, rather than made up by our channel because
- * nobody is there: only what was sent has a content type. See `keepContentType`.
+ * Whether a server sent the status of a failure. A status that the channel made itself, because no
+ * server is there, has no content type. See `keepContentType`.
  */
-export function isAnswered(failure: unknown): boolean {
+function isAnswered(failure: unknown): boolean {
   return isServiceError(failure) && /^application\/grpc/.test(String(failure.metadata.get("content-type")));
 }
 
-/** Whether a stream that failed in this way would fail again, whoever answers. */
+/** Whether a stream that failed in this way would fail again, whichever sidecar answers. */
 export function isPermanent(failure: unknown): boolean {
   return !isServiceError(failure) || PERMANENT.has(failure.code);
 }
@@ -44,11 +43,6 @@ const PERMANENT: ReadonlySet<status> = new Set([
 
 function isServiceError(failure: unknown): failure is ServiceError {
   return failure instanceof Error && "code" in failure && "details" in failure && "metadata" in failure;
-}
-
-/** A file that is not there or may not be read was named by the user. */
-function isFileError(failure: unknown): boolean {
-  return failure instanceof Error && "syscall" in failure && "path" in failure;
 }
 
 function exitCodeOf(code: status): ExitCode {
@@ -73,17 +67,20 @@ function messageOf(error: ServiceError, address: string): string {
     case status.UNAVAILABLE:
       return isAnswered(error)
         ? `the sidecar at ${address} is unavailable: ${error.details}`
-        : `no sidecar answers at ${address}: ${error.details.replace(/\s*Resolution note:\s*$/, "")}`;
+        : `no sidecar answers at ${address}: ${error.details.replace(CHANNEL_WORDS, "")}`;
     case status.DEADLINE_EXCEEDED:
-      return `no answer from ${address} in time`;
+      return `${address} did not answer in time`;
     case status.UNIMPLEMENTED:
-      return `what listens at ${address} does not know this call: ${error.details}`;
+      return `the server at ${address} does not implement this method; is it a splitcache gRPC listener?`;
     case status.INVALID_ARGUMENT:
-      return `refused: ${[error.details, ...fieldViolations(error)].join("; ")}`;
+      return `the sidecar refused the request: ${fieldViolations(error).join("; ") || error.details}`;
     default:
       return `${status[error.code] ?? error.code}: ${error.details}`;
   }
 }
+
+/** The words of @grpc/grpc-js around the reason of a failed connection. */
+const CHANNEL_WORDS = /^No connection established\. Last error: (?:Error: )?|\.?\s*Resolution note:\s*$/g;
 
 function fieldViolations(error: ServiceError): string[] {
   const [details] = error.metadata.get("grpc-status-details-bin");
@@ -91,5 +88,5 @@ function fieldViolations(error: ServiceError): string[] {
   return Status.decode(details)
     .details.filter((detail) => detail.typeUrl.endsWith("/google.rpc.BadRequest"))
     .flatMap((detail) => BadRequest.decode(detail.value).fieldViolations)
-    .map((violation) => `${violation.field}: ${violation.description}`);
+    .map((violation) => `${violation.field} ${violation.description}`);
 }

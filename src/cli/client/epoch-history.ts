@@ -1,12 +1,12 @@
-/** Epochs are never reused, so old ones need not be remembered for long. */
+/** Epochs are never reused, so a bounded history is enough. */
 const REMEMBERED_MAX = 1000;
 
-/** The epochs that a client has seen: one that comes back after another one belongs to a second store. */
+/** The epochs that a client has seen. An epoch that comes back after another epoch belongs to a second log. */
 export class EpochHistory {
   readonly #past = new Set<string>();
   #current: string | undefined;
 
-  /** Notes an epoch; false if it was left before. */
+  /** Records an epoch; false if another epoch has followed it before. */
   sees(epoch: string): boolean {
     if (epoch === this.#current) return true;
     if (this.#past.has(epoch)) return false;

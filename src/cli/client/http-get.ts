@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { Agent, get, type IncomingMessage } from "node:http";
 
-/** A page of metrics has some 100 lines for each of the homeservers; it is kept whole in memory. */
+/** A page of metrics has some 100 lines for each homeserver; it is kept whole in memory. */
 const REPLY_BYTES_MAX = 64 * 1024 * 1024;
 
 export interface HttpReply {
@@ -10,8 +10,8 @@ export interface HttpReply {
 }
 
 /**
- * Gets a page of a server nearby. Not by `fetch`: it holds its signal weakly, and goes through the
- * proxy of the environment where Node.js is asked to; an agent of one's own does neither.
+ * Gets a page over HTTP. `fetch` would hold its signal weakly and may go through the proxy of the
+ * environment; a separate agent does neither.
  */
 export async function httpGet(url: string, signal: AbortSignal): Promise<HttpReply> {
   const request = get(url, { agent: new Agent(), signal });
@@ -21,7 +21,7 @@ export async function httpGet(url: string, signal: AbortSignal): Promise<HttpRep
   for await (const chunk of response as AsyncIterable<Buffer>) {
     chunks.push(chunk);
     bytes += chunk.length;
-    if (bytes > REPLY_BYTES_MAX) throw new Error(`more than ${REPLY_BYTES_MAX} bytes`);
+    if (bytes > REPLY_BYTES_MAX) throw new Error(`the page has more than ${REPLY_BYTES_MAX} bytes`);
   }
   return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() };
 }

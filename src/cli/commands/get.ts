@@ -1,5 +1,3 @@
-import type { Command } from "commander";
-import { Option } from "commander";
 import { BATCH_MAX } from "../../core/model/limits.js";
 import {
   type CachedEvent,
@@ -7,61 +5,43 @@ import {
   type Position,
   RedactionView,
 } from "../../gen/splitcache/v1/event_cache_service.js";
-import { chunks } from "../client/chunks.js";
-import {
-  addConnectionOptions,
-  addExamples,
-  addHomeserverOption,
-  addOutputOption,
-  type ConnectionFlags,
-  type HomeserverFlags,
-  homeserverOf,
-  type OutputFlags,
-  runClient,
-} from "../client/client-command.js";
+import { chunks } from "../client/batches.js";
 import type { Connection } from "../client/connection.js";
+import { homeserverCommand } from "../command.js";
 import { ExitCode } from "../exit-code.js";
-import type { CliIo } from "../io/cli-io.js";
-import { EVENT_JSON_HELP, formatEventJson } from "../io/event-json.js";
-import { formatPosition } from "../io/position-text.js";
-import { formatTable } from "../io/table.js";
-import { terminalText } from "../io/terminal-text.js";
-
-interface GetFlags extends ConnectionFlags, HomeserverFlags, OutputFlags {
-  readonly view: "redacted" | "original";
-}
+import { choice } from "../flags.js";
+import { formatPosition } from "../io/contract-text.js";
+import { EVENT_JSON_HELP, eventFields } from "../io/event-json.js";
+import { formatTable, terminalText } from "../io/text.js";
 
 /** `get`: what the cache holds of some events. */
-export function registerGet(program: Command, io: CliIo): void {
-  const command = program
-    .command("get")
-    .summary("read events")
-    .description(
-      "Reads events as the homeserver would. Missing ones are named on stderr: a miss says only " +
-        "that the cache does not hold the event, never why. Without IDs: prints the current position.",
-    )
-    .argument("[event-id...]", "the events to read")
-    .addOption(
-      new Option("--view <view>", "what to show of a redacted event")
-        .choices(["redacted", "original"])
-        .default("redacted"),
-    );
-  addOutputOption(addHomeserverOption(addConnectionOptions(command)));
-  addExamples(command, [
+export const get = homeserverCommand({
+  name: "get",
+  summary: "Reads events",
+  description:
+    "Reads events as the homeserver would. Names missing events on stderr and exits with 3. A missing event " +
+    "is not in the cache; the reason is not known. Without event IDs, prints the current position.",
+  args: { "[event-id...]": "The events to read." },
+  flags: { view: choice("Selects the body of a redacted event.", ["redacted", "original"]) },
+  examples: [
     "get -H example.org '$event:example.org'",
     "get -H example.org -o json '$one' '$two' > events.jsonl",
     "get -H example.org",
-  ]).addHelpText("after", `\n${EVENT_JSON_HELP}`);
-  command.action((eventIds: string[], flags: GetFlags) =>
-    runClient(io, flags, async (connection) => {
-      const homeserver = homeserverOf(flags, io);
-      const redactionView = flags.view === "original" ? RedactionView.ORIGINAL : RedactionView.REDACTED;
-      const found = await readEvents(connection, homeserver, eventIds, redactionView);
-      print(io, flags, eventIds, found);
-      return found.missing.length === 0 ? ExitCode.done : ExitCode.incomplete;
-    }),
-  );
-}
+  ],
+  notes: EVENT_JSON_HELP,
+  run: async ({ io, args: eventIds, flags, connection, homeserver, print }) => {
+    const redactionView = flags.view === "original" ? RedactionView.ORIGINAL : RedactionView.REDACTED;
+    const found = await readEvents(connection, homeserver, eventIds, redactionView);
+    if (eventIds.length === 0) {
+      const position = formatPosition(found.position);
+      print([{ position }], `${position}\n`);
+      return ExitCode.done;
+    }
+    print(found.events.map(eventFields), tableOf(found.events, io.columns));
+    for (const eventId of found.missing) io.stderr.write(`missing: ${terminalText(eventId)}\n`);
+    return found.missing.length === 0 ? ExitCode.done : ExitCode.incomplete;
+  },
+});
 
 interface Found {
   readonly events: readonly CachedEvent[];
@@ -69,7 +49,7 @@ interface Found {
   readonly position: Position | undefined;
 }
 
-/** Reads any number of events: in chunks, and again what did not fit into a reply. */
+/** Reads any number of events, in chunks. Asks again for the events that did not fit into a reply. */
 async function readEvents(
   connection: Connection,
   homeserver: string,
@@ -91,24 +71,13 @@ async function readEvents(
   return { events, missing, position };
 }
 
-function print(io: CliIo, flags: GetFlags, eventIds: readonly string[], found: Found): void {
-  const position = formatPosition(found.position);
-  if (eventIds.length === 0) {
-    io.stdout.write(flags.output === "json" ? `${JSON.stringify({ position })}\n` : `${position}\n`);
-    return;
-  }
-  if (flags.output === "json") {
-    for (const event of found.events) io.stdout.write(`${formatEventJson(event)}\n`);
-  } else if (found.events.length > 0) {
-    const headings = ["EVENT", "ROOM", "VERSION", "STATE", "BYTES", "BODY"];
-    io.stdout.write(formatTable(headings, found.events.map(cells), io.columns));
-  }
-  for (const eventId of found.missing) io.stderr.write(`missing: ${terminalText(eventId)}\n`);
-}
-
-function cells(event: CachedEvent): string[] {
-  const { eventId, roomId, roomVersion, body } = event;
-  return [eventId, roomId, roomVersion, stateOf(event), String(body.length), Buffer.from(body).toString()];
+function tableOf(events: readonly CachedEvent[], columns: number | undefined): string {
+  if (events.length === 0) return "";
+  const rows = events.map((event) => {
+    const { eventId, roomId, roomVersion, body } = event;
+    return [eventId, roomId, roomVersion, stateOf(event), String(body.length), Buffer.from(body).toString()];
+  });
+  return formatTable(["EVENT", "ROOM", "VERSION", "STATE", "BYTES", "BODY"], rows, columns);
 }
 
 function stateOf(event: CachedEvent): string {

@@ -1,36 +1,23 @@
-import type { Command } from "commander";
-import {
-  addConnectionOptions,
-  addExamples,
-  addOutputOption,
-  type ConnectionFlags,
-  type OutputFlags,
-  runClient,
-} from "../client/client-command.js";
-import { servingStatus } from "../client/serving-status.js";
+import { servingStatus } from "../client/calls.js";
+import { sidecarCommand } from "../command.js";
 import { ExitCode } from "../exit-code.js";
-import type { CliIo } from "../io/cli-io.js";
-
-interface HealthFlags extends ConnectionFlags, OutputFlags {
-  readonly service: string;
-}
+import { text } from "../flags.js";
 
 /** `health`: asks grpc.health.v1; an exec probe. */
-export function registerHealth(program: Command, io: CliIo): void {
-  const command = program
-    .command("health")
-    .summary("ask whether the sidecar serves")
-    .description(
-      "Asks the sidecar's health service. Exit code 0 if it serves, 1 if not, 4 if nothing answers.",
-    )
-    .option("--service <name>", "the gRPC service to ask about (default: the sidecar as a whole)", "");
-  addOutputOption(addConnectionOptions(command));
-  addExamples(command, ["health", "health --address unix:/run/splitcache/splitcache.sock --timeout 1s"]);
-  command.action((flags: HealthFlags) =>
-    runClient(io, flags, async (connection) => {
-      const status = await servingStatus(connection, flags.service);
-      io.stdout.write(flags.output === "json" ? `${JSON.stringify({ status })}\n` : `${status}\n`);
-      return status === "SERVING" ? ExitCode.done : ExitCode.failure;
+export const health = sidecarCommand({
+  name: "health",
+  summary: "Asks whether the sidecar serves",
+  description:
+    "Asks the sidecar's health service. Exits with 0 if it serves, 1 if not, 4 if nothing answers.",
+  flags: {
+    service: text("<name>", "Names the gRPC service to ask about.", {
+      note: "default: the sidecar as a whole",
     }),
-  );
-}
+  },
+  examples: ["health", "health --address unix:/run/splitcache/splitcache.sock --timeout 1s"],
+  run: async ({ connection, flags, print }) => {
+    const status = await servingStatus(connection, flags.service ?? "");
+    print([{ status }], `${status}\n`);
+    return status === "SERVING" ? ExitCode.done : ExitCode.failure;
+  },
+});

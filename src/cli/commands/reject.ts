@@ -1,72 +1,32 @@
-import type { Command } from "commander";
-import {
-  EventCacheServiceService as Calls,
-  type Position,
-  SetOutcome,
-} from "../../gen/splitcache/v1/event_cache_service.js";
-import { CliError } from "../cli-error.js";
-import { askPosition } from "../client/ask-position.js";
-import {
-  addConnectionOptions,
-  addExamples,
-  addHomeserverOption,
-  addOutputOption,
-  type ConnectionFlags,
-  type HomeserverFlags,
-  homeserverOf,
-  type OutputFlags,
-  runClient,
-} from "../client/client-command.js";
-import { ExitCode } from "../exit-code.js";
-import type { CliIo } from "../io/cli-io.js";
-import { outcomeName } from "../io/outcome-name.js";
-import { parsePosition } from "../io/position-text.js";
-import { printChange } from "../io/print-change.js";
+import { EventCacheServiceService as Calls } from "../../gen/splitcache/v1/event_cache_service.js";
+import { askPosition } from "../client/calls.js";
+import { homeserverCommand } from "../command.js";
+import { CliError, ExitCode } from "../exit-code.js";
+import { onOff, text } from "../flags.js";
+import { asOfFlag, changeResult, OUTCOME_HELP, roomFlag, warnOfIds } from "./change.js";
 
-interface RejectFlags extends ConnectionFlags, HomeserverFlags, OutputFlags {
-  readonly room: string;
-  readonly reason?: string;
-  readonly undo?: true;
-  readonly asOf?: Position;
-}
-
-/** `reject`: announces a rejection, or that one was undone. */
-export function registerReject(program: Command, io: CliIo): void {
-  const command = program
-    .command("reject")
-    .summary("announce that an event was rejected, or is no longer")
-    .description(
-      "Announces that an event was rejected, or with --undo that it is no longer. From then on nothing " +
-        "from before is served: the entry shows the change (applied), or was dropped and is filled by the " +
-        "next put (dropped), or was not there (absent).",
-    )
-    .argument("<event-id>", "the event")
-    .option("--reason <text>", "why it was rejected")
-    .option("--undo", "the event is no longer rejected")
-    .option("--room <id>", "the event's room, if known", "")
-    .option(
-      "--as-of <position>",
-      "a position from before the change was read (default: the current one)",
-      parsePosition,
-    );
-  addOutputOption(addHomeserverOption(addConnectionOptions(command)));
-  addExamples(command, [
-    "reject -H example.org '$event' --reason auth_error",
-    "reject -H example.org '$event' --undo",
-  ]);
-  command.action((eventId: string, flags: RejectFlags) =>
-    runClient(io, flags, async (connection) => {
-      const homeserver = homeserverOf(flags, io);
-      const rejected = flags.undo !== true;
-      if (!rejected && flags.reason !== undefined) {
-        throw new CliError(ExitCode.usage, "--undo takes no --reason");
-      }
-      const asOf = flags.asOf ?? (await askPosition(connection, homeserver));
-      const state = { rejected, rejectedReason: flags.reason ?? "" };
-      const request = { homeserver, roomId: flags.room, eventId, ...state, asOf };
-      const { outcome, position } = await connection.call(Calls.setRejected, request);
-      printChange(io, flags, { outcome: outcomeName(SetOutcome, outcome), position });
-      return ExitCode.done;
-    }),
-  );
-}
+/** `reject`: announces a rejection, or that a rejection was undone. */
+export const reject = homeserverCommand({
+  name: "reject",
+  summary: "Announces that an event was rejected, or is no longer rejected",
+  description: `Announces that an event was rejected, or with --undo that it is no longer rejected. ${OUTCOME_HELP}`,
+  args: { "<event-id>": "The event." },
+  flags: {
+    reason: text("<text>", "Says why the event was rejected."),
+    undo: onOff("Announces that the event is no longer rejected."),
+    room: roomFlag,
+    asOf: asOfFlag,
+  },
+  examples: ["reject -H example.org '$event' --reason auth_error", "reject -H example.org '$event' --undo"],
+  run: async ({ io, args: [eventId = ""], flags, connection, homeserver, print }) => {
+    const { undo, reason, room: roomId = "" } = flags;
+    if (undo && reason !== undefined) throw new CliError(ExitCode.usage, "--undo excludes --reason");
+    warnOfIds(io, "event", eventId);
+    warnOfIds(io, "room", roomId);
+    const asOf = flags.asOf ?? (await askPosition(connection, homeserver));
+    const state = { rejected: !undo, rejectedReason: reason ?? "" };
+    const request = { homeserver, roomId, eventId, ...state, asOf };
+    print(...changeResult(await connection.call(Calls.setRejected, request)));
+    return ExitCode.done;
+  },
+});

@@ -1,89 +1,65 @@
-import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import type { Position } from "../../gen/splitcache/v1/event_cache_service.js";
-import { CliError } from "../cli-error.js";
-import { abortScope } from "../client/abort-scope.js";
-import {
-  addConnectionOptions,
-  addExamples,
-  addHomeserverOption,
-  addOutputOption,
-  type ConnectionFlags,
-  type HomeserverFlags,
-  homeserverOf,
-  type OutputFlags,
-  runClient,
-} from "../client/client-command.js";
+import { abortScope } from "../client/abort.js";
 import { follow } from "../client/follow.js";
-import { ExitCode } from "../exit-code.js";
-import type { CliIo } from "../io/cli-io.js";
-import { parseDurationMs } from "../io/duration.js";
-import { followedJson, followedText } from "../io/followed-text.js";
-import { formatPosition, parsePosition } from "../io/position-text.js";
+import { homeserverCommand } from "../command.js";
+import { CliError, ExitCode } from "../exit-code.js";
+import { duration, onOff, parsed, text } from "../flags.js";
+import { formatPosition, parsePosition } from "../io/contract-text.js";
+import { followedObject, followedText } from "../io/followed-text.js";
 
-interface WatchFlags extends ConnectionFlags, HomeserverFlags, OutputFlags {
-  readonly resumeAfter?: Position;
-  readonly subscriber: string;
-  readonly once?: true;
-  readonly count?: number;
-  readonly for?: number;
-}
-
-/** `watch`: prints a homeserver's notices as they come. */
-export function registerWatch(program: Command, io: CliIo): void {
-  const command = program
-    .command("watch")
-    .summary("follow what changes")
-    .description(
-      "Follows a homeserver's invalidation log and prints each notice. When the stream breaks it connects " +
-        "again and resumes after the last notice that it printed, so none is left out, or a reset says that " +
-        "some may be. Ends with exit code 5 when two sidecars that do not know of each other answer at the " +
-        "address: an epoch came back after another one.",
-    )
-    .option(
-      "--resume-after <position>",
-      "start after this position (default: the current one)",
-      parsePosition,
-    )
-    .option("--count <n>", "stop after this many notices", parseCount)
-    .option("--once", "stop after the first notice")
-    .option("--for <duration>", "stop after this time", parseDurationMs)
-    .option("--subscriber <name>", "this subscriber's name in the sidecar's log", "splitcache-watch");
-  addOutputOption(addHomeserverOption(addConnectionOptions(command)));
-  addExamples(command, [
+/** `watch`: prints a homeserver's notices as they arrive. */
+export const watch = homeserverCommand({
+  name: "watch",
+  summary: "Follows the changes of a homeserver",
+  description:
+    "Follows a homeserver's invalidation log and prints each notice. When the stream breaks, connects again " +
+    "and resumes after the last notice that it printed; a reset says that notices may be missing. Exits with " +
+    "5 if an epoch comes back after another epoch: two separate logs answer at the address.",
+  flags: {
+    resumeAfter: parsed("<position>", "Starts after this position.", parsePosition, {
+      note: "default: the current one",
+    }),
+    count: parsed("<n>", "Stops after this many notices.", parseCount),
+    once: onOff("Stops after the first notice."),
+    for: duration("Stops after this time."),
+    subscriber: text("<name>", "Names this subscriber in the sidecar's log.", {
+      note: "default: splitcache-watch",
+    }),
+  },
+  examples: [
     "watch -H example.org",
     "watch -H example.org -o json --for 10m > notices.jsonl",
     "watch -H example.org --once --resume-after 5d41402abc4b2a76b9719d911017c592:41",
-  ]);
-  command.action((flags: WatchFlags) => {
-    const limit = abortScope(io.signal, flags.for);
-    return runClient({ ...io, signal: limit.signal }, flags, async (connection) => {
-      const countMax = flags.once === true ? 1 : (flags.count ?? Number.POSITIVE_INFINITY);
-      if (flags.once === true && flags.count !== undefined) {
-        throw new CliError(ExitCode.usage, "--once and --count exclude each other");
-      }
-      let count = 0;
-      let position: Position | undefined;
-      const followed = follow(connection, {
-        homeserver: homeserverOf(flags, io),
-        resumeAfter: flags.resumeAfter,
-        subscriber: flags.subscriber,
-        random: Math.random,
-      });
-      for await (const item of followed) {
+  ],
+  run: async ({ io, flags, connection, homeserver, print }) => {
+    if (flags.once && flags.count !== undefined) {
+      throw new CliError(ExitCode.usage, "--once excludes --count");
+    }
+    const countMax = flags.once ? 1 : (flags.count ?? Number.POSITIVE_INFINITY);
+    const { resumeAfter, subscriber = "splitcache-watch" } = flags;
+    const limit = abortScope(connection.signal, flags.for);
+    let count = 0;
+    let position: Position | undefined;
+    const options = { homeserver, resumeAfter, subscriber, random: Math.random, signal: limit.signal };
+    try {
+      for await (const item of follow(connection, options)) {
         if ("position" in item) position = item.position;
-        const line = flags.output === "json" ? followedJson(item) : followedText(item);
-        if (line !== undefined) (item.kind === "broken" ? io.stderr : io.stdout).write(`${line}\n`);
+        const line = followedText(item);
+        if (item.kind === "disconnected") io.stderr.write(`${line}\n`);
+        else if (line !== undefined) print([followedObject(item)], `${line}\n`);
         if (item.kind === "notice") count += 1;
         if (count >= countMax) break;
       }
-      io.stderr.write(`${count} notices; resume after ${formatPosition(position)}\n`);
-      return ExitCode.done;
-    }).finally(() => limit.end());
-  });
-}
+    } finally {
+      limit.end();
+    }
+    io.stderr.write(`${count} notices; resume after ${formatPosition(position)}\n`);
+    return ExitCode.done;
+  },
+});
 
 function parseCount(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError("Expected a positive number.");
-  return Number(text);
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("Expected a whole number from 1 to 999999999.");
 }

@@ -1,19 +1,19 @@
 import type { Readable, Writable } from "node:stream";
 
-/** All that a command sees of the process that runs it; the process edge makes it, tests fake it. */
+/** The parts of the process that a command uses; main.ts makes it, tests fake it. */
 export interface CliIo {
   /** Results, for people or for the next program in a pipe. */
   readonly stdout: Writable;
-  /** Errors, progress and remarks. */
+  /** Errors, warnings and progress. */
   readonly stderr: Writable;
   readonly stdin: Readable;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Whether a person watches stderr: progress is drawn only then. */
+  /** Whether stderr is a terminal: progress is drawn only there. */
   readonly isTty: boolean;
-  /** The width of the terminal; the last column of a table is cut to fit it. */
+  /** The width of the terminal; the lines of a table are cut to it. */
   readonly columns?: number | undefined;
-  /** Aborted when the user interrupts: the command ends soon and in good order. */
+  /** Aborted when the user interrupts; the command then ends soon and closes what it opened. */
   readonly signal: AbortSignal;
-  /** Sets the status with which the process will exit; 0 unless called. See exit-code.ts. */
+  /** Sets the exit code of the process, 0 unless called. See exit-code.ts. */
   readonly setExitCode: (code: number) => void;
 }

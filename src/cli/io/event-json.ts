@@ -1,21 +1,19 @@
 import type { CachedEvent, Redaction } from "../../gen/splitcache/v1/event_cache_service.js";
-import { CliError } from "../cli-error.js";
-import { ExitCode } from "../exit-code.js";
+import { CliError, ExitCode } from "../exit-code.js";
 import { parseJson } from "./parse-json.js";
 
-/** How `put` reads an event and `get -o json` writes it; for the help of both. */
-export const EVENT_JSON_HELP = `One event is one JSON object a line:
+/** How `put` reads an event and `get -o json` writes it, for the help of both. */
+export const EVENT_JSON_HELP = `Each event is one JSON object in one line:
   event_id, room_id, room_version   strings
   body (or json)                    the event's JSON text, as a string
   rejected, rejected_reason         optional: a boolean, a string
   redacted_by                       optional: the redaction's event ID
   redacted_body (or redacted_json)  optional: the redacted event's JSON text
   internal_metadata                 optional: any text
-A null is as good as nothing, and further fields are passed over. Bytes that
-are not UTF-8 stand base64-encoded in body_base64, redacted_body_base64 and
-internal_metadata_base64.`;
+null means absent; unknown fields are ignored. Bytes that are not UTF-8 are
+encoded in body_base64, redacted_body_base64 and internal_metadata_base64.`;
 
-/** Parses one line; `where` names it in the error. */
+/** Parses one line; `where` names it in errors. */
 export function parseEventJson(line: string, where: string): CachedEvent {
   const fields = new Fields(parseObject(line, where), where);
   const rejectedReason = fields.text("rejected_reason") ?? "";
@@ -31,9 +29,9 @@ export function parseEventJson(line: string, where: string): CachedEvent {
   };
 }
 
-/** Writes an event in one line, without a line feed; `parseEventJson` reads it back. */
-export function formatEventJson(event: CachedEvent): string {
-  return JSON.stringify({
+/** An event as the object of its line; `parseEventJson` reads the line back. */
+export function eventFields(event: CachedEvent): object {
+  return {
     event_id: event.eventId,
     room_id: event.roomId,
     room_version: event.roomVersion,
@@ -42,7 +40,7 @@ export function formatEventJson(event: CachedEvent): string {
     ...(event.redaction === undefined ? {} : { redacted_by: event.redaction.redactedBy }),
     ...bytesField("redacted_body", event.redaction?.redactedBody),
     ...bytesField("internal_metadata", event.internalMetadata),
-  });
+  };
 }
 
 function redactionOf(fields: Fields): Redaction | undefined {
@@ -51,7 +49,7 @@ function redactionOf(fields: Fields): Redaction | undefined {
   return { redactedBy, redactedBody: fields.bytes("redacted_body", "redacted_json") ?? Buffer.alloc(0) };
 }
 
-/** Text where the bytes are text, so that people can read it; base64 where they are not. */
+/** Text that people can read if the bytes are UTF-8, else base64. */
 function bytesField(name: string, bytes: Uint8Array | undefined): Record<string, string> {
   if (bytes === undefined || bytes.length === 0) return {};
   try {
@@ -93,7 +91,7 @@ class Fields {
     return this.text(name) ?? this.missing(name);
   }
 
-  /** The bytes of the first of the names that is there. */
+  /** The bytes of the first of these fields that is present. */
   bytes(...names: readonly string[]): Buffer | undefined {
     for (const name of names) {
       const text = this.text(name);
@@ -104,7 +102,7 @@ class Fields {
     return undefined;
   }
 
-  /** Buffer.from passes over what is not base64, and ends at padding. */
+  /** Buffer.from ignores characters that are not base64 and ends at padding. */
   #decode(base64: string, name: string): Buffer {
     const bytes = Buffer.from(base64, "base64");
     if (bytes.toString("base64") === base64) return bytes;

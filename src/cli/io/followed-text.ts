@@ -1,51 +1,42 @@
 import { type Notice, ResetReason } from "../../gen/splitcache/v1/event_cache_service.js";
 import type { Followed } from "../client/follow.js";
-import { outcomeName } from "./outcome-name.js";
-import { formatPosition } from "./position-text.js";
-import { terminalText } from "./terminal-text.js";
+import { formatPosition, outcomeName } from "./contract-text.js";
+import { terminalText } from "./text.js";
 
-/** A line for people; undefined where there is nothing to tell. */
+/** A line for people; undefined for an item that is not shown. */
 export function followedText(followed: Followed): string | undefined {
   switch (followed.kind) {
     case "ready":
       return `ready at ${formatPosition(followed.position)}${followed.resumed ? ", resumed" : ""}`;
     case "reset": {
       const reason = outcomeName(ResetReason, followed.reason);
-      return `RESET (${reason}): drop everything, go on from ${formatPosition(followed.position)}`;
+      return `RESET (${reason}): drop all cached data, continue from ${formatPosition(followed.position)}`;
     }
     case "notice":
       return terminalText(`#${followed.notice.sequence} ${noticeText(followed.notice)}`);
     case "goingAway":
       return "the sidecar is going away";
-    case "broken":
-      return terminalText(`${followed.reason}; again in ${Math.round(followed.retryInMs)} ms`);
+    case "disconnected":
+      return terminalText(`${followed.reason}; retrying in ${Math.round(followed.retryInMs)} ms`);
     case "progress":
       return undefined;
   }
 }
 
-/** The same as one JSON object; undefined where there is nothing to tell. */
-export function followedJson(followed: Followed): string | undefined {
+/** The same as an object for JSON. */
+export function followedObject(followed: Followed): object {
+  const position = "position" in followed ? formatPosition(followed.position) : undefined;
   switch (followed.kind) {
-    case "ready": {
-      const { kind, resumed } = followed;
-      return JSON.stringify({ kind, resumed, position: formatPosition(followed.position) });
-    }
-    case "reset": {
-      const reason = outcomeName(ResetReason, followed.reason);
-      return JSON.stringify({ kind: followed.kind, reason, position: formatPosition(followed.position) });
-    }
+    case "ready":
+      return { kind: followed.kind, resumed: followed.resumed, position };
+    case "reset":
+      return { kind: followed.kind, reason: outcomeName(ResetReason, followed.reason), position };
     case "notice":
-      return JSON.stringify({
-        ...noticeFields(followed.notice),
-        position: formatPosition(followed.position),
-      });
+      return { ...noticeFields(followed.notice), position };
     case "goingAway":
-      return JSON.stringify({ kind: "going_away" });
-    case "broken":
-      return JSON.stringify({ kind: followed.kind, reason: followed.reason });
-    case "progress":
-      return undefined;
+      return { kind: "going_away" };
+    default:
+      return { kind: followed.kind, position };
   }
 }
 
@@ -65,7 +56,7 @@ function noticeText({ change }: Notice): string {
     case "homeserverPurged":
       return "homeserver purged";
     default:
-      return "a change that this version does not know: drop everything";
+      return "a change of a kind unknown to this version: drop all cached data";
   }
 }
 

@@ -30,6 +30,8 @@ export interface Room {
 export class HomeserverMetadata {
   readonly rooms = new ExtendibleHashMap<RoomId, Room>();
   readonly entries = new ExtendibleHashMap<EventId, MetadataEntry>();
+  /** What the entries and the events that they refer to cost; a shared event counts for each owner. */
+  bytes = 0;
 }
 
 export interface NewEntry {
@@ -77,6 +79,7 @@ export class MetadataCache {
     };
     this.#recency.add(entry, cost);
     owner.entries.set(eventId, entry);
+    owner.bytes += cost.bytes + variant.cost.bytes;
   }
 
   /** The reason why an entry must not be served; undefined if it may be. */
@@ -100,7 +103,9 @@ export class MetadataCache {
   /** Sets the state of a live entry. Its time to live does not change. */
   setState(entry: MetadataEntry, state: EventState): void {
     entry.state = state;
-    this.#recency.resize(entry, entryCost(state, entry.internalMetadata));
+    const cost = entryCost(state, entry.internalMetadata);
+    entry.room.owner.bytes += cost.bytes - entry.cost.bytes;
+    this.#recency.resize(entry, cost);
   }
 
   drop(entry: MetadataEntry): void {
@@ -135,6 +140,7 @@ export class MetadataCache {
     const { room, variant } = entry;
     const { owner } = room;
     owner.entries.delete(entry.eventId);
+    owner.bytes -= entry.cost.bytes + variant.cost.bytes;
     room.entries -= 1;
     if (room.entries === 0 && !room.purged) {
       owner.rooms.delete(room.roomId);

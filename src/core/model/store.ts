@@ -115,6 +115,12 @@ export interface HomeserverStats {
   readonly changes: Readonly<Record<ChangeKind, number>>;
   readonly resets: Readonly<Record<ResetReason, number>>;
   readonly epochs: number;
+  /** Where the copy of the log is; undefined while it is not known to be current. */
+  readonly position: Position | undefined;
+  /** Metadata entries, dead ones included until they are swept. */
+  readonly entries: number;
+  /** What these and the events that they refer to cost; a shared event counts for each homeserver. */
+  readonly bytes: number;
   readonly subscribers: number;
   /** Changes that the log holds, event IDs in them, and the bytes they cost. */
   readonly logChanges: number;

@@ -31,11 +31,13 @@ export class HomeserverState {
   /** When it last had a call or a subscriber. */
   lastCallMs: number;
   readonly #deps: HomeserverDeps;
+  readonly #isCurrent: () => boolean;
 
   /** `isCurrent`: whether the copy of the log is known to be current at this moment. */
   constructor(name: Homeserver, nowMs: number, isCurrent: () => boolean, deps: HomeserverDeps) {
     this.name = name;
     this.#deps = deps;
+    this.#isCurrent = isCurrent;
     this.lastCallMs = nowMs;
     this.log = new InvalidationLog(NOWHERE, { bytesMax: 0, eventIdsMax: LOG_EVENT_IDS_MAX });
     this.hub = new SubscriberHub({
@@ -88,6 +90,9 @@ export class HomeserverState {
     const size = this.log.size;
     return {
       ...this.counters,
+      position: this.#isCurrent() ? this.log.position : undefined,
+      entries: this.metadata.entries.size,
+      bytes: this.metadata.bytes,
       subscribers: this.hub.count,
       logChanges: size.changes,
       logEventIds: size.eventIds,

@@ -10,7 +10,7 @@ export function createMemoryLog(newEpoch: () => Epoch): Log {
     mayWait: false,
     follow: (copy) => followInMemory(copy, newEpoch),
     status: () => ({ isUp: true, errors: {}, memberCount: 0 }),
-    members: async () => [],
+    members: { list: async () => [], positions: async () => [] },
     close: async () => {},
   };
 }

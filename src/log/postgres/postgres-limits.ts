@@ -92,8 +92,6 @@ export const APPLY_SLICE_MS = 5;
 export const TRIM_ROWS_MAX = 5000;
 /** Homeservers that one statement of the trimmer looks at. */
 export const TRIM_HOMESERVERS_MAX = 100;
-/** Rows of members that `members` shows. */
-export const MEMBER_ROWS_MAX = 20_000;
 /** How long a cause must not have occurred before it is logged again. */
 export const EPISODE_MS = 30_000;
 /** Polls in a row that found changes without a notification: the connection has lost its LISTEN. */

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { HomeserverLog, Log, LogCopy, LogMember, LogStatus } from "../port.js";
+import type { HomeserverLog, Log, LogCopy, LogStatus } from "../port.js";
 import { Acknowledgements } from "./acknowledgements.js";
 import { Appender } from "./appender.js";
 import { Background } from "./background.js";
@@ -53,7 +53,7 @@ class PostgresLog implements Log {
   readonly #acknowledgements: Acknowledgements;
   readonly #appender: Appender;
   readonly #trimmer: Trimmer;
-  readonly #members: MembersView;
+  readonly members: MembersView;
   readonly #background: Background;
   readonly #up: UpState;
   readonly #followed = new Map<string, FollowedHomeserver>();
@@ -114,7 +114,12 @@ class PostgresLog implements Log {
       createHead: (followed) => this.#enrolments.createHead(followed),
     });
     this.#trimmer = new Trimmer(this.#callLink, this.#clock, this.#limits, this.#schema);
-    this.#members = new MembersView(this.#callLink, this.#schema);
+    this.members = new MembersView({
+      ...this.#common,
+      link: this.#callLink,
+      ownId: () => this.#membership.memberId,
+      isLive: () => this.#membership.isLive(),
+    });
     this.#background = this.#newBackground();
   }
 
@@ -143,12 +148,8 @@ class PostgresLog implements Log {
     return {
       isUp: this.#up.isUp,
       errors: this.#report.counts,
-      memberCount: this.#members.count,
+      memberCount: this.members.count,
     };
-  }
-
-  members(): Promise<readonly LogMember[]> {
-    return this.#members.read(this.#all, this.#membership.memberId);
   }
 
   async close(): Promise<void> {
@@ -198,7 +199,7 @@ class PostgresLog implements Log {
       follower: this.#follower,
       enrolments: this.#enrolments,
       trimmer: this.#trimmer,
-      members: this.#members,
+      members: this.members,
       all: () => this.#all,
       renew: () => this.#renew(),
       random: () => this.#randomBytes(1).readUInt8() / 255,

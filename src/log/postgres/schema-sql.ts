@@ -65,7 +65,8 @@ create table if not exists ${s}.change (
 -- The sidecars. A counter that stands still shows that its sidecar serves nothing.
 create table if not exists ${s}.member (
   id text primary key,
-  counter bigint not null
+  counter bigint not null,
+  joined_at timestamptz not null default pg_catalog.now()
 ) with (fillfactor = 10);
 
 -- What each sidecar has applied of each homeserver's log. "enrolment" counts how often the

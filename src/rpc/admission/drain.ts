@@ -1,4 +1,4 @@
-/** Tells every stream, once, that the server is about to stop. */
+/** Tells every stream, once, that the server takes no more calls: it is about to stop, or out of service. */
 export class Drain {
   readonly #listeners = new Set<() => void>();
   #started = false;
@@ -12,6 +12,11 @@ export class Drain {
     this.#started = true;
     for (const listener of this.#listeners) listener();
     this.#listeners.clear();
+  }
+
+  /** Ends the drain: calls are taken again. */
+  end(): void {
+    this.#started = false;
   }
 
   /** Calls `listener` when the drain starts, unless the returned function was called before. */

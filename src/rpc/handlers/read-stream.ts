@@ -62,6 +62,7 @@ class ReadStream {
   readonly #holder: Holder;
   readonly #accepted: Accepted[] = [];
   readonly #requestIds = new Set<bigint>();
+  #isDrained = false;
   #isHalfClosed = false;
   /** Requests that are being answered, and replies that are being written. */
   #underWay = 0;
@@ -86,7 +87,12 @@ class ReadStream {
     const { drain } = this.#context;
     const { gone } = this.#writer;
     const wake = () => this.#wake();
-    const forgetDrain = drain.onStart(wake);
+    // A drain that ends before this stream has ended takes nothing back: requests were left unread.
+    this.#isDrained = drain.started;
+    const forgetDrain = drain.onStart(() => {
+      this.#isDrained = true;
+      wake();
+    });
     gone.addEventListener("abort", wake, { once: true });
     try {
       while (!gone.aborted) {
@@ -94,7 +100,7 @@ class ReadStream {
         if (next !== undefined) await this.#begin(next);
         else if (this.#underWay > 0) await this.#woken();
         else if (this.#isHalfClosed) return;
-        else if (drain.started) throw draining();
+        else if (this.#isDrained) throw draining();
         else await this.#woken();
       }
     } finally {
@@ -112,7 +118,7 @@ class ReadStream {
 
   #accept(decoded: Decoded<wire.GetEventsStreamRequest>): void {
     if (this.#writer.gone.aborted) return;
-    if (this.#context.drain.started) return;
+    if (this.#isDrained) return;
     if (!decoded.ok) {
       this.#writer.fail(decoded.error);
     } else if (this.#requestIds.has(decoded.message.requestId)) {

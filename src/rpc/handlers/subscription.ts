@@ -7,6 +7,7 @@ import type { Subscribe } from "../convert/request.js";
 import type { RpcLog } from "../rpc-log.js";
 import { BatchMessage } from "../wire/batch-message.js";
 import type { FrameEncoder } from "../wire/subscription-frames.js";
+import type { Subscription, SubscriptionTable } from "./subscription-table.js";
 import type { Caller } from "./unary-and-stream.js";
 
 /** What all subscriptions of a server share. */
@@ -17,6 +18,8 @@ export interface SubscribeContext {
   readonly encoder: FrameEncoder;
   /** Bytes of batches that are on their way to subscribers. */
   readonly batches: BatchCapacity;
+  /** Shows the subscriptions to administrators. */
+  readonly subscriptions: SubscriptionTable;
 }
 
 /**
@@ -29,7 +32,7 @@ export async function* subscriptionFrames(
   request: Subscribe,
   { connection, gone }: Caller,
 ): AsyncIterable<Buffer | BatchMessage> {
-  const { log, drain, encoder } = context;
+  const { log, drain, encoder, subscriptions } = context;
   const stop = new AbortController();
   const end = () => stop.abort();
   const forgetDrain = drain.onStart(end);
@@ -37,12 +40,20 @@ export async function* subscriptionFrames(
   if (drain.started || gone.aborted) end();
   const fields = { homeserver: printable(request.homeserver), subscriber: printable(request.subscriber) };
   log.debug("a subscriber came", fields);
+  const { homeserver, subscriber, resumeAfter } = request;
+  const subscription = subscriptions.enter({
+    homeserver,
+    subscriber,
+    peer: connection?.peer,
+    cursor: resumeAfter,
+  });
   try {
-    yield* framesOfStore(context, request, { connection, homeserver: request.homeserver }, stop.signal);
+    yield* framesOfStore(context, subscription, { connection, homeserver }, stop.signal);
     if (gone.aborted) return;
     yield encoder.goingAway();
     throw draining();
   } finally {
+    subscriptions.leave(subscription);
     forgetDrain();
     log.debug("a subscriber left", fields);
   }
@@ -55,35 +66,39 @@ export async function* subscriptionFrames(
  */
 async function* framesOfStore(
   { store, encoder, batches }: SubscribeContext,
-  { homeserver, resumeAfter }: Subscribe,
+  subscription: Subscription,
   holder: Holder,
   signal: AbortSignal,
 ): AsyncIterable<Buffer | BatchMessage> {
-  let position = resumeAfter;
+  const { homeserver } = subscription;
   let room: BatchRoom | undefined;
   try {
     do {
       const isContinued = room !== undefined;
-      for await (const frame of store.subscribe({ homeserver, resumeAfter: position, signal })) {
+      for await (const frame of store.subscribe({ homeserver, resumeAfter: subscription.cursor, signal })) {
         const bytes = encoder.encode(frame);
         if (frame.kind === "batch") {
           room ??= batches.take(holder, bytes.byteLength);
           if (room === undefined) break;
           room.resize(bytes.byteLength);
+          subscription.state = "sending";
           yield new BatchMessage(bytes);
-          position = frame.to;
+          subscription.cursor = frame.to;
         } else if (frame.kind === "ready" && isContinued) {
           // The client has its Ready frame, and a batch follows at once.
           continue;
         } else {
           room?.resize(0);
           room = undefined;
+          subscription.state = "sending";
           yield bytes;
-          position = frame.position;
+          subscription.cursor = frame.position;
         }
+        subscription.state = "waitingForChange";
         room?.resize(0);
         room = undefined;
       }
+      subscription.state = "waitingForRoom";
       room = await batches.wait(holder, signal);
     } while (room !== undefined);
   } finally {

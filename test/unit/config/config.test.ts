@@ -1,8 +1,7 @@
 import { Command } from "commander";
 import { describe, expect, it } from "vitest";
 import { formatListenAddress, parseListenAddress } from "../../../src/config/address.js";
-import { configTable } from "../../../src/config/config-table.js";
-import { addConfigFlags, givenFlags } from "../../../src/config/flags.js";
+import { addConfigFlags, configTable, givenFlags } from "../../../src/config/flags.js";
 import { type Config, configOptions, fileKeyOf, variableOf } from "../../../src/config/options.js";
 import { ConfigError, type ConfigSources, parseConfig } from "../../../src/config/parse-config.js";
 
@@ -26,7 +25,7 @@ function parse({ flags = [], environment = {}, file, memoryLimitBytes }: Given) 
 
 const configOf = (given: Given): Config => parse(given).config;
 
-function mistakesOf(given: Given): string[] {
+function problemsOf(given: Given): string[] {
   try {
     parse(given);
   } catch (error) {
@@ -44,6 +43,7 @@ describe("defaults", () => {
       listen: [{ kind: "tcp", host: "127.0.0.1", port: 50_051 }],
       http: { kind: "tcp", host: "127.0.0.1", port: 9464 },
       healthListen: [],
+      adminListen: [],
       socketMode: 0o660,
       log: "memory",
       tier: "none",
@@ -58,11 +58,11 @@ describe("defaults", () => {
     expect(configOf({ memoryLimitBytes: 2048 * MIB }).memoryBytes).toBe(512 * MIB);
   });
 
-  it("take 256 MiB where there is no memory limit", () => {
+  it("take 256 MiB without a memory limit", () => {
     expect(configOf({}).memoryBytes).toBe(256 * MIB);
   });
 
-  it("take the least budget in a container with very little memory", () => {
+  it("take the minimum in a container with little memory", () => {
     expect(configOf({ memoryLimitBytes: 64 * MIB }).memoryBytes).toBe(32 * MIB);
   });
 });
@@ -74,7 +74,7 @@ describe("sources", () => {
     file: "shutdown_timeout: 9s\nmemory: 128MiB\nmetadata_ttl: 2h\n",
   };
 
-  it("let flags win over the environment, and that over the file", () => {
+  it("let flags override the environment, which overrides the file", () => {
     expect(configOf(all)).toMatchObject({
       shutdownTimeoutMs: 7000,
       memoryBytes: 64 * MIB,
@@ -90,11 +90,11 @@ describe("sources", () => {
     expect(config.homeservers).toEqual(["a.example", "b.example"]);
   });
 
-  it("read every option from each of them alike", () => {
+  it("read every option from each source alike", () => {
     for (const option of configOptions) {
       const text = EXAMPLES[option.key];
       const flags = COMPANIONS[option.key] ?? [];
-      // The option's own flag may be among its companions' requirements: the last one counts.
+      // The option's own flag may be among its companions: the last one counts.
       const fromFlag = configOf({ flags: [...flags, `--${option.name}`, text] })[option.key];
       const fromVariable = configOf({ flags, environment: { [variableOf(option)]: text } })[option.key];
       const fromFile = configOf({ flags, file: `${fileKeyOf(option)}: ${text}` })[option.key];
@@ -104,7 +104,7 @@ describe("sources", () => {
     }
   });
 
-  it("read a flag that is given several times as a list", () => {
+  it("read a repeated flag as a list", () => {
     const { listen } = configOf({ flags: ["--listen", "[::1]:50051", "--listen", "unix:/run/splitcache/s"] });
     expect(listen).toEqual([
       { kind: "tcp", host: "::1", port: 50_051 },
@@ -116,11 +116,11 @@ describe("sources", () => {
     expect(configOf({ file: "socket_mode: 0600" }).socketMode).toBe(0o600);
   });
 
-  it("let the last of a flag given twice count", () => {
+  it("use the last value of a repeated flag that takes one value", () => {
     expect(configOf({ flags: ["--memory", "64MiB", "--memory", "96MiB"] }).memoryBytes).toBe(96 * MIB);
   });
 
-  it("count an empty variable as not set, and leave the variables of client commands alone", () => {
+  it("treat an empty variable as not set, and ignore the variables of client commands", () => {
     const environment = {
       SPLITCACHE_MEMORY: "",
       SPLITCACHE_ADDRESS: "unix:/s",
@@ -130,7 +130,7 @@ describe("sources", () => {
     expect(configOf({ environment })).toEqual(configOf({}));
   });
 
-  it("pass over what Kubernetes sets beside a Service called splitcache", () => {
+  it("ignore the variables that Kubernetes sets for a Service called splitcache", () => {
     const environment = {
       SPLITCACHE_SERVICE_HOST: "10.0.0.1",
       SPLITCACHE_REDIS_PORT_6379_TCP_ADDR: "10.0.0.2",
@@ -143,44 +143,48 @@ describe("sources", () => {
       SPLITCACHE_PORT_50051_TCP_ADDR: "10.0.0.1",
     };
     expect(configOf({ environment })).toEqual(configOf({}));
-    expect(mistakesOf({ environment: { SPLITCACHE_PORTS: "1" } })).toHaveLength(1);
-    expect(mistakesOf({ environment: { SPLITCACHE_SERVICE: "1" } })).toHaveLength(1);
+    expect(problemsOf({ environment: { SPLITCACHE_PORTS: "1" } })).toHaveLength(1);
+    expect(problemsOf({ environment: { SPLITCACHE_SERVICE: "1" } })).toHaveLength(1);
   });
 
-  it("take an empty file as no settings", () => {
+  it("accept an empty file", () => {
     expect(configOf({ file: "# nothing yet\n" })).toEqual(configOf({}));
   });
 });
 
-describe("mistakes", () => {
-  it("are all reported at once, each with its place and what is allowed", () => {
-    const mistakes = mistakesOf({
+describe("errors", () => {
+  it("are reported together, each with its place and the valid values", () => {
+    const problems = problemsOf({
       flags: ["--colour", "red", "--memory", "3", "--shutdown-timeout=5"],
       environment: { SPLITCACHE_HTTP: "on", SPLITCACHE_TYPO: "1" },
       file: "listen:\n  - nowhere\nlog_level: loud\nshutdown: 3s\n",
     });
-    expect(mistakes).toHaveLength(8);
-    expect(mistakes).toEqual(
+    expect(problems).toHaveLength(8);
+    expect(problems).toEqual(
       expect.arrayContaining([
-        "--colour: is not a known flag; see splitcache serve --help",
-        '--memory: "3" must be bytes, such as 256MiB or 1GiB, at least 32MiB',
-        '--shutdown-timeout: "5" must be a duration with its unit (ms, s, m, h or d), from 0s to 1h',
+        "--colour: is an unknown flag; see splitcache serve --help",
+        '--memory: "3" must be a number of bytes, plain or in KiB, MiB or GiB, at least 32MiB; such as 256MiB',
+        '--shutdown-timeout: "5" must be a duration with a unit (ms, s, m, h, d) from 0s to 1h, such as 5s',
         'SPLITCACHE_HTTP: "on" must be host:port, [ipv6]:port or off',
-        expect.stringMatching(/^SPLITCACHE_TYPO: is not known; known are SPLITCACHE_LISTEN, /),
+        expect.stringMatching(
+          /^SPLITCACHE_TYPO: is an unknown variable; valid variables are SPLITCACHE_LISTEN, /,
+        ),
         expect.stringMatching(/^listen \(test\.yaml, line 1\): "nowhere" must be host:port/),
         'log_level (test.yaml, line 3): "loud" must be one of debug, info, warn, error, fatal, silent',
-        expect.stringMatching(/^shutdown \(test\.yaml, line 4\): is not known; known are listen, /),
+        expect.stringMatching(/^shutdown \(test\.yaml, line 4\): is an unknown key; valid keys are listen, /),
       ]),
     );
   });
 
-  it("count even where another source wins", () => {
-    const mistakes = mistakesOf({ flags: ["--memory", "64MiB"], environment: { SPLITCACHE_MEMORY: "lots" } });
-    expect(mistakes).toHaveLength(1);
+  it("count even if another source overrides them", () => {
+    const problems = problemsOf({ flags: ["--memory", "64MiB"], environment: { SPLITCACHE_MEMORY: "lots" } });
+    expect(problems).toHaveLength(1);
   });
 
-  it("name an argument that is no flag", () => {
-    expect(mistakesOf({ flags: ["now"] })).toEqual(["an argument that follows no flag: is not expected"]);
+  it("include an argument without a flag", () => {
+    expect(problemsOf({ flags: ["now"] })).toEqual([
+      "an argument without a flag: is not expected; see splitcache serve --help",
+    ]);
   });
 
   it.each([
@@ -192,10 +196,10 @@ describe("mistakes", () => {
     ["memory: 64MiB\nmemory: 64MiB", "test.yaml, line 2"],
     ["memory: [", "test.yaml, line 1"],
   ])("refuse the file %j", (file, place) => {
-    expect(mistakesOf({ file })).toEqual([expect.stringMatching(new RegExp(`^${escapeRegExp(place)}: `))]);
+    expect(problemsOf({ file })).toEqual([expect.stringMatching(new RegExp(`^${escapeRegExp(place)}: `))]);
   });
 
-  it("name a file that cannot be read", () => {
+  it("include a file that cannot be read", () => {
     const sources = {
       flags: { texts: new Map(), unknown: [] },
       environment: {},
@@ -210,6 +214,7 @@ describe("mistakes", () => {
     ["--memory", "31MiB"],
     ["--memory", "1e9"],
     ["--memory", "64MB"],
+    ["--memory", "1gb"],
     ["--socket-mode", "0999"],
     ["--socket-mode", "rw"],
     ["--shutdown-timeout", "61m"],
@@ -219,7 +224,7 @@ describe("mistakes", () => {
     ["--homeservers-max", "1.5"],
     ["--homeserver", ""],
     ["--homeserver", "x".repeat(256)],
-    // What Node.js makes of a name that is not UTF-8.
+    // Node.js reads a name that is not UTF-8 as this.
     ["--homeserver", "x\ufffd"],
     ["--listen", "127.0.0.1"],
     ["--listen", "127.0.0.1:65536"],
@@ -229,62 +234,64 @@ describe("mistakes", () => {
     ["--listen", `unix:/${"x".repeat(103)}`],
     ["--http", "unix:/s"],
     ["--health-listen", "off"],
+    ["--admin-listen", "0.0.0.0:1"],
+    ["--admin-listen", "localhost:1"],
     ["--log-level", "trace"],
   ])("refuse %s %j", (flag, value) => {
-    expect(mistakesOf({ flags: [flag, value] })).toEqual([expect.stringMatching(new RegExp(`^${flag}: `))]);
+    expect(problemsOf({ flags: [flag, value] })).toEqual([expect.stringMatching(new RegExp(`^${flag}: `))]);
   });
 });
 
 describe("log and tier", () => {
-  it("must fit each other, and each option what it is for", () => {
-    expect(mistakesOf({ flags: ["--tier", "redis://r"] })).toEqual([
-      "--tier: requires a --log of postgres://…",
+  it("must fit each other, and each of their options", () => {
+    expect(problemsOf({ flags: ["--tier", "redis://r"] })).toEqual([
+      "--tier: requires --log postgres://…",
       "--tier: requires --tier-key-file",
     ]);
     const flags = ["--log-password-file", "/p", "--log-schema", "s", "--tier-key-file", "/k"];
-    expect(mistakesOf({ flags })).toEqual([
-      "--log-password-file: requires a --log of postgres://…",
-      "--log-schema: requires a --log of postgres://…",
-      "--tier-key-file: requires a --tier",
+    expect(problemsOf({ flags })).toEqual([
+      "--log-password-file: requires --log postgres://…",
+      "--log-schema: requires --log postgres://…",
+      "--tier-key-file: requires --tier",
     ]);
-    expect(mistakesOf({ flags: [...withTier("redis://r"), "--tier-tls-cert-file", "/c"] })).toEqual([
-      "--tier-tls-cert-file: requires a --tier that begins with rediss",
+    expect(problemsOf({ flags: [...withTier("redis://r"), "--tier-tls-cert-file", "/c"] })).toEqual([
+      "--tier-tls-cert-file: requires --tier rediss://… (or rediss-sentinel, rediss-cluster)",
       "--tier-tls-cert-file: requires --tier-tls-key-file",
     ]);
-    expect(mistakesOf({ flags: [...withTier("redis://r"), "--tier-sentinel-password-file", "/c"] })).toEqual([
-      "--tier-sentinel-password-file: requires a --tier of Sentinels",
+    expect(problemsOf({ flags: [...withTier("redis://r"), "--tier-sentinel-password-file", "/c"] })).toEqual([
+      "--tier-sentinel-password-file: requires --tier redis-sentinel://…",
     ]);
-    expect(mistakesOf({ flags: withTier("redis://r") })).toEqual([]);
+    expect(problemsOf({ flags: withTier("redis://r") })).toEqual([]);
   });
 
-  it("takes what a URL of PostgreSQL leaves out from the variables of PostgreSQL clients", () => {
+  it("takes missing parameters of a PostgreSQL URL from the variables of libpq", () => {
     const flags = ["--log", "postgres://db/synapse"];
-    expect(mistakesOf({ flags })).toEqual([expect.stringMatching(/^--log: .*user/)]);
-    expect(mistakesOf({ flags, environment: { PGUSER: "splitcache" } })).toEqual([]);
+    expect(problemsOf({ flags })).toEqual([expect.stringMatching(/^--log: .*user/)]);
+    expect(problemsOf({ flags, environment: { PGUSER: "splitcache" } })).toEqual([]);
   });
 
-  it("reports a password file of libpq, which is not read, unless another password is given", () => {
+  it("reports an ignored password file of libpq, unless another password is given", () => {
     const flags = ["--log", "postgres://splitcache@db/splitcache"];
     const environment = { PGPASSFILE: "/secrets/pgpass" };
-    expect(mistakesOf({ flags, environment })).toEqual([
-      "PGPASSFILE: is not read; use --log-password-file or PGPASSWORD",
+    expect(problemsOf({ flags, environment })).toEqual([
+      "PGPASSFILE: is not supported; use --log-password-file or PGPASSWORD",
     ]);
-    expect(mistakesOf({ flags, environment: { ...environment, PGPASSWORD: "secret" } })).toEqual([]);
+    expect(problemsOf({ flags, environment: { ...environment, PGPASSWORD: "secret" } })).toEqual([]);
     const withFile = [...flags, "--log-password-file", "/secrets/password"];
-    expect(mistakesOf({ flags: withFile, environment })).toEqual([]);
+    expect(problemsOf({ flags: withFile, environment })).toEqual([]);
   });
 
   it.each(["postgres://u:hunter2@db/x", "postgres://u@db/x?password=hunter2"])(
     "refuses the password in %s, and does not print it",
     (url) => {
-      const [mistake] = mistakesOf({ flags: ["--log", url] });
-      expect(mistake).toMatch(/^--log: .*password/);
-      expect(mistake).not.toContain("hunter2");
+      const [problem] = problemsOf({ flags: ["--log", url] });
+      expect(problem).toMatch(/^--log: .*password/);
+      expect(problem).not.toContain("hunter2");
     },
   );
 });
 
-it("prints a configuration that reads back as the same", () => {
+it("prints a configuration that reads back unchanged", () => {
   const given = {
     flags: ["--listen", "127.0.0.1:0", "--listen", "unix:/s", "--socket-mode", "0600", "--homeserver", "h"],
     environment: { SPLITCACHE_MEMORY: "64Mi" },
@@ -295,29 +302,45 @@ it("prints a configuration that reads back as the same", () => {
   expect(yaml).toContain("shutdown_timeout: 10s # default\n");
 });
 
-it("shows every option in the help and in the table, with its names and default", () => {
-  const help = addConfigFlags(new Command("serve")).helpInformation().replace(/\s+/g, " ");
-  for (const option of configOptions) {
-    expect(help).toContain(`--${option.name} ${option.placeholder}`);
-    expect(help).toContain(variableOf(option));
-    expect(configTable()).toContain(`\`${variableOf(option)}\``);
-  }
-  expect(help).toContain("default: a quarter of the container's memory limit");
+describe("the help of serve", () => {
+  const help = (helpWidth: number) =>
+    addConfigFlags(
+      new Command("serve").configureOutput({ getOutHelpWidth: () => helpWidth }),
+    ).helpInformation();
+
+  it("shows every option with its names and default, as the table of docs/ does", () => {
+    const text = help(80).replace(/\s+/g, " ");
+    for (const option of configOptions) {
+      expect(text).toContain(`--${option.name} ${option.placeholder}`);
+      expect(text).toContain(variableOf(option));
+      expect(configTable()).toContain(`\`${variableOf(option)}\``);
+    }
+    expect(text).toContain("default: a quarter of the container's memory limit");
+  });
+
+  it.each([60, 80, 100])("wraps at %i columns", (columns) => {
+    const [longest = ""] = help(columns)
+      .split("\n")
+      .toSorted((a, b) => b.length - a.length);
+    expect(longest.length).toBeLessThanOrEqual(columns);
+    expect(longest.length).toBeGreaterThan(columns / 2);
+  });
 });
 
 it.each(["127.0.0.1:0", "[::1]:50051", "localhost:9464", "unix:relative/s"])(
-  "formats %s as it was",
+  "formats %s as it was read",
   (text) => {
     const address = parseListenAddress(text);
     expect(address && formatListenAddress(address)).toBe(text);
   },
 );
 
-/** A value for each option that is not its default. */
+/** A value of each option that is not its default. */
 const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   listen: "127.0.0.1:1",
   http: "off",
   healthListen: "0.0.0.0:2",
+  adminListen: "127.0.0.1:3",
   socketMode: "0600",
   memoryBytes: "100MiB",
   metadataTtlMs: "90m",
@@ -349,7 +372,7 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
 const OVER_POSTGRES = ["--log", "postgres://u@db/synapse"];
 const withTier = (url: string) => [...OVER_POSTGRES, "--tier", url, "--tier-key-file", "/k"];
 
-/** What an option requires. */
+/** The options that an option requires. */
 const COMPANIONS: Partial<Record<keyof Config, readonly string[]>> = {
   logPasswordFile: OVER_POSTGRES,
   logSchema: OVER_POSTGRES,

@@ -25,17 +25,16 @@ describe("the files of a PostgreSQL URL", () => {
     const { settings } = parsePostgresUrl(`postgres://u@db/d?${query}`, {
       PGPASSWORD: "from the environment",
     });
-    const file =
-      passwordFile === undefined ? undefined : { place: "--log-password-file", path: path(passwordFile) };
-    return readPostgresFiles(settings!, file);
+    const file = passwordFile && path(passwordFile);
+    return readPostgresFiles(settings!, { place: "--log-password-file", path: file });
   };
 
-  it("takes the password of the file, else of the environment", async () => {
+  it("takes the password from the file, else from the environment", async () => {
     expect((await read("", "password")).secrets.password).toBe("a secret");
     expect((await read("")).secrets.password).toBe("from the environment");
   });
 
-  it("verifies what the mode says", async () => {
+  it("verifies the server as the mode requires", async () => {
     const ca = `sslrootcert=${path("one.crt")}`;
     const tls = async (query: string) => (await read(query)).secrets.tls;
     expect(await tls("sslmode=disable")).toBeUndefined();
@@ -47,17 +46,17 @@ describe("the files of a PostgreSQL URL", () => {
     expect(full?.checkServerIdentity).toBeUndefined();
   });
 
-  it("reports every mistake, with its place and without a secret", async () => {
-    const { mistakes } = await read(
+  it("reports every problem, with its place and without a secret", async () => {
+    const { problems } = await read(
       `sslrootcert=${path("password")}&sslcert=${path("one.crt")}&sslkey=${path("two.key")}`,
       "empty",
     );
-    expect(mistakes).toEqual([
+    expect(problems).toEqual([
       { place: `--log-password-file ${path("empty")}`, problem: "is empty" },
-      { place: `sslrootcert ${path("password")}`, problem: "holds no certificate in PEM" },
+      { place: `sslrootcert ${path("password")}`, problem: "contains no certificate in PEM" },
       { place: "sslcert and sslkey", problem: "the key does not belong to the certificate" },
     ]);
     const missing = await read(`sslrootcert=${path("missing")}`);
-    expect(missing.mistakes[0]?.problem).toContain("cannot be read");
+    expect(missing.problems[0]?.problem).toContain("cannot be read");
   });
 });

@@ -41,7 +41,7 @@ describe("a PostgreSQL URL", () => {
     expect(parse(text)).toMatchObject(settings);
   });
 
-  it("takes the variables of libpq for what it leaves out, and wins over them", () => {
+  it("takes missing parameters from the variables of libpq, and overrides the variables", () => {
     const environment = {
       PGHOST: "env.example",
       PGPORT: "7",
@@ -71,25 +71,25 @@ describe("a PostgreSQL URL", () => {
   });
 
   it.each([
-    ["redis://h", "is no URL"],
-    ["postgres:/h", "is no URL"],
-    ["postgres://u@h/d#x", "is no URL"],
-    ["postgres://u:secret@h/d", "may not hold a password"],
-    ["postgres://u@h/d?password=secret", "may not hold a password"],
+    ["redis://h", "must be postgres://"],
+    ["postgres:/h", "must be postgres://"],
+    ["postgres://u@h/d#x", "must be postgres://"],
+    ["postgres://u:secret@h/d", "must not contain a password"],
+    ["postgres://u@h/d?password=secret", "must not contain a password"],
     ["postgres://h/d", "names no user"],
     ["postgres://u@h1,h2/d", "one host"],
     ["postgres://u@/d?host=h1,h2", "one host"],
     ["postgres://u@h:x/d", "no valid host and port"],
     ["postgres://u@h:0/d", "1 to 65535"],
     ["postgres://u@h/d?port=70000", "1 to 65535"],
-    ["postgres://u@h/d?host=g", "gives host twice"],
+    ["postgres://u@h/d?host=g", "has the parameter host twice"],
     ["postgres://u@h/d?sslmode=prefer", "may connect without TLS"],
     ["postgres://u@h/d?sslmode=verify", "is not one of"],
     ["postgres://u@h/d?sslmode=", "an empty sslmode"],
-    ["postgres://u@h/d?options=-c%20x", "a parameter that is not known"],
-    ["postgres://u@h/d?sslcert=/c", "both of sslcert and sslkey"],
+    ["postgres://u@h/d?options=-c%20x", "an unknown parameter"],
+    ["postgres://u@h/d?sslcert=/c", "requires both sslcert and sslkey"],
     ["postgres://u@h/d?sslmode=disable&sslrootcert=/ca", "although sslmode is disable"],
-    ["postgres://u@/d?sslmode=verify-full", "no TLS"],
+    ["postgres://u@/d?sslmode=verify-full", "has no TLS"],
     ["postgres://u@h/d%zz", "hexadecimal"],
     ["postgres://u%00@h/d", "zero byte"],
     [`postgres://${"u".repeat(64)}@h/d`, "more than 63 bytes"],
@@ -103,7 +103,7 @@ describe("a PostgreSQL URL", () => {
     "postgres://sc@db.example:6432/synapse?sslmode=verify-full",
     "postgres://s%20c@[::1]:5432/d?sslmode=require",
     "postgres://sc@/d?host=/tmp/pg&port=5433&sslmode=disable",
-  ])("is printed as it is read: %s", (text) => {
+  ])("is formatted as it was read: %s", (text) => {
     const settings = parse(text, { PGPASSWORD: "secret" });
     expect(formatPostgresUrl(settings!)).toBe(text);
   });

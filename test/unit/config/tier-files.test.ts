@@ -41,12 +41,12 @@ function read(given: Given) {
   return readTierFiles(Object.fromEntries(entries));
 }
 
-const filesOf = async (given: Given): Promise<TierFiles> => (await read(given)).files;
+const filesOf = async (given: Given): Promise<TierFiles> => (await read(given)).texts;
 
-const mistakesOf = async (given: Given): Promise<string[]> =>
-  (await read(given)).mistakes.map(({ place, problem }) => `${place}: ${problem}`);
+const problemsOf = async (given: Given): Promise<string[]> =>
+  (await read(given)).problems.map(({ place, problem }) => `${place}: ${problem}`);
 
-/** A certificate that vouches for itself, and its key, as openssl makes them. */
+/** A self-signed certificate and its key, made by openssl. */
 async function pairOf(...algorithm: string[]): Promise<{ cert: string; key: string }> {
   const [cert, key] = [await fileOf(""), await fileOf("")];
   const made = ["-newkey", ...algorithm, "-nodes", "-days", "1", "-subj", "/CN=cache"];
@@ -57,7 +57,7 @@ async function pairOf(...algorithm: string[]): Promise<{ cert: string; key: stri
 const EC = ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
 
 describe("the files of the tier", () => {
-  it("are read without the line end that editors leave", async () => {
+  it("are read without the line feed that editors add", async () => {
     const files = await filesOf({
       username: await fileOf("cache\n"),
       password: await fileOf(" with spaces \r\n"),
@@ -72,13 +72,13 @@ describe("the files of the tier", () => {
     });
   });
 
-  it("are named together, with flag and path, if they are not there or are none", async () => {
-    const mistakes = await mistakesOf({
+  it("are reported together, with flag and path, if they cannot be read", async () => {
+    const problems = await problemsOf({
       username: "/nowhere/user",
       password: folder,
       ca: "/nowhere/ca",
     });
-    expect(mistakes).toEqual([
+    expect(problems).toEqual([
       expect.stringMatching(/^--tier-username-file \/nowhere\/user: cannot be read: ENOENT/),
       expect.stringMatching(new RegExp(`^--tier-password-file ${folder}: cannot be read: EISDIR`)),
       expect.stringMatching(/^--tier-tls-ca-file \/nowhere\/ca: cannot be read: ENOENT/),
@@ -96,23 +96,32 @@ describe("the files of the tier", () => {
     ["secret", "--tier-key-file"],
   ] as const)("are not empty: %s", async (option, flag) => {
     const path = await fileOf("\n");
-    expect(await mistakesOf({ [option]: path })).toEqual([`${flag} ${path}: is empty`]);
+    expect(await problemsOf({ [option]: path })).toEqual([`${flag} ${path}: is empty`]);
   });
 });
 
 describe("the tier's key", () => {
-  it("is a secret of some length, which no message shows", async () => {
+  it("is a secret of a minimal length, which no message shows", async () => {
     const secret = "0123456789abcdef0123456789abcdef";
     expect(await filesOf({ secret: await fileOf(`${secret}\n`) })).toMatchObject({ secret: secret });
     const path = await fileOf("too-short-secret");
-    const [mistake] = await mistakesOf({ secret: path });
-    expect(mistake).toMatch(/^--tier-key-file .*: holds 16 characters, must hold at least 32/);
-    expect(mistake).not.toContain("too-short-secret");
+    const [problem] = await problemsOf({ secret: path });
+    expect(problem).toMatch(
+      /^--tier-key-file .*: has 16 characters and must have at least 32; create one with: openssl/,
+    );
+    expect(problem).not.toContain("too-short-secret");
+  });
+
+  it("does not repeat one character", async () => {
+    const path = await fileOf("a".repeat(64));
+    expect(await problemsOf({ secret: path })).toEqual([
+      `--tier-key-file ${path}: repeats one character; create one with: openssl rand -hex 32`,
+    ]);
   });
 });
 
 describe("a file of certificates", () => {
-  it("may hold several, and text beside them", async () => {
+  it("may contain several, and other text", async () => {
     const text = `The first:\n${FIRST}\nThe second:\n${SECOND}`;
     expect(await filesOf({ ca: await fileOf(text) })).toMatchObject({ ca: text });
   });
@@ -120,24 +129,24 @@ describe("a file of certificates", () => {
   it.each([
     ["ca", "--tier-tls-ca-file"],
     ["cert", "--tier-tls-cert-file"],
-  ] as const)("holds one at least: %s", async (option, flag) => {
+  ] as const)("contains at least one: %s", async (option, flag) => {
     const path = await fileOf(privateKey());
-    expect(await mistakesOf({ [option]: path })).toEqual([`${flag} ${path}: holds no certificate in PEM`]);
+    expect(await problemsOf({ [option]: path })).toEqual([`${flag} ${path}: contains no certificate in PEM`]);
   });
 
   it.each([
     ["cut off", `${FIRST}\n${SECOND.slice(0, 300)}`],
     ["damaged", `${FIRST}\n${SECOND.replace("\nMII", "\nMIJ")}`],
-  ])("holds none that is %s", async (_, text) => {
+  ])("contains none that is %s", async (_, text) => {
     const path = await fileOf(text);
-    expect(await mistakesOf({ ca: path })).toEqual([
-      expect.stringContaining(`--tier-tls-ca-file ${path}: certificate 2 of 2 is broken: error:`),
+    expect(await problemsOf({ ca: path })).toEqual([
+      expect.stringContaining(`--tier-tls-ca-file ${path}: certificate 2 of 2 is not valid: error:`),
     ]);
   });
 });
 
 describe("a certificate and its key", () => {
-  it("are read as they are", async () => {
+  it("are read unchanged", async () => {
     const { cert, key } = await pairOf(...EC);
     expect(await filesOf({ cert: cert, key: key })).toMatchObject({
       cert: (await readFile(cert, "utf8")).trimEnd(),
@@ -145,26 +154,29 @@ describe("a certificate and its key", () => {
     });
   });
 
-  it("are told apart", async () => {
+  it("are not accepted in place of each other", async () => {
     const [cert, key] = [await fileOf(FIRST), await fileOf("none")];
-    expect(await mistakesOf({ cert: cert, key: key })).toEqual([
+    expect(await problemsOf({ cert: cert, key: key })).toEqual([
       expect.stringContaining(
-        `--tier-tls-key-file ${key}: holds no private key in PEM without a passphrase: `,
+        `--tier-tls-key-file ${key}: contains no private key in PEM without a passphrase: `,
       ),
     ]);
   });
 
-  it.each(["rsa", "ec"] as const)("are refused if the key is another one, of the kind %s", async (kind) => {
-    const { cert } = await pairOf(...EC);
-    const key = await fileOf(privateKey(kind));
-    expect(await mistakesOf({ cert: cert, key: key })).toEqual([
-      "--tier-tls-cert-file and --tier-tls-key-file: the key does not belong to the certificate",
-    ]);
-  });
+  it.each(["rsa", "ec"] as const)(
+    "are refused if the key belongs to another certificate, of the kind %s",
+    async (kind) => {
+      const { cert } = await pairOf(...EC);
+      const key = await fileOf(privateKey(kind));
+      expect(await problemsOf({ cert: cert, key: key })).toEqual([
+        "--tier-tls-cert-file and --tier-tls-key-file: the key does not belong to the certificate",
+      ]);
+    },
+  );
 
   it("are refused if they are too weak for TLS", async () => {
     const { cert, key } = await pairOf("rsa:512");
-    expect(await mistakesOf({ cert: cert, key: key })).toEqual([
+    expect(await problemsOf({ cert: cert, key: key })).toEqual([
       expect.stringMatching(/^--tier-tls-cert-file and --tier-tls-key-file: .*key too small/),
     ]);
   });

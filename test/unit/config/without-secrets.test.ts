@@ -32,21 +32,21 @@ describe("a text without its secrets", () => {
     "/etc/splitcache/password",
     "@user:server.example",
     "at f (file:///app/node_modules/@grpc/grpc-js/build/src/server.js:1:2)",
-  ])("is the text where it has none: %s", (text) => {
+  ])("is unchanged without them: %s", (text) => {
     expect(withoutSecrets(text)).toBe(text);
   });
 });
 
-it("shows the beginning of a long text, and nothing of a URL that is cut off", () => {
+it("shows the start of a long text, and nothing of a URL at the cut", () => {
   expect(withoutSecrets("x".repeat(50_000))).toBe(`${"x".repeat(4096)}…`);
   const cut = withoutSecrets(`${"x ".repeat(2000)}redis://user:${"1".repeat(200)}@r`);
   expect(cut).toBe(`${"x ".repeat(2000)}redis://…`);
 });
 
-it.each(["log", "tier"])("shows nothing of a value that may be a password: %s", (option) => {
+it.each(["log", "tier"])("hides a value that may be a password: %s", (option) => {
   const sources = { environment: {}, file: undefined, memoryLimitBytes: undefined };
   const flags = { texts: new Map([[option, ["hunter2"]]]), unknown: ["hunter2"] };
-  const mistakes = (): string => {
+  const problems = (): string => {
     try {
       parseConfig({ ...sources, flags });
       return "";
@@ -54,11 +54,11 @@ it.each(["log", "tier"])("shows nothing of a value that may be a password: %s", 
       return String(error);
     }
   };
-  expect(mistakes()).toContain(`--${option}: must be`);
-  expect(mistakes()).not.toContain("hunter2");
+  expect(problems()).toContain(`--${option}: must be`);
+  expect(problems()).not.toContain("hunter2");
 });
 
-it("shows of a value that could not be read no more than what is safe", () => {
+it("shows only the safe part of an invalid value", () => {
   const flags = { texts: new Map([["log-level", ["redis//u:hunter2@r"]]]), unknown: [] };
   expect(() => parseConfig({ flags, environment: {}, file: undefined, memoryLimitBytes: undefined })).toThrow(
     '--log-level: "…@r" must be one of debug, info, warn, error, fatal, silent',
@@ -107,7 +107,7 @@ describe("a configuration with a password in the wrong place", () => {
           text = parseConfig(sources).yaml;
         } catch (error) {
           if (!(error instanceof ConfigError)) throw error;
-          text = error.message + JSON.stringify(error.mistakes);
+          text = error.message + JSON.stringify(error.problems);
         }
         expect(text).not.toMatch(/[QXYZ]{2}/);
       }),

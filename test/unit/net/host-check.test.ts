@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { isLoopback, loopbackHostCheck } from "../../../src/net/host-check.js";
+import { isLoopback } from "../../../src/config/address.js";
+import { loopbackHostCheck } from "../../../src/net/host-check.js";
 
 const allows = loopbackHostCheck("Cache.Example");
 

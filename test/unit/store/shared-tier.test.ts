@@ -42,7 +42,7 @@ function sharedLog(): Log {
       };
     },
     status: () => ({ isUp: true, errors: {}, memberCount: 0 }),
-    members: async () => [],
+    members: { list: async () => [], positions: async () => [] },
     close: async () => {},
   };
 }

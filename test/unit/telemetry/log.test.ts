@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { LogLevel } from "../../../src/config/log-levels.js";
 import type { Epoch, Homeserver } from "../../../src/core/model/types.js";
 import { readVersion } from "../../../src/process/version.js";
 import { createLog, storeLogTo } from "../../../src/telemetry/log.js";
 import { reportStart } from "../../../src/telemetry/start-report.js";
 
-function logTo(level: string) {
+function logTo(level: LogLevel) {
   const lines: Record<string, unknown>[] = [];
   const log = createLog({ level, to: { write: (line) => void lines.push(JSON.parse(line)) } });
   return { log, lines };
@@ -121,6 +122,7 @@ const REPORT = {
   addresses: [{ kind: "unix", path: "/s" }],
   httpAddress: undefined,
   healthAddresses: [{ kind: "tcp", host: "0.0.0.0", port: 8080 }],
+  adminAddresses: [{ kind: "unix", path: "/admin" }],
   logUrl: "memory",
   tierUrl: "none",
   memoryBytes: 256 * MIB,

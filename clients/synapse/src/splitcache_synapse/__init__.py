@@ -1,5 +1,5 @@
 """Lets Synapse read events from a splitcache sidecar. homeserver.yaml names SplitcacheModule."""
 
-from splitcache_synapse.module import SplitcacheModule
+from splitcache_synapse.entry import SplitcacheModule
 
 __all__ = ["SplitcacheModule"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,6 +22,9 @@ class BridgeConfig:
     enabled: bool = True
     homeserver: str | None = None
     transport: Transport = "grpc"
+    # Of hits that are read from the database as well: 0 to 1.
+    audit_share: float = 0.001
+    shadow: bool = False
 
 
 def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
@@ -38,11 +42,15 @@ def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
         "enabled": given.get("enabled", True),
         "homeserver": given.get("homeserver"),
         "transport": given.get("transport", "grpc"),
+        "shadow": given.get("shadow", False),
     }
     if values["transport"] not in ("grpc", "blocking"):
         raise ConfigError("splitcache: transport must be grpc or blocking")
-    if not isinstance(values["enabled"], bool):
-        raise ConfigError("splitcache: enabled must be true or false")
+    for key in ("enabled", "shadow"):
+        if not isinstance(values[key], bool):
+            raise ConfigError(f"splitcache: {key} must be true or false")
+    if "audit" in given:
+        values["audit_share"] = _share("audit", given["audit"])
     homeserver = values["homeserver"]
     if homeserver is not None and (not isinstance(homeserver, str) or not homeserver):
         raise ConfigError("splitcache: homeserver must be a name")
@@ -52,7 +60,8 @@ def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
     return BridgeConfig(**values)
 
 
-_NAMES = frozenset({"address", "enabled", "homeserver", "transport"})
+_NAMES = frozenset({"address", "enabled", "homeserver", "transport", "audit", "shadow"})
+_PERCENTAGE = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,9})?\s?%")
 # Key in the file -> field, least and most milliseconds.
 _DURATIONS = {
     "read_deadline": ("read_deadline_ms", 1, 10_000),
@@ -67,6 +76,15 @@ def _duration_ms(key: str, value: object, least: int, most: int) -> int:
     if not least <= milliseconds <= most:
         raise ConfigError(f"splitcache: {key} must be {least} to {most} milliseconds")
     return milliseconds
+
+
+def _share(key: str, value: object) -> float:
+    if not isinstance(value, str) or not _PERCENTAGE.fullmatch(value):
+        raise ConfigError(f"splitcache: {key} must be a percentage, such as 0.1%")
+    percent = float(value.removesuffix("%"))
+    if percent > 100:
+        raise ConfigError(f"splitcache: {key} must be 0% to 100%")
+    return percent / 100
 
 
 def _address(value: object) -> str:

@@ -39,6 +39,7 @@ class _Fill(NamedTuple):
 
     entries: list[Make]
     as_of: pb.Position
+    on_done: Callable[[], None]
 
 
 class Fills:
@@ -72,16 +73,26 @@ class Fills:
         # Whether a turn of the reactor is booked for the next request.
         self._booked = False
 
-    def put(self, entries: Sequence[Any], as_of: pb.Position) -> None:
+    def put(
+        self,
+        entries: Sequence[Any],
+        as_of: pb.Position,
+        on_done: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_done` is called once, when its last request has been answered, or was not made."""
         if not self._is_wanted(as_of.epoch):
+            on_done()
             return
         taken = entries[: WAITING_MAX - self._waiting_entries]
         if len(entries) > len(taken):
             self._metrics.filled("dropped", len(entries) - len(taken))
         if taken:
             self._waiting_entries += len(taken)
-            self._waiting.append(_Fill([self._prepare(one) for one in reversed(taken)], as_of))
+            made = [self._prepare(one) for one in reversed(taken)]
+            self._waiting.append(_Fill(made, as_of, on_done))
             self._book()
+        else:
+            on_done()
 
     def _book(self) -> None:
         # Not in the way of the reader who brought it.
@@ -95,29 +106,36 @@ class Fills:
 
     def _send(self) -> None:
         self._booked = False
-        request = self._next_request()
-        if request is not None and request.events:
-            self._in_flight += 1
-            on_done = partial(self._done, self._monotonic(), len(request.events))
-            self._transport.unary("PutEvents", request, TIMEOUT_S, on_done)
+        while self._waiting and not self._is_wanted(self._waiting[0].as_of.epoch):
+            unwanted = self._waiting.popleft()
+            self._waiting_entries -= len(unwanted.entries)
+            unwanted.on_done()
+        if self._waiting:
+            self._send_some_of(self._waiting[0])
         self._book()
 
-    def _next_request(self) -> pb.PutEventsRequest | None:
-        while self._waiting and not self._is_wanted(self._waiting[0].as_of.epoch):
-            self._waiting_entries -= len(self._waiting.popleft().entries)
-        if not self._waiting:
-            return None
-        entries, as_of = self._waiting[0]
-        request = pb.PutEventsRequest(homeserver=self._homeserver, as_of=as_of)
+    def _send_some_of(self, fill: _Fill) -> None:
+        request = self._next_request(fill)
+        is_last = not fill.entries
+        if is_last:
+            self._waiting.popleft()
+        if request.events:
+            self._in_flight += 1
+            on_done = fill.on_done if is_last else lambda: None
+            done = partial(self._done, self._monotonic(), len(request.events), on_done)
+            self._transport.unary("PutEvents", request, TIMEOUT_S, done)
+        elif is_last:
+            fill.on_done()
+
+    def _next_request(self, fill: _Fill) -> pb.PutEventsRequest:
+        request = pb.PutEventsRequest(homeserver=self._homeserver, as_of=fill.as_of)
         size = 0
-        while entries and len(request.events) < EVENTS_MAX and size < FULL_BYTES:
+        while fill.entries and len(request.events) < EVENTS_MAX and size < FULL_BYTES:
             self._waiting_entries -= 1
-            cached = self._made(entries.pop())
+            cached = self._made(fill.entries.pop())
             if cached is not None:
                 request.events.append(cached)
                 size += cached.ByteSize()
-        if not entries:
-            self._waiting.popleft()
         return request
 
     def _made(self, make: Make) -> pb.CachedEvent | None:
@@ -127,7 +145,7 @@ class Fills:
             logger.exception("splitcache: an event was not put into the sidecar")
             return None
 
-    def _done(self, sent_at: float, events: int, reply: Any) -> None:
+    def _done(self, sent_at: float, events: int, on_done: Callable[[], None], reply: Any) -> None:
         self._in_flight -= 1
         if isinstance(reply, Exception):
             self._metrics.error("put")
@@ -136,4 +154,5 @@ class Fills:
             self._observe(reply.position, sent_at)
             for outcome in reply.outcomes:
                 self._metrics.filled(_OUTCOMES.get(outcome, "unknown"))
+        on_done()
         self._book()

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from twisted.internet.defer import Deferred
 
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_synapse.lookup_request import LookupRequest, is_askable
 from splitcache_synapse.metrics import BridgeMetrics
 
 logger = logging.getLogger(__name__)
@@ -16,12 +17,15 @@ logger = logging.getLogger(__name__)
 # Below the contract's limit of 500: a reply is decoded in one go, and the reactor should turn in
 # between. Synapse itself builds 500 events in one go.
 IDS_MAX = 100
-# Limit of the contract.
-ID_BYTES_MAX = 1020
+# Requests of one lookup that are under way at a time. The sidecar answers them in parallel with
+# what the reactor does; more would only wait, for the sidecar or for being decoded.
+REQUESTS_MAX = 4
 
 Decode = Callable[[pb.CachedEvent], Any]
-# The reply and how many IDs were asked; whether the reply may be used.
-OnReply = Callable[[Any, int], bool]
+# The reply, how many IDs were asked, and when; whether the reply may be used.
+OnReply = Callable[[Any, int, float], bool]
+# What one request missed, and a position that is from before the database is read for it.
+OnMissed = Callable[[frozenset[str], pb.Position], None]
 # Of an entry: the epoch of the reply that brought it, and when its request was sent.
 Permits = Callable[[bytes, float], bool]
 Ask = Callable[[pb.GetEventsRequest, Callable[[Any], None]], None]
@@ -38,11 +42,18 @@ class Lookup(NamedTuple):
     position: pb.Position | None
 
 
+class _Caller(NamedTuple):
+    event_ids: Collection[str]
+    result: Deferred[Lookup]
+    on_missed: OnMissed | None
+
+
 class Round:
     """Collects lookups, asks once for each event, and gives each caller its own events.
 
-    One request after another, so that a lookup of thousands neither floods the sidecar nor holds
-    up the reactor. After one that failed no more are sent: whoever waits has waited long enough.
+    A few requests at a time, so that a lookup of thousands neither waits for each of them in turn,
+    nor floods the sidecar, nor holds up the reactor. After one that failed no more are sent:
+    whoever waits has waited long enough.
     """
 
     def __init__(
@@ -65,44 +76,48 @@ class Round:
         self._may_use = may_use
         self._may_keep = may_keep
         self._on_end = on_end
-        self._callers: list[tuple[Collection[str], Deferred[Lookup]]] = []
+        self._callers: list[_Caller] = []
         # IDs that callers ask for, some perhaps twice.
         self._size = 0
         # What is not asked yet, the next last.
         self._left: list[str] = []
         # With the epoch of its reply, and when its request was sent.
         self._hits: dict[str, tuple[Any, tuple[bytes, float]]] = {}
-        # What was invalidated since the request that is under way was sent: its reply may be from
-        # before. Later ones are not.
-        self._doubtful: set[str] = set()
-        self._all_doubtful = False
+        self._under_way: set[LookupRequest] = set()
         # Of the last reply. All of them are from before the database is read for what is missing.
         self._position: pb.Position | None = None
+        # Requests are being sent now: one that is answered at once sends no further ones itself.
+        self._sending = False
         self._ended = False
 
     def has_room_for(self, event_ids: Collection[str]) -> bool:
         """Whether the lookup may join: nobody should wait for another one's second request."""
         return not self._callers or self._size + len(event_ids) <= IDS_MAX
 
-    def join(self, event_ids: Collection[str]) -> Deferred[Lookup]:
-        """The result may be cancelled; when nobody waits any longer, the lookup has ended."""
+    def join(
+        self, event_ids: Collection[str], on_missed: OnMissed | None = None
+    ) -> Deferred[Lookup]:
+        """The result may be cancelled; when nobody waits any longer, the lookup has ended.
+
+        `on_missed` is called with what a request has missed while others are still to be answered.
+        """
         result: Deferred[Lookup] = Deferred(self._leave)
-        self._callers.append((event_ids, result))
+        self._callers.append(_Caller(event_ids, result, on_missed))
         self._size += len(event_ids)
         return result
 
     def _leave(self, left: Deferred[Lookup]) -> None:
-        self._callers = [caller for caller in self._callers if caller[1] is not left]
+        self._callers = [caller for caller in self._callers if caller.result is not left]
         if not self._callers:
             self._end()
 
     def invalidated(self, event_id: str | None) -> None:
         """What the replies have said of the event (None: of any) may be from before a change."""
+        for request in self._under_way:
+            request.invalidated(event_id)
         if event_id is None:
-            self._all_doubtful = True
             self._hits.clear()
         else:
-            self._doubtful.add(event_id)
             self._hits.pop(event_id, None)
 
     def send(self, ask: Ask, on_reply: OnReply) -> None:
@@ -112,60 +127,78 @@ class Round:
         reply may be used.
         """
         # What no sidecar takes is in none.
-        every = dict.fromkeys(one for ids, _ in self._callers for one in ids)
-        self._left = [one for one in every if _is_askable(one)]
+        every = dict.fromkeys(one for caller in self._callers for one in caller.event_ids)
+        self._left = [one for one in every if is_askable(one)]
         self._left.reverse()
-        self._ask_next(ask, on_reply)
+        self._go_on(ask, on_reply)
+
+    def _go_on(self, ask: Ask, on_reply: OnReply) -> None:
+        """Sends what may be sent now, and ends when nothing is left."""
+        if self._sending:
+            return
+        self._sending = True
+        while self._left and len(self._under_way) < REQUESTS_MAX and not self._ended:
+            self._ask_next(ask, on_reply)
+        self._sending = False
+        if not self._left and not self._under_way:
+            self._end()
 
     def _ask_next(self, ask: Ask, on_reply: OnReply) -> None:
-        if self._ended:
-            return
-        if not self._left:
-            self._end()
-            return
-        event_ids = self._left[: -IDS_MAX - 1 : -1]
+        request = LookupRequest(self._left[: -IDS_MAX - 1 : -1], self._monotonic())
         del self._left[-IDS_MAX:]
-        self._doubtful.clear()
-        self._all_doubtful = False
-        sent_at = self._monotonic()
+        self._under_way.add(request)
 
         def done(reply: pb.GetEventsResponse | Exception) -> None:
-            if self._ended:
+            if self._ended or request not in self._under_way:
                 return
+            self._under_way.discard(request)
             try:
-                if on_reply(reply, len(event_ids)) and not isinstance(reply, Exception):
-                    self._take(reply, sent_at)
-                else:
-                    self._left.clear()
+                self._answered(request, reply, on_reply)
             except Exception:
                 logger.exception("splitcache: a reply could not be used")
                 self._left.clear()
-            self._ask_next(ask, on_reply)
+            self._go_on(ask, on_reply)
 
-        request = pb.GetEventsRequest(
-            homeserver=self._homeserver,
-            event_ids=event_ids,
-            # Synapse keeps the original of a redacted event, and prunes it itself.
-            redaction_view=pb.REDACTION_VIEW_ORIGINAL,
-        )
         try:
-            ask(request, done)
+            ask(request.message(self._homeserver), done)
         except Exception:
             logger.exception("splitcache: a lookup could not be sent")
-            self._end()
+            self._left.clear()
+            self._under_way.discard(request)
 
-    def _take(self, reply: pb.GetEventsResponse, sent_at: float) -> None:
-        request = (reply.position.epoch, sent_at)
+    def _answered(
+        self, request: LookupRequest, reply: pb.GetEventsResponse | Exception, on_reply: OnReply
+    ) -> None:
+        usable = on_reply(reply, len(request.event_ids), request.sent_at)
+        if not usable or isinstance(reply, Exception):
+            self._left.clear()
+            return
+        self._take(request, reply)
+        if self._left or self._under_way:
+            self._report_missed(request, reply)
+
+    def _take(self, request: LookupRequest, reply: pb.GetEventsResponse) -> None:
+        origin = (reply.position.epoch, request.sent_at)
         self._position = reply.position
         for cached in reply.events:
-            if self._all_doubtful or cached.event_id in self._doubtful:
+            if request.is_doubtful(cached.event_id):
                 continue
             entry = self._decode(cached)
             if entry is not None:
-                self._hits[cached.event_id] = (entry, request)
+                self._hits[cached.event_id] = (entry, origin)
         # What did not fit into the reply; one with nothing in it would be asked for without end.
         if reply.events:
             self._left.extend(reversed(reply.truncated_event_ids))
+
+    def _report_missed(self, request: LookupRequest, reply: pb.GetEventsResponse) -> None:
+        on_missed = self._callers[0].on_missed
+        # A lookup that takes several requests has no other beside it, but for large events.
+        if on_missed is None or len(self._callers) > 1:
+            return
+        found = self._hits.keys() | set(reply.truncated_event_ids)
+        missed = frozenset(request.event_ids).difference(found)
+        if missed:
+            on_missed(missed, reply.position)
 
     def _end(self) -> None:
         if self._ended:
@@ -173,7 +206,7 @@ class Round:
         self._ended = True
         # Whom one caller's answer leads to leave is no longer there.
         while self._callers:
-            event_ids, result = self._callers.pop(0)
+            event_ids, result, _ = self._callers.pop(0)
             # Anew for each caller: a caller before it may have led to an invalidation.
             found = self._found(event_ids)
             self._metrics.looked_up(len(found.hits), len(event_ids) - len(found.hits))
@@ -198,10 +231,3 @@ class Round:
                 if kept[request]:
                     keep.add(event_id)
         return Lookup(hits, frozenset(keep), self._position)
-
-
-def _is_askable(event_id: str) -> bool:
-    try:
-        return 0 < len(event_id.encode()) <= ID_BYTES_MAX
-    except UnicodeEncodeError:
-        return False

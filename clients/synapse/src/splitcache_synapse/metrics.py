@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 from prometheus_client import Counter, Gauge, Histogram
 
 _SERVER = "server_name"
+_ACTIVE = Gauge(
+    "splitcache_bridge_active",
+    "1 while the module is in use; 0 if it does not support this release of Synapse",
+    [_SERVER],
+)
 _LOOKUPS = Counter(
     "splitcache_bridge_lookups", "Events looked up, by result: hit or miss", [_SERVER, "result"]
 )
@@ -29,6 +34,12 @@ _BREAKER = Gauge(
 _FILLS = Counter(
     "splitcache_bridge_fills", "Events put, by what became of them", [_SERVER, "outcome"]
 )
+_STORED = Counter(
+    "splitcache_bridge_new_events",
+    "Events that this process has stored, by what became of them: read_back (and put), dropped "
+    "(too many at once), not_put (the sidecar was not up to date or gone), failed (not read)",
+    [_SERVER, "outcome"],
+)
 _ANNOUNCEMENTS = Counter(
     "splitcache_bridge_announcements",
     "Announcements, by kind (events, room, homeserver) and outcome (ok, late, relayed)",
@@ -42,6 +53,17 @@ _WRITES_WAIT = Gauge(
     "1 while writes wait for their announcement, 0 while announcements fail",
     [_SERVER],
 )
+_AUDITS = Counter(
+    "splitcache_bridge_audits",
+    "Reads audited, by outcome: same, different (confirmed), changed (not confirmed); or dropped, "
+    "failed (not audited)",
+    [_SERVER, "outcome"],
+)
+_AUDIT_DIFFERENCES = Counter(
+    "splitcache_bridge_audit_differences",
+    "Audited reads in which the sidecar differed from the database, confirmed by a second reading",
+    [_SERVER],
+)
 _GATE = Gauge(
     "splitcache_bridge_gate_open", "1 while the outbox permits reading from the cache", [_SERVER]
 )
@@ -53,11 +75,39 @@ _OUTBOX_OLDEST = Gauge(
     "Age of the oldest row that this process has not announced; +Inf if it is not known",
     [_SERVER],
 )
+_GATE_AGE = Gauge(
+    "splitcache_bridge_gate_age_seconds",
+    "Age of the poll of the outbox by which the gate is judged; +Inf before the first",
+    [_SERVER],
+)
+_BOUND = Gauge(
+    "splitcache_bridge_staleness_bound_seconds",
+    "How stale a reply of the sidecar can be at this moment at most; 0 while the gate is closed",
+    [_SERVER],
+)
 _OTHER_EPOCHS = Counter(
     "splitcache_bridge_other_epoch_replies",
     "Replies of an epoch that is not the registered one, and not used",
     [_SERVER],
 )
+
+
+class OutboxState(Protocol):
+    """What is to be seen of the outbox from outside."""
+
+    def is_open(self) -> bool: ...
+
+    def gate_age_s(self) -> float: ...
+
+    def bound_s(self) -> float: ...
+
+    def rows(self) -> int: ...
+
+    def oldest_row_s(self) -> float: ...
+
+
+def report_active(server_name: str, is_active: bool) -> None:
+    _ACTIVE.labels(server_name).set(is_active)
 
 
 class BridgeMetrics:
@@ -85,6 +135,9 @@ class BridgeMetrics:
     def filled(self, outcome: str, events: int = 1) -> None:
         _FILLS.labels(self._server, outcome).inc(events)
 
+    def stored(self, outcome: str, events: int) -> None:
+        _STORED.labels(self._server, outcome).inc(events)
+
     def announced(self, kind: str, outcome: str) -> None:
         _ANNOUNCEMENTS.labels(self._server, kind, outcome).inc()
 
@@ -94,16 +147,28 @@ class BridgeMetrics:
     def writes_wait(self, waits: bool) -> None:
         _WRITES_WAIT.labels(self._server).set(waits)
 
-    def watch_outbox(
-        self,
-        is_open: Callable[[], bool],
-        rows: Callable[[], int],
-        oldest_row_s: Callable[[], float],
-    ) -> None:
-        """Each is asked when the metrics are read, in any thread."""
-        _GATE.labels(self._server).set_function(is_open)
-        _OUTBOX_ROWS.labels(self._server).set_function(rows)
-        _OUTBOX_OLDEST.labels(self._server).set_function(oldest_row_s)
+    def watch_outbox(self, outbox: OutboxState) -> None:
+        """It is asked when the metrics are read, in any thread."""
+        _GATE.labels(self._server).set_function(outbox.is_open)
+        _GATE_AGE.labels(self._server).set_function(outbox.gate_age_s)
+        _BOUND.labels(self._server).set_function(outbox.bound_s)
+        _OUTBOX_ROWS.labels(self._server).set_function(outbox.rows)
+        _OUTBOX_OLDEST.labels(self._server).set_function(outbox.oldest_row_s)
 
     def replied_in_another_epoch(self) -> None:
         _OTHER_EPOCHS.labels(self._server).inc()
+
+
+class AuditMetrics:
+    """Of the audits of one homeserver. All outcomes are there from the start, as zero."""
+
+    def __init__(self, server_name: str) -> None:
+        self._server = server_name
+        for outcome in ("same", "different", "changed", "dropped", "failed"):
+            _AUDITS.labels(server_name, outcome)
+        _AUDIT_DIFFERENCES.labels(server_name)
+
+    def audited(self, outcome: str) -> None:
+        _AUDITS.labels(self._server, outcome).inc()
+        if outcome == "different":
+            _AUDIT_DIFFERENCES.labels(self._server).inc()

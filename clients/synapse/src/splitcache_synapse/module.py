@@ -1,60 +1,50 @@
-"""The module that homeserver.yaml names: puts the parts together."""
+"""Puts the parts together, beside a Synapse that is supported."""
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Mapping
 from typing import Any
 
-import synapse
 from synapse.logging.context import make_deferred_yieldable, run_in_background
-from synapse.module_api import ModuleApi
 
 from splitcache_synapse.announcer import Announcer
+from splitcache_synapse.audit import Audit
+from splitcache_synapse.audited import AuditedSidecar, ShadowedSidecar
 from splitcache_synapse.clock import monotonic
-from splitcache_synapse.config import BridgeConfig, parse_config
+from splitcache_synapse.config import BridgeConfig
+from splitcache_synapse.database_reader import DatabaseReader
 from splitcache_synapse.epoch_rules import EPOCH_SILENCE_MAX_S
 from splitcache_synapse.event_cache import replace_event_cache
 from splitcache_synapse.freshness import Freshness, Unchecked
 from splitcache_synapse.generation import PoolGeneration
-from splitcache_synapse.metrics import BridgeMetrics
+from splitcache_synapse.metrics import AuditMetrics, BridgeMetrics
 from splitcache_synapse.near_cache import NearCache
 from splitcache_synapse.outbox import Outbox
 from splitcache_synapse.outbox_database import OutboxDatabase
 from splitcache_synapse.outbox_rules import OutboxRules
 from splitcache_synapse.outbox_table import OutboxTable
 from splitcache_synapse.pending import Pending
+from splitcache_synapse.read_back import ReadBack
 from splitcache_synapse.reads import LocalCaches, Reads
 from splitcache_synapse.relay import Relay
 from splitcache_synapse.sidecar import Sidecar
 from splitcache_synapse.stored_event import from_cached, prepare
 from splitcache_synapse.subscription import Subscription
-from splitcache_synapse.supported import require_supported
 from splitcache_synapse.transport import BlockingTransport, GrpcTransport, Transport
 from splitcache_synapse.writes import Writes
 
 logger = logging.getLogger(__name__)
 
 
-class SplitcacheModule:
-    """Lets this process of Synapse read events from a splitcache sidecar.
+class Bridge:
+    """What reads events of a process of Synapse from the sidecar, and announces what it changes.
 
-    Raises UnsupportedSynapse beside a release of Synapse that it does not know, and ConfigError if
-    the tables of the outbox are not there and cannot be created.
+    Raises ConfigError if the tables of the outbox are not there and cannot be created.
     """
 
-    def __init__(self, config: BridgeConfig, api: ModuleApi) -> None:
-        require_supported(synapse.__version__)
-        # Modules have no other way to the storage layer.
-        hs = api._hs
+    def __init__(self, config: BridgeConfig, hs: Any) -> None:
         pool = hs.get_datastores().main.db_pool
-        if not config.enabled:
-            database = OutboxDatabase(pool.engine, pool._database_config)
-            database.create_tables()
-            database.forget_state()
-            logger.info("splitcache: switched off")
-            return
         self._reactor = hs.get_reactor()
         self._homeserver = config.homeserver or hs.hostname
         self._metrics = BridgeMetrics(hs.hostname)
@@ -90,7 +80,7 @@ class SplitcacheModule:
             freshness=freshness,
             metrics=self._metrics,
         )
-        self._patch(hs.get_datastores())
+        self._patch(config, hs)
         if self._outbox is not None:
             self._subscribe(hs.get_datastores().main, hs.get_instance_name())
         # Not before the reactor runs: Synapse forks when it is a daemon, and threads would stay
@@ -103,11 +93,6 @@ class SplitcacheModule:
             phase="before", eventType="shutdown", shutdown_func=self._stop
         )
         logger.info("splitcache: reads events of %s at %s", self._homeserver, config.address)
-
-    @staticmethod
-    def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
-        """Called by Synapse with the `config` of the `modules` entry."""
-        return parse_config(config)
 
     def _make_outbox(self, address: str, pool: Any) -> None:
         database = OutboxDatabase(pool.engine, pool._database_config)
@@ -135,15 +120,32 @@ class SplitcacheModule:
             drop=LocalCaches(store, self._reads),
         )
 
-    def _patch(self, datastores: Any) -> None:
+    def _patch(self, config: BridgeConfig, hs: Any) -> None:
+        datastores = hs.get_datastores()
         store = datastores.main
+        self._read_back = ReadBack(
+            store, self._sidecar, self._reactor, self._metrics, hs.run_as_background_process
+        )
         self._writes = Writes(
             store,
             datastores.persist_events,
             self._announcer,
             has_outbox=self._outbox is not None,
+            position=self._sidecar.position,
+            stored=self._read_back.stored,
         )
-        self._reads = Reads(store, self._sidecar, self._reactor, self._metrics)
+        self._audit = Audit(
+            share=config.audit_share,
+            read_database=DatabaseReader(store).read,
+            lookup=self._sidecar.lookup,
+            reactor=self._reactor,
+            server_name=hs.hostname,
+            metrics=AuditMetrics(hs.hostname),
+        )
+        served: Any = AuditedSidecar(self._sidecar, self._audit)
+        if config.shadow:
+            served = ShadowedSidecar(self._sidecar, self._audit, self._reactor, monotonic)
+        self._reads = Reads(store, served, self._reactor, self._metrics)
         replace_event_cache(
             store,
             announce_event=self._announce_event,
@@ -179,6 +181,7 @@ class SplitcacheModule:
     def _stop(self) -> None:
         # What has been committed is announced first, as long as the process lives; what is left
         # then is relayed by the others.
+        self._audit.stop()
         if self._subscription is not None:
             self._subscription.stop()
         if self._pool_generation is not None:

@@ -20,9 +20,9 @@ class NearCache:
     alone prove nothing: after a freeze they may be old ones that lay in a buffer."""
 
     def __init__(self) -> None:
-        # The epoch of the stream, and what it has applied; none before its first frame.
-        self.epoch = b""
-        self.applied = 0
+        # The epoch of the stream, and what it has applied; no epoch before its first frame. One
+        # object, since other threads read it.
+        self.position: tuple[bytes, int] = (b"", 0)
         # When the last Reset or fresh start of the stream was applied: a reply to an older request
         # is not kept.
         self._reset_at = math.inf
@@ -31,16 +31,24 @@ class NearCache:
         # Of answered requests: when sent, and the position.
         self._answers: deque[tuple[float, int]] = deque(maxlen=_ANSWERS_MAX)
 
+    @property
+    def epoch(self) -> bytes:
+        return self.position[0]
+
+    @property
+    def applied(self) -> int:
+        return self.position[1]
+
     def began(self, epoch: bytes, sequence: int, now: float) -> None:
         """Reset, or Ready with resumed: false. All that was kept must have been dropped."""
-        self.epoch, self.applied = epoch, sequence
+        self.position = (epoch, sequence)
         self._reset_at = now
         self._proved_at = -math.inf
         self._answers.clear()
 
     def advanced(self, sequence: int) -> None:
         """The stream has applied all up to there, in its epoch."""
-        self.applied = max(self.applied, sequence)
+        self.position = (self.epoch, max(self.applied, sequence))
         while self._answers and self._answers[0][1] <= self.applied:
             self._proved_at = max(self._proved_at, self._answers.popleft()[0])
 

@@ -16,6 +16,7 @@ from splitcache_synapse.deletions import Deletions
 from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.outbox_poll import Change, Poll
 from splitcache_synapse.outbox_rules import POLL_INTERVAL_S, OutboxRules
+from splitcache_synapse.outbox_state import RulesState
 from splitcache_synapse.outbox_table import OutboxTable, OutboxUnavailable
 from splitcache_synapse.relay import Relay, Relayed
 
@@ -52,7 +53,7 @@ class Outbox:
         self._polls_at = 0.0
         self._is_unavailable = False
         self._thread = threading.Thread(target=self._run, name="splitcache-outbox", daemon=True)
-        metrics.watch_outbox(self.is_open, rules.row_count, lambda: rules.oldest_row_s(monotonic()))
+        metrics.watch_outbox(RulesState(rules, monotonic))
 
     def start(self) -> None:
         self._relay.start()
@@ -159,9 +160,8 @@ class Outbox:
         change = self._rules.change_to_purge()
         if change is not None:
             # At the first start there was none before.
-            level = logging.WARNING if change.recorded_generation else logging.INFO
             logger.log(
-                level,
+                logging.WARNING if change.recorded_generation else logging.INFO,
                 "splitcache: the database is another one than before, or was restored; everything "
                 "is purged from the cache (%r, was %r)",
                 change.generation,

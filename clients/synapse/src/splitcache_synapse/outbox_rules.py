@@ -191,15 +191,16 @@ class OutboxRules:
             heard = has_heard and (before is None or before.heard == seen.heard)
             return counter, heard
 
-    def row_count(self) -> int:
-        with self._lock:
-            return len(self._seen.rows) if self._seen is not None else 0
-
     def oldest_row_s(self, now: float) -> float:
         """The age of the oldest row that this process has not announced; infinite if unknown."""
         with self._lock:
             ages = [now - at for row, at in self._absent_at.items() if row not in self._announced]
             return max(ages, default=0.0)
+
+    @property
+    def last_counted(self) -> Poll | None:
+        with self._lock:
+            return self._last
 
     @property
     def last_seen(self) -> Poll | None:

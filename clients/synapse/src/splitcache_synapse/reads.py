@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from synapse.logging.context import make_deferred_yieldable
 from synapse.storage.databases.main.events_worker import EventCacheEntry
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, TimeoutError
 
+from splitcache_synapse.early_reads import EarlyReads
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.lookups import Lookup
 from splitcache_synapse.metrics import BridgeMetrics
@@ -28,6 +29,16 @@ FORGOTTEN_ONE_BY_ONE_MAX = 1_000
 GRACE_S = 0.1
 
 
+class _Missed(NamedTuple):
+    """The lookup that missed last."""
+
+    event_ids: frozenset[str]
+    # From before which the database may be read for them.
+    position: pb.Position | None
+    # Of these the database has said already that it has them not.
+    absent: frozenset[str]
+
+
 class Reads:
     """Replaces the methods of Synapse's event store by which it reads events.
 
@@ -41,9 +52,7 @@ class Reads:
         self._reactor = reactor
         self._metrics = metrics
         self._get_events_from_db = store._get_events_from_db
-        # The lookup that missed last: which events, and the position before which the database
-        # may be read for them.
-        self._missed: tuple[frozenset[str], pb.Position] | None = None
+        self._missed: _Missed | None = None
         # What lookups have brought into Synapse's own caches.
         # The oldest first.
         self._kept: dict[str, None] = {}
@@ -74,31 +83,33 @@ class Reads:
         self._missed = None
         if not events:
             return {}
+        early = EarlyReads(self._read_and_fill)
+        lookup = await self._lookup(events, early)
+        # From here on nothing may be awaited: an invalidation that came in between would be
+        # undone by keeping the entries.
+        self._keep({one: lookup.hits[one] for one in lookup.keep})
+        missing = frozenset(events).difference(lookup.hits)
+        entries = await early.finish(missing, lookup.position)
+        # Nor from here on: another lookup would replace what missed.
+        self._missed = _Missed(missing, lookup.position, early.asked.difference(entries))
+        return {**lookup.hits, **entries}
+
+    async def _lookup(self, events: Collection[str], early: EarlyReads) -> Lookup:
+        """A lookup with a deadline of its own: no fault on the way to the sidecar may keep a
+        reader waiting. The deadlines of the requests lie within it."""
         try:
-            lookup = await make_deferred_yieldable(self._lookup(events))
-            # From here on nothing may be awaited: an invalidation that came in between would be
-            # undone by keeping the entries, and another lookup would replace what missed.
-            self._keep({one: lookup.hits[one] for one in lookup.keep})
+            lookup = self._sidecar.lookup(events, early.add)
+            if not lookup.called:
+                lookup.addTimeout(self._sidecar.patience_s(events) + GRACE_S, self._reactor)
+            return await make_deferred_yieldable(lookup)
         except CancelledError:
             raise
         except TimeoutError:
             self._metrics.error("stuck")
             logger.error("splitcache: a lookup was never answered; the database is read instead")
-            return {}
         except Exception:
             logger.exception("The sidecar was not read")
-            return {}
-        missing = frozenset(events).difference(lookup.hits)
-        self._missed = (missing, lookup.position) if lookup.position is not None else None
-        return lookup.hits
-
-    def _lookup(self, events: Collection[str]) -> Deferred[Lookup]:
-        """A lookup with a deadline of its own: no fault on the way to the sidecar may keep a
-        reader waiting. The deadlines of the requests lie within it."""
-        lookup = self._sidecar.lookup(events)
-        if not lookup.called:
-            lookup.addTimeout(self._sidecar.patience_s(events) + GRACE_S, self._reactor)
-        return lookup
+        return Lookup({}, frozenset(), None)
 
     def forget(self) -> None:
         """Drops from Synapse's own caches what lookups have brought."""
@@ -132,16 +143,27 @@ class Reads:
         # Synapse asks for what missed in the same turn of the reactor. Whoever else calls this
         # has asked for no position, and fills nothing.
         missed, self._missed = self._missed, None
+        if missed is None or not missed.event_ids.issuperset(event_ids):
+            missed = None
+        else:
+            event_ids = missed.event_ids.intersection(event_ids) - missed.absent
         if not event_ids:
             return {}
+        if missed is None or missed.position is None:
+            entries: dict[str, EventCacheEntry] = await self._get_events_from_db(event_ids)
+            return entries
+        return await self._read_and_fill(event_ids, missed.position)
+
+    async def _read_and_fill(
+        self, event_ids: Collection[str], position: pb.Position
+    ) -> dict[str, EventCacheEntry]:
         entries: dict[str, EventCacheEntry] = await self._get_events_from_db(event_ids)
-        if missed is not None and missed[0].issuperset(event_ids):
-            # The redactions that were read along came from later snapshots, for which the position
-            # holds as well.
-            try:
-                self._sidecar.put(list(entries.values()), missed[1])
-            except Exception:
-                logger.exception("Events read from the database were not put into the sidecar")
+        # The redactions that were read along came from later snapshots, for which the position
+        # holds as well.
+        try:
+            self._sidecar.put(list(entries.values()), position)
+        except Exception:
+            logger.exception("Events read from the database were not put into the sidecar")
         return entries
 
 

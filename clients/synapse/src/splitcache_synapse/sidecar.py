@@ -8,11 +8,11 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from splitcache_synapse.breaker import Breaker
+from splitcache_synapse.breaker import CLOSED, Breaker
 from splitcache_synapse.fills import Fills, Prepare
 from splitcache_synapse.freshness import Freshness
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.lookups import IDS_MAX, Decode, Lookup, Round
+from splitcache_synapse.lookups import IDS_MAX, Decode, Lookup, OnMissed, Round
 from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.near_cache import NearCache
 from splitcache_synapse.outbox_rules import REPLY_AGE_MAX_S
@@ -86,9 +86,12 @@ class Sidecar:
         self._closed = True
         self._transport.close()
 
-    def lookup(self, event_ids: Collection[str]) -> Deferred[Lookup]:
+    def lookup(
+        self, event_ids: Collection[str], on_missed: OnMissed | None = None
+    ) -> Deferred[Lookup]:
         """Asks the sidecar for the events. The result names the hits and, if what is missing may
-        be put, the position from before which the database must not have been read."""
+        be put, the position from before which the database must not have been read. `on_missed` is
+        told of some of that before, with such a position, while a large lookup goes on."""
         if self._closed or not self._freshness.is_open() or not self._breaker.allows():
             self._metrics.looked_up(0, len(event_ids))
             missed: Deferred[Lookup] = Deferred()
@@ -101,14 +104,33 @@ class Sidecar:
             self._next_round = self._new_round()
             if not self._transport.immediate:
                 self._reactor.callLater(0, self._send)
-        result = self._next_round.join(event_ids)
+        result = self._next_round.join(event_ids, on_missed)
         if self._transport.immediate:
             self._send()
         return result
 
-    def put(self, entries: Sequence[Any], as_of: pb.Position) -> None:
-        """Puts what was read from the database after `as_of`. Nobody waits for it."""
-        self._fills.put(entries, as_of)
+    def put(
+        self,
+        entries: Sequence[Any],
+        as_of: pb.Position,
+        on_done: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Puts what was read from the database after `as_of`. `on_done` is called once, whatever
+        becomes of it."""
+        self._fills.put(entries, as_of, on_done)
+
+    def takes(self, as_of: pb.Position) -> bool:
+        """Whether what is read from the database after `as_of` may be put now."""
+        return (
+            not self._closed
+            and self._breaker.state == CLOSED
+            and self._freshness.fills(as_of.epoch)
+        )
+
+    def position(self) -> pb.Position | None:
+        """A position that this process has; None if it has none. May be asked in any thread."""
+        epoch, sequence = self._near.position
+        return pb.Position(epoch=epoch, sequence=sequence) if epoch else None
 
     def invalidated(self, event_id: str | None) -> None:
         """This process drops the event (None: any event) from its own cache: a lookup under way
@@ -177,10 +199,8 @@ class Sidecar:
         lookups, self._next_round = self._next_round, None
         if lookups is None:
             return
-        # Of the request that is under way: a round makes one after another.
-        sent_at = self._monotonic()
 
-        def on_reply(reply: pb.GetEventsResponse | Exception, asked: int) -> bool:
+        def on_reply(reply: pb.GetEventsResponse | Exception, asked: int, sent_at: float) -> bool:
             self._metrics.request_done(self._monotonic() - sent_at, asked)
             if isinstance(reply, Exception):
                 self._failed(reply)
@@ -190,12 +210,10 @@ class Sidecar:
             return self._freshness.uses(reply.position.epoch)
 
         def ask(request: pb.GetEventsRequest, on_done: Callable[[Any], None]) -> None:
-            nonlocal sent_at
             # The gate is judged when a request is sent (O6).
             if self._closed or not self._freshness.is_open():
                 on_done(LookupFailed("busy"))
                 return
-            sent_at = self._monotonic()
             if self._near.epoch:
                 # What the stream of changes has dropped must not come back from a sidecar behind.
                 request.min_position.epoch = self._near.epoch

@@ -1,8 +1,14 @@
 """Synapse's event cache entries in the form in which the sidecar keeps them.
 
-The body is the event without `signatures` and `unsigned`: these differ between homeservers, and
-what is identical is stored once for all. They go into the internal metadata with the rest of what
-Synapse's database says of the event, as JSON with a format version.
+The body is the event without `unsigned` and `age_ts`. No hash and no signature covers these two,
+and each homeserver sets its own: without them nearly all homeservers have the same body, which the
+sidecar stores once. They go into the internal metadata, with the rest of what Synapse's database
+says of the event. That is kept for each homeserver and each event, so it is a short JSON array:
+
+    [version, stream_ordering, instance_name, outlier, internal_metadata, unsigned]
+
+followed by `age_ts` if the event has one at the top level. Synapse before 1.153 wrote it there, in
+events that it received.
 """
 
 from __future__ import annotations
@@ -10,7 +16,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from synapse.api.room_versions import KNOWN_ROOM_VERSIONS
 from synapse.events import make_event_from_dict
@@ -21,8 +27,9 @@ from splitcache_synapse.gen import event_cache_service_pb2 as pb
 
 logger = logging.getLogger(__name__)
 
-# Counts up when the form changes. An entry of another version is a miss.
-FORMAT_VERSION = 1
+# Counts up when the form changes. An entry of another version is a miss. Version 1 was an object,
+# which held the signatures, and left `age_ts` in the body.
+FORMAT_VERSION = 2
 
 # Limits of the contract, in bytes. A batch with anything longer would be refused whole.
 _BODY_MAX = 256 * 1024
@@ -30,7 +37,19 @@ _INTERNAL_METADATA_MAX = 16 * 1024
 _ID_MAX = 1_020
 _REASON_MAX = 1_024
 
-_OWN_PARTS = ("signatures", "unsigned")
+_AGE = "age_ts"
+
+
+class OwnFacts(NamedTuple):
+    """What a homeserver's database alone says of an event."""
+
+    stream_ordering: int | None
+    instance_name: str | None
+    outlier: bool
+    internal_metadata: dict[str, Any]
+    unsigned: dict[str, Any]
+    # The event's top-level `age_ts`, or nothing.
+    age_ts: tuple[Any, ...] = ()
 
 
 def to_cached(entry: EventCacheEntry) -> pb.CachedEvent | None:
@@ -47,16 +66,15 @@ def prepare(entry: EventCacheEntry) -> Callable[[], pb.CachedEvent | None]:
     event = entry.event
     # Without what get_events put into `unsigned` for this process alone.
     parts: dict[str, Any] = event.get_dict_for_persistence()
-    own = {part: parts.pop(part) for part in _OWN_PARTS if part in parts}
     metadata = event.internal_metadata
-    internal_metadata = {
-        "format_version": FORMAT_VERSION,
-        **own,
-        "internal_metadata": metadata.get_dict(),
-        "stream_ordering": metadata.stream_ordering,
-        "instance_name": metadata.instance_name,
-        "outlier": metadata.outlier,
-    }
+    own = OwnFacts(
+        metadata.stream_ordering,
+        metadata.instance_name,
+        metadata.outlier,
+        metadata.get_dict(),
+        parts.pop("unsigned"),
+        (parts.pop(_AGE),) if _AGE in parts else (),
+    )
     redacted_event = entry.redacted_event
     # Synapse's pruning is deterministic: the text need not be kept.
     redacted_by: str | None = None
@@ -71,7 +89,7 @@ def prepare(entry: EventCacheEntry) -> Callable[[], pb.CachedEvent | None]:
             body=_encode(parts),
             rejected=event.rejected_reason is not None,
             rejected_reason=event.rejected_reason or "",
-            internal_metadata=_encode(internal_metadata),
+            internal_metadata=_encode([FORMAT_VERSION, *own[:-1], *own.age_ts]),
         )
         if redacted_by is not None:
             cached.redaction.redacted_by = redacted_by
@@ -93,21 +111,23 @@ def from_cached(cached: pb.CachedEvent) -> EventCacheEntry | None:
 
 
 def _from_cached(cached: pb.CachedEvent) -> EventCacheEntry | None:
-    stored = json.loads(cached.internal_metadata)
+    own = own_facts(cached.internal_metadata)
     room_version = KNOWN_ROOM_VERSIONS.get(cached.room_version)
-    if stored["format_version"] != FORMAT_VERSION or room_version is None:
+    if own is None or room_version is None:
         return None
     parts = json.loads(cached.body)
-    parts.update({part: stored[part] for part in _OWN_PARTS if part in stored})
+    parts["unsigned"] = own.unsigned
+    if own.age_ts:
+        (parts[_AGE],) = own.age_ts
     event = make_event_from_dict(
         parts,
         room_version,
-        internal_metadata_dict=stored["internal_metadata"],
+        internal_metadata_dict=own.internal_metadata,
         rejected_reason=cached.rejected_reason if cached.rejected else None,
     )
-    event.internal_metadata.stream_ordering = stored["stream_ordering"]
-    event.internal_metadata.instance_name = stored["instance_name"]
-    event.internal_metadata.outlier = stored["outlier"]
+    event.internal_metadata.stream_ordering = own.stream_ordering
+    event.internal_metadata.instance_name = own.instance_name
+    event.internal_metadata.outlier = own.outlier
     if event.event_id != cached.event_id or event.room_id != cached.room_id:
         return None
     redacted_event = None
@@ -117,7 +137,21 @@ def _from_cached(cached: pb.CachedEvent) -> EventCacheEntry | None:
     return EventCacheEntry(event=event, redacted_event=redacted_event)
 
 
-def _encode(value: dict[str, Any]) -> bytes:
+def own_facts(encoded: bytes) -> OwnFacts | None:
+    """What an entry's internal metadata says; None if it is of another version.
+
+    Raises ValueError or TypeError if it is damaged.
+    """
+    stored = json.loads(encoded)
+    if not isinstance(stored, list) or not stored or stored[0] != FORMAT_VERSION:
+        return None
+    _, stream_ordering, instance_name, outlier, internal_metadata, unsigned, *age_ts = stored
+    return OwnFacts(
+        stream_ordering, instance_name, outlier, internal_metadata, unsigned, tuple(age_ts)
+    )
+
+
+def _encode(value: dict[str, Any] | list[Any]) -> bytes:
     """One text for equal values.
 
     Not canonical JSON: room versions up to 5 allow floats and integers that it forbids, and

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from synapse.logging.context import make_deferred_yieldable
 
 from splitcache_synapse.announcer import Announcer
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.outbox_database import insert
 from splitcache_synapse.pending import Pending
 
@@ -28,10 +29,21 @@ class Writes:
     """
 
     def __init__(
-        self, store: Any, persist_events: Any | None, announcer: Announcer, *, has_outbox: bool
+        self,
+        store: Any,
+        persist_events: Any | None,
+        announcer: Announcer,
+        *,
+        has_outbox: bool,
+        position: Callable[[], pb.Position | None],
+        stored: Callable[[Sequence[str], pb.Position | None], None],
     ) -> None:
+        """`position` gives one that is known now, in any thread. `stored` is called after each
+        transaction that stores events, with their IDs and a position from before it."""
         self._announcer = announcer
         self._has_outbox = has_outbox
+        self._position = position
+        self._stored = stored
         self._stored_now = threading.local()
         self._invalidate_locally = store._invalidate_local_get_event_cache
         self._db_pool = store.db_pool
@@ -100,11 +112,19 @@ class Writes:
 
     def _in_persisting(self, original: Callable[..., Any], txn: Any, *args: Any, **kw: Any) -> Any:
         events_and_contexts = kw["events_and_contexts"]
-        self._stored_now.event_ids = frozenset(event.event_id for event, _ in events_and_contexts)
+        event_ids = [event.event_id for event, _ in events_and_contexts]
+        self._report_stored(txn, event_ids)
+        self._stored_now.event_ids = frozenset(event_ids)
         try:
             return original(txn, *args, **kw)
         finally:
             self._stored_now.event_ids = frozenset()
+
+    def _report_stored(self, txn: Any, event_ids: list[str]) -> None:
+        """Called before the first statement, so that the position is older than the transaction.
+        Once for all attempts: that of the first holds, since its COMMIT may have taken effect."""
+        if all(callback != self._stored for callback, _, _ in txn.after_callbacks or ()):
+            txn.call_after(self._stored, event_ids, self._position())
 
     def _in_outlier_update(
         self, original: Callable[..., Any], txn: Any, *args: Any, **kw: Any

@@ -1,12 +1,12 @@
 import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
-import { CliError } from "../../../../src/cli/cli-error.js";
 import { describeFailure, isPermanent, isUnavailable } from "../../../../src/cli/client/describe-failure.js";
+import { CliError } from "../../../../src/cli/exit-code.js";
 import { BadRequest } from "../../../../src/gen/google/rpc/error_details.js";
 import { Status } from "../../../../src/gen/google/rpc/status.js";
 
 describe("describeFailure", () => {
-  it("names every field that a request got wrong", () => {
+  it("names every field that the sidecar refused, once", () => {
     const violation = (field: string, description: string) => ({
       field,
       description,
@@ -24,7 +24,9 @@ describe("describeFailure", () => {
     const wire = Status.encode({ code: status.INVALID_ARGUMENT, message: "", details }).finish();
     metadata.set("grpc-status-details-bin", Buffer.from(wire));
     const error = describeFailure(serviceError(status.INVALID_ARGUMENT, "2 fields", metadata), "a:1");
-    expect(error.message).toBe("refused: 2 fields; homeserver: is empty; event_ids[2]: is too long");
+    expect(error.message).toBe(
+      "the sidecar refused the request: homeserver is empty; event_ids[2] is too long",
+    );
     expect(error.exitCode).toBe(2);
   });
 
@@ -39,36 +41,44 @@ describe("describeFailure", () => {
     expect(describeFailure(serviceError(code, "why"), "a:1").exitCode).toBe(exitCode);
   });
 
-  it("says where nothing answered", () => {
-    const { message } = describeFailure(serviceError(status.UNAVAILABLE, "refused"), "host:9");
-    expect(message).toBe("no sidecar answers at host:9: refused");
+  it("shows the status text if no field is named", () => {
+    const { message } = describeFailure(serviceError(status.INVALID_ARGUMENT, "too large"), "a:1");
+    expect(message).toBe("the sidecar refused the request: too large");
   });
 
-  it("says who answered that it is unavailable", () => {
+  it("names the address where no server answered, and the reason", () => {
+    const details = "No connection established. Last error: Error: connect ECONNREFUSED. Resolution note: ";
+    const { message } = describeFailure(serviceError(status.UNAVAILABLE, details), "host:9");
+    expect(message).toBe("no sidecar answers at host:9: connect ECONNREFUSED");
+  });
+
+  it("asks whether a server without the method is splitcache", () => {
+    const { message } = describeFailure(serviceError(status.UNIMPLEMENTED, "unknown"), "host:9");
+    expect(message).toBe(
+      "the server at host:9 does not implement this method; is it a splitcache gRPC listener?",
+    );
+  });
+
+  it("says that a sidecar answered and is unavailable", () => {
     const answered = new Metadata();
     answered.set("content-type", "application/grpc+proto");
-    const { message } = describeFailure(serviceError(status.UNAVAILABLE, "no store", answered), "host:9");
-    expect(message).toBe("the sidecar at host:9 is unavailable: no store");
+    const { message } = describeFailure(serviceError(status.UNAVAILABLE, "no lease", answered), "host:9");
+    expect(message).toBe("the sidecar at host:9 is unavailable: no lease");
   });
 
-  it("takes a file that cannot be read for wrong usage", () => {
-    const error = Object.assign(new Error("ENOENT: no such file"), { syscall: "open", path: "x" });
-    expect(describeFailure(error, "a:1")).toMatchObject({ exitCode: 2, message: "ENOENT: no such file" });
-  });
-
-  it("leaves an error for the user as it is", () => {
+  it("returns a CliError unchanged", () => {
     const error = new CliError(3, "missing");
     expect(describeFailure(error, "a:1")).toBe(error);
   });
 });
 
 describe("isUnavailable and isPermanent", () => {
-  it("tells what another try may mend from what it cannot", () => {
+  it("separate failures that another attempt may cure from permanent ones", () => {
     expect(isUnavailable(serviceError(status.UNAVAILABLE, ""))).toBe(true);
     expect(isUnavailable(serviceError(status.INTERNAL, ""))).toBe(false);
     expect(isPermanent(serviceError(status.INTERNAL, ""))).toBe(false);
     expect(isPermanent(serviceError(status.INVALID_ARGUMENT, ""))).toBe(true);
-    expect(isPermanent(new CliError(5, "two stores"))).toBe(true);
+    expect(isPermanent(new CliError(5, "two logs"))).toBe(true);
   });
 });
 

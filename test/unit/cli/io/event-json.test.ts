@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { formatEventJson, parseEventJson } from "../../../../src/cli/io/event-json.js";
+import { eventFields, parseEventJson } from "../../../../src/cli/io/event-json.js";
+import type { CachedEvent } from "../../../../src/gen/splitcache/v1/event_cache_service.js";
 
 const LEAST = { event_id: "$e", room_id: "!r", room_version: "10", body: '{"type":"m.x"}' };
 
@@ -8,7 +9,7 @@ function parse(fields: Record<string, unknown>) {
 }
 
 describe("parseEventJson", () => {
-  it("reads an event of which only the least is given", () => {
+  it("reads an event with the required fields alone", () => {
     expect(parse(LEAST)).toEqual({
       eventId: "$e",
       roomId: "!r",
@@ -21,7 +22,7 @@ describe("parseEventJson", () => {
     });
   });
 
-  it("reads a line of a recorded corpus as it is", () => {
+  it("reads a line of a recorded corpus", () => {
     const event = parse({
       n: 7,
       ...LEAST,
@@ -39,14 +40,14 @@ describe("parseEventJson", () => {
     expect(event.internalMetadata.toString()).toBe('{"token_id":6}');
   });
 
-  it("takes an event with a reason for rejected", () => {
+  it("reads an event with a rejected reason as rejected", () => {
     expect(parse({ ...LEAST, rejected_reason: "auth_error" })).toMatchObject({
       rejected: true,
       rejectedReason: "auth_error",
     });
   });
 
-  it("leaves a redacted body that is not given to the sidecar", () => {
+  it("leaves a missing redacted body to the sidecar", () => {
     expect(parse({ ...LEAST, redacted_by: "$r" }).redaction?.redactedBody).toHaveLength(0);
   });
 
@@ -61,17 +62,19 @@ describe("parseEventJson", () => {
     [JSON.stringify({ ...LEAST, body: "\udc80" }), "body has half of a surrogate pair"],
     [JSON.stringify({ ...LEAST, body_base64: "e30", body: undefined }), "body_base64 must be base64"],
     [JSON.stringify({ ...LEAST, internal_metadata_base64: "e*30=" }), "internal_metadata_base64 must be"],
-  ])("refuses %s with its place", (line, problem) => {
+  ])("refuses %s and names the line and the field", (line, problem) => {
     expect(() => parseEventJson(line, "f, line 3")).toThrow(`f, line 3: ${problem}`);
   });
 
-  it("refuses what is no JSON with its place", () => {
+  it("refuses text that is not JSON and names the line", () => {
     expect(() => parseEventJson("not json", "f, line 3")).toThrow("f, line 3 is not JSON");
   });
 });
 
-describe("formatEventJson", () => {
-  it("writes what parseEventJson reads back, every field of it", () => {
+describe("eventFields", () => {
+  const formatEventJson = (event: CachedEvent) => JSON.stringify(eventFields(event));
+
+  it("writes every field so that parseEventJson reads it back", () => {
     const event = parse({
       ...LEAST,
       rejected_reason: "why",
@@ -90,7 +93,7 @@ describe("formatEventJson", () => {
     expect(parseEventJson(formatEventJson(event), "line 1")).toEqual(event);
   });
 
-  it("writes one line whatever the text holds", () => {
+  it("writes one line for a text with line feeds", () => {
     expect(formatEventJson({ ...parse(LEAST), body: Buffer.from("a\nb\u2028c") })).not.toContain("\n");
   });
 });

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { decodeUtf8 } from "../../../../src/cli/io/decode-utf8.js";
 import { parseJson } from "../../../../src/cli/io/parse-json.js";
+import { decodeUtf8 } from "../../../../src/cli/io/utf8.js";
 
-/** Two ways to write what is no Unicode, and the problem that is named. */
+/** Two ways to write text that is not Unicode, and the named problem. */
 const FAULTS = [
   [Buffer.from("\\ud800"), "has half of a surrogate pair"],
   [Buffer.from("\\uDC80x"), "has half of a surrogate pair"],
@@ -44,7 +44,7 @@ describe("parseJson", () => {
 
   it("names a byte order mark", () => {
     const parsing = () => parseJson(decodeUtf8(Buffer.from("\uFEFF{}")), "f, line 1");
-    expect(parsing).toThrow("f, line 1 begins with a byte order mark (U+FEFF): remove it");
+    expect(parsing).toThrow("f, line 1 begins with a byte order mark (U+FEFF); remove it");
   });
 
   it("says of another encoding that it is not UTF-8", () => {

@@ -1,12 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { formatDuration, parseDurationMs } from "../../../../src/cli/io/duration.js";
+import { formatPosition, parsePosition } from "../../../../src/cli/io/contract-text.js";
 import { parseMetrics } from "../../../../src/cli/io/metrics-text.js";
-import { formatPosition, parsePosition } from "../../../../src/cli/io/position-text.js";
-import { formatPairs, formatTable } from "../../../../src/cli/io/table.js";
-import { terminalText } from "../../../../src/cli/io/terminal-text.js";
+import { formatPairs, formatTable, terminalText } from "../../../../src/cli/io/text.js";
 
 describe("terminalText", () => {
-  it("makes characters visible that could take over a terminal", () => {
+  it("escapes characters that could control a terminal", () => {
     expect(terminalText("a\u001b[2Jb\r\n\u202ec\u009bd")).toBe("a\\u{1b}[2Jb\\u{d}\\u{a}\\u{202e}c\\u{9b}d");
   });
 
@@ -24,31 +22,9 @@ describe("formatTable", () => {
     expect(formatTable(["A"], [["0123456789"]], 5)).toBe("A\n0123…\n");
   });
 
-  it("escapes what a cell holds", () => {
+  it("escapes cells", () => {
     expect(formatTable(["A"], [["\u001b[31m"]], undefined)).not.toContain("\u001b");
     expect(formatPairs([["a", "\u0007"]])).toBe("a  \\u{7}\n");
-  });
-});
-
-describe("durations", () => {
-  it.each([
-    ["250ms", 250],
-    ["5s", 5000],
-    ["1.5m", 90_000],
-    ["2h", 7_200_000],
-  ])("reads %s", (text, ms) => expect(parseDurationMs(text)).toBe(ms));
-
-  it.each(["", "5", "s", "-1s", "5 s", "1d"])("refuses %j", (text) => {
-    expect(() => parseDurationMs(text)).toThrow("Expected a duration");
-  });
-
-  it("writes them for people", () => {
-    expect([0.4183, 15.4, 1234, 200_000].map(formatDuration)).toEqual([
-      "0.42 ms",
-      "15 ms",
-      "1.2 s",
-      "3 m 20 s",
-    ]);
   });
 });
 
@@ -65,7 +41,7 @@ describe("positions", () => {
 });
 
 describe("parseMetrics", () => {
-  it("reads samples with and without labels, and passes over comments", () => {
+  it("reads samples with and without labels, and ignores comments", () => {
     const text = '# HELP a b\na 1\nb{x="1",y="q\\"\\n"} 2.5e3\nc +Inf 1700000000\n\n';
     expect(parseMetrics(text)).toEqual([
       { name: "a", labels: new Map(), value: 1 },

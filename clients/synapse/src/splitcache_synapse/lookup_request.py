@@ -1,0 +1,45 @@
+"""One request of a lookup that is under way."""
+
+from __future__ import annotations
+
+from splitcache_synapse.gen import event_cache_service_pb2 as pb
+
+# Limit of the contract.
+ID_BYTES_MAX = 1020
+
+
+class LookupRequest:
+    """What was asked, when, and which of it has been invalidated since."""
+
+    def __init__(self, event_ids: list[str], sent_at: float) -> None:
+        self.event_ids = event_ids
+        self.sent_at = sent_at
+        # What was invalidated since it was sent: its reply may be from before.
+        self._doubtful: set[str] = set()
+        self._all_doubtful = False
+
+    def message(self, homeserver: str) -> pb.GetEventsRequest:
+        return pb.GetEventsRequest(
+            homeserver=homeserver,
+            event_ids=self.event_ids,
+            # Synapse keeps the original of a redacted event, and prunes it itself.
+            redaction_view=pb.REDACTION_VIEW_ORIGINAL,
+        )
+
+    def invalidated(self, event_id: str | None) -> None:
+        """Of None: any event."""
+        if event_id is None:
+            self._all_doubtful = True
+        else:
+            self._doubtful.add(event_id)
+
+    def is_doubtful(self, event_id: str) -> bool:
+        return self._all_doubtful or event_id in self._doubtful
+
+
+def is_askable(event_id: str) -> bool:
+    """Whether a sidecar takes such an ID. What it does not take, it does not hold."""
+    try:
+        return 0 < len(event_id.encode()) <= ID_BYTES_MAX
+    except UnicodeEncodeError:
+        return False

@@ -1,0 +1,52 @@
+import { CacheError } from "../core/model/errors.js";
+import type { Health } from "../probes/health.js";
+import type { GrpcServer } from "../rpc/grpc-server.js";
+import type { ServiceControl } from "./sources.js";
+
+export interface ServiceStateDeps {
+  readonly health: Pick<Health, "setDrained" | "stop">;
+  readonly rpc: Pick<GrpcServer, "drain" | "endDrain" | "usage" | "subscriptions">;
+  readonly log: { info(message: string): void };
+}
+
+/** Whether the sidecar takes calls of the cache: an operator may take it out of service and back, until it stops. */
+export class ServiceState implements ServiceControl {
+  readonly #deps: ServiceStateDeps;
+  #state: "serving" | "drained" | "stopping" = "serving";
+
+  constructor(deps: ServiceStateDeps) {
+    this.#deps = deps;
+  }
+
+  drain(): void {
+    if (this.#state !== "serving") return;
+    this.#state = "drained";
+    const { health, rpc, log } = this.#deps;
+    log.info("the sidecar is out of service: an operator has drained it");
+    health.setDrained(true);
+    rpc.drain();
+  }
+
+  undrain(): void {
+    if (this.#state === "stopping") throw new CacheError("unavailable", "the process is stopping");
+    if (this.#state === "serving") return;
+    this.#state = "serving";
+    const { health, rpc, log } = this.#deps;
+    rpc.endDrain();
+    health.setDrained(false);
+    log.info("the sidecar is in service again");
+  }
+
+  /** For good: the process ends. */
+  stop(): void {
+    this.#state = "stopping";
+    this.#deps.health.stop();
+    this.#deps.rpc.drain();
+  }
+
+  usage() {
+    const { rpc } = this.#deps;
+    const { callsInFlight: calls, readStreams } = rpc.usage();
+    return { calls, readStreams, subscribers: rpc.subscriptions.size };
+  }
+}
