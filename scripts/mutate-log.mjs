@@ -1,5 +1,5 @@
 /**
- * Puts each rule of the PostgreSQL log out of force in the code, and expects the test that is named to
+ * Puts each rule of the PostgreSQL log and of the tier out of force in the code, and expects the test that is named to
  * fail. Changes the files of the working tree, one after the other, and puts them back; needs PostgreSQL.
  * Arguments select rules, such as M2, or words of what is broken.
  */
@@ -15,8 +15,12 @@ const FAILURES = "test/integration/postgres/failures.test.ts";
 const CRASH = "test/integration/postgres/crash.test.ts";
 const LATE = "test/integration/postgres/late-statements.test.ts";
 const CLOCK = "test/unit/log/postgres/clock.test.ts";
+const SIDECARS = "test/contract/three-sidecars.test.ts";
+const STORE = "test/unit/store/event-store.test.ts";
+const TIER = "test/unit/store/shared-tier.test.ts";
+const VALUES = "test/integration/tier/values.test.ts";
 
-/** `change`: what stands in the file, and what is put in its place, in pairs. */
+/** `file`: in SOURCE unless it begins with `src/`. `change`: what stands in the file, and what is put in its place, in pairs. */
 const MUTANTS = [
   {
     rule: "M1",
@@ -129,6 +133,85 @@ const MUTANTS = [
     test: [APPEND, "another role of the database"],
   },
   {
+    rule: "M5",
+    what: "takes a put that a change has outdated",
+    file: "src/core/rules/invalidation-log.ts",
+    change: [
+      'return fence > asOf.sequence ? "fenced" : "stored";',
+      'return fence < 0 ? "fenced" : "stored";',
+    ],
+    test: [SIDECARS, "judges a fill by a position of another one"],
+  },
+  {
+    rule: "M5",
+    what: "takes a put from before what the copy reaches",
+    file: "src/core/rules/invalidation-log.ts",
+    change: ['if (asOf.sequence < this.#trimmedThrough) return "tooOld";', ""],
+    test: [SIDECARS, "older than the log reaches"],
+  },
+  {
+    rule: "M5",
+    what: "takes a put of another epoch",
+    file: "src/core/rules/invalidation-log.ts",
+    change: ['if (!this.#covers(asOf)) return "wrongEpoch";\n    if (asOf', "if (asOf"],
+    test: [SIDECARS, "refuse positions of the old one"],
+  },
+  {
+    rule: "M6",
+    what: "takes an entry of the tier without judging it",
+    file: "src/core/rules/split-cache.ts",
+    change: [
+      'if (homeserver.log.judge(asOf, event.eventId, event.roomId) !== "stored") return;',
+      "void asOf;",
+    ],
+    test: [SIDECARS, "from before a change at another one"],
+  },
+  {
+    rule: "M6",
+    what: "writes an entry back as of a later position than its lookup",
+    file: "src/core/rules/split-cache.ts",
+    change: [
+      "asOf: homeserver.log.position,",
+      "asOf: { ...homeserver.log.position, sequence: homeserver.log.position.sequence + 1 },",
+    ],
+    test: [TIER, "write an entry in use again, as of now"],
+  },
+  {
+    rule: "M6",
+    what: "prolongs the life of an entry when it is written back",
+    file: "src/core/rules/split-cache.ts",
+    change: ["expiresAtMs: entry.expiresAtMs,\n    });", "expiresAtMs: entry.expiresAtMs + 1000,\n    });"],
+    test: [TIER, "write an entry in use again, as of now"],
+  },
+  {
+    rule: "M6",
+    what: "takes metadata that was not signed with its key",
+    file: "src/tier/redis/metadata.ts",
+    change: ["if (!timingSafeEqual(mac, this.#macOf(homeserver, name, value)))", "if (mac.length === 0)"],
+    test: [VALUES, "written with another secret"],
+  },
+  {
+    rule: "M6",
+    what: "takes a body whose digest is wrong",
+    file: "src/tier/redis/body.ts",
+    change: [
+      "value.length !== size || !referenceTo(value).digest.equals(digest)",
+      "value.length !== size && digest",
+    ],
+    test: [VALUES, "a body that was altered"],
+  },
+  {
+    rule: "M7",
+    what: "gives a reply a position from after its lookup",
+    file: "src/store/event-store.ts",
+    change: [
+      "return this.#cache.getEvents(homeserver.state, request, this.#clock());",
+      "{ const found = this.#cache.getEvents(homeserver.state, request, this.#clock());" +
+        " await new Promise((resolve) => setImmediate(resolve)); return { ...found, position: homeserver.position }; }",
+    ],
+    test: [STORE, "gives a reply the position of its lookup"],
+  },
+  {
     rule: "M8",
     what: "goes on over a gap",
     file: "follower.ts",
@@ -198,7 +281,7 @@ const selected = MUTANTS.filter(
 );
 let caught = 0;
 for (const { rule, what, file, change, test } of selected) {
-  const path = SOURCE + file;
+  const path = file.startsWith("src/") ? file : SOURCE + file;
   const text = readFileSync(path, "utf8");
   let mutant = text;
   for (let at = 0; at < change.length; at += 2) {

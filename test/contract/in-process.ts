@@ -24,6 +24,7 @@ export function describeInProcess(makeStore: MakeStore): void {
       await alpha.put([messageEvent("$a"), messageEvent("$b")]);
       await alpha.purgeRoom(ROOM);
       expect(await alpha.hits("$a")).toEqual([]);
+      expect(alpha.stats().misses.orphaned).toBe(1);
       expect(store.stats().events.entries).toBe(1);
     });
 

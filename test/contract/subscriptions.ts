@@ -123,25 +123,6 @@ export function describeSubscriptions(makeStore: MakeStore): void {
       }
     });
 
-    it("gives all subscribers at one place the same batch, of bounded size", async () => {
-      const { alpha } = newAlpha();
-      const before = await alpha.position();
-      for (let at = 0; at < 2500; at++) await alpha.invalidate([`$${at}`]);
-      const [one, other] = [alpha.subscribe(before), alpha.subscribe(before)];
-      await one.frame();
-      await other.frame();
-      let sequence = before.sequence;
-      while (sequence < before.sequence + 2500) {
-        const batch = (await one.change()) as Batch;
-        expect(await other.change()).toBe(batch);
-        expect(batch.from.sequence).toBe(sequence);
-        expect(batch.notices.length).toBeLessThanOrEqual(1000);
-        sequence = batch.to.sequence;
-      }
-      await one.close();
-      await other.close();
-    });
-
     it("cuts batches by bytes, and always lets one notice through", async () => {
       const { alpha } = newAlpha();
       const before = await alpha.position();
@@ -188,18 +169,6 @@ export function describeSubscriptions(makeStore: MakeStore): void {
       await frames[Symbol.asyncIterator]().next();
       abort.abort();
       expect(store.stats().homeservers.get(ALPHA)?.subscribers).toBe(0);
-    });
-
-    it("refuses more subscribers than its capacity", async () => {
-      const { alpha } = newAlpha({ subscribersMax: 2 });
-      const subscribers = [alpha.subscribe(), alpha.subscribe()];
-      for (const subscriber of subscribers) await subscriber.frame();
-      await expect(alpha.subscribe().frame()).rejects.toMatchObject({ kind: "exhausted" });
-      await subscribers[0]!.close();
-      const third = alpha.subscribe();
-      expect((await third.frame()).kind).toBe("ready");
-      await third.close();
-      await subscribers[1]!.close();
     });
 
     it("resets subscribers when a new epoch begins, and nothing of the old one is served", async () => {

@@ -1,9 +1,9 @@
 import { type ChildProcessByStdio, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
-import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { copyFile, cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { devNull } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -50,6 +50,26 @@ export async function buildProgram(): Promise<Program> {
   const args = ["-p", "tsconfig.build.json", "--noCheck", "--outDir", join(folder, "dist")];
   await promisify(execFile)(process.execPath, [compiler, ...args], { cwd: ROOT });
   await copyFile(join(ROOT, "package.json"), join(folder, "package.json"));
+  return programIn(folder);
+}
+
+/** What stands in a built module, and what is put in its place. */
+export type Alteration = readonly [module: string, found: string, put: string];
+
+/** A copy of a program that differs in some places, as another version of it would. */
+export async function alterProgram({ dist }: Program, alterations: readonly Alteration[]): Promise<Program> {
+  const folder = await mkdtemp(join(ROOT, "node_modules", ".splitcache-test-"));
+  await cp(dirname(dist), folder, { recursive: true });
+  for (const [module, found, put] of alterations) {
+    const path = join(folder, "dist", module);
+    const parts = (await readFile(path, "utf8")).split(found);
+    if (parts.length !== 2) throw new Error(`${module} does not have once: ${found}`);
+    await writeFile(path, parts.join(put));
+  }
+  return programIn(folder);
+}
+
+function programIn(folder: string): Program {
   const dist = join(folder, "dist");
   const main = join(dist, "main.js");
   return {

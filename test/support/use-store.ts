@@ -2,10 +2,10 @@ import { afterEach } from "vitest";
 import type { StoreHarness } from "./store-harness.js";
 
 /** Makes stores for the tests of a suite, and closes them after each. */
-export function useStores<Options extends readonly unknown[]>(
-  makeStore: (...options: Options) => StoreHarness,
-): (...options: Options) => StoreHarness {
-  const open: StoreHarness[] = [];
+export function useStores<Options extends readonly unknown[], Harness extends StoreHarness>(
+  makeStore: (...options: Options) => Harness,
+): (...options: Options) => Harness {
+  const open: Harness[] = [];
   afterEach(async () => {
     for (const { store } of open.splice(0)) await store.close();
   });

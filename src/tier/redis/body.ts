@@ -45,9 +45,14 @@ export function referenceTo(value: Uint8Array): BodyReference {
   return { digest: createHash("sha256").update(value).digest(), size: value.byteLength };
 }
 
-/** The body in a value, as a view of it; undefined if the digest does not match. */
-export function decodeBody(value: Buffer, { digest, size }: BodyReference): Body | undefined {
-  if (value.length !== size || !referenceTo(value).digest.equals(digest)) return undefined;
+/** Why a value is not used. `version`: of another version; `damaged`: not the value that was stored. */
+export type BodyRejection = "version" | "damaged";
+
+/** The body in a value, as a view of it, or why there is none. */
+export function decodeBody(value: Buffer, { digest, size }: BodyReference): Body | BodyRejection {
+  if (value.length !== size || !referenceTo(value).digest.equals(digest)) return "damaged";
+  // The digest proves that a sidecar wrote it, but not that it was one of this version.
+  if (value[0] !== FORMAT) return "version";
   const roomIdAt = 3;
   const roomIdEnd = roomIdAt + value.readUInt16BE(1);
   const bodyAt = roomIdEnd + 1 + value.readUInt8(roomIdEnd);

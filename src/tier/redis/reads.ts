@@ -145,7 +145,7 @@ export class Reads {
       const value = values[at];
       if (value === undefined) continue;
       const body = decodeBody(value, reference);
-      if (body === undefined) failures.note("damaged", "a body is not the one that was stored");
+      if (typeof body === "string") failures.note(body, REJECTED[body]);
       else bodies.set(name, body);
     }
     for (const one of found) {
@@ -201,6 +201,7 @@ export class Reads {
 
 const REJECTED = {
   forged: "an entry was not written by a sidecar with this key file, under this name",
+  damaged: "a body is not the one that was stored",
   version: "an entry has a form that this version does not know",
 } as const;
 

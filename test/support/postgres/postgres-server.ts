@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { Client } from "pg";
 import type { PostgresTarget } from "../../../src/log/postgres/target.js";
 import { freePort } from "../free-port.js";
+import { SmallDisk } from "./small-disk.js";
 
 const run = promisify(execFile);
 
@@ -27,17 +28,29 @@ export const SUPERUSER = "postgres";
 export class PostgresServer {
   readonly port: number;
   readonly folder: string;
+  /** Its data lie on it; undefined unless asked for and possible. */
+  readonly disk: SmallDisk | undefined;
   #child: ChildProcess | undefined;
   #settings: Readonly<Record<string, string>>;
 
-  private constructor(port: number, folder: string, settings: Readonly<Record<string, string>>) {
+  private constructor(
+    port: number,
+    folder: string,
+    settings: Readonly<Record<string, string>>,
+    disk: SmallDisk | undefined,
+  ) {
     this.port = port;
     this.folder = folder;
     this.#settings = settings;
+    this.disk = disk;
   }
 
-  static async start(settings: Readonly<Record<string, string>> = {}): Promise<PostgresServer> {
-    const server = await PostgresServer.#create(settings);
+  /** With `diskMb` its data lie on a small disk of their own, if this process may mount one. */
+  static async start(
+    settings: Readonly<Record<string, string>> = {},
+    { diskMb }: { readonly diskMb?: number } = {},
+  ): Promise<PostgresServer> {
+    const server = await PostgresServer.#create(settings, diskMb);
     await runAs(join(PROGRAMS, "initdb"), [
       "-D",
       server.data,
@@ -74,10 +87,11 @@ export class PostgresServer {
     return standby;
   }
 
-  static async #create(settings: Readonly<Record<string, string>>): Promise<PostgresServer> {
+  static async #create(settings: Readonly<Record<string, string>>, diskMb?: number): Promise<PostgresServer> {
     const folder = await mkdtemp(join(tmpdir(), "sc-pg-"));
+    const disk = diskMb === undefined ? undefined : await SmallDisk.mount(folder, diskMb);
     if (ACCOUNT !== undefined) await chown(folder, ACCOUNT.uid, ACCOUNT.gid);
-    return new PostgresServer(await freePort(), folder, settings);
+    return new PostgresServer(await freePort(), folder, settings, disk);
   }
 
   get data(): string {
@@ -121,6 +135,11 @@ export class PostgresServer {
     child.kill(signal);
     child.kill("SIGCONT");
     await ended;
+  }
+
+  /** Whether it ended by itself. */
+  get hasEnded(): boolean {
+    return this.#child !== undefined && (this.#child.exitCode !== null || this.#child.signalCode !== null);
   }
 
   async restart(settings = this.#settings): Promise<void> {
@@ -167,6 +186,7 @@ export class PostgresServer {
 
   async stop(): Promise<void> {
     await this.halt("SIGQUIT");
+    await this.disk?.unmount();
     await rm(this.folder, { recursive: true, force: true });
   }
 

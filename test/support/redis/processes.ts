@@ -58,6 +58,13 @@ export class RedisProcess {
     await this.#untilReady();
   }
 
+  /** Stops it and starts it again with what `SAVE` wrote last; when it starts next, it is empty again. */
+  async restoreSaved(): Promise<void> {
+    await this.kill();
+    await this.launch();
+    await rm(join(this.#folder, "dump.rdb"), { force: true });
+  }
+
   get #logPath(): string {
     return join(this.#folder, "redis.log");
   }

@@ -3,17 +3,10 @@ import { join } from "node:path";
 import type { PostgresServer } from "../postgres/postgres-server.js";
 import type { Passage } from "../redis/link-proxy.js";
 import type { Cluster } from "./cluster.js";
-import { pause } from "./random.js";
+import { type Below, type Fault, longMs } from "./fault.js";
+import { belowOf, pause } from "./random.js";
 import type { SidecarProcess } from "./sidecar-process.js";
-
-/** A whole number below a bound, as the seed determines. */
-export type Below = (bound: number) => number;
-
-/** Something that befalls a part; it ends when that part works again. */
-export type Fault = (cluster: Cluster, below: Below) => Promise<void>;
-
-/** Longer than a lease, and often longer than it takes until a member is expelled. */
-const longMs = (below: Below) => 300 + below(6000);
+import { ofTier } from "./tier-faults.js";
 
 const anySidecar = ({ sidecars }: Cluster, below: Below): SidecarProcess => sidecars[below(sidecars.length)]!;
 
@@ -106,32 +99,52 @@ const ofPostgres: Readonly<Record<string, Fault>> = {
   },
 };
 
-const ofTier: Readonly<Record<string, Fault>> = {
-  "the tier is emptied": async ({ redis }) => void (await redis!.command("FLUSHALL")),
-  "the tier returns to old data": async ({ redis }, below) => {
-    await redis!.command("EVAL", COPY_ALL, "0", "splitcache*", "", "old:");
+/** Where its data lie on a disk of their own. */
+const ofDisk: Readonly<Record<string, Fault>> = {
+  "PostgreSQL has no disk space": async ({ postgres }, below) => {
+    await postgres.disk?.fill();
     await pause(longMs(below));
-    await redis!.command("EVAL", COPY_ALL, "0", "old:*", "old:", "");
-  },
-  "the tier's values are exchanged": async ({ redis }) => void (await redis!.command("EVAL", EXCHANGE, "0")),
-  "the tier's values are damaged": async ({ redis }, below) => {
-    await redis!.command("EVAL", DAMAGE, "0", String(below(200)));
-  },
-  "the tier stands still": async ({ redis }, below) => {
-    redis!.signal("SIGSTOP");
-    await pause(longMs(below));
-    redis!.signal("SIGCONT");
-  },
-  "the tier is killed": async ({ redis }, below) => {
-    await redis!.kill();
-    await pause(below(1000));
-    await redis!.launch();
+    await postgres.disk?.free();
+    // It ends if it cannot write its log, and then it cannot start either.
+    await untilItAnswers(postgres);
   },
 };
 
-/** What befalls a cluster: faults of one group follow each other, those of two may overlap. */
-export function faultsOf(cluster: Cluster): readonly Readonly<Record<string, Fault>>[] {
-  return [{ ...ofSidecars, ...ofLinks, ...(cluster.redis && ofTier) }, ofPostgres];
+export interface BefallOptions {
+  readonly seed: number;
+  isOver(): boolean;
+  note(what: string): void;
+  /** Called when a fault is over. */
+  count(name: string): void;
+}
+
+/** Lets faults befall a cluster until it is over: those of one group follow each other, those of two may overlap. */
+export async function befall(cluster: Cluster, options: BefallOptions): Promise<void> {
+  const groups = [
+    { faults: { ...ofSidecars, ...ofLinks, ...(cluster.tier && ofTier) }, pauseMs: 1500 },
+    { faults: { ...ofPostgres, ...(cluster.postgres.disk && ofDisk) }, pauseMs: 8000 },
+  ];
+  await Promise.all(
+    groups.map((group, at) => befallFrom(cluster, group, belowOf(options.seed + at + 1), options)),
+  );
+}
+
+async function befallFrom(
+  cluster: Cluster,
+  { faults, pauseMs }: { readonly faults: Readonly<Record<string, Fault>>; readonly pauseMs: number },
+  below: Below,
+  { isOver, note, count }: BefallOptions,
+): Promise<void> {
+  const names = Object.keys(faults);
+  for (let calm = 1; !isOver(); calm++) {
+    // Now and then all is well for a while, so that there is something to lose.
+    await pause(200 + below(calm % 4 === 0 ? 4 * pauseMs : pauseMs));
+    const name = names[below(names.length)]!;
+    note(name);
+    await faults[name]!(cluster, below);
+    note(`${name}: it is over`);
+    count(name);
+  }
 }
 
 function heldUp(passages: { readonly toServer?: Passage; readonly fromServer?: Passage }): Fault {
@@ -158,18 +171,10 @@ function locked(statement: string): Fault {
 async function untilItAnswers(postgres: PostgresServer): Promise<void> {
   for (let tries = 0; tries < 400; tries++) {
     try {
+      if (postgres.hasEnded) await postgres.launch();
       return void (await postgres.query("select 1"));
     } catch {
       await pause(25);
     }
   }
 }
-
-const COPY_ALL = `for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
-  redis.call('COPY', key, ARGV[3] .. string.sub(key, #ARGV[2] + 1), 'REPLACE')
-end`;
-const EXCHANGE = `local keys = redis.call('KEYS', 'splitcache*')
-for at = 1, #keys - 1 do redis.call('COPY', keys[at + 1], keys[at], 'REPLACE') end`;
-const DAMAGE = `for _, key in ipairs(redis.call('KEYS', 'splitcache*')) do
-  redis.call('SETRANGE', key, ARGV[1], 'x')
-end`;

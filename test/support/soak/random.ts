@@ -9,5 +9,11 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
+/** Whole numbers below a bound, as a seed determines them. */
+export function belowOf(seed: number): (bound: number) => number {
+  const random = seededRandom(seed);
+  return (bound) => Math.floor(random() * bound);
+}
+
 export const pause = (ms: number) =>
   new Promise<void>((resolve) => (ms === 0 ? setImmediate(resolve) : setTimeout(resolve, ms)));

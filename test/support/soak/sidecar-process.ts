@@ -14,15 +14,18 @@ export class SidecarProcess {
   readonly link: LinkProxy;
   readonly sidecar: Sidecar;
   readonly #client: EventCacheServiceClient;
-  readonly #start: () => RunningProgram;
+  readonly #args: readonly string[];
   readonly #port: number;
   #running: RunningProgram;
 
-  private constructor(link: LinkProxy, port: number, start: () => RunningProgram) {
+  #program: Program;
+
+  private constructor(link: LinkProxy, port: number, program: Program, args: readonly string[]) {
     this.link = link;
     this.#port = port;
-    this.#start = start;
-    this.#running = start();
+    this.#program = program;
+    this.#args = args;
+    this.#running = program.start(args);
     this.#client = new EventCacheServiceClient(`127.0.0.1:${port}`, credentials.createInsecure(), {
       "grpc.use_local_subchannel_pool": 1,
       "grpc.initial_reconnect_backoff_ms": 50,
@@ -40,8 +43,8 @@ export class SidecarProcess {
     const link = await LinkProxy.start(postgresPort);
     const port = await freePort();
     const log = `postgres://postgres@127.0.0.1:${link.port}/postgres`;
-    const own = ["--listen", `127.0.0.1:${port}`, "--http", "off", "--log", log, "--log-level", "error"];
-    const one = new SidecarProcess(link, port, () => program.start(["serve", ...own, ...args]));
+    const own = ["--listen", `127.0.0.1:${port}`, "--http", "off", "--log", log, "--log-level", "warn"];
+    const one = new SidecarProcess(link, port, program, ["serve", ...own, ...args]);
     await one.#untilItListens();
     return one;
   }
@@ -51,8 +54,22 @@ export class SidecarProcess {
     await this.#running.end;
   }
 
+  /** Stops it as an operator does, and starts another version in its place. */
+  async replace(program: Program): Promise<void> {
+    if (program === this.#program) return;
+    this.#running.kill("SIGTERM");
+    await this.#running.end;
+    this.#program = program;
+    await this.launch();
+  }
+
+  /** Resolves to the first line of this run's log with this text. */
+  logLine(text: string): Promise<string> {
+    return this.#running.logLine(text);
+  }
+
   async launch(): Promise<void> {
-    this.#running = this.#start();
+    this.#running = this.#program.start(this.#args);
     await this.#untilItListens();
   }
 

@@ -3,9 +3,11 @@ import type { Sidecar } from "../model/sidecar.js";
 import { unlessLost } from "../model/stage.js";
 import { ALPHA, BETA, messageEvent } from "../store-harness.js";
 import { announce, KINDS, touchedBy } from "./announce.js";
+import { expectWarmAfterRestarts } from "./calm.js";
 import type { Cluster } from "./cluster.js";
-import { type Below, faultsOf } from "./faults.js";
-import { pause, seededRandom } from "./random.js";
+import type { Below } from "./fault.js";
+import { befall } from "./faults.js";
+import { belowOf, pause } from "./random.js";
 import { SoakFollower } from "./soak-follower.js";
 import { EVENTS, nameOf, roomOf, SoakedHome } from "./soaked-home.js";
 
@@ -37,6 +39,8 @@ export class Soak {
   readonly #below: Below;
   readonly #homes = [ALPHA, BETA].map((name) => new SoakedHome(name));
   readonly #followers: readonly (readonly SoakFollower[])[];
+  /** What was changed last, for each sidecar: nothing is as likely to be served as it was. */
+  readonly #recent: readonly Recent[][];
   readonly #diary: string[] = [];
   #endMs = Number.POSITIVE_INFINITY;
   #failure: Error | undefined;
@@ -46,6 +50,7 @@ export class Soak {
     this.#cluster = cluster;
     this.#settings = settings;
     this.#below = belowOf(settings.seed);
+    this.#recent = cluster.sidecars.map(() => []);
     this.#followers = cluster.sidecars.map(() =>
       this.#homes.map(({ name, log }) => new SoakFollower(name, log)),
     );
@@ -54,24 +59,30 @@ export class Soak {
   /**
    * Fails if a reader is served what was changed, and acknowledged, before it asked (I1), or
    * what its homeserver has not put (I8); if an epoch comes back (I6); if a subscriber misses
-   * a change, or subscribers and writers disagree on the log (I3); or if it does not heal.
+   * a change, or subscribers and writers disagree on the log (I3); if it does not heal; or if
+   * restarts of sidecars empty anything once it has (I13).
    */
   async run(): Promise<SoakFigures> {
     const { sidecars } = this.#cluster;
+    const isDone = () => this.#isHeard || this.#failure !== undefined;
     const following = this.#followers.flatMap((here, at) =>
       here.map((follower) =>
-        this.#repeat(
-          () => follower.follow(sidecars[at]!.sidecar).finally(() => pause(20)),
-          () => this.#isHeard || this.#failure !== undefined,
-        ),
+        this.#repeat(() => follower.follow(sidecars[at]!.sidecar).finally(() => pause(20)), isDone),
       ),
     );
     await Promise.all([
-      ...Array.from({ length: READERS }, () => this.#repeat(() => this.#readAnything())),
+      // Each sidecar has its own: those of one that stands still do not wait for the others.
+      ...sidecars.flatMap((_, at) =>
+        Array.from({ length: READERS }, () => this.#repeat(() => this.#readAt(at))),
+      ),
       ...Array.from({ length: WRITERS }, () => this.#repeat(() => this.#change())),
       this.#befall().catch((cause) => this.#fail(cause)),
     ]);
-    if (this.#failure === undefined) await this.#hearTheLast().catch((cause) => this.#fail(cause));
+    if (this.#failure === undefined) {
+      await this.#hearTheLast()
+        .then(() => expectWarmAfterRestarts(this.#cluster, this.#homes))
+        .catch((cause) => this.#fail(cause));
+    }
     this.#isHeard = true;
     for (const follower of this.#followers.flat()) {
       follower.hangUp();
@@ -95,8 +106,11 @@ export class Soak {
     return this.#homes[this.#below(this.#homes.length)]!;
   }
 
-  #readAnything(): Promise<void> {
-    return this.#readAndFill(this.#anyHome, this.#below(EVENTS - BATCH), this.#anySidecar);
+  #readAt(at: number): Promise<void> {
+    const recent = this.#recent[at]!.shift();
+    const home = recent?.home ?? this.#anyHome;
+    const from = recent?.from ?? this.#below(EVENTS - BATCH);
+    return this.#readAndFill(home, from, this.#cluster.sidecars[at]!.sidecar);
   }
 
   async #readAndFill(home: SoakedHome, from: number, sidecar: Sidecar): Promise<void> {
@@ -116,15 +130,16 @@ export class Soak {
         home.check(n, hit, since.versions[at]!);
       }
     }
-    if (this.#below(4) > 0) await this.#fill(home, absent, reply.position);
+    const filled = this.#below(4) > 0 ? sidecar : this.#anySidecar;
+    if (this.#below(4) > 0) await this.#fill(home, filled, absent, reply.position);
   }
 
-  async #fill(home: SoakedHome, absent: readonly number[], asOf: Position): Promise<void> {
+  async #fill(home: SoakedHome, sidecar: Sidecar, absent: readonly number[], asOf: Position): Promise<void> {
     const events = absent.map((n) => messageEvent(nameOf(n), { roomId: roomOf(n), text: home.textOf(n) }));
     // What was read may be outdated when it arrives.
     if (this.#below(3) === 0) await pause(this.#below(20));
     if (events.length === 0) return;
-    await unlessLost(this.#anySidecar.putEvents({ homeserver: home.name, events, asOf }));
+    await unlessLost(sidecar.putEvents({ homeserver: home.name, events, asOf }));
     this.figures.fills += events.length;
   }
 
@@ -148,9 +163,8 @@ export class Soak {
       this.figures.changes += 1;
       break;
     }
-    // Nothing is as likely to be served as it was as what was changed a moment ago.
     const from = Math.max(0, Math.min(n - this.#below(BATCH), EVENTS - BATCH));
-    await Promise.all(this.#cluster.sidecars.map(({ sidecar }) => this.#readAndFill(home, from, sidecar)));
+    for (const recent of this.#recent) if (recent.length < RECENT_MAX) recent.push({ home, from });
   }
 
   async #positionOf({ name }: SoakedHome): Promise<Position | undefined> {
@@ -163,29 +177,15 @@ export class Soak {
     const { forMs, seed } = this.#settings;
     while (!this.#isOver && (this.figures.hits === 0 || this.figures.changes === 0)) await pause(10);
     this.#endMs = performance.now() + forMs;
-    const groups = faultsOf(this.#cluster);
-    const pausesMs = [1500, 8000];
-    await Promise.all(
-      groups.map((faults, at) => this.#befallFrom(faults, pausesMs[at]!, belowOf(seed + at + 1))),
-    );
+    await befall(this.#cluster, {
+      seed,
+      isOver: () => this.#isOver,
+      note: (what) => this.#note(what),
+      count: (name) => {
+        this.figures.faults[name] = (this.figures.faults[name] ?? 0) + 1;
+      },
+    });
     this.#cluster.mend();
-  }
-
-  async #befallFrom(
-    faults: ReturnType<typeof faultsOf>[number],
-    pauseMs: number,
-    below: Below,
-  ): Promise<void> {
-    const names = Object.keys(faults);
-    for (let count = 1; !this.#isOver; count++) {
-      // Now and then all is well for a while, so that there is something to lose.
-      await pause(200 + below(count % 4 === 0 ? 4 * pauseMs : pauseMs));
-      const name = names[below(names.length)]!;
-      this.#note(name);
-      await faults[name]!(this.#cluster, below);
-      this.#note(`${name}: it is over`);
-      this.figures.faults[name] = (this.figures.faults[name] ?? 0) + 1;
-    }
   }
 
   /** Once all is well again, a change comes to everybody. */
@@ -207,8 +207,8 @@ export class Soak {
 
   #fail(cause: unknown): void {
     const now = Math.round(performance.now());
-    const story = `seed ${this.#settings.seed}: ${cause}\nat ${now} ms, after:\n${this.#diary.join("\n")}`;
-    this.#failure ??= new Error(story, { cause });
+    const text = `seed ${this.#settings.seed}: ${cause}\nat ${now} ms, after:\n${this.#diary.join("\n")}`;
+    this.#failure ??= new Error(text, { cause });
   }
 
   async #repeat(act: () => Promise<void>, isDone = () => this.#isOver): Promise<void> {
@@ -221,11 +221,6 @@ export class Soak {
       this.#fail(error);
     }
   }
-}
-
-function belowOf(seed: number): Below {
-  const random = seededRandom(seed);
-  return (bound) => Math.floor(random() * bound);
 }
 
 /** Everything that befalls the cluster is over: by then it must have healed. */
@@ -241,8 +236,14 @@ async function healed<T>(check: () => Promise<T>): Promise<T> {
   }
 }
 
+interface Recent {
+  readonly home: SoakedHome;
+  readonly from: number;
+}
+
 const BATCH = 100;
-const READERS = 6;
+const READERS = 3;
+const RECENT_MAX = 50;
 const WRITERS = 12;
 /** Many times what it takes on a machine of its own. */
 const HEAL_MS = 20_000;

@@ -71,12 +71,18 @@ describe("a body in the tier", () => {
     const value = encodeBody(body);
     const reference = referenceTo(value);
     expect(decodeBody(value, reference)).toEqual(body);
-    expect(decodeBody(value.subarray(0, -1), reference)).toBeUndefined();
+    expect(decodeBody(value.subarray(0, -1), reference)).toBe("damaged");
     for (let at = 0; at < value.length; at++) {
       const altered = Buffer.from(value);
       altered[at]! ^= 128;
-      expect(decodeBody(altered, reference)).toBeUndefined();
+      expect(decodeBody(altered, reference)).toBe("damaged");
     }
+  });
+
+  it("of another version is not read, though its digest is right", () => {
+    const value = encodeBody(body);
+    value[0] = 2;
+    expect(decodeBody(value, referenceTo(value))).toBe("version");
   });
 
   it("is another one in another room or another room version", () => {

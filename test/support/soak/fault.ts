@@ -1,0 +1,10 @@
+import type { Cluster } from "./cluster.js";
+
+/** A whole number below a bound, as the seed determines. */
+export type Below = (bound: number) => number;
+
+/** Something that befalls a part; it ends when that part works again. */
+export type Fault = (cluster: Cluster, below: Below) => Promise<void>;
+
+/** Longer than a lease, and often longer than it takes until a member is expelled. */
+export const longMs = (below: Below) => 300 + below(6000);
