@@ -35,17 +35,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end -}}
 
-{{/* The Secret with the certificate, if there is one. */}}
-{{- define "splitcache.tlsSecret" -}}
-{{- if .Values.tls.secretName -}}
-{{- .Values.tls.secretName -}}
-{{- else if .Values.tls.certManager.enabled -}}
-{{- printf "%s-tls" (include "splitcache.fullname" .) -}}
-{{- end -}}
-{{- end -}}
-
-{{/* The configuration file: the chart's keys under those of the values. */}}
-{{- define "splitcache.config" -}}
+{{/* The keys that the chart sets itself. */}}
+{{- define "splitcache.ownConfig" -}}
 {{- $config := dict -}}
 {{- if eq .Values.mode "sidecar" -}}
 {{- $_ := set $config "listen" (list (printf "unix:%s/splitcache.sock" .Values.sidecar.socketDirectory)) -}}
@@ -55,59 +46,63 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- $_ := set $config "http" "0.0.0.0:9464" -}}
 {{- $_ := set $config "health_listen" (list "0.0.0.0:8086") -}}
-{{- if .Values.logPassword.secretName -}}
-{{- $_ := set $config "log_password_file" "/etc/splitcache/secrets/log-password" -}}
+{{- range $key, $_ := .Values.secretFiles -}}
+{{- $_ := set $config $key (printf "/etc/splitcache/secrets/%s" $key) -}}
 {{- end -}}
-{{- if .Values.tierKey.secretName -}}
-{{- $_ := set $config "tier_key_file" "/etc/splitcache/secrets/tier-key" -}}
-{{- end -}}
-{{- if .Values.tierPassword.secretName -}}
-{{- $_ := set $config "tier_password_file" "/etc/splitcache/secrets/tier-password" -}}
-{{- end -}}
-{{- if .Values.auth.secretName -}}
-{{- $_ := set $config "auth_file" "/etc/splitcache/auth/auth.yaml" -}}
-{{- end -}}
-{{- if .Values.insecure -}}
-{{- $_ := set $config "insecure" true -}}
-{{- end -}}
-{{- if include "splitcache.tlsSecret" . -}}
-{{- $_ := set $config "tls_cert_file" "/etc/splitcache/tls/tls.crt" -}}
-{{- $_ := set $config "tls_key_file" "/etc/splitcache/tls/tls.key" -}}
-{{- if .Values.tls.verifyClients -}}
-{{- $_ := set $config "tls_client_ca_file" "/etc/splitcache/tls/ca.crt" -}}
-{{- end -}}
-{{- end -}}
-{{- toYaml (mergeOverwrite $config .Values.config) -}}
+{{- toYaml $config -}}
 {{- end -}}
 
-{{/* Values that contradict each other. */}}
+{{/* The configuration file. */}}
+{{- define "splitcache.config" -}}
+{{- toYaml (merge (include "splitcache.ownConfig" . | fromYaml) .Values.config) -}}
+{{- end -}}
+
+{{/* Seconds of a duration of the configuration, such as 1.5m. */}}
+{{- define "splitcache.seconds" -}}
+{{- $unit := regexFind "[a-z]+$" . -}}
+{{- mulf (trimSuffix $unit . | float64) (get (dict "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0 "d" 86400.0) $unit) -}}
+{{- end -}}
+
+{{/* Fails if values contradict each other. */}}
 {{- define "splitcache.validate" -}}
-{{- $log := .Values.config.log | default "memory" -}}
-{{- if and (gt (int .Values.replicas) 1) (eq $log "memory") -}}
-{{- fail "replicas: more than 1 requires config.log: postgres://…; replicas with memory logs would serve stale events" -}}
+{{- $config := .Values.config -}}
+{{- $files := .Values.secretFiles -}}
+{{- $log := $config.log | default "memory" -}}
+{{- range $key, $_ := include "splitcache.ownConfig" . | fromYaml -}}
+{{- if hasKey $config $key -}}
+{{- if hasKey $files $key -}}{{- fail (printf "config.%s: is also set by secretFiles.%s; remove one of them" $key $key) -}}{{- end -}}
+{{- fail (printf "config.%s: is set by the chart; remove it" $key) -}}
 {{- end -}}
-{{- if and (eq .Values.mode "service") (not .Values.auth.secretName) (not .Values.insecure) (not (hasKey .Values.config "auth_file")) -}}
-{{- fail "auth.secretName: a service requires it, or insecure: true for a cluster whose pods are all trusted" -}}
 {{- end -}}
-{{- if and .Values.insecure .Values.auth.secretName -}}
-{{- fail "insecure: true contradicts auth.secretName" -}}
+{{- if regexMatch "^[a-z]+://[^/]*:[^/]*@" $log -}}
+{{- fail "config.log: must not contain a password; use secretFiles.log_password_file" -}}
 {{- end -}}
-{{- if and .Values.tls.verifyClients (not (include "splitcache.tlsSecret" .)) -}}
-{{- fail "tls.verifyClients: requires tls.secretName or tls.certManager.enabled" -}}
+{{- if and (eq .Values.mode "service") (gt (int .Values.replicas) 1) (eq $log "memory") -}}
+{{- fail "replicas: more than 1 requires config.log: postgres://…, or workers would read stale events" -}}
 {{- end -}}
-{{- if and .Values.tls.certManager.enabled (not .Values.tls.certManager.issuerRef.name) -}}
-{{- fail "tls.certManager.issuerRef.name: required if tls.certManager.enabled" -}}
+{{- if and (eq .Values.mode "sidecar") (eq $log "memory") (not .Values.sidecar.singlePod) -}}
+{{- fail "config.log: mode sidecar requires postgres://…, or sidecar.singlePod: true if the homeserver has one pod" -}}
 {{- end -}}
-{{- if and (.Values.config.tier) (ne .Values.config.tier "none") -}}
+{{- if ne ($config.tier | default "none") "none" -}}
 {{- if eq $log "memory" -}}{{- fail "config.tier: requires config.log: postgres://…" -}}{{- end -}}
-{{- if not (or .Values.tierKey.secretName .Values.config.tier_key_file) -}}{{- fail "tierKey.secretName: required with config.tier" -}}{{- end -}}
+{{- if not (or (hasKey $files "tier_key_file") $config.tier_key_file) -}}{{- fail "secretFiles.tier_key_file: is required by config.tier" -}}{{- end -}}
 {{- end -}}
-{{- if contains "@" (regexReplaceAll "^[a-z]+://[^:/@]*@" $log "") -}}
-{{- fail "config.log: must not contain a password; use logPassword.secretName" -}}
+{{- $shutdown := include "splitcache.seconds" ($config.shutdown_timeout | default "10s") | float64 -}}
+{{- if and (eq .Values.mode "service") (ge $shutdown (float64 .Values.terminationGracePeriodSeconds)) -}}
+{{- fail (printf "terminationGracePeriodSeconds: must exceed config.shutdown_timeout (%s)" ($config.shutdown_timeout | default "10s")) -}}
+{{- end -}}
+{{- if and (eq .Values.mode "service") .Values.metrics.podMonitor.enabled -}}
+{{- fail "metrics.podMonitor.enabled: is for mode sidecar; use metrics.serviceMonitor" -}}
+{{- end -}}
+{{- if and (eq .Values.mode "sidecar") .Values.metrics.serviceMonitor.enabled -}}
+{{- fail "metrics.serviceMonitor.enabled: is for mode service; use metrics.podMonitor" -}}
+{{- end -}}
+{{- if and .Values.metrics.podMonitor.enabled (not .Values.metrics.podMonitor.selector) -}}
+{{- fail "metrics.podMonitor.selector: is required; it must match the pods of the homeserver" -}}
 {{- end -}}
 {{- end -}}
 
-{{/* The parts that both modes share: of the container. */}}
+{{/* The container of both modes. A homeserver is ready without its sidecar: it then reads its database. */}}
 {{- define "splitcache.container" -}}
 image: {{ include "splitcache.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
@@ -134,12 +129,14 @@ livenessProbe:
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 6
+{{- if eq .Values.mode "service" }}
 readinessProbe:
   httpGet:
     path: /readyz
     port: health
   periodSeconds: 5
   timeoutSeconds: 5
+{{- end }}
 resources:
   {{- toYaml .Values.resources | nindent 2 }}
 securityContext:
@@ -156,70 +153,46 @@ volumeMounts:
   - name: splitcache-config
     mountPath: /etc/splitcache/config
     readOnly: true
-{{- if or .Values.logPassword.secretName .Values.tierKey.secretName .Values.tierPassword.secretName }}
+{{- if .Values.secretFiles }}
   - name: splitcache-secrets
     mountPath: /etc/splitcache/secrets
-    readOnly: true
-{{- end }}
-{{- if .Values.auth.secretName }}
-  - name: splitcache-auth
-    mountPath: /etc/splitcache/auth
-    readOnly: true
-{{- end }}
-{{- if include "splitcache.tlsSecret" . }}
-  - name: splitcache-tls
-    mountPath: /etc/splitcache/tls
     readOnly: true
 {{- end }}
 {{- if eq .Values.mode "sidecar" }}
   - name: splitcache-socket
     mountPath: {{ .Values.sidecar.socketDirectory }}
 {{- end }}
+{{- with .Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
-{{/* The parts that both modes share: of the pod. */}}
+{{/* The volumes of both modes. */}}
 {{- define "splitcache.volumes" -}}
 - name: splitcache-config
   configMap:
     name: {{ include "splitcache.fullname" . }}
-{{- if or .Values.logPassword.secretName .Values.tierKey.secretName .Values.tierPassword.secretName }}
+{{- with .Values.secretFiles }}
 - name: splitcache-secrets
   projected:
-    defaultMode: 0440
+    # 0440, for the group that fsGroup names.
+    defaultMode: 288
     sources:
-    {{- with .Values.logPassword }}{{ if .secretName }}
+    {{- range $key, $file := . }}
       - secret:
-          name: {{ .secretName }}
-          items: [{ key: {{ .key | quote }}, path: log-password }]
-    {{- end }}{{ end }}
-    {{- with .Values.tierKey }}{{ if .secretName }}
-      - secret:
-          name: {{ .secretName }}
-          items: [{ key: {{ .key | quote }}, path: tier-key }]
-    {{- end }}{{ end }}
-    {{- with .Values.tierPassword }}{{ if .secretName }}
-      - secret:
-          name: {{ .secretName }}
-          items: [{ key: {{ .key | quote }}, path: tier-password }]
-    {{- end }}{{ end }}
-{{- end }}
-{{- if .Values.auth.secretName }}
-- name: splitcache-auth
-  secret:
-    secretName: {{ .Values.auth.secretName }}
-    defaultMode: 0440
-    items: [{ key: {{ .Values.auth.key | quote }}, path: auth.yaml }]
-{{- end }}
-{{- with include "splitcache.tlsSecret" . }}
-- name: splitcache-tls
-  secret:
-    secretName: {{ . }}
-    defaultMode: 0440
+          name: {{ $file.secretName }}
+          items:
+            - key: {{ $file.key | quote }}
+              path: {{ $key }}
+    {{- end }}
 {{- end }}
 {{- if eq .Values.mode "sidecar" }}
 - name: splitcache-socket
   emptyDir:
     medium: Memory
     sizeLimit: 1Mi
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
