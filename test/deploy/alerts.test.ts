@@ -33,7 +33,10 @@ describe("the alert rules", () => {
   it.skipIf(!hasPromtool).each(rules.map(({ alert }) => alert))("the cases fail without %s", (alert) => {
     const folder = mkdtempSync(join(tmpdir(), "splitcache-rules-"));
     const file = join(folder, "alerts.yaml");
-    writeFileSync(file, stringify({ groups: [{ name: "g", rules: rules.filter((rule) => rule.alert !== alert) }] }));
+    writeFileSync(
+      file,
+      stringify({ groups: [{ name: "g", rules: rules.filter((rule) => rule.alert !== alert) }] }),
+    );
     const cases = join(folder, "cases.yaml");
     writeFileSync(cases, readFileSync(CASES, "utf8").replace(/^rule_files: .*$/m, `rule_files: [${file}]`));
     const { status } = promtool("test", "rules", cases);

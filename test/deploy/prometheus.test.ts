@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
-import { call } from "../support/grpc-server.js";
-import { freePort } from "../support/free-port.js";
 import { buildProgram, type Program, type RunningProgram } from "../support/build-program.js";
+import { freePort } from "../support/free-port.js";
+import { call } from "../support/grpc-server.js";
 import { startTestServer, type TestServer } from "../support/start-server.js";
 import { cachedEvent, HOMESERVER, put, read } from "../support/wire.js";
 import { CHART } from "./chart.js";
@@ -29,10 +29,12 @@ interface Panel {
 
 const dashboard: {
   readonly panels: readonly Panel[];
-  readonly templating: { readonly list: readonly { readonly name: string; readonly query: { readonly query: string } }[] };
+  readonly templating: {
+    readonly list: readonly { readonly name: string; readonly query: { readonly query: string } }[];
+  };
 } = JSON.parse(readFileSync(`${CHART}/files/dashboard.json`, "utf8"));
-const rules: { alert: string; expr: string }[] = parse(readFileSync(`${CHART}/files/alerts.yaml`, "utf8")).groups[0]
-  .rules;
+const rules: { alert: string; expr: string }[] = parse(readFileSync(`${CHART}/files/alerts.yaml`, "utf8"))
+  .groups[0].rules;
 /** Only a PostgreSQL log that answers has members. */
 const WITHOUT_DATA = /^splitcache_log_members\{/;
 const allQueries = dashboard.panels.flatMap(({ title, targets = [] }) =>
@@ -59,9 +61,21 @@ describe.skipIf(!hasPrometheus)("a real Prometheus", () => {
     targets.gone = `127.0.0.1:${await freePort()}`;
     const key = join(folder, "key");
     writeFileSync(key, "0123456789abcdef0123456789abcdef");
-    const unavailable = ["--log", "postgres://u@127.0.0.1:1/d?sslmode=disable", "--tier", "redis://127.0.0.1:1"];
+    const unavailable = [
+      "--log",
+      "postgres://u@127.0.0.1:1/d?sslmode=disable",
+      "--tier",
+      "redis://127.0.0.1:1",
+    ];
     broken = program.start([
-      "serve", "--listen", "127.0.0.1:0", "--http", targets.broken, ...unavailable, "--tier-key-file", key,
+      "serve",
+      "--listen",
+      "127.0.0.1:0",
+      "--http",
+      targets.broken,
+      ...unavailable,
+      "--tier-key-file",
+      key,
     ]);
     await broken.logLine("splitcache serves");
     traffic = makeTraffic(busy);
@@ -77,7 +91,11 @@ describe.skipIf(!hasPrometheus)("a real Prometheus", () => {
         ],
       }),
     );
-    const args = [`--config.file=${config}`, `--storage.tsdb.path=${folder}/data`, `--web.listen-address=127.0.0.1:${port}`];
+    const args = [
+      `--config.file=${config}`,
+      `--storage.tsdb.path=${folder}/data`,
+      `--web.listen-address=127.0.0.1:${port}`,
+    ];
     prometheus = spawn("prometheus", args, { stdio: "ignore" });
     // The busiest query needs what is scraped last: two scrapes of a call that fails.
     const enough = `rate(grpc_server_handled_total{grpc_code="RESOURCE_EXHAUSTED"}[${WINDOW}])`;
@@ -107,7 +125,9 @@ describe.skipIf(!hasPrometheus)("a real Prometheus", () => {
   }
 
   it.each(queries)("has data for %s: %s", async (_title, expr) => {
-    const filled = expr.replaceAll("$__rate_interval", WINDOW).replaceAll(/\$(job|instance|server_name)/g, ".*");
+    const filled = expr
+      .replaceAll("$__rate_interval", WINDOW)
+      .replaceAll(/\$(job|instance|server_name)/g, ".*");
     await soon(async () => {
       const samples = await query(filled);
       expect(samples).not.toEqual([]);
@@ -168,8 +188,13 @@ function makeTraffic(server: TestServer): NodeJS.Timeout {
     const events = [cachedEvent(`$${turn}`, { body }), cachedEvent(`$again`)];
     await call(client, client.putEvents, put(events, position));
     await call(client, client.getEvents, read([`$${turn}`, "$nowhere"]));
-    await call(client, client.invalidateEvents, { homeserver: HOMESERVER, roomId: "", eventIds: [`$${turn - 200}`] });
-    if (turn % 20 === 0) await call(client, client.purgeHomeserver, { homeserver: HOMESERVER, newEpoch: true });
+    await call(client, client.invalidateEvents, {
+      homeserver: HOMESERVER,
+      roomId: "",
+      eventIds: [`$${turn - 200}`],
+    });
+    if (turn % 20 === 0)
+      await call(client, client.purgeHomeserver, { homeserver: HOMESERVER, newEpoch: true });
     // One more subscriber than the limit allows.
     client
       .subscribe({ homeserver: HOMESERVER, resumeAfter: undefined, subscriber: "" })
