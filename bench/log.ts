@@ -7,7 +7,7 @@ import { percentile, printMachine } from "./report.js";
 /**
  * What the PostgreSQL log costs: a change against a bare INSERT commit, with 3, 10 and 50
  * members in this process; the server's CPU per change; the server's CPU and WAL when
- * nothing changes. BENCH=log npm run bench
+ * nothing changes. Run with `npm run bench -- log`.
  */
 
 const CHANGE: Change = { kind: "invalidated", roomId: undefined, eventIds: ["$e" as EventId] };

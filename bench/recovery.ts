@@ -9,6 +9,7 @@ import { POSTGRES_LIMITS } from "../src/log/postgres/postgres-limits.js";
 import { createPostgresLog } from "../src/log/postgres/postgres-log.js";
 import { createEventStore } from "../src/store/event-store.js";
 import { PostgresServer } from "../test/support/postgres/postgres-server.js";
+import { readEvents } from "../test/support/read-events.js";
 import { LinkProxy } from "../test/support/redis/link-proxy.js";
 import { percentile, printMachine, printTable } from "./report.js";
 
@@ -60,7 +61,7 @@ async function measure(name: string, outage: Outage): Promise<(string | number)[
 async function recovered(): Promise<readonly [served: number, confirmed: number]> {
   const confirmed = until(() => sidecars[0]!.invalidateEvents(ALPHA, undefined, ["$a" as EventId]));
   const request = { homeserver: ALPHA, eventIds: [], view: "original", minPosition: undefined } as const;
-  const served = await Promise.all(sidecars.map((store) => until(() => store.getEvents(request))));
+  const served = await Promise.all(sidecars.map((store) => until(() => readEvents(store, request))));
   return [Math.max(...served), await confirmed];
 }
 

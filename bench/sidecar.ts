@@ -14,12 +14,15 @@ export interface Sidecar {
   stop(): Promise<void>;
 }
 
-/** Starts one with the node that runs this, or with `node`; `prefix` is a command such as taskset in front. */
+/** Starts one with the node that runs this, or with `node`; `prefix` is a command such as taskset in front, `main` the program of another build. */
 export async function startSidecar(
   flags: readonly string[],
-  { node = process.execPath, prefix = [] as readonly string[] } = {},
+  {
+    node = process.execPath,
+    prefix = [] as readonly string[],
+    main = new URL("../../dist/main.js", import.meta.url).pathname,
+  } = {},
 ): Promise<Sidecar> {
-  const main = new URL("../../dist/main.js", import.meta.url).pathname;
   const nodeFlags = (process.env["BENCH_NODE_FLAGS"] ?? "--max-semi-space-size=2").split(" ");
   const command = [
     ...prefix,

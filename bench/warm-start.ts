@@ -1,5 +1,5 @@
 /**
- * A sidecar that starts beside one that has served the first part of a recorded trace: of its first
+ * A sidecar that starts beside another that has served the first part of a recorded trace: of its first
  * 500 batches, how many need no read of the database? With a warm tier, without one, and, to compare,
  * at a sidecar that goes on. SPLITCACHE_DATA names the folder of a larger recording than demo/;
  * BENCH_AT is where in the trace it starts, from 0 to 1. Needs PostgreSQL and redis-server.
@@ -13,6 +13,7 @@ import type { Tier } from "../src/tier/port.js";
 import { createRedisTier } from "../src/tier/redis/redis-tier.js";
 import { NO_CREDENTIALS } from "../src/tier/redis/target.js";
 import { PostgresServer } from "../test/support/postgres/postgres-server.js";
+import { readEvents } from "../test/support/read-events.js";
 import { readJsonLines } from "../test/support/shared-data.js";
 import { startRedisServer } from "./redis-server.js";
 import { printMachine, printTable } from "./report.js";
@@ -129,7 +130,7 @@ async function play(line: TraceLine, reader: EventStore, writer: EventStore): Pr
       return 0;
     case "fetch": {
       const eventIds = ids.map(({ eventId }) => eventId);
-      const found = await reader.getEvents({
+      const found = await readEvents(reader, {
         homeserver,
         eventIds,
         view: "original",
@@ -150,7 +151,7 @@ async function put(store: EventStore, events: readonly NewEvent[], asOf: Positio
 
 async function positionOf(store: EventStore): Promise<Position> {
   const request = { homeserver, eventIds: [], view: "original", minPosition: undefined } as const;
-  return (await store.getEvents(request)).position!;
+  return (await readEvents(store, request)).position!;
 }
 
 async function start(hasTier: boolean): Promise<OpenSidecar> {

@@ -99,7 +99,7 @@ function createAdmin(parts: AdminParts, clock: () => number, onFlood: FloodObser
   };
   return createAdminServer({
     sources,
-    // Its listeners are local and take no credentials: whoever reaches them is an operator.
+    // Its listeners are local and take no credentials: every client that reaches them is an operator.
     authorize: () => undefined,
     health,
     log,

@@ -7,10 +7,10 @@ import {
 } from "@grpc/grpc-js";
 import { CacheError } from "../core/model/errors.js";
 import type { Gate } from "../rpc/admission/gate.js";
-import { http2StreamOf } from "../rpc/calls/http2-stream.js";
 import { exhausted } from "../rpc/calls/refusals.js";
 import { refuseBadCalls } from "../rpc/calls/refusing-call.js";
 import { TimeLimit } from "../rpc/calls/time-limit.js";
+import { http2StreamOf } from "../rpc/grpc-internals.js";
 import { toStatus } from "../rpc/status.js";
 import { ADMIN_SERVICE } from "./definition.js";
 import { ADMIN_CALL_TIME_LIMIT_MS, ADMIN_CALLS_MAX } from "./limits.js";

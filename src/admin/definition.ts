@@ -1,49 +1,46 @@
 import * as wire from "../gen/splitcache/admin/v1/admin_service.js";
+import { shapeOf } from "../rpc/wire/request-shapes.js";
 import { strictDecoder } from "../rpc/wire/strict-decode.js";
-import { type MessageShape, text } from "../rpc/wire/wire-shape.js";
 
 const generated = wire.AdminServiceService;
-
-/** By the field numbers of the contract. */
-const NOTHING: MessageShape = {};
-const PAGE: MessageShape = { 2: text("page_token") };
-const HOMESERVER_PAGE: MessageShape = { ...PAGE, 3: text("homeserver") };
 
 /** The generated service; requests are decoded strictly. */
 export const adminDefinition = {
   listHomeservers: {
     ...generated.listHomeservers,
-    requestDeserialize: strictDecoder(wire.ListHomeserversRequest, HOMESERVER_PAGE),
+    requestDeserialize: decoderOf(wire.ListHomeserversRequest, "ListHomeserversRequest"),
   },
   listMembers: {
     ...generated.listMembers,
-    requestDeserialize: strictDecoder(wire.ListMembersRequest, PAGE),
+    requestDeserialize: decoderOf(wire.ListMembersRequest, "ListMembersRequest"),
   },
   listMemberPositions: {
     ...generated.listMemberPositions,
-    requestDeserialize: strictDecoder(wire.ListMemberPositionsRequest, {
-      ...HOMESERVER_PAGE,
-      4: text("member_id"),
-    }),
+    requestDeserialize: decoderOf(wire.ListMemberPositionsRequest, "ListMemberPositionsRequest"),
   },
   listSubscribers: {
     ...generated.listSubscribers,
-    requestDeserialize: strictDecoder(wire.ListSubscribersRequest, HOMESERVER_PAGE),
+    requestDeserialize: decoderOf(wire.ListSubscribersRequest, "ListSubscribersRequest"),
   },
   listConnections: {
     ...generated.listConnections,
-    requestDeserialize: strictDecoder(wire.ListConnectionsRequest, PAGE),
+    requestDeserialize: decoderOf(wire.ListConnectionsRequest, "ListConnectionsRequest"),
   },
   getLogLevel: {
     ...generated.getLogLevel,
-    requestDeserialize: strictDecoder(wire.GetLogLevelRequest, NOTHING),
+    requestDeserialize: decoderOf(wire.GetLogLevelRequest, "GetLogLevelRequest"),
   },
   setLogLevel: {
     ...generated.setLogLevel,
-    requestDeserialize: strictDecoder(wire.SetLogLevelRequest, NOTHING),
+    requestDeserialize: decoderOf(wire.SetLogLevelRequest, "SetLogLevelRequest"),
   },
-  drain: { ...generated.drain, requestDeserialize: strictDecoder(wire.DrainRequest, NOTHING) },
-  undrain: { ...generated.undrain, requestDeserialize: strictDecoder(wire.UndrainRequest, NOTHING) },
+  drain: { ...generated.drain, requestDeserialize: decoderOf(wire.DrainRequest, "DrainRequest") },
+  undrain: { ...generated.undrain, requestDeserialize: decoderOf(wire.UndrainRequest, "UndrainRequest") },
 };
 
 export const ADMIN_SERVICE = "splitcache.admin.v1.AdminService";
+
+/** The deserialiser of a request of the contract. */
+function decoderOf<Message>(type: Parameters<typeof strictDecoder<Message>>[0], name: string) {
+  return strictDecoder(type, shapeOf(`splitcache.admin.v1.${name}`));
+}

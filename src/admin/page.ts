@@ -47,7 +47,7 @@ export function cutPage<Item>(
   return { items: shown, nextPageToken };
 }
 
-/** The items after those that were shown, one more than fit into the page. */
+/** The items after the shown ones, one more than fits into the page. */
 export function takeAfter<Item>(
   { size }: Page,
   items: Iterable<Item>,

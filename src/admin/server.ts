@@ -8,7 +8,7 @@ import { addReflection } from "../probes/reflection.js";
 import { Drain } from "../rpc/admission/drain.js";
 import type { Gate } from "../rpc/admission/gate.js";
 import { catchMalformedRequests } from "../rpc/calls/auxiliary-request.js";
-import type { RpcLog } from "../rpc/rpc-log.js";
+import type { RpcLog } from "../rpc/status.js";
 import { type Authorize, admitOperators } from "./admission.js";
 import { ADMIN_SERVICE, adminDefinition } from "./definition.js";
 import { ADMIN_CALL_TIME_LIMIT_MS, ADMIN_REQUEST_BYTES_MAX } from "./limits.js";

@@ -4,7 +4,7 @@ import type * as wire from "../gen/splitcache/admin/v1/admin_service.js";
 import { textProblem } from "../rpc/convert/field-problems.js";
 import { checked, type RequestCheck } from "../rpc/convert/request-check.js";
 import { unaryHandler } from "../rpc/handlers/unary-and-stream.js";
-import type { RpcLog } from "../rpc/rpc-log.js";
+import type { RpcLog } from "../rpc/status.js";
 import { cutPage, type Page, pageOf, takeAfter } from "./page.js";
 import {
   fromLogLevel,

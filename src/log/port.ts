@@ -10,8 +10,6 @@ import type { Change, Homeserver, Position } from "../core/model/types.js";
  * (test/contract), and select it in the composition root.
  */
 export interface Log {
-  /** Whether `ready` or `catchUp` may wait, so that a read must not delay others. */
-  readonly mayWait: boolean;
   /**
    * Starts to follow a homeserver's log with an empty copy. Never waits and never
    * throws: see `HomeserverLog.ready`.

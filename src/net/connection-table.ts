@@ -27,7 +27,7 @@ export interface ConnectionTableOptions {
   readonly descriptors: Pick<DescriptorReserve, "hasFree" | "lend">;
   /** Whether connections use the reserve of descriptors before one of them is closed to make room. */
   readonly usesReserve: boolean;
-  /** A monotonic clock in milliseconds; that of the process unless given. */
+  /** A monotonic clock in milliseconds; by default the clock of the process. */
   readonly clock?: () => number;
 }
 

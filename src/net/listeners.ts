@@ -1,8 +1,8 @@
 import { lstat, stat, unlink } from "node:fs/promises";
 import { connect, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
-import { umask } from "node:process";
 import { formatListenAddress, type ListenAddress } from "../config/address.js";
+import { withFileMode } from "../process/umask.js";
 
 /** An open listener. */
 export interface Listener {
@@ -77,9 +77,7 @@ function bind(server: Server, address: ListenAddress, socketMode: number): Promi
     }
     // A socket is made with what the umask leaves of 0777, and bound before listen() returns:
     // there is no moment at which more may connect than the mode allows.
-    const before = umask(0o777 & ~socketMode);
-    server.listen({ path: address.path });
-    umask(before);
+    withFileMode(socketMode, () => server.listen({ path: address.path }));
   });
 }
 

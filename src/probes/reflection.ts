@@ -10,25 +10,11 @@ import { TimeLimit } from "../rpc/calls/time-limit.js";
 import { REFLECTION_IDLE_LIMIT_MS } from "../rpc/limits.js";
 import { INVALID_ARGUMENT, NOT_FOUND, toStatus } from "../rpc/status.js";
 import { DescriptorFiles, type FileBytes } from "../rpc/wire/descriptor-files.js";
+import { shapeOf } from "../rpc/wire/request-shapes.js";
 import { type Decoded, strictDecoder } from "../rpc/wire/strict-decode.js";
-import { type MessageShape, text } from "../rpc/wire/wire-shape.js";
 
 type Answer = NonNullable<ServerReflectionResponse["messageResponse"]>;
 type Call = ServerDuplexStream<Decoded<ServerReflectionRequest>, ServerReflectionResponse>;
-
-/** By the field numbers of the proto. */
-const REQUEST: MessageShape = {
-  1: text("host"),
-  3: text("file_by_filename"),
-  4: text("file_containing_symbol"),
-  5: {
-    name: "file_containing_extension",
-    isRepeated: false,
-    message: { 1: text("containing_type") },
-  },
-  6: text("all_extension_numbers_of_type"),
-  7: text("list_services"),
-};
 
 export interface ReflectionOptions {
   /** Ends the streams when it starts. */
@@ -49,7 +35,10 @@ export function addReflection(server: Server, options: ReflectionOptions): void 
   const services = files.services.filter((name) => !absentServices.includes(name));
   const v1 = {
     ...ServerReflectionService.serverReflectionInfo,
-    requestDeserialize: strictDecoder(ServerReflectionRequest, REQUEST),
+    requestDeserialize: strictDecoder(
+      ServerReflectionRequest,
+      shapeOf("grpc.reflection.v1.ServerReflectionRequest"),
+    ),
   };
   // The same messages under another package's name.
   const v1alpha = { ...v1, path: v1.path.replace(".v1.", ".v1alpha.") };

@@ -31,7 +31,7 @@ import {
   REQUEST_TIME_LIMIT_MS,
   SUBSCRIPTION_BYTES_MAX,
 } from "./limits.js";
-import type { RpcLog } from "./rpc-log.js";
+import type { RpcLog } from "./status.js";
 import { FrameEncoder } from "./wire/subscription-frames.js";
 
 /** The capacities of a server; each has its default in core/limits.ts. */

@@ -7,7 +7,6 @@ import { Status } from "../gen/google/rpc/status.js";
 import type { RequestFailure } from "../gen/splitcache/v1/event_cache_service.js";
 import { toDuration } from "./convert/reply.js";
 import { RETRY_DELAY_MS, STATUS_MESSAGE_BYTES_MAX } from "./limits.js";
-import type { RpcLog } from "./rpc-log.js";
 
 /** The status of a call that was answered. */
 export const OK = status.OK;
@@ -16,6 +15,13 @@ export const CANCELLED = status.CANCELLED;
 /** What reflection answers inside its stream, which goes on. */
 export const NOT_FOUND = status.NOT_FOUND;
 export const INVALID_ARGUMENT = status.INVALID_ARGUMENT;
+
+/** Where the gRPC layer writes what no client is sent. Fields never hold event content. */
+export interface RpcLog {
+  /** A defect of ours, with the error under `err`. */
+  error(message: string, fields: Readonly<Record<string, unknown>>): void;
+  debug(message: string, fields: Readonly<Record<string, unknown>>): void;
+}
 
 /** The one mapping from failures to gRPC: as a call's status, with google.rpc details in its trailers. */
 export function toStatus(error: CacheError): StatusObject {

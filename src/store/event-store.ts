@@ -11,6 +11,7 @@ import type {
   SetResult,
   StoreStats,
   SubscribeRequest,
+  TakeEvents,
 } from "../core/model/store.js";
 import type { StoreObserver } from "../core/model/store-observer.js";
 import type {
@@ -18,7 +19,6 @@ import type {
   EventId,
   Homeserver,
   Position,
-  ReadResult,
   RoomId,
   SetOutcome,
   SubscriptionFrame,
@@ -31,6 +31,7 @@ import type { Tier } from "../tier/port.js";
 import { startBackgroundWork } from "./background-work.js";
 import { splitBudget } from "./budget.js";
 import { FollowedHomeserver } from "./followed-homeserver.js";
+import { Reads, unverified, whenCurrent } from "./reads.js";
 import { SharedTier } from "./shared-tier.js";
 
 export interface EventStoreOptions {
@@ -62,8 +63,8 @@ export function createEventStore(options: EventStoreOptions): EventStore {
 }
 
 class CachedEventStore implements EventStore {
-  readonly readsMayWait: boolean;
   readonly #cache: SplitCache;
+  readonly #reads: Reads;
   readonly #homeservers: Homeservers<FollowedHomeserver>;
   readonly #invalidationLog: Log;
   readonly #tier: Tier | undefined;
@@ -78,7 +79,6 @@ class CachedEventStore implements EventStore {
   constructor(options: EventStoreOptions) {
     const { invalidationLog, tier, clock } = options;
     const budget = splitBudget(options.memoryBytes, options.heapBytesMax);
-    this.readsMayWait = tier !== undefined || invalidationLog.mayWait;
     this.#invalidationLog = invalidationLog;
     this.#tier = tier;
     this.#sharedTier = tier && new SharedTier(tier, options, options.writeBackIntervalMs);
@@ -94,6 +94,7 @@ class CachedEventStore implements EventStore {
       defer,
       ...(this.#sharedTier && { writeBack: this.#sharedTier.writeBack }),
     });
+    this.#reads = new Reads({ cache: this.#cache, tier: this.#sharedTier, clock });
     const discard = this.#cache.sweep.discard.bind(this.#cache.sweep);
     this.#homeservers = new Homeservers({
       homeserversMax: options.homeserversMax ?? HOMESERVERS_MAX,
@@ -115,23 +116,13 @@ class CachedEventStore implements EventStore {
     });
   }
 
-  async getEvents(request: ReadRequest): Promise<ReadResult> {
-    const homeserver = this.#enter(request.homeserver);
-    if (!homeserver.log.isCurrent()) await homeserver.log.ready();
-    if (request.minPosition !== undefined) await homeserver.log.catchUp(request.minPosition);
-    const inMemory = await this.#loadFromTier(homeserver, request);
-    if (inMemory !== undefined) return inMemory;
-    // From here to the return in one turn: is it current, where is it, what is there.
-    if (homeserver.log.isCurrent()) return this.#cache.getEvents(homeserver.state, request, this.#clock());
-    if (request.eventIds.length === 0) throw unverified();
-    homeserver.state.counters.misses.unverified += request.eventIds.length;
-    return { position: undefined, events: request.eventIds.map(() => undefined) };
+  getEvents(request: ReadRequest, take: TakeEvents): Promise<void> | undefined {
+    return this.#reads.getEvents(this.#enter(request.homeserver), request, take);
   }
 
   async putEvents(request: PutRequest): Promise<PutResult> {
     const events = await withRedactedBodies(request.events, { clock: this.#clock, defer });
-    const homeserver = await this.#enterCurrent(request.homeserver);
-    await homeserver.log.catchUp(request.asOf);
+    const homeserver = await this.#enterCurrent(request.homeserver, request.asOf);
     if (!homeserver.log.isCurrent()) {
       homeserver.state.counters.puts.unverified += events.length;
       return { outcomes: events.map(() => "unverified"), position: undefined };
@@ -181,9 +172,8 @@ class CachedEventStore implements EventStore {
   }
 
   async *subscribe(request: SubscribeRequest): AsyncGenerator<SubscriptionFrame, void> {
-    const homeserver = await this.#enterCurrent(request.homeserver);
     const { resumeAfter, signal } = request;
-    if (resumeAfter !== undefined) await homeserver.log.catchUp(resumeAfter);
+    const homeserver = await this.#enterCurrent(request.homeserver, resumeAfter);
     if (!homeserver.log.isCurrent()) throw unverified();
     let subscribers = 0;
     for (const { state } of this.#homeservers.all()) subscribers += state.hub.count;
@@ -220,19 +210,10 @@ class CachedEventStore implements EventStore {
   }
 
   /** A change may be made while the copy is not current: then the log decides whether it can be confirmed. */
-  async #enterCurrent(name: Homeserver): Promise<FollowedHomeserver> {
+  async #enterCurrent(name: Homeserver, position?: Position): Promise<FollowedHomeserver> {
     const homeserver = this.#enter(name);
-    if (!homeserver.log.isCurrent()) await homeserver.log.ready();
+    await whenCurrent(homeserver, position);
     return homeserver;
-  }
-
-  /** The reply if no tier is needed for it, else undefined once the caches have what the tier has. */
-  async #loadFromTier(homeserver: FollowedHomeserver, request: ReadRequest): Promise<ReadResult | undefined> {
-    if (this.#sharedTier === undefined || !homeserver.log.isCurrent()) return undefined;
-    const found = this.#cache.getEventsOrAbsent(homeserver.state, request, this.#clock());
-    if ("events" in found) return found;
-    await this.#sharedTier.load(homeserver, found, this.#cache);
-    return undefined;
   }
 
   #append(homeserver: FollowedHomeserver, change: Change): Promise<Position> {
@@ -261,9 +242,5 @@ class CachedEventStore implements EventStore {
 }
 
 const defer = (run: () => void): void => void setImmediate(run);
-
-function unverified(): CacheError {
-  return new CacheError("unavailable", "this sidecar does not know at the moment that it is current");
-}
 
 const SUBSCRIBE_RETRY_DELAY_MS = 5000;

@@ -2,7 +2,7 @@ import { pino, stdTimeFunctions } from "pino";
 import type { LogLevel } from "../config/log-levels.js";
 import { withoutSecrets } from "../config/without-secrets.js";
 import type { StoreObserver } from "../core/model/store-observer.js";
-import type { RpcLog } from "../rpc/rpc-log.js";
+import type { RpcLog } from "../rpc/status.js";
 import { LineLimit } from "./line-limit.js";
 
 /** Named values of a log line; never the content of an event. */

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { Homeserver } from "./homeserver.js";
 import * as frames from "./http2/frames.js";
 import { framed } from "./http2/raw-call.js";
 import { RawConnection } from "./http2/raw-connection.js";
@@ -7,7 +8,6 @@ import type { Random } from "./random.js";
 import type { Findings } from "./report.js";
 import { GET_EVENTS, GET_EVENTS_STREAM, PUT_EVENTS, SUBSCRIBE } from "./requests.js";
 import { hold, holdSocket, openSocket, turn, writeMany } from "./sockets.js";
-import type { Homeserver } from "./world.js";
 
 /** What an attack on a connection works with. */
 export interface Attacker {

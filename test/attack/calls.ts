@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";
 import { FRAMINGS, NEVER_ENDED } from "./framings.js";
+import type { Homeserver } from "./homeserver.js";
 import { type CallEnd, framed, type RawCall } from "./http2/raw-call.js";
 import type { RawConnection } from "./http2/raw-connection.js";
 import { mutateHeaders, validHeaders } from "./mutate-headers.js";
@@ -8,7 +9,6 @@ import { mutateMessage } from "./mutate-message.js";
 import type { Random } from "./random.js";
 import type { Findings } from "./report.js";
 import type { Method } from "./requests.js";
-import type { Homeserver } from "./world.js";
 
 /** What is known of a call while it is under way; a reply is judged by it. */
 export interface Sent {

@@ -1,6 +1,6 @@
 import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
+import { cachedEvent, eventId, eventIds, type Homeserver, redaction, roomId } from "./homeserver.js";
 import type { Random } from "./random.js";
-import { cachedEvent, eventId, eventIds, type Homeserver, redaction, roomId } from "./world.js";
 
 /** A method and its valid requests. */
 export interface Method {

@@ -3,6 +3,7 @@ import { status } from "@grpc/grpc-js";
 import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
 import type { ConnectionAttack } from "./attackers.js";
 import { Calls, type Sent } from "./calls.js";
+import { type Homeserver, newHomeserver } from "./homeserver.js";
 import { framed, type RawCall } from "./http2/raw-call.js";
 import { RawConnection } from "./http2/raw-connection.js";
 import { validHeaders } from "./mutate-headers.js";
@@ -10,7 +11,6 @@ import { mutateMessage } from "./mutate-message.js";
 import type { Random } from "./random.js";
 import type { Findings } from "./report.js";
 import * as requests from "./requests.js";
-import { type Homeserver, newHomeserver } from "./world.js";
 
 export interface WorkerOptions {
   readonly port: number;

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { CacheError } from "../../src/core/model/errors.js";
 import type { EventStore } from "../../src/core/model/store.js";
 import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
+import { decorateStore } from "../support/decorate-store.js";
 import { eventually } from "../support/eventually.js";
 import { call, failureOf, framed, rawCall, type TestServer, useGrpcServers } from "../support/grpc-server.js";
 import { makeMemoryStore } from "../support/store-harness.js";
@@ -227,17 +228,7 @@ describe("bad input", () => {
 });
 
 describe("trouble", () => {
-  function storeThat(changes: Partial<EventStore>): EventStore {
-    const { store } = makeMemoryStore();
-    return new Proxy(store, {
-      get(target, name) {
-        const changed: unknown = Reflect.get(changes, name);
-        if (changed !== undefined) return changed;
-        const value: unknown = Reflect.get(target, name);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
-    });
-  }
+  const storeThat = (changes: Partial<EventStore>) => decorateStore(makeMemoryStore().store, changes);
 
   it("hides an unexpected failure behind a fixed sentence and logs it", async () => {
     const secret = new Error("the secret is 42 \uD800");
@@ -321,9 +312,9 @@ describe("trouble", () => {
     });
     const { store } = makeMemoryStore();
     const slow = storeThat({
-      getEvents: async (request) => {
+      getEvents: async (request, take) => {
         await held;
-        return store.getEvents(request);
+        await store.getEvents(request, take);
       },
     });
     const { server, client, get } = await open({ store: slow });

@@ -1,8 +1,10 @@
 import { constants } from "node:http2";
 import { type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
+import type { EventId } from "../../src/core/model/types.js";
 import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
 import { READ_AHEAD_MAX } from "../../src/rpc/limits.js";
+import { decorateStore } from "../support/decorate-store.js";
 import { eventually } from "../support/eventually.js";
 import {
   call,
@@ -80,15 +82,10 @@ function heldStore() {
   const released = new Promise<void>((resolve) => {
     release = resolve;
   });
-  const getEvents: typeof store.getEvents = async (request) => {
-    if (request.eventIds.length > 0) await released;
-    return store.getEvents(request);
-  };
-  const held = new Proxy(store, {
-    get(target, name) {
-      if (name === "getEvents") return getEvents;
-      const value: unknown = Reflect.get(target, name);
-      return typeof value === "function" ? value.bind(target) : value;
+  const held = decorateStore(store, {
+    getEvents: async (request, take) => {
+      if (request.eventIds.length > 0) await released;
+      await store.getEvents(request, take);
     },
   });
   return { held, release: () => release() };
@@ -156,6 +153,30 @@ describe("a read stream", () => {
     session.settings({ initialWindowSize: 1_000_000 });
     session.setLocalWindowSize(1_000_000);
     expect(await end).toBe(`${status.INVALID_ARGUMENT}`);
+    await expectIdle(server);
+  });
+
+  it("answers reads that need not wait one after the other beside a read that waits", async () => {
+    const { store } = makeMemoryStore();
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const partlySlow = decorateStore(store, {
+      getEvents: (request, take) =>
+        request.eventIds.includes("$large" as EventId)
+          ? released.then(() => store.getEvents(request, take))
+          : store.getEvents(request, take),
+    });
+    const { server, openReader } = await open({ store: partlySlow });
+    const reader = openReader();
+    reader.ask(1n, ["$large"]);
+    for (let id = 2n; id <= 5n; id++) reader.ask(id, ["$a", "$b"]);
+    await eventually(() => expect(reader.replies.size).toBe(4));
+    expect([...reader.replies.keys()]).toEqual([2n, 3n, 4n, 5n]);
+    release();
+    await eventually(() => expect(reader.hits(1n)).toEqual(["$large"]));
+    reader.stream.cancel();
     await expectIdle(server);
   });
 
@@ -289,11 +310,10 @@ describe("a client that does not read its replies", () => {
   it("holds few small replies", async () => {
     const lookups: string[] = [];
     const { store } = makeMemoryStore();
-    const counting = new Proxy(store, {
-      get(target, name) {
-        if (name === "getEvents") lookups.push("lookup");
-        const value: unknown = Reflect.get(target, name);
-        return typeof value === "function" ? value.bind(target) : value;
+    const counting = decorateStore(store, {
+      getEvents: (request, take) => {
+        lookups.push("lookup");
+        return store.getEvents(request, take);
       },
     });
     const { server } = await open({ store: counting, limits: { callTimeLimitMs: 200 } });

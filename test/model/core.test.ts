@@ -3,10 +3,10 @@ import { afterEach, beforeEach, describe, it, vi } from "vitest";
 import type { Epoch } from "../../src/core/model/types.js";
 import { checkedSidecar } from "../support/model/checked-sidecar.js";
 import { commandArbitraries } from "../support/model/commands.js";
-import { startMemoryHost } from "../support/model/memory-host.js";
+import { startMemoryHost } from "../support/model/memory-system.js";
 import { runSettings } from "../support/model/run-settings.js";
+import { Scenario } from "../support/model/scenario.js";
 import { storeSidecar } from "../support/model/sidecar.js";
-import { World } from "../support/model/world.js";
 
 const { runs, commands, timeoutMs } = runSettings(500);
 
@@ -25,18 +25,18 @@ describe("the memory store, its clients' steps interleaved", () => {
           fc.scheduler({ act: toItsEnd }),
           fc.commands(commandArbitraries({ waits: false }), commands),
           fc.constantFrom(...tinyBytes),
-          async (scheduler, acts, tiny) => {
+          async (interleaving, acts, tiny) => {
             const epochs = new Set<Epoch>();
-            const host = await startMemoryHost({
+            const system = await startMemoryHost({
               tinyBytes: tiny,
               connect: async (store) => ({ sidecar: storeSidecar(store), close: async () => {} }),
               watch: (sidecar, around) => checkedSidecar(sidecar, around, { epochs, comparesFrames: true }),
             });
-            const stage = { turn: (label: string) => scheduler.schedule(Promise.resolve(), label) };
-            const world = new World(host, stage);
-            await fc.scheduledModelRun(scheduler, () => ({ model: {}, real: world }), acts);
-            await scheduler.waitFor(world.ended());
-            await world.close();
+            const scheduler = { turn: (label: string) => interleaving.schedule(Promise.resolve(), label) };
+            const scenario = new Scenario(system, scheduler);
+            await fc.scheduledModelRun(interleaving, () => ({ model: {}, real: scenario }), acts);
+            await interleaving.waitFor(scenario.ended());
+            await scenario.close();
           },
         ),
         runs,

@@ -5,9 +5,9 @@ import { auditedSidecar } from "../support/model/audit.js";
 import { checkedSidecar } from "../support/model/checked-sidecar.js";
 import { commandArbitraries } from "../support/model/commands.js";
 import { connectOverSocket } from "../support/model/grpc-connection.js";
-import { startMemoryHost } from "../support/model/memory-host.js";
+import { startMemoryHost } from "../support/model/memory-system.js";
 import { runSettings } from "../support/model/run-settings.js";
-import { World } from "../support/model/world.js";
+import { Scenario } from "../support/model/scenario.js";
 
 const { runs, commands, timeoutMs } = runSettings(100);
 
@@ -21,14 +21,14 @@ describe("the running service", () => {
       await fc.assert(
         fc.asyncProperty(fc.commands(commandArbitraries({ waits: true }), commands), async (acts) => {
           const epochs = new Set<Epoch>();
-          const host = await startMemoryHost({
+          const system = await startMemoryHost({
             tinyBytes: undefined,
             connect: connectOverSocket,
             watch: (sidecar, around) => checkedSidecar(sidecar, around, { epochs, comparesFrames: false }),
           });
-          const world = new World(host, { turn: async () => {} });
-          await fc.asyncModelRun(() => ({ model: {}, real: world }), acts);
-          await world.close();
+          const scenario = new Scenario(system, { turn: async () => {} });
+          await fc.asyncModelRun(() => ({ model: {}, real: scenario }), acts);
+          await scenario.close();
         }),
         runs,
       );
@@ -45,17 +45,17 @@ describe("the running service", () => {
           fc.commands(commandArbitraries({ waits: false }), commands),
           // One call in four is given up at some point of its way, and made again.
           fc.infiniteStream(fc.option(fc.nat({ max: 12 }), { nil: undefined, freq: 4 })),
-          async (scheduler, acts, turns) => {
-            const host = await startMemoryHost({
+          async (interleaving, acts, turns) => {
+            const system = await startMemoryHost({
               tinyBytes: undefined,
               connect: (store) => connectOverSocket(store, () => turns.next().value),
               watch: (sidecar) => auditedSidecar(sidecar),
             });
-            const stage = { turn: (label: string) => scheduler.schedule(Promise.resolve(), label) };
-            const world = new World(host, stage);
-            await fc.scheduledModelRun(scheduler, () => ({ model: {}, real: world }), acts);
-            await scheduler.waitFor(world.ended());
-            await world.close();
+            const scheduler = { turn: (label: string) => interleaving.schedule(Promise.resolve(), label) };
+            const scenario = new Scenario(system, scheduler);
+            await fc.scheduledModelRun(interleaving, () => ({ model: {}, real: scenario }), acts);
+            await interleaving.waitFor(scenario.ended());
+            await scenario.close();
           },
         ),
         runs,

@@ -7,7 +7,6 @@ import { newEpoch } from "./store-harness.js";
  * to, and says whether it is current as the test wishes.
  */
 export class LogUnderTest implements Log {
-  readonly mayWait = true;
   isCurrent = true;
   isUp = true;
   /** Changes that were appended and are not applied yet. */

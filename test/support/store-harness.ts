@@ -12,6 +12,7 @@ import type {
 } from "../../src/core/model/types.js";
 import { createMemoryLog } from "../../src/log/memory/memory-log.js";
 import { createEventStore, type EventStoreOptions } from "../../src/store/event-store.js";
+import { readEvents } from "./read-events.js";
 
 /** A store under test, with the clock that it lives by. */
 export interface StoreHarness {
@@ -106,12 +107,12 @@ export function messageEvent(id: string, changes: Partial<NewEvent> & { text?: s
 export function asHomeserver(store: EventStore, name: Homeserver) {
   const position = async (): Promise<Position> => {
     const request = { homeserver: name, eventIds: [], view: "redacted", minPosition: undefined } as const;
-    return (await store.getEvents(request)).position!;
+    return (await readEvents(store, request)).position!;
   };
   return {
     position,
     get: (ids: readonly string[], options: { view?: "redacted" | "original"; minPosition?: Position } = {}) =>
-      store.getEvents({
+      readEvents(store, {
         homeserver: name,
         eventIds: ids.map(eventId),
         view: options.view ?? "redacted",
@@ -119,7 +120,7 @@ export function asHomeserver(store: EventStore, name: Homeserver) {
       }),
     /** Which of the events are hits. */
     async hits(...ids: string[]): Promise<string[]> {
-      const { events } = await store.getEvents({
+      const { events } = await readEvents(store, {
         homeserver: name,
         eventIds: ids.map(eventId),
         view: "redacted",

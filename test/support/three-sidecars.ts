@@ -11,6 +11,7 @@ import type {
   SetRejectedRequest,
   StoreStats,
   SubscribeRequest,
+  TakeEvents,
 } from "../../src/core/model/store.js";
 import type { EventId, Homeserver, RoomId } from "../../src/core/model/types.js";
 import { createPostgresLog } from "../../src/log/postgres/postgres-log.js";
@@ -19,6 +20,7 @@ import type { Tier } from "../../src/tier/port.js";
 import { createRedisTier } from "../../src/tier/redis/redis-tier.js";
 import type { RedisTarget } from "../../src/tier/redis/target.js";
 import { eventually } from "./eventually.js";
+import { readEvents } from "./read-events.js";
 import {
   homeserver,
   makeMemoryStore,
@@ -125,8 +127,8 @@ class TurningStore implements EventStore {
     this.#tiersReady = tiersReady;
   }
 
-  getEvents(request: ReadRequest) {
-    return this.#next().getEvents(request);
+  getEvents(request: ReadRequest, take: TakeEvents): Promise<void> | undefined {
+    return this.#next().getEvents(request, take);
   }
 
   async putEvents(request: PutRequest): Promise<PutResult> {
@@ -201,7 +203,7 @@ class TurningStore implements EventStore {
     if (this.#tiers.length === 0) return false;
     const eventIds = events.map(({ eventId }) => eventId);
     const request = { homeserver, eventIds, view: "original", minPosition: undefined } as const;
-    const found = (await sidecar.getEvents(request)).events;
+    const found = (await readEvents(sidecar, request)).events;
     return events.every((event, at) => {
       const hit = found[at];
       // It may have had another variant already.
@@ -214,7 +216,7 @@ function outcomeOf(id: EventId, { events }: PutRequest, { outcomes }: PutResult)
   return outcomes[events.findIndex(({ eventId }) => eventId === id)];
 }
 
-/** Each sidecar has a copy of the same log: its size is that of one of them. */
+/** Each sidecar has a copy of the same log: its size counts once. */
 function sumOf(all: readonly HomeserverStats[]): HomeserverStats {
   const { logChanges, logEventIds, logBytes } = all[0]!;
   return {

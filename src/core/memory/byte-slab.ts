@@ -1,10 +1,34 @@
 import type { ByteRange } from "../model/types.js";
 
-/** A stretch of a page. */
-export interface SlabRange extends ByteRange {
-  readonly page: Page;
+/** A stretch of a page. Reading it throws once its memory may be used again. */
+export class SlabRange implements ByteRange {
+  readonly start: number;
+  readonly end: number;
   /** Its place among the page's owners. */
   readonly place: number;
+  #page: Page | undefined;
+
+  constructor(page: Page, start: number, end: number, place: number) {
+    this.#page = page;
+    this.start = start;
+    this.end = end;
+    this.place = place;
+  }
+
+  get page(): Page {
+    if (this.#page === undefined) throw new Error("bytes of the slab were read after they had been freed");
+    return this.#page;
+  }
+
+  get bytes(): Buffer {
+    return this.page.bytes;
+  }
+
+  /** Overwrites the bytes and gives them up. */
+  erase(): void {
+    this.bytes.fill(0, this.start, this.end);
+    this.#page = undefined;
+  }
 }
 
 /** Who holds a range; the slab gives it another when it moves the bytes. */
@@ -23,7 +47,7 @@ export interface RangeOwner {
  *
  * A freed range is overwritten with zeros, since what was purged must be gone, and
  * a page that became empty is used again, only in a later turn of the event loop:
- * who got a range by a lookup may read it until his turn ends.
+ * a lookup of the same turn may still read the range. After that it cannot be read.
  */
 export class ByteSlab {
   readonly #pages = new Set<Page>();
@@ -98,7 +122,7 @@ export class ByteSlab {
     const place = page.owners.push(owner) - 1;
     this.#usedBytes += size;
     this.#liveBytes += size;
-    const range = { bytes: page.bytes, start, end: start + size, page, place };
+    const range = new SlabRange(page, start, start + size, place);
     owner.frame = range;
     return range;
   }
@@ -152,7 +176,7 @@ export class ByteSlab {
 
   #recycle(): void {
     this.#isRecycleDue = false;
-    for (const { bytes, start, end } of this.#freed) bytes.fill(0, start, end);
+    for (const range of this.#freed) range.erase();
     this.#freed = [];
     // A few are kept for the next pages to be opened; the rest go back to the system.
     for (const page of this.#resting) if (this.#free.length < FREE_PAGES_MAX) this.#free.push(page);

@@ -20,9 +20,15 @@ import type {
  * `internal`.
  */
 export interface EventStore {
-  /** Whether a read may wait for something outside this process, so that other reads should not wait for it. */
-  readonly readsMayWait: boolean;
-  getEvents(request: ReadRequest): Promise<ReadResult>;
+  /**
+   * Looks up events and lends them to `take`, which is called once, in the step of
+   * the lookup. Events can be read until `take` returns; later, reading one throws.
+   *
+   * Undefined if `take` has been called before this returns; else a promise that
+   * resolves after that call: the read had to wait for the log or the tier. What
+   * `take` throws is thrown or rejected in the same way as other failures.
+   */
+  getEvents(request: ReadRequest, take: TakeEvents): Promise<void> | undefined;
   putEvents(request: PutRequest): Promise<PutResult>;
   setRedaction(request: SetRedactionRequest): Promise<SetResult>;
   setRejected(request: SetRejectedRequest): Promise<SetResult>;
@@ -48,6 +54,9 @@ export interface EventStore {
   /** Ends background work. Subscriptions end by their signals. */
   close(): Promise<void>;
 }
+
+/** Takes what a lookup found: reads it, or copies what it keeps, before it returns. */
+export type TakeEvents = (result: ReadResult) => void;
 
 export interface ReadRequest {
   readonly homeserver: Homeserver;

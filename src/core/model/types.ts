@@ -40,6 +40,7 @@ export interface NewEvent {
 
 /** A range of bytes that belongs to a store. Read only. */
 export interface ByteRange {
+  /** Throws when the range is no longer readable. */
   readonly bytes: Buffer;
   readonly start: number;
   readonly end: number;
@@ -58,6 +59,7 @@ export interface EventState {
  */
 export interface StoredEvent {
   readonly eventId: EventId;
+  /** Readable only while the lookup lends it. */
   readonly frame: ByteRange;
   readonly state: EventState;
   /** Opaque bytes, one per character (latin1): a string is far smaller than a Buffer. */

@@ -1,10 +1,11 @@
 import type { MakeBoundedCache } from "../memory/bounded-cache.js";
 import { frameBody, frameRoomVersion } from "../memory/encoded-event.js";
 import { EventCache } from "../memory/event-cache.js";
+import { Loan } from "../memory/loan.js";
 import { type HomeserverMetadata, MetadataCache, type MetadataEntry } from "../memory/metadata-cache.js";
 import { isUnredactable, stateOf } from "../model/event-state.js";
 import { isBehind } from "../model/position.js";
-import type { PutRequest, PutResult, ReadRequest } from "../model/store.js";
+import type { PutRequest, PutResult, ReadRequest, TakeEvents } from "../model/store.js";
 import type { EventId, NewEvent, Position, PutOutcome, ReadResult, StoredEvent } from "../model/types.js";
 import { ChangeRules } from "./change-rules.js";
 import type { HomeserverState } from "./homeserver-state.js";
@@ -70,40 +71,37 @@ export class SplitCache {
     });
   }
 
-  /** Answers once per mention. The position is taken before the lookup: a fill by it may be refused, never wrong. */
-  getEvents(homeserver: HomeserverState, request: ReadRequest, nowMs: number): ReadResult {
-    const { position } = homeserver.log;
-    const { eventIds, minPosition } = request;
-    if (isBehind(position, minPosition)) {
-      homeserver.counters.misses.behind += eventIds.length;
-      return { position, events: eventIds.map(() => undefined) };
-    }
-    return { position, events: eventIds.map((eventId) => this.#lookUp(homeserver, eventId, request, nowMs)) };
+  /** Lends `take` one answer per mention. */
+  getEvents(homeserver: HomeserverState, request: ReadRequest, nowMs: number, take: TakeEvents): void {
+    const loan = new Loan();
+    lend(this.#lookUpAll(homeserver, request, nowMs, loan), loan, take);
   }
 
   /**
-   * The same if the homeserver has a live entry of every event here; else the events
-   * that it lacks, each once, and nothing is counted.
+   * The same if the homeserver has a live entry of every event here; else returns the
+   * events that it lacks, each once, and nothing is lent or counted.
    */
   getEventsOrAbsent(
     homeserver: HomeserverState,
     request: ReadRequest,
     nowMs: number,
-  ): ReadResult | readonly EventId[] {
+    take: TakeEvents,
+  ): readonly EventId[] | undefined {
     const { counters } = homeserver;
     const { hits, misses } = { hits: counters.hits, misses: { ...counters.misses } };
-    const result = this.getEvents(homeserver, request, nowMs);
-    const absent = new Set<EventId>();
-    for (const [index, event] of result.events.entries()) {
-      const eventId = request.eventIds[index]!;
-      if (event === undefined && this.#metadata.live(homeserver.metadata, eventId, nowMs) === undefined) {
-        absent.add(eventId);
-      }
+    const loan = new Loan();
+    const result = this.#lookUpAll(homeserver, request, nowMs, loan);
+    const isAbsent = (eventId: EventId, index: number) =>
+      result.events[index] === undefined &&
+      this.#metadata.live(homeserver.metadata, eventId, nowMs) === undefined;
+    const absent = result.events.includes(undefined) ? request.eventIds.filter(isAbsent) : [];
+    if (absent.length === 0) {
+      lend(result, loan, take);
+      return undefined;
     }
-    if (absent.size === 0) return result;
     counters.hits = hits;
     Object.assign(counters.misses, misses);
-    return [...absent];
+    return [...new Set(absent)];
   }
 
   /** A redaction without a redacted body is one that could not be made: see with-redacted-bodies.ts. */
@@ -135,11 +133,24 @@ export class SplitCache {
     return { events: this.#events.stats(), metadata: this.#metadata.stats() };
   }
 
+  /** The position is taken before the lookup: a fill by it may be refused, never wrong. */
+  #lookUpAll(homeserver: HomeserverState, request: ReadRequest, nowMs: number, loan: Loan): ReadResult {
+    const { position } = homeserver.log;
+    const { eventIds, minPosition } = request;
+    if (isBehind(position, minPosition)) {
+      homeserver.counters.misses.behind += eventIds.length;
+      return { position, events: eventIds.map(() => undefined) };
+    }
+    const events = eventIds.map((eventId) => this.#lookUp(homeserver, eventId, request, nowMs, loan));
+    return { position, events };
+  }
+
   #lookUp(
     homeserver: HomeserverState,
     eventId: EventId,
     { view }: ReadRequest,
     nowMs: number,
+    loan: Loan,
   ): StoredEvent | undefined {
     const { counters } = homeserver;
     const entry = homeserver.metadata.entries.get(eventId);
@@ -161,7 +172,7 @@ export class SplitCache {
     counters.hits += 1;
     if (nowMs >= entry.writeBackAtMs) this.#writeToTier(homeserver, entry, nowMs);
     const { variant, state, internalMetadata } = entry;
-    return { eventId: variant.eventId, frame: variant.frame!, state, internalMetadata };
+    return { eventId: variant.eventId, frame: loan.lend(variant.frame!), state, internalMetadata };
   }
 
   #store(owner: HomeserverMetadata, event: NewEvent, nowMs: number, expiresAtMs: number): void {
@@ -211,6 +222,14 @@ function eventOf({ eventId, room, variant, state, internalMetadata }: MetadataEn
     redaction: state.redaction,
     internalMetadata: Buffer.from(internalMetadata, "latin1"),
   };
+}
+
+function lend(result: ReadResult, loan: Loan, take: TakeEvents): void {
+  try {
+    take(result);
+  } finally {
+    loan.end();
+  }
 }
 
 function latin1(bytes: Uint8Array): string {

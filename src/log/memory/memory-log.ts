@@ -7,7 +7,6 @@ import type { HomeserverLog, Log, LogCopy } from "../port.js";
  */
 export function createMemoryLog(newEpoch: () => Epoch): Log {
   return {
-    mayWait: false,
     follow: (copy) => followInMemory(copy, newEpoch),
     status: () => ({ isUp: true, errors: {}, memberCount: 0 }),
     members: { list: async () => [], positions: async () => [] },

@@ -37,7 +37,6 @@ export function createPostgresLog(options: PostgresLogOptions): Log {
 }
 
 class PostgresLog implements Log {
-  readonly mayWait = true;
   readonly #limits: PostgresLimits;
   readonly #schema: string;
   readonly #clock: LeaseClock;

@@ -1,4 +1,5 @@
 import { constants, type Http2Session } from "node:http2";
+import type { Metadata } from "@grpc/grpc-js";
 import { FLOOD_ALLOWANCES } from "../limits.js";
 
 /** What ends a connection that does it too often. */
@@ -55,6 +56,19 @@ export class Connection {
     this.#onFlood({ kind, peer: this.peer });
   }
 }
+
+/** Hands a call's connection to its handler, in the call's metadata: grpc-js passes nothing else on. */
+export function setConnection(metadata: Metadata, connection: Connection | undefined): void {
+  metadata.setOpaque(CONNECTION_KEY, connection);
+}
+
+/** The connection that a call came over; undefined where the interceptor did not know it. */
+export function connectionOf(metadata: Metadata): Connection | undefined {
+  // Nobody else sets it.
+  return metadata.getOpaque(CONNECTION_KEY) as Connection | undefined;
+}
+
+const CONNECTION_KEY = "splitcache.connection";
 
 /** So many at once, and then so many a second. */
 export interface AllowanceLimits {

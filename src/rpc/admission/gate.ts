@@ -1,6 +1,6 @@
 import type { Http2Server, Http2Session, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { type Server, type StatusObject, status } from "@grpc/grpc-js";
-import { onHttp2Server } from "../http2-server.js";
+import { onHttp2Server } from "../grpc-internals.js";
 import { TINY_DATA_BYTES } from "../limits.js";
 import { Connection, type FloodObserver } from "./connection.js";
 import { boundedTimeout, headerRefusal } from "./header-check.js";

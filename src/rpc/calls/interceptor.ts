@@ -1,11 +1,12 @@
 import type { ServerInterceptor } from "@grpc/grpc-js";
 import { serviceDefinition } from "../handlers/service-definition.js";
-import { AuxiliaryCall } from "./auxiliary-call.js";
+import { AuxiliaryPolicy } from "./auxiliary-policy.js";
 import type { CallLabels } from "./call-observer.js";
-import { ReadStreamCall } from "./read-stream-call.js";
-import { SubscriptionCall } from "./subscription-call.js";
-import type { CallContext, TrackedCall } from "./tracked-call.js";
-import { UnaryCall } from "./unary-call.js";
+import type { CallContext, CallKind } from "./call-policy.js";
+import { ReadStreamPolicy } from "./read-stream-policy.js";
+import { SubscriptionPolicy } from "./subscription-policy.js";
+import { TrackedCall } from "./tracked-call.js";
+import { UnaryPolicy } from "./unary-policy.js";
 
 /** The one interceptor: gives each call the layer that counts and bounds it. */
 export function createInterceptor(context: CallContext): ServerInterceptor {
@@ -17,22 +18,20 @@ export function createInterceptor(context: CallContext): ServerInterceptor {
       labels = toLabels(method.path, method.requestStream, method.responseStream);
       labelsByPath.set(method.path, labels);
     }
-    return new (callKind(method.path))(call, labels, context);
+    return new TrackedCall(call, labels, context, callKind(method.path));
   };
 }
 
-type CallKind = new (...parameters: ConstructorParameters<typeof UnaryCall>) => TrackedCall;
-
 /** All methods of the cache's service that are not named here are unary. */
 const STREAMING_KINDS: ReadonlyMap<string, CallKind> = new Map<string, CallKind>([
-  [serviceDefinition.getEventsStream.path, ReadStreamCall],
-  [serviceDefinition.subscribe.path, SubscriptionCall],
+  [serviceDefinition.getEventsStream.path, ReadStreamPolicy],
+  [serviceDefinition.subscribe.path, SubscriptionPolicy],
 ]);
 const SERVICE_PATHS = new Set<string>(Object.values(serviceDefinition).map(({ path }) => path));
 
 function callKind(path: string): CallKind {
-  if (!SERVICE_PATHS.has(path)) return AuxiliaryCall;
-  return STREAMING_KINDS.get(path) ?? UnaryCall;
+  if (!SERVICE_PATHS.has(path)) return AuxiliaryPolicy;
+  return STREAMING_KINDS.get(path) ?? UnaryPolicy;
 }
 
 function toLabels(path: string, requestStream: boolean, responseStream: boolean): CallLabels {

@@ -1,8 +1,8 @@
 import { ServerInterceptingCall, type ServerInterceptor } from "@grpc/grpc-js";
 import type { Gate } from "../admission/gate.js";
+import { http2StreamOf } from "../grpc-internals.js";
 import { toStatus } from "../status.js";
 import { MalformedRequest } from "./auxiliary-request.js";
-import { http2StreamOf } from "./http2-stream.js";
 import { malformed, NOT_PROTOBUF } from "./refusals.js";
 
 /** An interceptor that refuses what no call may send, for servers that count no calls. */

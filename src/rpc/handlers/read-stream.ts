@@ -1,17 +1,16 @@
 import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js";
 import { CacheError } from "../../core/model/errors.js";
-import type { EventStore } from "../../core/model/store.js";
+import type { EventStore, ReadRequest } from "../../core/model/store.js";
 import * as wire from "../../gen/splitcache/v1/event_cache_service.js";
 import type { Holder } from "../admission/capacity.js";
+import { connectionOf } from "../admission/connection.js";
 import type { Drain } from "../admission/drain.js";
 import type { InFlight, InFlightTicket } from "../admission/in-flight.js";
-import { connectionOf } from "../calls/call-connection.js";
 import { draining } from "../calls/refusals.js";
 import { fromGetEvents } from "../convert/request.js";
 import { type AllowedHomeservers, checked, homeserverProblem } from "../convert/request-check.js";
 import { STREAM_LOOKUP_IDS_MAX } from "../limits.js";
-import type { RpcLog } from "../rpc-log.js";
-import { toCacheError, toRequestFailure } from "../status.js";
+import { type RpcLog, toCacheError, toRequestFailure } from "../status.js";
 import type { Outgoing } from "../wire/outgoing.js";
 import { streamedReply } from "../wire/reply-encoder.js";
 import type { Decoded } from "../wire/strict-decode.js";
@@ -31,9 +30,9 @@ type Call = ServerDuplexStream<Decoded<wire.GetEventsStreamRequest>, Message>;
 
 /**
  * GetEventsStream. Requests are answered one after the other, each looked up
- * when the reply before has been written, so that what a lookup returned is
- * encoded at once. Where a lookup takes time, those that have been read ahead go
- * on side by side instead, until a reply has to wait for the client. The call's
+ * when the reply before has been written. A lookup that has to wait for the log or
+ * the tier does not hold up those after it: it goes on beside them and its reply is
+ * written when it is there, unless a reply has to wait for the client. The call's
  * layer below bounds how many are read ahead.
  */
 export function readStreamHandler(
@@ -64,7 +63,7 @@ class ReadStream {
   readonly #requestIds = new Set<bigint>();
   #isDrained = false;
   #isHalfClosed = false;
-  /** Requests that are being answered, and replies that are being written. */
+  /** Requests whose lookups have to wait, until their replies are written. */
   #underWay = 0;
   #idsUnderWay = 0;
   #writing = 0;
@@ -143,13 +142,17 @@ class ReadStream {
     this.#wake();
   }
 
-  /** Answers a request, or only begins to where that takes time. */
+  /** Answers a request; returns at once if its lookup has to wait. */
   async #begin(accepted: Accepted): Promise<void> {
-    if (!this.#context.store.readsMayWait) return this.#answer(accepted);
+    let hasToWait = false;
+    const answered = this.#answer(accepted, () => {
+      hasToWait = true;
+    });
+    if (!hasToWait) return answered;
     const eventIds = eventIdsOf(accepted);
     this.#underWay += 1;
     this.#idsUnderWay += eventIds;
-    void this.#answer(accepted)
+    void answered
       .catch((error: unknown) => this.#writer.fail(toCacheError(error, this.#context.log)))
       .finally(() => {
         this.#underWay -= 1;
@@ -158,15 +161,25 @@ class ReadStream {
       });
   }
 
-  async #answer({ request, ticket, refusal }: Accepted): Promise<void> {
+  /** Calls `onWait` before it returns if the lookup has to wait. */
+  async #answer({ request, ticket, refusal }: Accepted, onWait: () => void): Promise<void> {
     const { requestId } = request;
+    let written: Promise<void> | undefined;
     try {
       if (refusal !== undefined) throw refusal;
-      const reply = await this.#read(request);
-      const tooMany = ticket.addBytes(reply.byteLength);
-      if (tooMany !== undefined) throw tooMany;
-      // What a lookup returned may be read in this turn alone.
-      await this.#write(requestId, this.#writing === 0 ? reply : Buffer.from(reply.encode()));
+      const read = this.#check(request);
+      const waiting = this.#context.store.getEvents(read, (result) => {
+        const reply = streamedReply(requestId, read, result);
+        const tooMany = ticket.addBytes(reply.byteLength);
+        if (tooMany !== undefined) throw tooMany;
+        // A reply that has to wait for others is encoded now: the events are only lent.
+        written = this.#write(requestId, this.#writing === 0 ? reply : Buffer.from(reply.encode()));
+      });
+      if (waiting !== undefined) {
+        onWait();
+        await waiting;
+      }
+      await written;
     } catch (error) {
       await this.#write(requestId, failureReply(requestId, toCacheError(error, this.#context.log)));
     } finally {
@@ -174,13 +187,11 @@ class ReadStream {
     }
   }
 
-  async #read({ requestId, request }: wire.GetEventsStreamRequest): Promise<Outgoing> {
-    const { allowedHomeservers, store } = this.#context;
-    const read = checked(allowedHomeservers, (check) => {
+  #check({ request }: wire.GetEventsStreamRequest): ReadRequest {
+    return checked(this.#context.allowedHomeservers, (check) => {
       if (request === undefined) check.note("request", "is required");
       return fromGetEvents(check, request ?? wire.GetEventsRequest.create());
     });
-    return streamedReply(requestId, read, await store.getEvents(read));
   }
 
   async #write(requestId: bigint, message: Message): Promise<void> {

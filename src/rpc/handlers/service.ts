@@ -7,10 +7,11 @@ import {
 } from "../convert/reply.js";
 import * as from from "../convert/request.js";
 import { checked, type RequestCheck } from "../convert/request-check.js";
+import type { Outgoing } from "../wire/outgoing.js";
 import { getEventsReply } from "../wire/reply-encoder.js";
 import { type ReadStreamContext, readStreamHandler } from "./read-stream.js";
 import { type SubscribeContext, subscriptionFrames } from "./subscription.js";
-import { serverStreamHandler, unaryHandler } from "./unary-and-stream.js";
+import { serverStreamHandler, unaryHandler, unaryReplyHandler } from "./unary-and-stream.js";
 
 /** The handlers of the service: each converts, calls the store, converts. */
 export function createService(context: ReadStreamContext & SubscribeContext) {
@@ -21,12 +22,15 @@ export function createService(context: ReadStreamContext & SubscribeContext) {
     serve: (request: Converted) => Promise<Response>,
   ) =>
     unaryHandler(
-      (request: Request) => serve(checked(allowedHomeservers, (check) => convert(check, request))),
+      async (request: Request) => serve(checked(allowedHomeservers, (check) => convert(check, request))),
       log,
     );
 
   return {
-    getEvents: unary(from.fromGetEvents, async (read) => getEventsReply(read, await store.getEvents(read))),
+    getEvents: unaryReplyHandler((request: wire.GetEventsRequest, reply: (message: Outgoing) => void) => {
+      const read = checked(allowedHomeservers, (check) => from.fromGetEvents(check, request));
+      return store.getEvents(read, (result) => reply(getEventsReply(read, result)));
+    }, log),
     getEventsStream: readStreamHandler(context),
     putEvent: unary(from.fromPutEvent, async (put) => toPutEventResponse(await store.putEvents(put))),
     putEvents: unary(from.fromPutEvents, async (put) => toPutEventsResponse(await store.putEvents(put))),

@@ -1,7 +1,6 @@
 import type { ServerDuplexStream, ServerWritableStream } from "@grpc/grpc-js";
 import type { CacheError } from "../../core/model/errors.js";
-import type { RpcLog } from "../rpc-log.js";
-import { toCacheError, toStatus } from "../status.js";
+import { type RpcLog, toCacheError, toStatus } from "../status.js";
 
 type StreamingCall<Message> = ServerWritableStream<unknown, Message> | ServerDuplexStream<unknown, Message>;
 

@@ -1,23 +1,35 @@
 import type { handleServerStreamingCall, handleUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 import { CacheError } from "../../core/model/errors.js";
-import type { Connection } from "../admission/connection.js";
-import { connectionOf } from "../calls/call-connection.js";
-import type { RpcLog } from "../rpc-log.js";
-import { toCacheError, toStatus } from "../status.js";
+import { type Connection, connectionOf } from "../admission/connection.js";
+import { type RpcLog, toCacheError, toStatus } from "../status.js";
 import type { Decoded } from "../wire/strict-decode.js";
 import { StreamWriter } from "./stream-writer.js";
 
-/** A unary call from a promise. A call that nobody waits for any more does nothing. */
+/** A unary call from a promise. */
 export function unaryHandler<Request, Response>(
   serve: (request: Request) => Promise<Response>,
   log: RpcLog,
 ): handleUnaryCall<Decoded<Request>, Response> {
+  return unaryReplyHandler(async (request: Request, reply: (response: Response) => void) => {
+    reply(await serve(request));
+  }, log);
+}
+
+/**
+ * A unary call. `serve` calls `reply` once, or throws or rejects. The message is
+ * serialised before `reply` returns. A call that nobody waits for any more does nothing.
+ */
+export function unaryReplyHandler<Request, Response>(
+  serve: (request: Request, reply: (response: Response) => void) => Promise<void> | undefined,
+  log: RpcLog,
+): handleUnaryCall<Decoded<Request>, Response> {
   return (call, callback) => {
-    const answer = async () => serve(requestOf(call));
-    answer().then(
-      (response) => callback(null, response),
-      (error: unknown) => callback(toStatus(toCacheError(error, log))),
-    );
+    const fail = (error: unknown) => callback(toStatus(toCacheError(error, log)));
+    try {
+      serve(requestOf(call), (response) => callback(null, response))?.catch(fail);
+    } catch (error) {
+      fail(error);
+    }
   };
 }
 

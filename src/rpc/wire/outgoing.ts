@@ -19,3 +19,21 @@ export function outgoingBytes(message: unknown): number {
   const isSized = typeof message === "object" && message !== null && "byteLength" in message;
   return isSized && typeof message.byteLength === "number" ? message.byteLength : 0;
 }
+
+/** A batch on its way to a subscriber: the only kind of frame that is not tiny. */
+export class BatchMessage implements Outgoing {
+  /** Shared by all subscribers at the same place. */
+  readonly #bytes: Buffer;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get byteLength(): number {
+    return this.#bytes.byteLength;
+  }
+
+  encode(): Buffer {
+    return this.#bytes;
+  }
+}

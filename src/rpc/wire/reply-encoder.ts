@@ -5,7 +5,6 @@ import type { ReadRequest } from "../../core/model/store.js";
 import type { Position, ReadResult } from "../../core/model/types.js";
 import { cachedEventBytes, writeCachedEvent, writeTextField } from "./event-encoder.js";
 import type { Outgoing } from "./outgoing.js";
-import { varint64Bytes, writeVarint64 } from "./varint.js";
 
 /** GetEventsResponse's fields, Position's, and GetEventsStreamResponse's. */
 const EVENTS_TAG = 0x0a;
@@ -143,6 +142,25 @@ function writePosition(target: Buffer, start: number, position: Position | undef
   if (position.sequence === 0) return at;
   target[at++] = SEQUENCE_TAG;
   return writeVarint64(target, at, BigInt(position.sequence));
+}
+
+/** The bytes of a varint that holds a uint64. */
+function varint64Bytes(value: bigint): number {
+  let bytes = 1;
+  for (let rest = value >> 7n; rest > 0n; rest >>= 7n) bytes += 1;
+  return bytes;
+}
+
+/** Writes a uint64 as a varint and returns where it ends. */
+function writeVarint64(target: Buffer, start: number, value: bigint): number {
+  let at = start;
+  let rest = value;
+  while (rest >= 0x80n) {
+    target[at++] = Number(rest & 0x7fn) | 0x80;
+    rest >>= 7n;
+  }
+  target[at++] = Number(rest);
+  return at;
 }
 
 /**

@@ -14,11 +14,6 @@ export interface FieldShape {
   readonly message: MessageShape | undefined;
 }
 
-/** A field that is one text. */
-export function text(name: string): FieldShape {
-  return { name, isRepeated: false, message: undefined };
-}
-
 /**
  * Whether `bytes` are the wire form of a message: each field has a valid tag and
  * ends inside the message that it is part of, nested ones included, and no

@@ -25,7 +25,7 @@ const FORMAT = 1;
 const HEAD_BYTES = 1 + 2 + 1;
 
 /** The bytes of the body's value. */
-export function bodyValueBytes({ roomId, roomVersion, body }: Body): number {
+function bodyValueBytes({ roomId, roomVersion, body }: Body): number {
   return HEAD_BYTES + Buffer.byteLength(roomId) + Buffer.byteLength(roomVersion) + body.byteLength;
 }
 

@@ -7,7 +7,7 @@ import type {
   PutOutcome,
   RoomId,
 } from "../../../src/core/model/types.js";
-import type { Watch } from "./memory-host.js";
+import type { Watch } from "./memory-system.js";
 import { concerns } from "./reference-homeserver.js";
 import type { Sidecar } from "./sidecar.js";
 

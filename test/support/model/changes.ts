@@ -1,6 +1,6 @@
 import type { EventId, Position, RoomId } from "../../../src/core/model/types.js";
 import { type Facts, NO_FACTS } from "./event-facts.js";
-import type { Home } from "./home.js";
+import type { TestHomeserver } from "./test-homeserver.js";
 import type { Announcement } from "./truth.js";
 
 /** What a writer may do to its homeserver's events. */
@@ -34,23 +34,23 @@ export interface Change {
   announce(asOf: Position | undefined): Promise<void>;
 }
 
-export function makeChange(home: Home, plan: Plan): Change {
+export function makeChange(homeserver: TestHomeserver, plan: Plan): Change {
   let ownCommit = 0;
   return {
     commit() {
-      ownCommit = home.database.commit(changedFacts(home, plan));
+      ownCommit = homeserver.database.commit(changedFacts(homeserver, plan));
     },
     async announce(asOf) {
       // A call that writes no value through also covers what others have committed before it.
-      const commit = named(plan).fact === undefined ? home.database.commits : ownCommit;
-      const position = await call(home, plan, ownCommit, asOf);
-      home.announcements.push({ ...named(plan), commit, position });
+      const commit = named(plan).fact === undefined ? homeserver.database.commits : ownCommit;
+      const position = await call(homeserver, plan, ownCommit, asOf);
+      homeserver.announcements.push({ ...named(plan), commit, position });
     },
   };
 }
 
-function changedFacts(home: Home, plan: Plan): Map<EventId, Partial<Facts>> {
-  const { database } = home;
+function changedFacts(homeserver: TestHomeserver, plan: Plan): Map<EventId, Partial<Facts>> {
+  const { database } = homeserver;
   const commit = database.commits + 1;
   switch (plan.kind) {
     case "redact":
@@ -65,7 +65,7 @@ function changedFacts(home: Home, plan: Plan): Map<EventId, Partial<Facts>> {
       if (row === undefined) return new Map();
       const roomId = plan.kind === "move" ? plan.roomId : row.roomId;
       const text = plan.kind === "rewrite" ? plan.text : row.text;
-      return new Map([[plan.eventId, { row: home.newRow(roomId, row.roomVersion, text) }]]);
+      return new Map([[plan.eventId, { row: homeserver.newRow(roomId, row.roomVersion, text) }]]);
     }
     case "delete":
       return new Map(plan.eventIds.map((eventId) => [eventId, NO_FACTS]));
@@ -100,7 +100,7 @@ function named(plan: Plan): Pick<Announcement, "eventIds" | "roomId" | "fact"> {
 }
 
 async function call(
-  { name: homeserver, sidecar, database }: Home,
+  { name: homeserver, sidecar, database }: TestHomeserver,
   plan: Plan,
   commit: number,
   asOf: Position | undefined,

@@ -3,7 +3,7 @@ import type { Change, Epoch, EventId, Homeserver, Position } from "../../../src/
 import { checkedFrames } from "./checked-frames.js";
 import { isSame } from "./event-facts.js";
 import { expectSame } from "./expect-same.js";
-import type { Watch, WatchSurroundings } from "./memory-host.js";
+import type { Watch, WatchSurroundings } from "./memory-system.js";
 import { Reference } from "./reference.js";
 import type { ReferenceHomeserver } from "./reference-homeserver.js";
 import type { Sidecar } from "./sidecar.js";

@@ -1,83 +1,93 @@
 import fc from "fast-check";
 import type { EventId } from "../../../src/core/model/types.js";
 import { eventId } from "../store-harness.js";
-import { fills, hearings, homes, keeps, lateKeeps, persists, races, spansMs, writes } from "./plans.js";
+import { fills, hearings, homeservers, keeps, lateKeeps, persists, races, spansMs, writes } from "./plans.js";
 import { type FillPlan, persist, putAheadOfLog, readAndFill } from "./reader.js";
-import type { Stage } from "./stage.js";
-import { EVENTS, type World } from "./world.js";
+import { EVENTS, type Scenario } from "./scenario.js";
+import type { Scheduler } from "./scheduler.js";
 import { type WritePlan, write } from "./writer.js";
 
-/** Something that happens in a world. */
-export type Command = fc.AsyncCommand<object, World>;
+/** Something that happens in a scenario. */
+export type Command = fc.AsyncCommand<object, Scenario>;
 
 /**
  * Everything that can happen, in the proportions in which it is of use.
  * `waits`: each command is over before the next begins; otherwise what a command
- * begins goes on while others begin, as the stage decides.
+ * begins goes on while others begin, as the scheduler decides.
  */
 export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.Arbitrary<Command>[] {
-  const command = (label: string, act: (world: World) => Promise<void>): Command => ({
+  const command = (label: string, act: (scenario: Scenario) => Promise<void>): Command => ({
     check: () => true,
-    async run(_, world) {
-      world.check();
-      const ended = world.begin(act(world));
+    async run(_, scenario) {
+      scenario.check();
+      const ended = scenario.begin(act(scenario));
       if (waits) await ended;
-      world.check();
+      scenario.check();
     },
     toString: () => label,
   });
-  const make = <T>(arbitrary: fc.Arbitrary<T>, name: string, act: (world: World, plan: T) => Promise<void>) =>
-    arbitrary.map((plan) => command(`${name} ${JSON.stringify(plan)}`, (world) => act(world, plan)));
+  const make = <T>(
+    arbitrary: fc.Arbitrary<T>,
+    name: string,
+    act: (scenario: Scenario, plan: T) => Promise<void>,
+  ) => arbitrary.map((plan) => command(`${name} ${JSON.stringify(plan)}`, (scenario) => act(scenario, plan)));
 
-  const fill = make(fills, "fill", ({ homes, stage }, { home, ...plan }) =>
-    readAndFill(homes[home]!, plan, stage),
+  const fill = make(fills, "fill", ({ homeservers, scheduler }, { homeserver, ...plan }) =>
+    readAndFill(homeservers[homeserver]!, plan, scheduler),
   );
-  const warm = make(homes, "fill all at once", ({ homes }, home) => readAndFill(homes[home]!, ALL, AT_ONCE));
-  const change = make(writes, "write", ({ homes, stage }, { home, ...plan }) =>
-    write(homes[home]!, plan, stage),
+  const warm = make(homeservers, "fill all at once", ({ homeservers }, homeserver) =>
+    readAndFill(homeservers[homeserver]!, ALL, AT_ONCE),
   );
-  const store = make(persists, "persist", ({ homes, stage }, { home, ...plan }) =>
-    persist(homes[home]!, plan, stage),
+  const change = make(writes, "write", ({ homeservers, scheduler }, { homeserver, ...plan }) =>
+    write(homeservers[homeserver]!, plan, scheduler),
   );
-  const hear = make(hearings, "hear", ({ host, followers, stage }, { follower, frames }) =>
-    followers[follower]!.hear(frames, stage, () => host.tick()),
+  const store = make(persists, "persist", ({ homeservers, scheduler }, { homeserver, ...plan }) =>
+    persist(homeservers[homeserver]!, plan, scheduler),
   );
-  const keep = make(keeps, "keep", ({ followers, stage }, { follower, eventId, view }) =>
-    followers[follower]!.keep(eventId, view, stage),
+  const hear = make(hearings, "hear", ({ system, followers, scheduler }, { follower, frames }) =>
+    followers[follower]!.hear(frames, scheduler, () => system.tick()),
   );
-  const race = make(races, "race", async ({ homes, stage }, { home, puts, ...plan }) => {
+  const keep = make(keeps, "keep", ({ followers, scheduler }, { follower, eventId, view }) =>
+    followers[follower]!.keep(eventId, view, scheduler),
+  );
+  const race = make(races, "race", async ({ homeservers, scheduler }, { homeserver, puts, ...plan }) => {
     const changeNext = async () => {
-      await stage.turn("a writer enters the race");
-      await write(homes[home]!, plan, stage);
+      await scheduler.turn("a writer enters the race");
+      await write(homeservers[homeserver]!, plan, scheduler);
     };
-    await Promise.all([readAndFill(homes[home]!, { ...ALL, refreshes: true, puts }, stage), changeNext()]);
+    await Promise.all([
+      readAndFill(homeservers[homeserver]!, { ...ALL, refreshes: true, puts }, scheduler),
+      changeNext(),
+    ]);
   });
-  const lateFill = make(races, "late fill", async ({ homes }, { home, puts, ...plan }) => {
+  const lateFill = make(races, "late fill", async ({ homeservers }, { homeserver, puts, ...plan }) => {
     const fillAll = { ...ALL, refreshes: true, puts };
     const changeAndFill = async () => {
-      await write(homes[home]!, plan, AT_ONCE);
-      await readAndFill(homes[home]!, fillAll, AT_ONCE);
+      await write(homeservers[homeserver]!, plan, AT_ONCE);
+      await readAndFill(homeservers[homeserver]!, fillAll, AT_ONCE);
     };
-    await readAndFill(homes[home]!, fillAll, { turn: changeAndFill });
+    await readAndFill(homeservers[homeserver]!, fillAll, { turn: changeAndFill });
   });
-  const lateKeep = make(lateKeeps, "late keep", async ({ host, homes, followers }, keep) => {
-    const { home, eventId, view, ...plan } = keep;
-    const follower = followers[2 * home]!;
+  const lateKeep = make(lateKeeps, "late keep", async ({ system, homeservers, followers }, keep) => {
+    const { homeserver, eventId, view, ...plan } = keep;
+    const follower = followers[2 * homeserver]!;
     const changeAndHear = async () => {
-      await write(homes[home]!, plan, AT_ONCE);
-      await follower.hear(100, AT_ONCE, () => host.tick());
+      await write(homeservers[homeserver]!, plan, AT_ONCE);
+      await follower.hear(100, AT_ONCE, () => system.tick());
     };
     await follower.keep(eventId, view, { turn: changeAndHear });
   });
-  const burst = make(homes, "changes of other events", async ({ homes }, home) => {
-    for (const one of UNRELATED) await write(homes[home]!, deletion(one), AT_ONCE);
+  const burst = make(homeservers, "changes of other events", async ({ homeservers }, homeserver) => {
+    for (const one of UNRELATED) await write(homeservers[homeserver]!, deletion(one), AT_ONCE);
   });
-  const ahead = make(homes, "put ahead of the log", ({ homes }, home) => putAheadOfLog(homes[home]!, EVENTS));
-  const time = make(spansMs, "pass", async ({ host }, ms) => host.advance(ms));
+  const ahead = make(homeservers, "put ahead of the log", ({ homeservers }, homeserver) =>
+    putAheadOfLog(homeservers[homeserver]!, EVENTS),
+  );
+  const time = make(spansMs, "pass", async ({ system }, ms) => system.advance(ms));
   const happening = make(fc.constantFrom(...HAPPENINGS), "happens", happen);
   const all: [number, fc.Arbitrary<Command>][] = [
     [5, fill],
-    // Its two halves overlap whatever the stage.
+    // Its two halves overlap whatever the scheduler.
     [waits ? 0 : 4, race],
     [4, warm],
     [2, lateFill],
@@ -94,8 +104,8 @@ export function commandArbitraries({ waits }: { readonly waits: boolean }): fc.A
   return all.flatMap(([weight, arbitrary]) => Array.from({ length: weight }, () => arbitrary));
 }
 
-/** A stage on which nobody else gets a turn. */
-export const AT_ONCE: Stage = { turn: async () => {} };
+/** A scheduler on which nobody else gets a turn. */
+export const AT_ONCE: Scheduler = { turn: async () => {} };
 export const ALL: FillPlan = {
   eventIds: EVENTS,
   view: "redacted",
@@ -111,17 +121,17 @@ function deletion(one: EventId): WritePlan {
 
 const HAPPENINGS = ["restart", "stranger", "tick", "sweep", "hangUp"] as const;
 
-async function happen(world: World, what: (typeof HAPPENINGS)[number]): Promise<void> {
+async function happen(scenario: Scenario, what: (typeof HAPPENINGS)[number]): Promise<void> {
   switch (what) {
     case "restart":
-      return world.restart();
+      return scenario.restart();
     case "stranger":
-      return world.stranger();
+      return scenario.stranger();
     case "tick":
-      return world.host.tick();
+      return scenario.system.tick();
     case "sweep":
-      return world.host.sweep();
+      return scenario.system.sweep();
     case "hangUp":
-      for (const follower of world.followers) follower.hangUp();
+      for (const follower of scenario.followers) follower.hangUp();
   }
 }

@@ -1,9 +1,9 @@
 import type { EventId, Notice, RedactionView, SubscriptionFrame } from "../../../src/core/model/types.js";
 import type { SeenEvent } from "./event-facts.js";
-import type { Home } from "./home.js";
-import { Place } from "./place.js";
+import { LogCursor } from "./log-cursor.js";
 import { concerns } from "./reference-homeserver.js";
-import { SidecarLost, type Stage } from "./stage.js";
+import { type Scheduler, SidecarLost } from "./scheduler.js";
+import type { TestHomeserver } from "./test-homeserver.js";
 import { staleness } from "./truth.js";
 
 /**
@@ -11,8 +11,8 @@ import { staleness } from "./truth.js";
  * is told to, and fails if what it is told would leave it with anything outdated.
  */
 export class Follower {
-  readonly #home: Home;
-  readonly #place = new Place();
+  readonly #homeserver: TestHomeserver;
+  readonly #cursor = new LogCursor();
   /** Where it began, or began again: what changed before, it was not told. */
   #beginning = 0;
   /** What it has applied since. */
@@ -21,12 +21,12 @@ export class Follower {
   #connection: Connection | undefined;
   #isBusy = false;
 
-  constructor(home: Home) {
-    this.#home = home;
+  constructor(homeserver: TestHomeserver) {
+    this.#homeserver = homeserver;
   }
 
   /** Takes up to so many frames, or all that there are; connects first if it must, and resumes. */
-  async hear(frames: number, stage: Stage, tick: () => void): Promise<void> {
+  async hear(frames: number, scheduler: Scheduler, tick: () => void): Promise<void> {
     if (this.#isBusy) return;
     this.#isBusy = true;
     try {
@@ -41,7 +41,7 @@ export class Follower {
         if (done === true) return this.hangUp();
         this.#apply(value);
         if (value.kind === "progress") return;
-        await stage.turn(`a follower of ${this.#home.name} hears`);
+        await scheduler.turn(`a follower of ${this.#homeserver.name} hears`);
         // Its connection may have gone in the meantime.
         if (this.#connection === undefined) return;
       }
@@ -55,10 +55,10 @@ export class Follower {
 
   /** Takes all there is, and fails if that does not lead to where the log ends. Nothing else is under way. */
   async catchUp(tick: () => void): Promise<void> {
-    const end = await this.#home.endOfLog();
+    const end = await this.#homeserver.endOfLog();
     for (
       let ticks = 0;
-      this.#place.here?.epoch !== end.epoch || this.#place.here.sequence !== end.sequence;
+      this.#cursor.here?.epoch !== end.epoch || this.#cursor.here.sequence !== end.sequence;
       ticks++
     ) {
       if (ticks > FRAMES_MAX) throw new Error(`a follower never gets to ${end.epoch}/${end.sequence}`);
@@ -70,13 +70,13 @@ export class Follower {
    * Reads an event and keeps it, unless the reply is from before the follower
    * began, or something that it has applied since names the event.
    */
-  async keep(eventId: EventId, view: RedactionView, stage: Stage): Promise<void> {
-    const reply = await this.#home.read([eventId], view);
+  async keep(eventId: EventId, view: RedactionView, scheduler: Scheduler): Promise<void> {
+    const reply = await this.#homeserver.read([eventId], view);
     const seen = reply?.events[0];
     if (reply === undefined || seen === undefined) return;
-    await stage.turn(`a follower of ${this.#home.name} keeps what it read`);
+    await scheduler.turn(`a follower of ${this.#homeserver.name} keeps what it read`);
     const { epoch, sequence: readAt } = reply.position;
-    if (epoch !== this.#place.here?.epoch || readAt < this.#beginning) return;
+    if (epoch !== this.#cursor.here?.epoch || readAt < this.#beginning) return;
     const outdated = this.#applied.some(
       ({ sequence, change }) => sequence > readAt && concerns(change, seen.eventId, seen.roomId),
     );
@@ -94,15 +94,15 @@ export class Follower {
 
   #connect(): Connection {
     const abort = new AbortController();
-    const { name, sidecar } = this.#home;
-    const resumeAfter = this.#place.here;
-    this.#place.connect();
+    const { name, sidecar } = this.#homeserver;
+    const resumeAfter = this.#cursor.here;
+    this.#cursor.connect();
     const frames = sidecar.subscribe({ homeserver: name, resumeAfter, signal: abort.signal });
     return { abort, frames: frames[Symbol.asyncIterator]() };
   }
 
   #apply(frame: SubscriptionFrame): void {
-    const notices = this.#place.apply(frame);
+    const notices = this.#cursor.apply(frame);
     if (notices === undefined) this.#forget();
     for (const notice of notices ?? []) {
       this.#applied.push(notice);
@@ -114,19 +114,19 @@ export class Follower {
   }
 
   #forget(): void {
-    this.#beginning = this.#place.here!.sequence;
+    this.#beginning = this.#cursor.here!.sequence;
     this.#applied = [];
     this.#held = new Map();
   }
 
   /** Nothing that it holds may be older than a change that it has applied. */
   #check(): void {
-    const { epoch, sequence } = this.#place.here!;
-    const applied = this.#home.announcements.filter(
+    const { epoch, sequence } = this.#cursor.here!;
+    const applied = this.#homeserver.announcements.filter(
       ({ position }) => position?.epoch === epoch && position.sequence <= sequence,
     );
     for (const { seen, view } of this.#held.values()) {
-      const problem = staleness(this.#home.database, applied, seen, view);
+      const problem = staleness(this.#homeserver.database, applied, seen, view);
       if (problem !== undefined)
         throw new Error(`a follower at ${epoch}/${sequence} holds what is ${problem}`);
     }

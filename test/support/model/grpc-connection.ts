@@ -3,7 +3,7 @@ import type { EventStore } from "../../../src/core/model/store.js";
 import { EventCacheServiceClient } from "../../../src/gen/splitcache/v1/event_cache_service.js";
 import { createGrpcServer, type TransportUsage } from "../../../src/rpc/grpc-server.js";
 import { grpcSidecar, type Patience } from "./grpc-sidecar.js";
-import type { Connection } from "./memory-host.js";
+import type { Connection } from "./memory-system.js";
 
 /**
  * Serves a store on a free port and connects to it. When it is closed, nothing may be

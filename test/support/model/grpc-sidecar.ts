@@ -4,8 +4,8 @@ import type {
   EventCacheServiceClient,
   SubscribeResponse,
 } from "../../../src/gen/splitcache/v1/event_cache_service.js";
+import { SidecarLost } from "./scheduler.js";
 import type { Sidecar } from "./sidecar.js";
-import { SidecarLost } from "./stage.js";
 import {
   fromWireFrame,
   fromWireOutcome,

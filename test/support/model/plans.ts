@@ -3,11 +3,11 @@ import { HOMESERVER_IDLE_MS } from "../../../src/core/model/limits.js";
 import { TTL_MS } from "../store-harness.js";
 import type { Plan } from "./changes.js";
 import { LONG_TEXT, UNKNOWN_VERSION } from "./event-facts.js";
-import { EVENTS, ROOMS } from "./world.js";
+import { EVENTS, ROOMS } from "./scenario.js";
 
 /** What the commands of a model test choose from, in the proportions in which it is of use. */
 
-export const homes = fc.constantFrom(0, 0, 1);
+export const homeservers = fc.constantFrom(0, 0, 1);
 const eventIds = fc.constantFrom(...EVENTS, EVENTS[0]!);
 const roomIds = fc.constantFrom(...ROOMS);
 const views = fc.constantFrom("redacted", "original");
@@ -15,7 +15,7 @@ const texts = fc.constantFrom("alike", LONG_TEXT);
 const namedRooms = fc.constantFrom("none", "own", "other");
 
 export const fills = fc.record({
-  home: homes,
+  homeserver: homeservers,
   eventIds: fc.array(eventIds, { minLength: 1, maxLength: 4 }),
   view: views,
   readsOwnWrites: fc.boolean(),
@@ -51,7 +51,7 @@ const plans: fc.Arbitrary<Plan> = fc.oneof(
 );
 
 export const writes = fc.record({
-  home: homes,
+  homeserver: homeservers,
   plan: plans,
   carriesPosition: fc.constantFrom(true, true, false),
   calls: fc.constantFrom(1, 1, 2),
@@ -59,7 +59,7 @@ export const writes = fc.record({
 
 /** A change of an event that a reader fills in at the same time. */
 export const races = fc.record({
-  home: homes,
+  homeserver: homeservers,
   plan: plans,
   carriesPosition: fc.boolean(),
   calls: fc.constantFrom(1, 2),
@@ -67,7 +67,7 @@ export const races = fc.record({
 });
 
 export const persists = fc.record({
-  home: homes,
+  homeserver: homeservers,
   eventId: eventIds,
   roomId: roomIds,
   roomVersion: fc.constantFrom("10", "10", UNKNOWN_VERSION),
@@ -80,7 +80,7 @@ export const keeps = fc.record({ follower: followers, eventId: eventIds, view: v
 
 /** An event that a follower reads and keeps so late that it hears of a change first. */
 export const lateKeeps = fc.record({
-  home: homes,
+  homeserver: homeservers,
   eventId: eventIds,
   view: views,
   plan: plans,

@@ -1,7 +1,7 @@
 import type { EventId, NewEvent, RedactionView, RoomId } from "../../../src/core/model/types.js";
 import { newEvent } from "./event-facts.js";
-import type { Home } from "./home.js";
-import { type Stage, unlessLost } from "./stage.js";
+import { type Scheduler, unlessLost } from "./scheduler.js";
+import type { TestHomeserver } from "./test-homeserver.js";
 
 export interface FillPlan {
   readonly eventIds: readonly EventId[];
@@ -15,19 +15,25 @@ export interface FillPlan {
 }
 
 /** A worker that reads events and fills in what missed, from a snapshot of the database. */
-export async function readAndFill(home: Home, plan: FillPlan, stage: Stage): Promise<void> {
+export async function readAndFill(
+  homeserver: TestHomeserver,
+  plan: FillPlan,
+  scheduler: Scheduler,
+): Promise<void> {
   const { eventIds, view } = plan;
   const minPosition = plan.readsOwnWrites
-    ? home.announcements.findLast(({ position }) => position)?.position
+    ? homeserver.announcements.findLast(({ position }) => position)?.position
     : undefined;
-  const reply = await home.read(eventIds, view, minPosition);
+  const reply = await homeserver.read(eventIds, view, minPosition);
   if (reply === undefined) return;
   const missing = eventIds.filter((_, at) => plan.refreshes || reply.events[at] === undefined);
-  await stage.turn(`${home.name}: a reader opens its snapshot`);
-  const events = snapshot(home, missing);
+  await scheduler.turn(`${homeserver.name}: a reader opens its snapshot`);
+  const events = snapshot(homeserver, missing);
   for (let put = 0; put < plan.puts; put++) {
-    await stage.turn(`${home.name}: a reader's put arrives`);
-    await unlessLost(home.sidecar.putEvents({ homeserver: home.name, events, asOf: reply.position }));
+    await scheduler.turn(`${homeserver.name}: a reader's put arrives`);
+    await unlessLost(
+      homeserver.sidecar.putEvents({ homeserver: homeserver.name, events, asOf: reply.position }),
+    );
   }
 }
 
@@ -39,33 +45,37 @@ export interface PersistPlan {
 }
 
 /** A worker that stores a new event in the database and then in the sidecar. */
-export async function persist(home: Home, plan: PersistPlan, stage: Stage): Promise<void> {
-  const asOf = await home.position();
-  await stage.turn(`${home.name}: a persister commits`);
-  const facts = home.database.read(plan.eventId);
+export async function persist(
+  homeserver: TestHomeserver,
+  plan: PersistPlan,
+  scheduler: Scheduler,
+): Promise<void> {
+  const asOf = await homeserver.position();
+  await scheduler.turn(`${homeserver.name}: a persister commits`);
+  const facts = homeserver.database.read(plan.eventId);
   if (facts.row !== undefined) return;
-  const row = home.newRow(plan.roomId, plan.roomVersion, plan.text);
-  home.database.commit(new Map([[plan.eventId, { row }]]));
+  const row = homeserver.newRow(plan.roomId, plan.roomVersion, plan.text);
+  homeserver.database.commit(new Map([[plan.eventId, { row }]]));
   if (asOf === undefined) return;
-  await stage.turn(`${home.name}: a persister's put arrives`);
+  await scheduler.turn(`${homeserver.name}: a persister's put arrives`);
   const events = [newEvent(plan.eventId, row, facts)];
-  await unlessLost(home.sidecar.putEvents({ homeserver: home.name, events, asOf }));
+  await unlessLost(homeserver.sidecar.putEvents({ homeserver: homeserver.name, events, asOf }));
 }
 
 /** A confused worker: it puts what is true under a position that the log has not reached. */
-export async function putAheadOfLog(home: Home, eventIds: readonly EventId[]): Promise<void> {
-  const position = await home.position();
+export async function putAheadOfLog(homeserver: TestHomeserver, eventIds: readonly EventId[]): Promise<void> {
+  const position = await homeserver.position();
   if (position === undefined) return;
   const asOf = { ...position, sequence: position.sequence + FAR_AHEAD };
-  const events = snapshot(home, eventIds);
-  await unlessLost(home.sidecar.putEvents({ homeserver: home.name, events, asOf }));
+  const events = snapshot(homeserver, eventIds);
+  await unlessLost(homeserver.sidecar.putEvents({ homeserver: homeserver.name, events, asOf }));
 }
 
 /** More changes than the others make meanwhile. */
 const FAR_AHEAD = 1_000_000;
 
 /** Those of the events that are in the database now. */
-function snapshot({ database }: Home, eventIds: readonly EventId[]): NewEvent[] {
+function snapshot({ database }: TestHomeserver, eventIds: readonly EventId[]): NewEvent[] {
   return eventIds.flatMap((eventId) => {
     const facts = database.read(eventId);
     return facts.row === undefined ? [] : [newEvent(eventId, facts.row, facts)];

@@ -2,7 +2,7 @@ import { HOMESERVER_IDLE_MS } from "../../../src/core/model/limits.js";
 import type { Epoch, Homeserver, Position } from "../../../src/core/model/types.js";
 import { TTL_MS } from "../store-harness.js";
 import { expectSame } from "./expect-same.js";
-import type { WatchSurroundings } from "./memory-host.js";
+import type { WatchSurroundings } from "./memory-system.js";
 import { ReferenceHomeserver } from "./reference-homeserver.js";
 
 /** The homeservers of one sidecar, as the reference sees them. */

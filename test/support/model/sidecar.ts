@@ -2,12 +2,12 @@ import { frameBody, frameRoomVersion } from "../../../src/core/memory/encoded-ev
 import { CacheError, type CacheErrorKind } from "../../../src/core/model/errors.js";
 import type { EventStore, PutRequest, ReadRequest } from "../../../src/core/model/store.js";
 import type { Position, PutOutcome, RedactionView, StoredEvent } from "../../../src/core/model/types.js";
+import { readEvents } from "../read-events.js";
 import type { SeenEvent } from "./event-facts.js";
-import { SidecarLost } from "./stage.js";
+import { SidecarLost } from "./scheduler.js";
 
 /** What clients call, whether it is in this process or behind a socket. */
-export interface Sidecar
-  extends Omit<EventStore, "getEvents" | "putEvents" | "stats" | "close" | "readsMayWait"> {
+export interface Sidecar extends Omit<EventStore, "getEvents" | "putEvents" | "stats" | "close"> {
   getEvents(request: ReadRequest): Promise<SeenReply>;
   putEvents(request: PutRequest): Promise<SeenPutResult>;
 }
@@ -29,7 +29,7 @@ export function storeSidecar(store: EventStore): Sidecar {
   return {
     getEvents: (request) =>
       orLost(async () => {
-        const { position, events } = await store.getEvents(request);
+        const { position, events } = await readEvents(store, request);
         return { position: verified(position), events: events.map((event) => event && seen(event, request)) };
       }),
     putEvents: (request) =>

@@ -15,7 +15,7 @@ import type {
 } from "../../../src/core/model/types.js";
 import * as pb from "../../../src/gen/splitcache/v1/event_cache_service.js";
 import type { SeenEvent } from "./event-facts.js";
-import { SidecarLost } from "./stage.js";
+import { SidecarLost } from "./scheduler.js";
 
 /** The words of the contract in those of the tests, and back; written apart from the server's own. */
 

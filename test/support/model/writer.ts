@@ -1,6 +1,6 @@
 import { makeChange, type Plan } from "./changes.js";
-import type { Home } from "./home.js";
-import { SidecarLost, type Stage } from "./stage.js";
+import { type Scheduler, SidecarLost } from "./scheduler.js";
+import type { TestHomeserver } from "./test-homeserver.js";
 
 export interface WritePlan {
   readonly plan: Plan;
@@ -12,16 +12,16 @@ export interface WritePlan {
 
 /** A writer: it calls after its commit, until its call is OK. */
 export async function write(
-  home: Home,
+  homeserver: TestHomeserver,
   { plan, carriesPosition, calls }: WritePlan,
-  stage: Stage,
+  scheduler: Scheduler,
 ): Promise<void> {
-  const asOf = carriesPosition ? await home.position() : undefined;
-  const change = makeChange(home, plan);
-  await stage.turn(`${home.name}: a writer commits ${plan.kind}`);
+  const asOf = carriesPosition ? await homeserver.position() : undefined;
+  const change = makeChange(homeserver, plan);
+  await scheduler.turn(`${homeserver.name}: a writer commits ${plan.kind}`);
   change.commit();
   for (let made = 0, lost = 0; made < calls && lost < PATIENCE; ) {
-    await stage.turn(`${home.name}: a writer's ${plan.kind} arrives`);
+    await scheduler.turn(`${homeserver.name}: a writer's ${plan.kind} arrives`);
     try {
       await change.announce(asOf);
       made += 1;

@@ -1,5 +1,5 @@
 import type { Change, Homeserver, Position } from "../../../src/core/model/types.js";
-import { Place } from "../model/place.js";
+import { LogCursor } from "../model/log-cursor.js";
 import type { Sidecar } from "../model/sidecar.js";
 
 /**
@@ -26,7 +26,7 @@ export class ToldLog {
 export class SoakFollower {
   readonly #name: Homeserver;
   readonly #log: ToldLog;
-  readonly #place = new Place();
+  readonly #cursor = new LogCursor();
   #connection = new AbortController();
   /** Changes that it has heard of. */
   heard = 0;
@@ -40,11 +40,11 @@ export class SoakFollower {
   async follow(sidecar: Sidecar): Promise<void> {
     this.#connection = new AbortController();
     const { signal } = this.#connection;
-    this.#place.connect();
-    const request = { homeserver: this.#name, resumeAfter: this.#place.here, signal };
+    this.#cursor.connect();
+    const request = { homeserver: this.#name, resumeAfter: this.#cursor.here, signal };
     for await (const frame of sidecar.subscribe(request)) {
-      for (const { sequence, change } of this.#place.apply(frame) ?? []) {
-        this.#log.tell({ epoch: this.#place.here!.epoch, sequence }, change);
+      for (const { sequence, change } of this.#cursor.apply(frame) ?? []) {
+        this.#log.tell({ epoch: this.#cursor.here!.epoch, sequence }, change);
         this.heard += 1;
       }
     }
@@ -52,7 +52,7 @@ export class SoakFollower {
 
   /** That it has heard of all up to a position, or was told to begin anew there. */
   expectAt({ epoch, sequence }: Position): void {
-    const { here } = this.#place;
+    const { here } = this.#cursor;
     if (here?.epoch !== epoch || here.sequence < sequence)
       throw new Error(`a subscriber is at ${here?.epoch}/${here?.sequence}, not at ${epoch}/${sequence}`);
   }

@@ -1,6 +1,6 @@
 import type { Position } from "../../../src/core/model/types.js";
+import { unlessLost } from "../model/scheduler.js";
 import type { Sidecar } from "../model/sidecar.js";
-import { unlessLost } from "../model/stage.js";
 import { ALPHA, BETA, messageEvent } from "../store-harness.js";
 import { announce, KINDS, touchedBy } from "./announce.js";
 import { expectWarmAfterRestarts } from "./calm.js";

@@ -1,7 +1,7 @@
 import type { Change, Homeserver, Position } from "../../../src/core/model/types.js";
 import { eventually } from "../eventually.js";
+import { SidecarLost } from "../model/scheduler.js";
 import type { Sidecar } from "../model/sidecar.js";
-import { SidecarLost } from "../model/stage.js";
 import { eventId, homeserver, messageEvent } from "../store-harness.js";
 
 const EVENTS = 100;

@@ -6,6 +6,7 @@ import {
   ALPHA,
   asHomeserver,
   BETA,
+  eventId,
   makeMemoryStore,
   messageEvent,
   newEpoch,
@@ -19,7 +20,6 @@ function sharedLog(): Log {
   const epoch = newEpoch();
   const copies = new Set<LogCopy>();
   return {
-    mayWait: true,
     follow(copy): HomeserverLog {
       const [other] = copies;
       copy.restart(other?.position ?? { epoch, sequence: 0 }, "started");
@@ -82,6 +82,26 @@ describe("stores that share a tier", () => {
     expect(tier.reads).toEqual([]);
     await alpha.hits("$a", "$b", "$b");
     expect(tier.reads).toEqual([["$b"]]);
+  });
+
+  it("answer what they have themselves before the call returns, and only the rest when the tier has answered", async () => {
+    const { tier, first, alpha } = twoStores();
+    await alpha.put([messageEvent("$a")]);
+    const release = tier.hold();
+    const hits: (number | undefined)[] = [];
+    const read = (...ids: string[]) =>
+      first.store.getEvents(
+        { homeserver: ALPHA, eventIds: ids.map(eventId), view: "redacted", minPosition: undefined },
+        ({ events }) => {
+          hits.push(events.filter((event) => event !== undefined).length);
+        },
+      );
+    const waiting = read("$a", "$b");
+    expect(read("$a", "$a")).toBeUndefined();
+    expect(hits).toEqual([2]);
+    release();
+    await waiting;
+    expect(hits).toEqual([2, 1]);
   });
 
   it("judge an entry of the tier by the fence, as of its own position", async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
+import type { Position } from "../../../src/core/model/types.js";
 import { LogUnderTest } from "../../support/log-under-test.js";
 import {
   ALPHA,
@@ -59,9 +60,32 @@ describe("a store over a log that others append to", () => {
     expect(await alpha.put([messageEvent("$a"), messageEvent("$b")], asOf)).toEqual(["fenced", "stored"]);
   });
 
-  it("says that reads may wait, so that a stream of reads lets others overtake", () => {
-    expect(open().store.readsMayWait).toBe(true);
-    expect(makeMemoryStore().store.readsMayWait).toBe(false);
+  it("answers a read before it returns unless the read has to wait", async () => {
+    const { log, store, alpha } = await filled();
+    const position = await alpha.position();
+    const read = (minPosition?: Position) => {
+      let hits: number | undefined;
+      const waiting = store.getEvents(
+        { homeserver: ALPHA, eventIds: [eventId("$a")], view: "redacted", minPosition },
+        ({ events }) => {
+          hits = events.filter((event) => event !== undefined).length;
+        },
+      );
+      return { waiting, hits: () => hits };
+    };
+    for (const minPosition of [undefined, position]) {
+      const { waiting, hits } = read(minPosition);
+      expect([waiting, hits()]).toEqual([undefined, 1]);
+    }
+    const ahead = read({ ...position, sequence: position.sequence + 1 });
+    log.isCurrent = false;
+    const behind = read();
+    expect([ahead.hits(), behind.hits()]).toEqual([undefined, undefined]);
+    log.isCurrent = true;
+    log.settle();
+    await Promise.all([ahead.waiting, behind.waiting]);
+    // A copy that did not catch up has nothing of that position.
+    expect([ahead.hits(), behind.hits()]).toEqual([0, 1]);
   });
 
   it("waits for a copy that is about to become current", async () => {

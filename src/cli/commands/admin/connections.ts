@@ -13,7 +13,8 @@ import { readPages } from "./pages.js";
 export const connections = adminCommand({
   name: "connections",
   summary: "Shows the open connections",
-  description: "Shows the open connections of all listeners of the sidecar, including that of this command.",
+  description:
+    "Shows the open connections of all listeners of the sidecar, including the connection of this command.",
   flags: {},
   examples: ["admin connections", "admin connections -o json"],
   run: async ({ connection, print, io }) => {

@@ -3,8 +3,8 @@ import type { MetadataEntry } from "../../../../src/core/memory/metadata-cache.j
 import { HOMESERVER_IDLE_MS } from "../../../../src/core/model/limits.js";
 import { HomeserverState } from "../../../../src/core/rules/homeserver-state.js";
 import { Homeservers } from "../../../../src/core/rules/homeservers.js";
+import { at } from "../../../support/core/parts.js";
 import { ALPHA, BETA, eventId, homeserver, storeLogInto } from "../../../support/store-harness.js";
-import { at } from "./parts.js";
 
 const GAMMA = homeserver("gamma.example");
 

@@ -1,9 +1,15 @@
 import { describe, expect, it } from "vitest";
 import type { Change, EventId } from "../../../../src/core/model/types.js";
 import { InvalidationLog } from "../../../../src/core/rules/invalidation-log.js";
+import {
+  homeserverPurged,
+  invalidated,
+  redacted,
+  rejected,
+  roomPurged,
+} from "../../../support/core/changes.js";
+import { at, collectGarbage, epoch } from "../../../support/core/parts.js";
 import { eventId, OTHER_ROOM, ROOM, roomId } from "../../../support/store-harness.js";
-import { homeserverPurged, invalidated, redacted, rejected, roomPurged, wireBytes } from "./changes.js";
-import { at, collectGarbage, epoch } from "./parts.js";
 
 const A = eventId("$a");
 
@@ -193,36 +199,11 @@ describe("InvalidationLog", () => {
     expect(log.size.bytes).toBe(0);
   });
 
-  it("takes no more memory, however many changes have passed through", async () => {
-    const log = newLog({ eventIdsMax: 100 });
-    const passThrough = (from: number, to: number) => {
-      for (let n = from; n < to; n++) {
-        log.append(invalidated(`$${n}`));
-        log.append(roomPurged(roomId(`!${n}`)));
-      }
-    };
-    passThrough(0, 1000);
-    await collectGarbage();
-    const before = process.memoryUsage().heapUsed;
-    passThrough(1000, 150_000);
-    await collectGarbage();
-    expect(process.memoryUsage().heapUsed - before).toBeLessThan(1.5e6);
-    expect(log.size.changes).toBe(201);
-  });
-
   it("lets a notice through that is larger than a batch may be", () => {
     const log = newLog({ bytesMax: 1e9 });
     log.append(invalidated(...Array.from({ length: 1100 }, (_, n) => `$${n}`.padEnd(1020))));
     log.append(homeserverPurged);
     expect(log.readAfter(at(0))).toMatchObject({ from: at(0), to: at(1) });
-  });
-
-  it("cuts a batch at a thousand notices", () => {
-    const log = newLog();
-    for (let n = 0; n < 1500; n++) log.append(homeserverPurged);
-    expect(log.readAfter(at(0))).toMatchObject({ from: at(0), to: at(1000) });
-    expect(log.readAfter(at(1000))?.notices).toHaveLength(500);
-    expect(log.readAfter(at(499))?.to).toEqual(at(1499));
   });
 
   it("counts what a change costs: its IDs, its room, their places in the fence", () => {
@@ -239,25 +220,5 @@ describe("InvalidationLog", () => {
     expect(costOf(roomPurged(roomId(long))) - costOf(roomPurged(roomId("x")))).toBe(100);
     expect(costOf(roomPurged(roomId("x")))).toBeGreaterThan(costOf(homeserverPurged) + 56);
     expect(costOf(homeserverPurged)).toBeGreaterThan(100);
-  });
-
-  it.each<[string, (n: number) => Change]>([
-    ["short ones", (n) => rejected(`$${n}`)],
-    ["redactions with long IDs", (n) => redacted(`$${n}`.padEnd(1020, "é"), "r".repeat(1020))],
-    ["invalidations", (n) => invalidated(...Array.from({ length: 40 }, (_, m) => `$${n}-${m}`))],
-    ["invalidations of one ID", (n) => invalidated(`$${n}`)],
-    [
-      "invalidations with a room",
-      (n) => ({ ...invalidated(`$${n}`), roomId: roomId("!".padEnd(1020)) }) as Change,
-    ],
-    ["purges of rooms", (n) => roomPurged(roomId(`!${n}`.padEnd(1020, "😀")))],
-    ["purges", () => homeserverPurged],
-  ])("cuts a batch so that its wire form stays under a mebibyte, but not far under: %s", (_, change) => {
-    const log = newLog({ bytesMax: 1e9 });
-    for (let n = 0; n < 3000; n++) log.append(change(n));
-    const batch = log.readAfter(at(0))!;
-    const bytes = wireBytes(batch);
-    expect(bytes).toBeLessThanOrEqual(2 ** 20);
-    expect(batch.notices.length === 1000 || bytes > 0.75 * 2 ** 20).toBe(true);
   });
 });

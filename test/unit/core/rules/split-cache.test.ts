@@ -4,6 +4,8 @@ import type { SetRedactionRequest, SetRejectedRequest } from "../../../../src/co
 import type { Epoch, Homeserver, NewEvent, Position, PutOutcome } from "../../../../src/core/model/types.js";
 import { HomeserverState } from "../../../../src/core/rules/homeserver-state.js";
 import { SplitCache, type SplitCacheOptions } from "../../../../src/core/rules/split-cache.js";
+import { laterTurns, makeCache } from "../../../support/core/parts.js";
+import { lookUp } from "../../../support/read-events.js";
 import {
   ALPHA,
   BETA,
@@ -13,7 +15,6 @@ import {
   ROOM,
   storeLogInto,
 } from "../../../support/store-harness.js";
-import { laterTurns, makeCache } from "./parts.js";
 
 const TTL = 1000;
 const MIB = 2 ** 20;
@@ -47,10 +48,13 @@ function newCache(options: Partial<SplitCacheOptions> = {}) {
   const put = (events: NewEvent[], asOf: Position = alpha.log.position, nowMs = 0): readonly PutOutcome[] =>
     cache.putEvents(alpha, { homeserver: ALPHA, events, asOf }, nowMs).outcomes;
   const get = (ids: string[], nowMs = 0, view: "redacted" | "original" = "redacted") =>
-    cache.getEvents(
-      alpha,
-      { homeserver: ALPHA, eventIds: ids.map(eventId), view, minPosition: undefined },
-      nowMs,
+    lookUp((take) =>
+      cache.getEvents(
+        alpha,
+        { homeserver: ALPHA, eventIds: ids.map(eventId), view, minPosition: undefined },
+        nowMs,
+        take,
+      ),
     ).events;
   const sweepAll = (nowMs = 0) => {
     cache.sweep.begin(() => [alpha.metadata], nowMs);

@@ -4,7 +4,7 @@ import { newCounters } from "../../../../src/core/model/counters.js";
 import type { Change, Position } from "../../../../src/core/model/types.js";
 import { InvalidationLog } from "../../../../src/core/rules/invalidation-log.js";
 import { SubscriberHub } from "../../../../src/core/rules/subscription.js";
-import { at, epoch, laterTurns } from "./parts.js";
+import { at, epoch, laterTurns } from "../../../support/core/parts.js";
 
 const purged: Change = { kind: "homeserverPurged" };
 

@@ -1,0 +1,28 @@
+// Runs one part of the benchmarks, or lists what each part shows.
+import { spawnSync } from "node:child_process";
+import process from "node:process";
+
+const PARTS = {
+  "get-events":
+    "GetEvents calls per second against a Redis Lua script that does the same read, on one core each",
+  log: "latency and server CPU of a change over the PostgreSQL log, against a bare INSERT, by members",
+  memory: "resident memory of a full cache against the promised bound, for several sizes of bodies",
+  "purge-room": "duration of PurgeRoom for small and large rooms, and how long a read waits meanwhile",
+  tier: "memory, time and CPU of the Redis tier against MGET and against separate copies",
+};
+
+const [part, ...args] = process.argv.slice(2);
+if (!Object.hasOwn(PARTS, part ?? "")) {
+  const width = Math.max(...Object.keys(PARTS).map((name) => name.length));
+  const lines = Object.entries(PARTS).map(([name, shows]) => `  ${name.padEnd(width)}  ${shows}`);
+  console.log(`Usage: npm run bench -- <part>\n\n${lines.join("\n")}`);
+  process.exitCode = part === undefined ? 0 : 2;
+} else {
+  const run = (command, commandArgs) => {
+    const { status } = spawnSync(command, commandArgs, { stdio: "inherit" });
+    if (status !== 0) process.exit(status ?? 1);
+  };
+  run("npm", ["run", "build", "--silent"]);
+  run("npx", ["tsc", "-p", "tsconfig.tools.json"]);
+  run(process.execPath, [`build/bench/${part}.js`, ...args]);
+}

@@ -1,0 +1,35 @@
+import type { CacheError } from "../../core/model/errors.js";
+import type { InFlight, InFlightTicket } from "../admission/in-flight.js";
+import { type Arrival, MESSAGE_HEAD_BYTES } from "../admission/message-heads.js";
+import { QUEUED_REQUEST_BYTES } from "../limits.js";
+import type { Decoded } from "../wire/strict-decode.js";
+import type { PolicedCall } from "./call-policy.js";
+
+/**
+ * Requests of a stream of the cache's service that have arrived and that the handler
+ * has not got yet. The stream is not a call in flight, but these bytes are in flight.
+ */
+export class QueuedRequests {
+  readonly #ticket: InFlightTicket;
+
+  constructor({ holder }: PolicedCall, inFlight: InFlight) {
+    this.#ticket = inFlight.admitMessage(holder);
+  }
+
+  /** Counts what has arrived; or returns why there is no room for it. */
+  add({ bytes, messages }: Arrival): CacheError | undefined {
+    return this.#ticket.addBytes(bytes + messages * QUEUED_REQUEST_BYTES);
+  }
+
+  /** The handler gets a request. */
+  remove(message: unknown): void {
+    // The service's deserialisers make nothing else.
+    const { byteLength } = message as Decoded<unknown>;
+    this.#ticket.removeBytes(byteLength + MESSAGE_HEAD_BYTES + QUEUED_REQUEST_BYTES);
+  }
+
+  /** The handler has all that will be counted, or the call is over. */
+  release(): void {
+    this.#ticket.release();
+  }
+}

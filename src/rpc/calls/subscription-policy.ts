@@ -1,0 +1,77 @@
+import type { CacheError } from "../../core/model/errors.js";
+import { Place } from "../admission/displaceable.js";
+import type { Arrival } from "../admission/message-heads.js";
+import { SUBSCRIBE_REQUEST_BYTES_MAX } from "../limits.js";
+import { BatchMessage } from "../wire/outgoing.js";
+import { type CallContext, type CallPolicy, type PolicedCall, takePlace } from "./call-policy.js";
+import { QueuedRequests } from "./queued-requests.js";
+import { draining } from "./refusals.js";
+import { TimeLimit } from "./time-limit.js";
+
+/**
+ * A subscription. Its handler starts when the client has half-closed; until then
+ * its request counts as bytes in flight, and runs against the time limit of requests.
+ *
+ * A batch must leave within the time limit, else the stream is reset and the
+ * client resumes from its last position: batches on their way share one capacity,
+ * so a subscriber that kept one unread would keep it from all others for ever.
+ * Other frames are tiny, and a client may leave them unread for as long as it likes.
+ */
+export class SubscriptionPolicy implements CallPolicy {
+  readonly requestBytesMax = SUBSCRIBE_REQUEST_BYTES_MAX;
+  readonly #call: PolicedCall;
+  readonly #context: CallContext;
+  readonly #queue: QueuedRequests;
+  #place: Place | undefined;
+  readonly #batchTimeLimit: TimeLimit;
+
+  constructor(call: PolicedCall, context: CallContext) {
+    this.#call = call;
+    this.#context = context;
+    this.#queue = new QueuedRequests(call, context.inFlight);
+    this.#batchTimeLimit = new TimeLimit(context.callTimeLimitMs, () => call.reset());
+  }
+
+  admit(): CacheError | undefined {
+    const { drain, subscriptions } = this.#context;
+    if (drain.started) return draining();
+    const place = takePlace(this.#call, subscriptions, "subscribers");
+    if (!(place instanceof Place)) return place;
+    this.#place = place;
+    this.#call.requestTimeLimit.arm();
+    return undefined;
+  }
+
+  receivedBytes(arrival: Arrival): CacheError | undefined {
+    return this.#queue.add(arrival);
+  }
+
+  /** The request counts until the handler starts, which is at the half-close. */
+  receivedMessage(): CacheError | undefined {
+    return undefined;
+  }
+
+  receivedHalfClose(): void {
+    this.#call.requestTimeLimit.disarm();
+    this.#place?.busy();
+    this.#queue.release();
+  }
+
+  startRead(): void {
+    this.#call.read();
+  }
+
+  sendMessage(message: unknown, callback: () => void): void {
+    if (message instanceof BatchMessage) this.#batchTimeLimit.arm();
+    this.#call.send(message, () => {
+      this.#batchTimeLimit.disarm();
+      callback();
+    });
+  }
+
+  release(): void {
+    this.#queue.release();
+    this.#batchTimeLimit.disarm();
+    this.#place?.give();
+  }
+}

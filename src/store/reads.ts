@@ -1,0 +1,84 @@
+import { CacheError } from "../core/model/errors.js";
+import type { ReadRequest, TakeEvents } from "../core/model/store.js";
+import type { Position } from "../core/model/types.js";
+import type { SplitCache } from "../core/rules/split-cache.js";
+import type { FollowedHomeserver } from "./followed-homeserver.js";
+import type { SharedTier } from "./shared-tier.js";
+
+export interface ReadsOptions {
+  readonly cache: SplitCache;
+  readonly tier: SharedTier | undefined;
+  /** A monotonic clock in milliseconds. */
+  readonly clock: () => number;
+}
+
+/**
+ * The way of a read: until the copy of the log is current, then to the caches, and
+ * to the tier for what they lack. A read that has nothing to wait for is answered
+ * before the call returns.
+ */
+export class Reads {
+  readonly #cache: SplitCache;
+  readonly #tier: SharedTier | undefined;
+  readonly #clock: () => number;
+
+  constructor({ cache, tier, clock }: ReadsOptions) {
+    this.#cache = cache;
+    this.#tier = tier;
+    this.#clock = clock;
+  }
+
+  /** As `EventStore.getEvents`. */
+  getEvents(
+    homeserver: FollowedHomeserver,
+    request: ReadRequest,
+    take: TakeEvents,
+  ): Promise<void> | undefined {
+    const waiting = whenCurrent(homeserver, request.minPosition);
+    return waiting === undefined
+      ? this.#read(homeserver, request, take)
+      : waiting.then(() => this.#read(homeserver, request, take));
+  }
+
+  #read(homeserver: FollowedHomeserver, request: ReadRequest, take: TakeEvents): Promise<void> | undefined {
+    if (this.#tier === undefined || !homeserver.log.isCurrent()) {
+      this.#lookUp(homeserver, request, take);
+      return undefined;
+    }
+    const absent = this.#cache.getEventsOrAbsent(homeserver.state, request, this.#clock(), take);
+    if (absent === undefined) return undefined;
+    const loading = this.#tier.load(homeserver, absent, this.#cache);
+    if (loading !== undefined) return loading.then(() => this.#lookUp(homeserver, request, take));
+    this.#lookUp(homeserver, request, take);
+    return undefined;
+  }
+
+  /** In one step: is it current, where is it, what is there. */
+  #lookUp({ log, state }: FollowedHomeserver, request: ReadRequest, take: TakeEvents): void {
+    if (log.isCurrent()) {
+      this.#cache.getEvents(state, request, this.#clock(), take);
+      return;
+    }
+    if (request.eventIds.length === 0) throw unverified();
+    state.counters.misses.unverified += request.eventIds.length;
+    take({ position: undefined, events: request.eventIds.map(() => undefined) });
+  }
+}
+
+/**
+ * Waits until the homeserver's copy of the log is current and has applied
+ * `position`, or until it is clear that it will not soon. Undefined if there is
+ * nothing to wait for.
+ */
+export function whenCurrent(
+  { log }: FollowedHomeserver,
+  position: Position | undefined,
+): Promise<void> | undefined {
+  const ready = log.isCurrent() ? undefined : log.ready();
+  if (position === undefined) return ready;
+  return ready === undefined ? log.catchUp(position) : ready.then(() => log.catchUp(position));
+}
+
+export function unverified(): CacheError {
+  return new CacheError("unavailable", "this sidecar does not know at the moment that it is current");
+}

@@ -1,0 +1,33 @@
+import { vi } from "vitest";
+import { Failures } from "../../../src/tier/redis/failures.js";
+import { Fills } from "../../../src/tier/redis/fills.js";
+import { KeyNames } from "../../../src/tier/redis/keys.js";
+import { Link } from "../../../src/tier/redis/link.js";
+import { MetadataCodec } from "../../../src/tier/redis/metadata.js";
+import { FakeConnection } from "./fake-connection.js";
+import { SECRET } from "./use-tiers.js";
+
+export const turns = async (count: number) => {
+  for (let n = 0; n < count; n++) await vi.advanceTimersByTimeAsync(1);
+};
+
+const clock = () => vi.getMockedSystemTime()!.getTime();
+
+export async function openFills() {
+  const failures = new Failures({ connected: () => {}, failed: () => {} }, clock);
+  let connection!: FakeConnection;
+  const link = new Link(
+    (onLost) => {
+      connection = new FakeConnection(onLost);
+      return connection;
+    },
+    clock,
+    { connected: () => {}, disconnected: () => {}, failed: () => {} },
+  );
+  const fills = new Fills({
+    ...{ link, failures, ttlMs: 60_000, wallClock: clock },
+    names: new KeyNames("test"),
+    codec: new MetadataCodec(SECRET),
+  });
+  return { fills, failures, received: () => connection.received };
+}
