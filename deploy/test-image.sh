@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export BUILDAH_ISOLATION=chroot BUILDAH_FORMAT=docker
-APP_KIB_MAX=30720
+APP_KIB_MAX=61440
 
 work=$(mktemp -d)
 # A store of its own: nothing is left behind.

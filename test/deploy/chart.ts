@@ -6,7 +6,7 @@ import { parseAllDocuments } from "yaml";
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export const CHART = `${ROOT}deploy/helm/splitcache`;
 
-/** The program helm, and that of PyPI's kubernetes-validate. */
+/** The program helm, and kubernetes-validate of PyPI. */
 export const HELM = process.env["HELM"] || "helm";
 export const KUBERNETES_VALIDATE = process.env["KUBERNETES_VALIDATE"] || "kubernetes-validate";
 export const hasHelm = isInstalled(HELM, "version");
@@ -56,7 +56,7 @@ export interface Manifest {
   };
 }
 
-/** The container of the sidecar: the init container of a homeserver's pod, or that of the Deployment. */
+/** The container of the sidecar: the init container of a homeserver's pod, or the container of the Deployment. */
 export function sidecarOf(manifests: readonly Manifest[]): Container {
   const { initContainers, containers } = ofKind(manifests, "Deployment", "StatefulSet").spec.template.spec;
   return (initContainers ?? containers)[0]!;
