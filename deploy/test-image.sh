@@ -82,11 +82,11 @@ echo "content: /app has $size KiB; $settings"
 
 # The entry point as user 65532, with a read-only root and no writable folder.
 port=$((20000 + RANDOM % 10000))
-entry=$(b inspect --format '{{join .OCIv1.Config.Entrypoint " "}}' "$container")
+entry=$(b inspect --format '{{range .OCIv1.Config.Entrypoint}}{{.}} {{end}}' "$container")
 # In a mount namespace: the root is bound onto itself, read-only.
 read_only='mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && shift && exec "$@"'
 # shellcheck disable=SC2086
-unshare --mount sh -c "$read_only" - "$root" env -i NODE_ENV=production \
+unshare --mount sh -c "$read_only" - "$root" env -i PATH="$PATH" NODE_ENV=production \
   SPLITCACHE_HTTP=127.0.0.1:$port SPLITCACHE_LISTEN=127.0.0.1:0 \
   chroot --userspec=65532:65532 "$root" $entry serve 2> "$work/log" &
 sidecar=$!
@@ -101,7 +101,7 @@ awk -v root="$root" '$5 == "/" && $6 ~ /^ro/ {found = 1} END {exit !found}' "/pr
 # The image's own health check.
 command=$(sed -nE 's/^  CMD (\[.*\])$/\1/p' Dockerfile)
 mapfile -t check < <(node -e 'for (const word of JSON.parse(process.argv[1])) console.log(word)' "$command")
-env -i SPLITCACHE_HTTP=127.0.0.1:$port chroot --userspec=65532:65532 "$root" "${check[@]}" || fail "the health check fails"
+env -i PATH="$PATH" SPLITCACHE_HTTP=127.0.0.1:$port chroot --userspec=65532:65532 "$root" "${check[@]}" || fail "the health check fails"
 kill "$sidecar"
 code=0
 wait "$sidecar" || code=$?
