@@ -1,7 +1,8 @@
 /**
  * Puts each rule of the PostgreSQL log and of the tier out of force in the code, and expects the test that is named to
  * fail. Changes the files of the working tree, one after the other, and puts them back; needs PostgreSQL.
- * Arguments select rules, such as M2, or words of what is broken.
+ * Arguments select rules, such as M2, or words of what is broken. With --check it only checks that each mutant
+ * still applies to the code.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -67,7 +68,7 @@ const MUTANTS = [
     rule: "M2",
     what: "a sidecar that renews although it cannot read",
     file: "postgres-log.ts",
-    change: ["mayRenew: () => !this.#follower.isFailing,", "mayRenew: () => true,"],
+    change: ["!this.#follower.isFailing && this.#isOneServer()", "this.#isOneServer()"],
     test: [FAILURES, "cannot read the log"],
   },
   {
@@ -203,11 +204,11 @@ const MUTANTS = [
   {
     rule: "M7",
     what: "gives a reply a position from after its lookup",
-    file: "src/store/event-store.ts",
+    file: "src/store/reads.ts",
     change: [
-      "return this.#cache.getEvents(homeserver.state, request, this.#clock());",
-      "{ const found = this.#cache.getEvents(homeserver.state, request, this.#clock());" +
-        " await new Promise((resolve) => setImmediate(resolve)); return { ...found, position: homeserver.position }; }",
+      "this.#cache.getEvents(state, request, this.#clock(), take);",
+      "this.#cache.getEvents(state, request, this.#clock(), (found) =>" +
+        " take({ ...found, position: { ...found.position, sequence: found.position.sequence + 1 } }));",
     ],
     test: [STORE, "gives a reply the position of its lookup"],
   },
@@ -275,19 +276,31 @@ const MUTANTS = [
   },
 ];
 
+const isCheck = process.argv.includes("--check");
 const wanted = process.argv.slice(2);
 const selected = MUTANTS.filter(
   ({ rule, what }) => wanted.length === 0 || wanted.some((word) => rule === word || what.includes(word)),
 );
-let caught = 0;
-for (const { rule, what, file, change, test } of selected) {
+/** Returns a file's path, its text and its broken text. Throws if the text to break is not in it exactly once. */
+function broken({ file, change }) {
   const path = file.startsWith("src/") ? file : SOURCE + file;
   const text = readFileSync(path, "utf8");
   let mutant = text;
   for (let at = 0; at < change.length; at += 2) {
-    if (mutant.split(change[at]).length !== 2) throw new Error(`${path} does not have once: ${change[at]}`);
+    if (mutant.split(change[at]).length !== 2) throw new Error(`${path} must contain once: ${change[at]}`);
     mutant = mutant.replace(change[at], () => change[at + 1]);
   }
+  return { path, text, mutant };
+}
+
+// All are checked before the first one runs: a change of the code must not leave the rest unproven.
+for (const mutant of MUTANTS) broken(mutant);
+if (isCheck) process.exit(0);
+
+let caught = 0;
+for (const selectedMutant of selected) {
+  const { rule, what, test } = selectedMutant;
+  const { path, text, mutant } = broken(selectedMutant);
   const restore = () => writeFileSync(path, text);
   process.once("exit", restore);
   writeFileSync(path, mutant);

@@ -13,6 +13,7 @@ import { observeCalls } from "../dist/telemetry/call-metrics.js";
 import { registerConnectionMetrics } from "../dist/telemetry/connection-metrics.js";
 import { observeFloods } from "../dist/telemetry/floods.js";
 import { createMetrics } from "../dist/telemetry/metrics.js";
+import { registerTlsMetrics } from "../dist/telemetry/tls-metrics.js";
 // Writes or checks the schema of the chart's values, with the same arguments.
 import "./write-helm-schema.mjs";
 
@@ -53,6 +54,7 @@ function metricsTable() {
   observeFloods(registry, undefined);
   const { families } = createMetrics({ configuredHomeservers: [], backends: {} });
   registerConnectionMetrics(families, {});
+  registerTlsMetrics(families, {});
   const all = [...registry.getMetricsAsArray(), ...families.all];
   const rows = all.map(({ name, type, labelNames, help }) => {
     const labels = labelNames.map((label) => `\`${label}\``).join(", ");

@@ -20,7 +20,7 @@ import type { Log } from "./telemetry/log.js";
 import type { Tier } from "./tier/port.js";
 import { createRedisTier } from "./tier/redis/redis-tier.js";
 
-/** What the store stands on. */
+/** The invalidation log and the tier of the store, with their settings. */
 export interface Backends {
   readonly invalidationLog: InvalidationLog;
   readonly tier: Tier | undefined;
@@ -41,8 +41,8 @@ export interface BackendDeps {
 }
 
 /**
- * Reads the files of log and tier and opens both. They connect in the background: a
- * sidecar starts without them. Rejects with a ConfigError that names every file that is wrong.
+ * Reads the files of log and tier and opens both. They connect in the background, so a
+ * sidecar starts without them. Rejects with a ConfigError that names every invalid file.
  */
 export async function openBackends(config: Config, deps: BackendDeps): Promise<Backends> {
   const settings = config.log === "memory" ? undefined : parsePostgresUrl(config.log, deps.env).settings;
@@ -74,7 +74,7 @@ export async function openBackends(config: Config, deps: BackendDeps): Promise<B
             log: tierLogTo(deps.log),
           }),
     metadataTtlMs: config.metadataTtlMs ?? ttlMs,
-    // Often enough that an entry in use never leaves the tier by its time to live.
+    // Short enough that an entry in use does not expire in the tier.
     writeBackIntervalMs: Math.min(WRITE_BACK_INTERVAL_MS, config.tierTtlMs / 6),
     logUrl: settings === undefined ? "memory" : formatPostgresUrl(settings),
     tierUrl: config.tier === "none" ? "none" : formatRedisUrl(config.tier),

@@ -1,6 +1,8 @@
-import { createServer } from "node:net";
+import type { Server as HttpServer } from "node:http";
+import { createServer, type Server } from "node:net";
 import type { Server as GrpcServer } from "@grpc/grpc-js";
 import type { AdminServer } from "./admin/server.js";
+import type { Security } from "./compose-security.js";
 import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
 import { connectionBounds, openFilesMin, PROBE_CONNECTIONS_MAX } from "./net/connection-bounds.js";
@@ -23,20 +25,21 @@ import type { MetricFamilies } from "./telemetry/metric-families.js";
 /** The connections of each kind of listener. */
 export type ConnectionTables = Readonly<Record<Purpose, ConnectionTable>>;
 
-/** What the ports serve. */
+/** The servers behind the ports, and their observers. */
 export interface PortSources {
   readonly grpc: GrpcServer;
-  /** Makes the server of operators. */
+  /** Creates the server for operators. */
   makeAdmin(connections: ConnectionTables): AdminServer;
+  readonly security: Security;
   readonly health: Health;
-  /** Takes the metrics of connections. */
+  /** The metrics of connections are added to it. */
   readonly families: MetricFamilies;
-  /** What /metrics answers. */
+  /** The source of /metrics. */
   readonly scrape: MetricsSource;
   readonly log: Log;
-  /** Is told of connections that are ended because of a flood. */
+  /** Called when a connection is closed because of a flood. */
   readonly onFlood: FloodObserver;
-  /** How many file descriptors the process may have; without a limit unless given. */
+  /** The limit of file descriptors of the process. No limit if absent. */
   readonly openFilesMax?: number | undefined;
 }
 
@@ -46,20 +49,20 @@ export interface Ports {
   readonly httpAddress: ListenAddress | undefined;
   readonly healthAddresses: readonly ListenAddress[];
   readonly adminAddresses: readonly ListenAddress[];
-  /** Bound of gRPC connections. */
+  /** Limit of gRPC connections. */
   readonly connectionsMax: number;
   /**
-   * Accepts no more gRPC connections and ends each as soon as it carries no call.
-   * Returns how many calls had not ended at the deadline.
+   * Accepts no more gRPC connections and closes each as soon as it carries no call.
+   * Returns the number of calls that had not ended at the deadline.
    */
   drainGrpc(timeoutMs: number): Promise<number>;
-  /** Closes all ports and cuts their connections. */
+  /** Closes all ports and their connections. */
   destroy(): void;
 }
 
-/** Opens all ports of the configuration; rejects with a ListenError if one cannot be opened. */
+/** Opens all configured ports. Rejects with a ListenError if a port cannot be opened. */
 export async function openPorts(config: Config, sources: PortSources): Promise<Ports> {
-  const { grpc, health, families, scrape, log, onFlood } = sources;
+  const { grpc, health, families, scrape, log, onFlood, security } = sources;
   const listenerLog = listenerLogTo(log);
   const bounds = boundsOf(config, sources);
   const descriptors = new DescriptorReserve();
@@ -75,21 +78,26 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
   };
   registerConnectionMetrics(families, tables);
   const connections = new GrpcConnections(tables.grpc, sessionsOf(grpc), {
+    ...transportOf(security),
     idleTimeoutMs: config.connectionIdleTimeoutMs,
   });
   const probes = createProbeServers(health, tables.health, new Gate(() => performance.now(), onFlood));
   const http = createAdminHttp({
     isReady: () => health.ready,
     metrics: scrape,
-    ...(config.http === "off" ? {} : { configuredHost: config.http.host }),
+    mayReadMetrics: security.mayReadMetrics,
+    // Over TLS a page of another name has no certificate, so the check has nothing to do.
+    ...(config.http === "off" || security.secureHttp !== undefined
+      ? {}
+      : { configuredHost: config.http.host }),
   });
   const admin = sources.makeAdmin(tables);
-  http.on("connection", (socket) => void tables.http.accept(socket));
   const listeners = new ListenerGroups({
     socketMode: config.socketMode,
     onError: (error) => listenerLog.acceptFailed(error),
   });
-  const grpcServer = () => createServer({ noDelay: true }, (socket) => connections.take(socket));
+  const grpcServer = (address: ListenAddress) =>
+    createServer({ noDelay: true }, (socket) => connections.take(socket, address));
   const destroy = () => {
     listeners.destroy();
     probes.stop();
@@ -99,7 +107,9 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
   try {
     await listeners.open("grpc", config.listen, grpcServer);
     await listeners.open("health", config.healthListen, probes.make);
-    await listeners.open("http", config.http === "off" ? [] : [config.http], () => http);
+    await listeners.open("http", config.http === "off" ? [] : [config.http], () =>
+      httpListener(http, tables.http, security),
+    );
     await listeners.open("admin", config.adminListen, admin.make);
   } catch (failure) {
     destroy();
@@ -119,9 +129,29 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
   };
 }
 
+/** What TLS and authentication have to do with gRPC connections. */
+export function transportOf({ secureGrpc, access }: Security) {
+  return {
+    secure: secureGrpc,
+    ...(access !== undefined && { onOpen: access.opened.bind(access) }),
+  };
+}
+
+/** The server that listens for HTTP: itself, or one that makes TLS of its connections first. */
+function httpListener(http: HttpServer, table: ConnectionTable, { secureHttp }: Security): Server {
+  if (secureHttp === undefined) {
+    http.on("connection", (socket) => void table.accept(socket));
+    return http;
+  }
+  return createServer({ noDelay: true }, (socket) => {
+    if (table.accept(socket) === undefined) return;
+    secureHttp(socket, (secured) => http.emit("connection", secured));
+  });
+}
+
 /**
- * The bounds of connections. Refuses a limit of open files that leaves too few for
- * gRPC, and warns of one that leaves fewer than the bounds of calls need.
+ * The limits of connections. Throws if the limit of open files is too small for gRPC,
+ * and warns if it allows fewer connections than the limits of calls need.
  */
 function boundsOf(config: Config, { log, openFilesMax = Number.POSITIVE_INFINITY }: PortSources) {
   const { http, healthListen, adminListen } = config;
@@ -135,7 +165,7 @@ function boundsOf(config: Config, { log, openFilesMax = Number.POSITIVE_INFINITY
   }
   if (bounds.grpc < bounds.grpcWanted) {
     log.warn(
-      "the limit of open files allows fewer connections than the bounds of calls need; raise it with ulimit -n",
+      "the limit of open files allows fewer connections than the limits of calls need; raise it with ulimit -n",
       { openFilesMax, connectionsMax: bounds.grpc, connectionsWanted: bounds.grpcWanted },
     );
   }

@@ -4,7 +4,8 @@ import { ADMIN_SERVICE } from "./admin/definition.js";
 import { type AdminServer, createAdminServer } from "./admin/server.js";
 import { ServiceState } from "./admin/service-state.js";
 import { type Backends, openBackends } from "./compose-backends.js";
-import { type ConnectionTables, openPorts } from "./compose-ports.js";
+import { type ConnectionTables, openPorts, transportOf } from "./compose-ports.js";
+import { openSecurity, type Security } from "./compose-security.js";
 import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
 import { HEAP_SHARE, PROGRESS_INTERVAL_MS, SILENCE_LIMIT_MS } from "./core/model/limits.js";
@@ -15,52 +16,62 @@ import { addReflection } from "./probes/reflection.js";
 import type { FloodObserver } from "./rpc/admission/connection.js";
 import { Drain } from "./rpc/admission/drain.js";
 import { Gate } from "./rpc/admission/gate.js";
-import { createGrpcServer, type GrpcServer } from "./rpc/grpc-server.js";
+import { createGrpcServer, type GrpcServer, type GrpcServerOptions } from "./rpc/grpc-server.js";
 import { createEventStore } from "./store/event-store.js";
 import { observeCalls } from "./telemetry/call-metrics.js";
 import { observeFloods } from "./telemetry/floods.js";
 import { reportFullCapacities } from "./telemetry/full-capacities.js";
 import { sendGrpcLogTo } from "./telemetry/grpc-log.js";
-import { type LeveledLog, storeLogTo } from "./telemetry/log.js";
+import { type LeveledLog, type Log, storeLogTo } from "./telemetry/log.js";
 import type { MetricFamilies } from "./telemetry/metric-families.js";
 import { createMetrics } from "./telemetry/metrics.js";
 import { createScrape } from "./telemetry/scrape.js";
-import { reportStart } from "./telemetry/start-report.js";
+import { reportStart, type SecurityReport } from "./telemetry/start-report.js";
+import { registerTlsMetrics } from "./telemetry/tls-metrics.js";
 
 export interface ServerDeps {
   readonly log: LeveledLog;
-  /** Variables of PostgreSQL clients stand for what the URL of the log leaves out. */
+  /** The PG… variables of PostgreSQL clients are the defaults of the log's URL. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
   readonly nodeVersion: string;
   readonly pid: number;
-  /** What the JavaScript heap may grow to. */
+  /** The size limit of the JavaScript heap. */
   readonly heapLimitBytes: number;
-  /** How many file descriptors the process may have; without a limit unless given. */
+  /** The limit of file descriptors of the process. No limit if absent. */
   readonly openFilesMax?: number;
-  /** How many log lines could not be written; none unless given. */
+  /** How often the files of TLS and authentication are checked; 5 s unless given. */
+  readonly fileCheckIntervalMs?: number;
+  /** Returns the number of log lines that could not be written. 0 if absent. */
   readonly droppedLogLines?: () => number;
-  /** Where metrics of the process are registered; a new one unless given. */
+  /** The registry of the metrics of the process. A new one if absent. */
   readonly registry?: Registry;
 }
 
 export interface RunningServer {
-  /** Where gRPC is served, with the ports that were really taken. */
+  /** The addresses of gRPC, with the actual ports. */
   readonly addresses: readonly ListenAddress[];
   readonly httpAddress: ListenAddress | undefined;
   readonly healthAddresses: readonly ListenAddress[];
   readonly adminAddresses: readonly ListenAddress[];
+  /** Reads certificates and clients again, as a change of their files does. */
+  reload(): void;
   /**
-   * Stops in good order: reports NOT_SERVING, ends streams, lets calls in flight
-   * finish until the deadline of the configuration, then cuts what is left.
+   * Stops gracefully: reports NOT_SERVING, ends streams, and waits for calls in flight
+   * until the shutdown timeout. Then it cuts the calls that have not ended.
    */
   stop(): Promise<void>;
 }
 
-/** What is counted, and what /metrics answers. */
+/** The metric families, and the source of /metrics. */
 function metricsOf(
   registry: Registry,
-  { store, rpc, backends }: { store: EventStore; rpc: GrpcServer; backends: Backends },
+  {
+    store,
+    rpc,
+    backends,
+    security,
+  }: { store: EventStore; rpc: GrpcServer; backends: Backends; security: Security },
   limits: Config,
   { droppedLogLines = () => 0, version, nodeVersion }: ServerDeps,
 ): { readonly families: MetricFamilies; readonly scrape: MetricsSource } {
@@ -74,6 +85,7 @@ function metricsOf(
     version,
     nodeVersion,
   });
+  registerTlsMetrics(families, { expiresMs: () => security.expiresMs() });
   return { families, scrape: createScrape({ registry, families: families.all, prepare }) };
 }
 
@@ -84,11 +96,12 @@ interface AdminParts {
   readonly health: Health;
   readonly service: ServiceState;
   readonly tables: ConnectionTables;
+  readonly security: Security;
   readonly log: LeveledLog;
 }
 
 function createAdmin(parts: AdminParts, clock: () => number, onFlood: FloodObserver): AdminServer {
-  const { store, rpc, backends, health, service, tables, log } = parts;
+  const { store, rpc, backends, health, service, tables, security, log } = parts;
   const sources = {
     store,
     members: backends.invalidationLog.members,
@@ -99,17 +112,29 @@ function createAdmin(parts: AdminParts, clock: () => number, onFlood: FloodObser
   };
   return createAdminServer({
     sources,
-    // Its listeners are local and take no credentials: every client that reaches them is an operator.
-    authorize: () => undefined,
+    transport: transportOf(security),
     health,
     log,
     clock,
     connections: tables.admin,
-    gate: new Gate(clock, onFlood),
+    gate: new Gate(clock, onFlood, security.access),
   });
 }
 
-/** Puts the parts together and opens the listeners; rejects with a ListenError or a ConfigError if one cannot be opened. */
+type RpcParts = Pick<GrpcServerOptions, "store" | "log" | "clock" | "observer" | "onFlood" | "access">;
+
+function createRpc(config: Config, parts: RpcParts & { readonly log: Log }): GrpcServer {
+  return createGrpcServer({
+    ...parts,
+    onFull: reportFullCapacities(parts.log),
+    allowedHomeservers: config.homeservers.length === 0 ? undefined : new Set(config.homeservers),
+    limits: config,
+    silenceLimitMs: SILENCE_LIMIT_MS,
+    progressIntervalMs: PROGRESS_INTERVAL_MS,
+  });
+}
+
+/** Builds all parts and opens the listeners. Rejects with a ListenError or a ConfigError if that fails. */
 export async function startServer(config: Config, deps: ServerDeps): Promise<RunningServer> {
   const { log } = deps;
   const clock = () => performance.now();
@@ -119,28 +144,23 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   const heapBytesMax = Math.floor(HEAP_SHARE * deps.heapLimitBytes);
   const storeLog = storeLogTo(log, config.homeserversMax);
   const clocks = { clock, wallClock: Date.now };
-  const backends = await openBackends(config, { ...deps, ...clocks });
-  const store = createEventStore({ ...config, ...backends, ...clocks, heapBytesMax, log: storeLog });
-  const rpc = createGrpcServer({
-    store,
-    log,
-    clock,
-    observer: observeCalls(registry),
-    onFlood,
-    onFull: reportFullCapacities(log),
-    allowedHomeservers: config.homeservers.length === 0 ? undefined : new Set(config.homeservers),
-    limits: config,
-    silenceLimitMs: SILENCE_LIMIT_MS,
-    progressIntervalMs: PROGRESS_INTERVAL_MS,
+  const security = await openSecurity(config, { ...deps, ...clocks });
+  const backends = await openBackends(config, { ...deps, ...clocks }).catch((failure: unknown) => {
+    security.stop();
+    throw failure;
   });
+  const store = createEventStore({ ...config, ...backends, ...clocks, heapBytesMax, log: storeLog });
+  const observer = observeCalls(registry);
+  const rpc = createRpc(config, { store, log, clock, observer, onFlood, access: security.access });
   const health = createHealth(backends);
   health.addTo(rpc.server);
   const stopping = new Drain();
   addReflection(rpc.server, { drain: stopping, absentServices: [ADMIN_SERVICE] });
   const service = new ServiceState({ health, rpc, log });
-  const { families, scrape } = metricsOf(registry, { store, rpc, backends }, config, deps);
+  const { families, scrape } = metricsOf(registry, { store, rpc, backends, security }, config, deps);
 
   async function closeAll(): Promise<void> {
+    security.stop();
     rpc.server.forceShutdown();
     await store.close();
   }
@@ -148,10 +168,11 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     ...deps,
     families,
     scrape,
+    security,
     health,
     grpc: rpc.server,
     makeAdmin: (tables) => {
-      const parts = { store, rpc, backends, health, service, tables, log };
+      const parts = { store, rpc, backends, health, service, tables, security, log };
       return createAdmin(parts, clock, onFlood);
     },
     onFlood,
@@ -159,16 +180,23 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     await closeAll();
     throw failure;
   });
-  reportStart(log, { ...deps, ...ports, ...backends, memoryBytes: config.memoryBytes, heapBytesMax });
+  reportStart(log, {
+    ...deps,
+    ...ports,
+    ...backends,
+    security: protectionOf(config),
+    memoryBytes: config.memoryBytes,
+    heapBytesMax,
+  });
 
   let stopped: Promise<void> | undefined;
   async function stop(): Promise<void> {
     service.stop();
     stopping.start();
-    // Asks clients to begin no more calls.
+    // Sends GOAWAY, so that clients start no more calls.
     rpc.server.tryShutdown(() => {});
     const calls = await ports.drainGrpc(config.shutdownTimeoutMs);
-    if (calls > 0) log.warn("calls were cut: the shutdown timeout passed", { calls });
+    if (calls > 0) log.warn("the shutdown timeout has passed; unfinished calls were cut", { calls });
     ports.destroy();
     await closeAll();
     log.info("stopped");
@@ -178,9 +206,17 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     httpAddress: ports.httpAddress,
     healthAddresses: ports.healthAddresses,
     adminAddresses: ports.adminAddresses,
+    reload: () => security.reload(),
     stop: () => {
       stopped ??= stop();
       return stopped;
     },
+  };
+}
+
+function protectionOf({ tlsCertFile, tlsClientCaFile, authFile }: Config): SecurityReport {
+  return {
+    usesTls: tlsCertFile !== undefined,
+    isAuthenticated: authFile !== undefined || tlsClientCaFile !== undefined,
   };
 }

@@ -98,8 +98,10 @@ async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void>
   // Garbage may add a quarter of the budget. The smallest budget leaves no room for garbage on top.
   io.boundHeapGarbage((config.memoryBytes - MEMORY_BUDGET_BYTES_MIN) / 4);
   io.onUnexpectedFailure((err) => fail("unexpected failure", { err }));
+  let reload = () => {};
   io.onReloadRequested(() => {
-    log.info("SIGHUP has no effect; restart the sidecar to change the configuration");
+    log.info("SIGHUP: certificates and clients are read again; other options require a restart");
+    reload();
   });
   const registry = new Registry();
   registerProcessMetrics(registry);
@@ -111,6 +113,7 @@ async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void>
     for (const line of lines.slice(1)) log.fatal(line);
     return fail(lines[0]!);
   });
+  reload = () => server.reload();
   const { stopRequested } = io;
   if (!stopRequested.aborted) await once(stopRequested, "abort");
   log.info("stopping", { signal: stopRequested.reason });

@@ -1,6 +1,5 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import {
-  type Metadata,
   ServerInterceptingCall,
   type ServerInterceptingCallInterface,
   type ServerInterceptor,
@@ -15,23 +14,19 @@ import { toStatus } from "../rpc/status.js";
 import { ADMIN_SERVICE } from "./definition.js";
 import { ADMIN_CALL_TIME_LIMIT_MS, ADMIN_CALLS_MAX } from "./limits.js";
 
-/** Says why the caller with these headers may not administer; undefined if it may. */
-export type Authorize = (headers: Metadata) => CacheError | undefined;
-
 export interface AdmissionOptions {
   readonly gate: Gate;
-  readonly authorize: Authorize;
   readonly callsMax?: number;
   readonly callTimeLimitMs?: number;
 }
 
 /**
- * An interceptor that bounds the calls of AdminService in number and in time, from their
- * headers until their reply has left, and asks whether the caller is an operator. Health and
- * reflection need no permission, and have the bounds of the listener alone.
+ * Creates an interceptor that limits the number and the duration of AdminService calls, from
+ * their headers until their reply was sent, and checks that the caller is an operator. Health
+ * and reflection need no permission and have only the limits of the listener.
  */
 export function admitOperators(options: AdmissionOptions): ServerInterceptor {
-  const { gate, authorize, callsMax = ADMIN_CALLS_MAX, callTimeLimitMs = ADMIN_CALL_TIME_LIMIT_MS } = options;
+  const { gate, callsMax = ADMIN_CALLS_MAX, callTimeLimitMs = ADMIN_CALL_TIME_LIMIT_MS } = options;
   const refuseBadCall = refuseBadCalls(gate);
   let running = 0;
   return (method, call) => {
@@ -43,7 +38,7 @@ export function admitOperators(options: AdmissionOptions): ServerInterceptor {
         const refusal = gate.callOf(stream)?.refusal;
         if (refusal !== undefined) return call.sendStatus(refusal);
         if (running >= callsMax) {
-          return call.sendStatus(toStatus(exhausted(`${callsMax} calls of AdminService run already`)));
+          return call.sendStatus(toStatus(exhausted(`${callsMax} AdminService calls are already running`)));
         }
         const limit = new TimeLimit(callTimeLimitMs, () => endLate(call, stream));
         running += 1;
@@ -52,19 +47,13 @@ export function admitOperators(options: AdmissionOptions): ServerInterceptor {
           running -= 1;
           limit.disarm();
         });
-        next({
-          onReceiveMetadata: (headers, receive) => {
-            const refusal = authorize(headers);
-            if (refusal === undefined) receive(headers);
-            else call.sendStatus(toStatus(refusal));
-          },
-        });
+        next();
       },
     });
   };
 }
 
-/** Ends a call whose request has not arrived, whose work takes too long, or whose client does not read. */
+/** Ends a call at its time limit: its request has not arrived, its work is too slow, or its client does not read. */
 function endLate(call: ServerInterceptingCallInterface, stream: ServerHttp2Stream): void {
   if (stream.headersSent) {
     stream.close(constants.NGHTTP2_CANCEL);
@@ -73,6 +62,6 @@ function endLate(call: ServerInterceptingCallInterface, stream: ServerHttp2Strea
   call.sendStatus(
     toStatus(new CacheError("deadlineExceeded", "the server's time limit for a call has passed")),
   );
-  // A reset in the status' own turn would overtake it.
+  // A reset in the same turn of the event loop would overtake the status.
   setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
 }

@@ -4,7 +4,7 @@ import { strictDecoder } from "../rpc/wire/strict-decode.js";
 
 const generated = wire.AdminServiceService;
 
-/** The generated service; requests are decoded strictly. */
+/** The generated service with strict decoding of requests. */
 export const adminDefinition = {
   listHomeservers: {
     ...generated.listHomeservers,

@@ -2,20 +2,20 @@ import { textProblem } from "../rpc/convert/field-problems.js";
 import type { RequestCheck } from "../rpc/convert/request-check.js";
 import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PAGE_TOKEN_BYTES_MAX } from "./limits.js";
 
-/** What a request says of its page. */
+/** The page fields of a request. */
 export interface PageRequest {
   readonly pageSize: number;
   readonly pageToken: string;
 }
 
-/** A page to make: `after` names the last item of the page before, in as many parts as the list is ordered by. */
+/** A requested page. `after` is the key of the last item of the previous page, with one part per sort field. */
 export interface Page {
   readonly size: number;
   /** Undefined: the first page. */
   readonly after: readonly string[] | undefined;
 }
 
-/** Reads the page of a request whose items are named by so many parts; `isName`: whether these parts can name one. */
+/** Reads the page of a request. The keys of its items have `parts` parts; `isName` checks them. */
 export function pageOf(
   check: RequestCheck,
   { pageSize, pageToken }: PageRequest,
@@ -33,8 +33,8 @@ export function pageOf(
 }
 
 /**
- * Cuts a page off items that were asked for one more than fits, and makes the token of the
- * next page from the last item's name.
+ * Returns the items of the page and the token of the next page, which is made from the key
+ * of the last item. `items` has one item more than the page if there is a next page.
  */
 export function cutPage<Item>(
   { size }: Page,
@@ -47,7 +47,7 @@ export function cutPage<Item>(
   return { items: shown, nextPageToken };
 }
 
-/** The items after the shown ones, one more than fits into the page. */
+/** The items that were not on earlier pages, at most one more than the page holds. */
 export function takeAfter<Item>(
   { size }: Page,
   items: Iterable<Item>,
@@ -62,8 +62,9 @@ export function takeAfter<Item>(
   return taken;
 }
 
+/** The parts in base64url, joined by dots: the token's size does not depend on the characters of the parts. */
 function writeToken(parts: readonly string[]): string {
-  return Buffer.from(JSON.stringify(parts)).toString("base64url");
+  return parts.map((part) => Buffer.from(part).toString("base64url")).join(".");
 }
 
 function readToken(
@@ -71,15 +72,6 @@ function readToken(
   parts: number,
   isName: (parts: readonly string[]) => boolean,
 ): readonly string[] | undefined {
-  try {
-    const read: unknown = JSON.parse(Buffer.from(token, "base64url").toString("utf8"));
-    const isWhole = Array.isArray(read) && read.length === parts && read.every(isString);
-    return isWhole && isName(read) ? read : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isString(value: unknown): value is string {
-  return typeof value === "string";
+  const read = token.split(".").map((part) => Buffer.from(part, "base64url").toString("utf8"));
+  return read.length === parts && writeToken(read) === token && isName(read) ? read : undefined;
 }

@@ -8,7 +8,7 @@ import { toDuration, toPosition } from "../rpc/convert/reply.js";
 import type { SubscriptionState, SubscriptionView } from "../rpc/handlers/subscription-table.js";
 import type { MemberPositionView, MemberView } from "./sources.js";
 
-/** What the sources answer, in the words of the contract. */
+/** Converts the values of the sources to messages of the contract. */
 
 export function toHomeserver(name: string, stats: HomeserverStats): wire.Homeserver {
   return {
@@ -74,7 +74,7 @@ export function toLogLevel(level: LogLevel): wire.LogLevel {
   return WIRE_LEVELS[level];
 }
 
-/** Undefined for a number that is none of them. */
+/** Returns undefined for a number that is no level. */
 export function fromLogLevel(level: number): LogLevel | undefined {
   return Object.entries(WIRE_LEVELS).find(([, value]) => value === level)?.[0] as LogLevel | undefined;
 }

@@ -9,7 +9,7 @@ export interface ServiceStateDeps {
   readonly log: { info(message: string): void };
 }
 
-/** Whether the sidecar takes calls of the cache: an operator may take it out of service and back, until it stops. */
+/** Whether the sidecar accepts cache calls. An operator can drain it and undrain it until it stops. */
 export class ServiceState implements ServiceControl {
   readonly #deps: ServiceStateDeps;
   #state: "serving" | "drained" | "stopping" = "serving";
@@ -22,7 +22,7 @@ export class ServiceState implements ServiceControl {
     if (this.#state !== "serving") return;
     this.#state = "drained";
     const { health, rpc, log } = this.#deps;
-    log.info("the sidecar is out of service: an operator has drained it");
+    log.info("the sidecar was drained by an operator; it refuses calls until it is undrained");
     health.setDrained(true);
     rpc.drain();
   }
@@ -34,10 +34,10 @@ export class ServiceState implements ServiceControl {
     const { health, rpc, log } = this.#deps;
     rpc.endDrain();
     health.setDrained(false);
-    log.info("the sidecar is in service again");
+    log.info("the sidecar was undrained; it accepts calls again");
   }
 
-  /** For good: the process ends. */
+  /** Drains the sidecar finally, because the process ends. */
   stop(): void {
     this.#state = "stopping";
     this.#deps.health.stop();

@@ -17,13 +17,13 @@ import {
 } from "./reply.js";
 import type { AdminSources } from "./sources.js";
 
-/** The handlers of AdminService: each checks its request and reads or changes one source. */
+/** Creates the handlers of AdminService. Each checks its request and reads or changes one source. */
 export function createAdminService(sources: AdminSources, log: RpcLog, clock: () => number) {
   const unary = <Request, Converted, Response>(
     convert: (check: RequestCheck, request: Request) => Converted,
     serve: (converted: Converted) => Promise<Response>,
   ) => unaryHandler((request: Request) => serve(checked(undefined, (check) => convert(check, request))), log);
-  const unasked = <Response>(serve: () => Response) =>
+  const withoutInput = <Response>(serve: () => Response) =>
     unaryHandler(async (_request: unknown) => serve(), log);
 
   return {
@@ -60,11 +60,11 @@ export function createAdminService(sources: AdminSources, log: RpcLog, clock: ()
         }),
       async (page) => listConnections(sources, page, clock()),
     ),
-    getLogLevel: unasked(() => ({ logLevel: toLogLevel(sources.log.level) })),
+    getLogLevel: withoutInput(() => ({ logLevel: toLogLevel(sources.log.level) })),
     setLogLevel: unary(
       (check, request: wire.SetLogLevelRequest) => {
         const level = fromLogLevel(request.logLevel);
-        if (level === undefined) check.note("log_level", "is required, a value of LogLevel");
+        if (level === undefined) check.note("log_level", "is required and must be a value of LogLevel");
         return level ?? sources.log.level;
       },
       async (level) => {
@@ -73,18 +73,18 @@ export function createAdminService(sources: AdminSources, log: RpcLog, clock: ()
         return { previousLogLevel };
       },
     ),
-    drain: unasked(() => {
+    drain: withoutInput(() => {
       sources.service.drain();
       return { ...sources.service.usage() };
     }),
-    undrain: unasked(() => {
+    undrain: withoutInput(() => {
       sources.service.undrain();
       return {};
     }),
   };
 }
 
-/** An optional name that a list is filtered by. */
+/** Reads an optional name that filters a list. */
 function nameOf(check: RequestCheck, field: string, name: string): string | undefined {
   check.note(field, textProblem(name, NAME_BYTES_MAX));
   return name === "" ? undefined : name;

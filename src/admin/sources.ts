@@ -4,25 +4,25 @@ import type { Position } from "../core/model/types.js";
 import type { ConnectionView } from "../net/connection-table.js";
 import type { SubscriptionView } from "../rpc/handlers/subscription-table.js";
 
-/** All that AdminService shows and changes. */
+/** The parts of the process that AdminService shows and changes. */
 export interface AdminSources {
   readonly store: Pick<EventStore, "stats">;
   readonly members: MemberSource;
-  /** In the order of coming. */
+  /** The oldest first. */
   readonly subscriptions: Iterable<SubscriptionView>;
-  /** The connections of each kind of listener, in the order of coming. */
+  /** The connections of each kind of listener, the oldest first. */
   readonly connections: Readonly<Record<string, { list(): Iterable<ConnectionView> }>>;
   /** The level of the log. */
   readonly log: { level: LogLevel };
   readonly service: ServiceControl;
 }
 
-/** Takes the sidecar out of service and back. */
+/** Drains and undrains the sidecar. */
 export interface ServiceControl {
   drain(): void;
-  /** Throws a CacheError of kind `unavailable` once the process is stopping. */
+  /** Throws a CacheError of kind `unavailable` while the process stops. */
   undrain(): void;
-  /** What is under way. */
+  /** The calls that are in progress. */
   usage(): { readonly calls: number; readonly readStreams: number; readonly subscribers: number };
 }
 

@@ -10,6 +10,7 @@ import {
 } from "./client/address.js";
 import { type Connection, connect } from "./client/connection.js";
 import { describeFailure } from "./client/describe-failure.js";
+import { securityFlags, securityOf } from "./client/security.js";
 import { CliError, ExitCode } from "./exit-code.js";
 import { choice, duration, type Flag, type Flags, faithful, parsed, text, type ValuesOf } from "./flags.js";
 import type { CliIo } from "./io/cli-io.js";
@@ -68,12 +69,14 @@ const sidecarFlags = {
     note: ADDRESS_HELP,
   }),
   timeout,
+  ...securityFlags,
 };
 const adminFlags = {
   address: parsed("<address>", "Names the sidecar's admin listener: host:port or unix:path.", parseAddress, {
     note: ADMIN_ADDRESS_HELP,
   }),
   timeout,
+  ...securityFlags,
 };
 const homeserverFlags = {
   homeserver: text("<name>", "Names the homeserver to act for.", {
@@ -91,7 +94,7 @@ export function localCommand<F extends Flags>(declared: Declaration<F, Call<F>>)
   };
 }
 
-/** Declares a command that calls a sidecar; adds `--address`, `--timeout` and `--output`. */
+/** Declares a command that calls a sidecar; adds `--address`, `--timeout`, `--output` and the flags of TLS and token. */
 export function sidecarCommand<F extends Flags>(declared: Declaration<F, SidecarCall<F>>): ClientCommand {
   return connectedCommand(declared, sidecarFlags, defaultAddress);
 }
@@ -113,7 +116,8 @@ function connectedCommand<F extends Flags>(
       const call = given as Pick<SidecarCall<F>, "io" | "args" | "flags" | "print">;
       const { io, flags } = call;
       const address = flags.address ?? addressOf(io.env);
-      const connection = connect({ address, timeoutMs: flags.timeout, signal: io.signal });
+      const security = securityOf(flags, io.env);
+      const connection = connect({ address, timeoutMs: flags.timeout, signal: io.signal, security });
       try {
         return await declared.run({ ...call, connection });
       } catch (failure) {

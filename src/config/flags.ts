@@ -13,10 +13,13 @@ export function addConfigFlags(command: Command): Command {
     const several = option.several ? "; may be given several times" : "";
     const origin = `env: ${variableOf(option)}; default: ${defaultOf(option)}`;
     const flag = new Option(
-      `--${option.name} ${option.placeholder}`,
+      `--${option.name} ${option.placeholder}`.trimEnd(),
       `${option.description}${several} (${origin}).`,
     );
-    command.addOption(flag.argParser((text: string, before: readonly string[] = []) => [...before, text]));
+    if (option.placeholder !== "") {
+      flag.argParser((text: string, before: readonly string[] = []) => [...before, text]);
+    }
+    command.addOption(flag);
   }
   return command
     .allowUnknownOption()
@@ -36,7 +39,9 @@ export function givenFlags(command: Command): GivenFlags {
   const texts = new Map<string, readonly string[]>();
   for (const option of command.options) {
     const value = values.get(option.attributeName());
-    if (Array.isArray(value)) texts.set(option.name(), value.map(String));
+    // A flag without a value.
+    if (value === true) texts.set(option.name(), ["true"]);
+    else if (Array.isArray(value)) texts.set(option.name(), value.map(String));
   }
   return { texts, unknown: command.args };
 }

@@ -10,6 +10,7 @@ import {
 } from "../core/model/limits.js";
 import { LOG_LEVELS } from "./log-levels.js";
 import {
+  boolean,
   byteSize,
   duration,
   fileMode,
@@ -19,7 +20,6 @@ import {
   integer,
   keyPrefix,
   listenAddress,
-  localAddress,
   logUrl,
   oneOf,
   schemaName,
@@ -32,6 +32,7 @@ import {
 export interface OptionText {
   /** The flag without its dashes; the variable and the key of the file derive from it. */
   readonly name: string;
+  /** Empty: the flag takes no value. */
   readonly placeholder: string;
   /** A phrase that begins with a verb, without a full stop. */
   readonly description: string;
@@ -51,7 +52,7 @@ type Extras = Pick<OptionText, "default" | "defaultNote" | "several">;
 /** An option: the schema of its value, its form as a flag, its help. */
 function option<Schema extends z.ZodType>(
   schema: Schema,
-  form: `${string} <${string}>`,
+  form: `${string} <${string}>` | "insecure",
   description: string,
   extras: Extras = {},
 ): Schema {
@@ -96,11 +97,31 @@ export const configSchema = z.strictObject({
     { several: true },
   ),
   adminListen: option(
-    z.array(localAddress()),
+    z.array(listenAddress()),
     "admin-listen <address>",
-    "Serves AdminService for operators at a loopback host:port, [::1]:port or unix:path, without credentials",
+    "Serves AdminService for operators at host:port, [ipv6]:port or unix:path; off loopback only with authentication",
     { several: true },
   ),
+  tlsCertFile: file(
+    "tls-cert-file <path>",
+    "the server certificate and its chain, in PEM, and requires TLS on every TCP listener except --health-listen,",
+  ),
+  tlsKeyFile: file(
+    "tls-key-file <path>",
+    "the private key of the server certificate, in PEM, without a passphrase,",
+  ),
+  tlsClientCaFile: file(
+    "tls-client-ca-file <path>",
+    "the certificates, in PEM, of the authorities that are trusted for client certificates " +
+      "(without --auth-file every client must present a certificate, and each may do everything)",
+  ),
+  authFile: file(
+    "auth-file <path>",
+    "the clients, their credentials, roles and homeservers, in YAML, and requires credentials for every call,",
+  ),
+  insecure: option(boolean(), "insecure", "Lets --listen serve other machines without authentication", {
+    default: "false",
+  }),
   socketMode: option(
     fileMode(),
     "socket-mode <mode>",

@@ -1,3 +1,4 @@
+import { formatListenAddress, isLocal, type ListenAddress } from "./address.js";
 import { type Config, type ConfigKey, flagOf } from "./options.js";
 import { parsePostgresUrl } from "./postgres-url.js";
 
@@ -48,6 +49,9 @@ const REQUIREMENTS: Partial<Record<ConfigKey, readonly Requirement[]>> = {
   tierTlsCaFile: [tlsTier],
   tierTlsCertFile: [tlsTier, also("tierTlsKeyFile")],
   tierTlsKeyFile: [tlsTier, also("tierTlsCertFile")],
+  tlsCertFile: [also("tlsKeyFile")],
+  tlsKeyFile: [also("tlsCertFile")],
+  tlsClientCaFile: [also("tlsCertFile")],
 };
 
 /** A problem of settings that are valid one by one, with the option or the variable that it is reported for. */
@@ -67,6 +71,7 @@ export function contradictionsIn(
       .filter(({ of, isMet }) => of in config && !isMet(config))
       .map(({ what }): Contradiction => [key, `requires ${what}`]),
   );
+  found.push(...exposures(config));
   if (config.log === undefined || config.log === "memory") return found;
   const { problem } = parsePostgresUrl(config.log, environment);
   if (problem !== undefined) found.push(["log", problem]);
@@ -75,4 +80,25 @@ export function contradictionsIn(
     found.push(["PGPASSFILE", "is not supported; use --log-password-file or PGPASSWORD"]);
   }
   return found;
+}
+
+/** Listeners that serve other machines without authentication. */
+function exposures(config: Partial<Config>): Contradiction[] {
+  const { listen = [], adminListen = [], authFile, tlsClientCaFile, insecure } = config;
+  if (authFile !== undefined || tlsClientCaFile !== undefined) return [];
+  const authentication = `${flagOf("authFile")} or ${flagOf("tlsClientCaFile")}`;
+  const exposed = (key: ConfigKey, addresses: readonly ListenAddress[], remedy: string) =>
+    addresses
+      .filter((address) => !isLocal(address))
+      .map((address): Contradiction => {
+        const place = formatListenAddress(address);
+        return [
+          key,
+          `${place} may be reached from other machines, so it requires ${authentication}${remedy}`,
+        ];
+      });
+  return [
+    ...(insecure === true ? [] : exposed("listen", listen, `, or ${flagOf("insecure")} to serve any client`)),
+    ...exposed("adminListen", adminListen, ""),
+  ];
 }

@@ -40,6 +40,11 @@ const OTHER_VARIABLES: ReadonlySet<string> = new Set([
   "SPLITCACHE_ADDRESS",
   "SPLITCACHE_ADMIN_ADDRESS",
   "SPLITCACHE_CLIENT_HOMESERVER",
+  "SPLITCACHE_CLIENT_TLS_CA_FILE",
+  "SPLITCACHE_CLIENT_TLS_CERT_FILE",
+  "SPLITCACHE_CLIENT_TLS_KEY_FILE",
+  "SPLITCACHE_CLIENT_TLS_SERVER_NAME",
+  "SPLITCACHE_CLIENT_TOKEN_FILE",
 ]);
 /** The variables that Kubernetes sets for a Service called splitcache, or splitcache-redis. */
 const SERVICE_LINK = /^SPLITCACHE_(.+_)?(SERVICE_HOST|(SERVICE_)?PORT(_.*)?)$/;

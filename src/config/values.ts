@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { NAME_BYTES_MAX } from "../core/model/limits.js";
-import { isLocal, parseListenAddress, parseTcpAddress, type TcpAddress } from "./address.js";
+import { parseListenAddress, parseTcpAddress, type TcpAddress } from "./address.js";
 import { durationKind, parseDuration } from "./duration.js";
 import { parseRedisUrl, type RedisAddress } from "./redis-url.js";
 
@@ -42,6 +42,11 @@ export function fileMode() {
   );
 }
 
+/** `true` or `false`. */
+export function boolean() {
+  return readText("true or false", (text) => ({ true: true, false: false })[text]);
+}
+
 /** One of these words. */
 export function oneOf<Word extends string>(words: readonly Word[]) {
   return readText(`one of ${words.join(", ")}`, (text) => words.find((word) => word === text));
@@ -59,14 +64,6 @@ export function homeserverName() {
 /** An address to listen on. */
 export function listenAddress() {
   return readText("host:port, [ipv6]:port or unix:path (a path of at most 103 bytes)", parseListenAddress);
-}
-
-/** An address to listen on that only this machine can reach. */
-export function localAddress() {
-  return readText("127.0.0.1:port, [::1]:port or unix:path (a path of at most 103 bytes)", (text) => {
-    const address = parseListenAddress(text);
-    return address !== undefined && isLocal(address) ? address : undefined;
-  });
 }
 
 /** A TCP address to listen on. */

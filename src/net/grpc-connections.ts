@@ -1,13 +1,22 @@
 import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
+import type { ListenAddress } from "../config/address.js";
 import type { CloseReason, Connection, ConnectionTable, ConnectionUsage } from "./connection-table.js";
 import type { OpenSession } from "./grpc-sessions.js";
+import type { Secure } from "./tls-front.js";
 
 export interface GrpcConnectionTimes {
   /** A connection without a call for this long is closed. */
   readonly idleTimeoutMs: number;
   /** A connection that has not sent its HTTP/2 preface and settings after this time is closed; 5 s if left out. */
   readonly prefaceTimeoutMs?: number;
+}
+
+export interface GrpcConnectionOptions extends GrpcConnectionTimes {
+  /** TLS for TCP connections; cleartext if left out. */
+  readonly secure?: Secure | undefined;
+  /** Called for each connection, before its first call, with the socket to talk over. */
+  readonly onOpen?: (session: ServerHttp2Session, socket: Socket, listener: ListenAddress) => void;
 }
 
 const PREFACE_TIMEOUT_MS = 5000;
@@ -18,30 +27,37 @@ const CLOSE_GRACE_MS = 250;
 export class GrpcConnections {
   readonly #table: ConnectionTable;
   readonly #openSession: OpenSession;
-  readonly #times: GrpcConnectionTimes;
+  readonly #options: GrpcConnectionOptions;
   readonly #connections = new Set<GrpcConnection>();
   /** Resolved when a call or a connection has ended, while the server drains. */
   #wake: (() => void) | undefined;
   #isDraining = false;
 
-  constructor(table: ConnectionTable, openSession: OpenSession, times: GrpcConnectionTimes) {
+  constructor(table: ConnectionTable, openSession: OpenSession, options: GrpcConnectionOptions) {
     this.#table = table;
     this.#openSession = openSession;
-    this.#times = times;
+    this.#options = options;
   }
 
-  /** Adds an accepted socket. */
-  take(socket: Socket): void {
+  /** Adds a socket that a listener has accepted. */
+  take(socket: Socket, listener: ListenAddress): void {
     const entry = this.#table.accept(socket);
     if (entry === undefined) return;
+    const { secure } = this.#options;
+    if (secure === undefined || listener.kind === "unix") this.#open(entry, socket, listener);
+    else secure(socket, (secured) => this.#open(entry, secured, listener));
+  }
+
+  #open(entry: Connection, socket: Socket, listener: ListenAddress): void {
     const session = this.#openSession(socket);
     if (session === undefined) {
       entry.cut("peer");
       return;
     }
-    const connection = new GrpcConnection(entry, session, this.#times, () => this.#callsEnded(connection));
+    this.#options.onOpen?.(session, socket, listener);
+    const connection = new GrpcConnection(entry, session, this.#options, () => this.#callsEnded(connection));
     this.#connections.add(connection);
-    socket.once("close", () => {
+    entry.socket.once("close", () => {
       this.#connections.delete(connection);
       this.#wake?.();
     });

@@ -15,9 +15,13 @@ export class ListenerGroups {
   }
 
   /** Opens a listener on each address, with a server for each. Rejects with a ListenError at the first that fails. */
-  async open(purpose: Purpose, addresses: readonly ListenAddress[], makeServer: () => Server): Promise<void> {
+  async open(
+    purpose: Purpose,
+    addresses: readonly ListenAddress[],
+    makeServer: (address: ListenAddress) => Server,
+  ): Promise<void> {
     for (const address of addresses) {
-      const listener = await listen(makeServer(), address, this.#options);
+      const listener = await listen(makeServer(address), address, this.#options);
       this.#listeners.push({ purpose, listener });
     }
   }

@@ -125,7 +125,7 @@ const PROBLEMS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EPERM: "permission denied",
   ENOENT: "the directory does not exist",
-  ENOTFOUND: "the host is not known",
+  ENOTFOUND: "unknown host name",
   EROFS: "the file system is read-only",
 };
 

@@ -15,7 +15,7 @@ export interface Health {
   addTo(server: Server, alsoServed?: readonly string[]): void;
   /** Reports NOT_SERVING while the sidecar is drained, also to every watch. */
   setDrained(isDrained: boolean): void;
-  /** Reports NOT_SERVING from now on, also to every watch, and ends the watches: an open one would delay the exit. */
+  /** Reports NOT_SERVING from now on, also to every watch, and ends the watches: an open watch would delay the exit. */
   stop(): void;
 }
 
@@ -52,19 +52,19 @@ interface HealthReply {
 
 type WatchCall = ServerWritableStream<HealthRequest, HealthReply>;
 
-/** The health of this process, ready from the start. */
+/** Creates the health of this process. It is ready immediately. */
 export function createHealth(backends: BackendState): Health {
   const services = servicesOf(backends);
   const watches = new Set<OpenWatch>();
   let state: "serving" | "drained" | "stopped" = "serving";
   const timer = setInterval(() => updateWatches(), CHECK_INTERVAL_MS).unref();
 
-  /** The statuses as one server reports them. */
+  /** The status of a service as one server reports it. */
   function statusOf(name: string, alsoServed: readonly string[]): ServingStatus {
     if (alsoServed.includes(name)) return state === "stopped" ? "NOT_SERVING" : "SERVING";
-    const works = services.get(name);
-    if (works === undefined) return "SERVICE_UNKNOWN";
-    return state === "serving" && works() ? "SERVING" : "NOT_SERVING";
+    const isUp = services.get(name);
+    if (isUp === undefined) return "SERVICE_UNKNOWN";
+    return state === "serving" && isUp() ? "SERVING" : "NOT_SERVING";
   }
 
   function updateWatches(): void {
@@ -80,7 +80,7 @@ export function createHealth(backends: BackendState): Health {
       ) => {
         const reply = replyFor(request.service);
         if (reply.status !== "SERVICE_UNKNOWN") callback(null, reply);
-        else callback({ code: status.NOT_FOUND, details: "the service is not known" });
+        else callback({ code: status.NOT_FOUND, details: "unknown service" });
       },
       watch: (call: WatchCall) => {
         const watch = new OpenWatch(call, () => replyFor(call.request.service));
@@ -116,7 +116,7 @@ export function createHealth(backends: BackendState): Health {
 
 const CHECK_INTERVAL_MS = 1000;
 
-/** A watch, which is sent its first status now. */
+/** An open watch. Its first status is sent at once. */
 class OpenWatch {
   readonly #call: WatchCall;
   readonly #reply: () => HealthReply;
@@ -128,7 +128,7 @@ class OpenWatch {
     this.update();
   }
 
-  /** Sends the status if it is another one. */
+  /** Sends the status if it has changed. */
   update(): void {
     const reply = this.#reply();
     if (reply.status === this.#sent) return;

@@ -1,15 +1,17 @@
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import { isLoopback } from "../config/address.js";
 import { type HostCheck, loopbackHostCheck } from "../net/host-check.js";
 
 /** The sources of the HTTP server's answers. */
 export interface AdminSources {
   readonly isReady: () => boolean;
-  /** Left out: there is no /metrics. */
+  /** If absent, there is no /metrics. */
   readonly metrics?: MetricsSource;
+  /** Whether a request may read the metrics; left out: any. */
+  readonly mayReadMetrics?: ((request: IncomingMessage) => boolean) | undefined;
   /**
-   * Given: while the server listens on loopback, the Host of a request must be a
-   * loopback name or this one. Left out: any Host is answered.
+   * If given, a request to a loopback listener must have a loopback name or this name
+   * as its Host. If absent, any Host is accepted.
    */
   readonly configuredHost?: string;
 }
@@ -53,7 +55,7 @@ export function createAdminHttp(sources: AdminSources): Server {
       return !isLocal || allowsHost === undefined || allowsHost(host);
     }),
   );
-  // One request each: requests in a pipeline would all be held at once.
+  // One request per connection: pipelined requests would all be held at the same time.
   server.maxRequestsPerSocket = 1;
   server.on("connection", (socket) => {
     const timer = setTimeout(() => socket.destroy(), CONNECTION_TIMEOUT_MS).unref();
@@ -62,31 +64,32 @@ export function createAdminHttp(sources: AdminSources): Server {
   return server;
 }
 
-type Routes = ReadonlyMap<string, () => Answer | Promise<Answer>>;
+type Route = (request: IncomingMessage) => Answer | Promise<Answer>;
+type Routes = ReadonlyMap<string, Route>;
 
-function routesOf({ isReady, metrics }: AdminSources): Routes {
-  const routes = new Map<string, () => Answer | Promise<Answer>>([
+function routesOf({ isReady, metrics, mayReadMetrics = () => true }: AdminSources): Routes {
+  const routes = new Map<string, Route>([
     ["/livez", () => plain(200, "ok")],
     ["/readyz", () => (isReady() ? plain(200, "ok") : plain(503, "draining"))],
   ]);
   if (metrics !== undefined) {
-    routes.set("/metrics", async () => ({
-      code: 200,
-      body: await metrics.metrics(),
-      contentType: metrics.contentType,
-    }));
+    routes.set("/metrics", async (request) => {
+      if (!mayReadMetrics(request)) return plain(401, OPERATORS_ONLY);
+      return { code: 200, body: await metrics.metrics(), contentType: metrics.contentType };
+    });
   }
   return routes;
 }
 
 function handlerFor(routes: Routes, allowsHost: HostCheck): RequestListener {
-  return ({ method, url = "", headers }, response) => {
+  return (request, response) => {
+    const { method, url = "", headers } = request;
     const route = routes.get(url.split("?", 1)[0] ?? "");
     const isRead = method === "GET" || method === "HEAD";
     const answer = !allowsHost(headers.host)
       ? Promise.resolve(plain(421, WRONG_HOST))
       : isRead
-        ? Promise.resolve(route?.() ?? plain(404, "not found"))
+        ? Promise.resolve(route?.(request) ?? plain(404, "not found"))
         : Promise.resolve(plain(405, "only GET and HEAD"));
     void answer
       .catch(() => plain(500, "internal error"))
@@ -96,6 +99,7 @@ function handlerFor(routes: Routes, allowsHost: HostCheck): RequestListener {
           "content-length": body.byteLength,
           "cache-control": "no-store",
           ...(isRead ? {} : { allow: "GET, HEAD" }),
+          ...(code === 401 ? { "www-authenticate": "Bearer" } : {}),
         });
         response.end(method === "HEAD" ? undefined : body);
       });
@@ -103,6 +107,8 @@ function handlerFor(routes: Routes, allowsHost: HostCheck): RequestListener {
 }
 
 const WRONG_HOST = "Host must be localhost, a loopback address or the host of --http";
+
+const OPERATORS_ONLY = "metrics require the credentials of a client of role operator";
 
 function plain(code: number, line: string): Answer {
   return { code, body: Buffer.from(`${line}\n`), contentType: "text/plain; charset=utf-8" };

@@ -30,7 +30,7 @@ export interface ProbeServers {
   stop(): void;
 }
 
-/** The gate belongs to these servers only: it ends their connections that flood. */
+/** Creates the servers. The gate must be theirs alone: it closes connections that flood. */
 export function createProbeServers(health: Health, connections: ConnectionTable, gate: Gate): ProbeServers {
   const grpc = new GrpcServer({ ...GRPC_OPTIONS, interceptors: [refuseBadCalls(gate)] });
   gate.guard(grpc);

@@ -1,13 +1,13 @@
 import type { Http2Server, ServerHttp2Stream } from "node:http2";
 import type { Server, ServerInterceptingCallInterface } from "@grpc/grpc-js";
 
-/** What the server needs of grpc-js and grpc-js keeps private: all of it is here. */
+/** All accesses to private parts of grpc-js are in this file. */
 
 /**
- * Calls back with each HTTP/2 server that a gRPC server makes for a listener or an
- * injector, before it has a connection. grpc-js makes them in a private method and
- * offers nothing else that sees a call before it reads the call's headers, or that
- * sees a call of an unknown method at all. Throws if grpc-js makes them elsewhere.
+ * Calls back with each HTTP/2 server that a gRPC server creates for a listener or an
+ * injector, before it has a connection. grpc-js creates them in a private method and
+ * has no other hook that runs before it reads a call's headers, or that runs for calls
+ * of unknown methods. Throws if this version of grpc-js has no such method.
  */
 export function onHttp2Server(server: Server, use: (http2Server: Http2Server) => void): void {
   const create: unknown = Reflect.get(server, METHOD);
@@ -21,9 +21,9 @@ export function onHttp2Server(server: Server, use: (http2Server: Http2Server) =>
 }
 
 /**
- * The HTTP/2 stream under a call as an interceptor gets it. grpc-js keeps it in a
- * private field and offers nothing else that ends a call whose client does not
- * read: a status waits behind the reply. Undefined if grpc-js keeps it elsewhere.
+ * The HTTP/2 stream of a call that an interceptor receives. grpc-js keeps it in a
+ * private field and has no other way to end a call whose client does not read: a
+ * status waits behind the reply. Undefined if this version of grpc-js has no such field.
  */
 export function http2StreamOf(call: ServerInterceptingCallInterface): ServerHttp2Stream | undefined {
   const stream: unknown = Reflect.get(call, "stream");

@@ -13,7 +13,7 @@ import { BatchCapacity } from "./admission/batch-capacity.js";
 import { Capacity, type FullObserver } from "./admission/capacity.js";
 import type { FloodObserver } from "./admission/connection.js";
 import { Drain } from "./admission/drain.js";
-import { Gate } from "./admission/gate.js";
+import { type Access, Gate } from "./admission/gate.js";
 import { InFlight } from "./admission/in-flight.js";
 import { catchMalformedRequests } from "./calls/auxiliary-request.js";
 import type { CallObserver } from "./calls/call-observer.js";
@@ -34,18 +34,18 @@ import {
 import type { RpcLog } from "./status.js";
 import { FrameEncoder } from "./wire/subscription-frames.js";
 
-/** The capacities of a server; each has its default in core/limits.ts. */
+/** The capacities of a server. Their defaults are in core/model/limits.ts. */
 export interface ServerLimits {
   readonly callsInFlightMax?: number;
   readonly bytesInFlightMax?: number;
   readonly readStreamsMax?: number;
-  /** As the store has it: one that waits for its batch is not in the store, and must find its place again. */
+  /** The same limit as the store's: a subscriber that waits for a batch is not in the store and must be able to return. */
   readonly subscribersMax?: number;
-  /** How long the server gives a call, or one reply of a read stream, until it has left. */
+  /** The time limit of a call, or of one reply of a read stream, until it was sent. */
   readonly callTimeLimitMs?: number;
-  /** How long it gives a request to arrive. */
+  /** The time limit for a request to arrive. */
   readonly requestTimeLimitMs?: number;
-  /** Bytes of batches on their way to all subscribers. */
+  /** Limit of the bytes of batches being sent to all subscribers. */
   readonly subscriptionBytesMax?: number;
 }
 
@@ -55,51 +55,53 @@ export interface GrpcServerOptions {
   readonly log: RpcLog;
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
-  /** The homeservers that requests may name; undefined: any. */
+  /** Decides who may make a call. Undefined: every caller may do everything. */
+  readonly access?: Access | undefined;
+  /** The homeservers that requests may name. Undefined: any. */
   readonly allowedHomeservers: AllowedHomeservers;
   readonly limits?: ServerLimits;
-  /** Called for each connection that is ended because of a flood, if it is given. */
+  /** Called for each connection that is closed because of a flood. */
   readonly onFlood?: FloodObserver;
-  /** Called whenever a call finds a capacity full, if it is given. */
+  /** Called whenever a call finds a capacity full. */
   readonly onFull?: FullObserver;
-  /** As the store has it: sent to subscribers. */
+  /** The store's interval, which is sent to subscribers. */
   readonly silenceLimitMs: number;
   readonly progressIntervalMs: number;
 }
 
-/** What a server holds for its clients. */
+/** The resources that calls use now. */
 export interface TransportUsage {
-  /** Unary calls, from their headers until their reply has left. */
+  /** Unary calls, from their headers until their reply was sent. */
   readonly callsInFlight: number;
   /** Bytes of requests and unsent replies. */
   readonly bytesInFlight: number;
   readonly readStreams: number;
-  /** Bytes of batches on their way to subscribers. */
+  /** Bytes of batches being sent to subscribers. */
   readonly subscriptionBytes: number;
   /** Calls of other services: health, reflection. */
   readonly auxiliaryCalls: number;
 }
 
 export interface GrpcServer {
-  /** Has the cache's service; not bound yet, so that others can be added. */
+  /** The server with the cache's service. It has no port yet, so that other services can be added. */
   readonly server: Server;
   /**
-   * Ends the cache's streams as the contract says and refuses new calls of it;
-   * calls in flight and other services go on. Follow with `server.tryShutdown`.
+   * Ends the cache's streams as the contract says and refuses new cache calls. Calls
+   * in flight and other services continue. To stop, call `server.tryShutdown` next.
    */
   drain(): void;
-  /** Takes calls of the cache again. */
+  /** Accepts cache calls again. */
   endDrain(): void;
-  /** The subscriptions, in the order of coming. */
+  /** The subscriptions, the oldest first. */
   readonly subscriptions: Iterable<SubscriptionView> & { readonly size: number };
   usage(): TransportUsage;
 }
 
-/** Makes the gRPC server of a store. */
+/** Creates the gRPC server of a store. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const { store, observer, log, clock, allowedHomeservers, limits = {} } = options;
-  const { onFlood = () => {}, onFull = () => {} } = options;
-  const gate = new Gate(clock, onFlood);
+  const { onFlood = () => {}, onFull = () => {}, access } = options;
+  const gate = new Gate(clock, onFlood, access);
   const shared = { activePeers: new ActiveParties(clock), onFull };
   const inFlight = new InFlight(
     {
@@ -115,15 +117,13 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const subscriptions = capacity("subscribers", limits.subscribersMax ?? SUBSCRIBERS_MAX);
   const auxiliaryCalls = capacity("unary calls of health", AUXILIARY_CALLS_MAX);
   const auxiliaryStreams = capacity("streams of health and reflection", AUXILIARY_STREAMS_MAX);
-  const batches = new BatchCapacity(
-    limits.subscriptionBytesMax ?? SUBSCRIPTION_BYTES_MAX,
-    clock,
-    shared.activePeers,
-  );
+  const batchBytesMax = limits.subscriptionBytesMax ?? SUBSCRIPTION_BYTES_MAX;
+  const batches = new BatchCapacity(batchBytesMax, clock, shared.activePeers);
   const server = new Server({
     interceptors: [
       createInterceptor({
         gate,
+        access,
         inFlight,
         drain,
         readStreams,
@@ -138,7 +138,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       }),
     ],
     "grpc.max_receive_message_length": REQUEST_BYTES_MAX,
-    // A reply is bounded where it is made.
+    // The code that builds a reply bounds its size.
     "grpc.max_send_message_length": -1,
     "grpc.max_concurrent_streams": CONCURRENT_STREAMS_MAX,
     "grpc.keepalive_time_ms": KEEPALIVE_INTERVAL_MS,

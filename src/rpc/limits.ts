@@ -1,11 +1,11 @@
 import { BATCH_MAX, CALLS_IN_FLIGHT_MAX, READ_STREAMS_MAX, SUBSCRIBERS_MAX } from "../core/model/limits.js";
 
-/** Bounds that only the transport knows, each with its reason. */
+/** The limits of the transport, each with its reason. */
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** Requests of one read stream that were read and not yet answered: enough to hide a round trip. */
+/** Requests of one read stream that were read and are not answered: enough to hide a round trip. */
 export const READ_AHEAD_MAX = 64;
 /**
  * Event IDs that the lookups of one read stream may ask for at a time, if they are more than one lookup, where each
@@ -17,32 +17,32 @@ export const STREAM_LOOKUP_IDS_MAX = BATCH_MAX;
  * it each reply costs a turn of the event loop, with it a client that does not read holds this and one reply.
  */
 export const READ_STREAM_UNSENT_BYTES_MAX = 16 * KIB;
-/** Batches on their way to all subscribers; beyond it a subscriber waits until others' have left. */
+/** Bytes of batches being sent to all subscribers. Beyond it a subscriber waits until other batches were sent. */
 export const SUBSCRIPTION_BYTES_MAX = 32 * MIB;
-/** A subscription's request has two names and a position: this leaves room for fields to come. */
+/** A subscription's request has two names and a position. This leaves room for future fields. */
 export const SUBSCRIBE_REQUEST_BYTES_MAX = 64 * KIB;
-/** What a queued request of a read stream costs beside its bytes, so that tiny ones are not free. */
+/** The overhead of a queued request of a read stream, added to its bytes so that small requests are counted too. */
 export const QUEUED_REQUEST_BYTES = 512;
-/** Unary calls at once to services other than the cache's: health probes. */
+/** Concurrent unary calls of auxiliary services: health probes. */
 export const AUXILIARY_CALLS_MAX = 256;
-/** Streams of those services, which stay open: apart, so that they cannot keep probes out. */
+/** Open streams of auxiliary services. They have their own limit, so that they cannot block probes. */
 export const AUXILIARY_STREAMS_MAX = 256;
-/** A request to those services names a service or a symbol. */
+/** A request to an auxiliary service names a service or a symbol. */
 export const AUXILIARY_REQUEST_BYTES_MAX = 64 * KIB;
-/** Requests of one stream of those services that have arrived and were not read: clients ask one by one. */
+/** Unread requests of one stream of an auxiliary service: clients send one request at a time. */
 export const AUXILIARY_READ_AHEAD_MAX = 64;
-/** How long a stream of reflection may ask nothing until it is ended: it holds one of those streams. */
+/** A reflection stream without a request for this time is ended, as it uses one of the streams above. */
 export const REFLECTION_IDLE_LIMIT_MS = 60_000;
-/** Streams on one connection: a proxy may bring everything over one. */
+/** Streams on one connection: a proxy may use one connection for everything. */
 export const CONCURRENT_STREAMS_MAX = SUBSCRIBERS_MAX + READ_STREAMS_MAX + CALLS_IN_FLIGHT_MAX;
 /**
- * How long a request may take to arrive: the largest one needs 7 Mbit/s. It is much
- * shorter than a call, since a client that never finishes its requests pays nothing for them.
+ * The time limit for a request to arrive: the largest needs 7 Mbit/s. It is much shorter
+ * than the limit of a call, since unfinished requests cost a client nothing.
  */
 export const REQUEST_TIME_LIMIT_MS = 5000;
 /**
- * A DATA frame that is smaller, and neither begins nor ends a message, is tiny. Clients
- * split a message where a frame (16 KiB) or a window (64 KiB) ends.
+ * A DATA frame is tiny if it is smaller than this and neither starts nor ends a message.
+ * Clients split a message only where a frame (16 KiB) or a window (64 KiB) ends.
  */
 export const TINY_DATA_BYTES = 256;
 /**
@@ -56,9 +56,9 @@ export const FLOOD_ALLOWANCES = {
   unknown_method: { burst: 100, perSecond: 20 },
   reset_call: { burst: 800, perSecond: 30 },
 } as const;
-/** How soon a client that met a capacity may try again: by then most calls in flight have ended. */
+/** The retry delay after a full capacity: most calls in flight have ended by then. */
 export const RETRY_DELAY_MS = 1000;
-/** From the end of a call to that of its connection, if the peer does not even take the end. */
+/** The time from the end of a call until its connection is closed, if the peer does not read the end. */
 export const CLOSE_TIME_LIMIT_MS = 1000;
 /**
  * A peer that has vanished is noticed after these two together; without pings its streams would
@@ -68,5 +68,5 @@ export const CLOSE_TIME_LIMIT_MS = 1000;
  */
 export const KEEPALIVE_INTERVAL_MS = 10_000;
 export const KEEPALIVE_TIMEOUT_MS = 20_000;
-/** Of a message that a failure sends to a client. */
+/** Limit of the error message in a status. */
 export const STATUS_MESSAGE_BYTES_MAX = KIB;

@@ -12,18 +12,18 @@ import { RETRY_DELAY_MS, STATUS_MESSAGE_BYTES_MAX } from "./limits.js";
 export const OK = status.OK;
 /** The status of a call whose client went away before it was answered. */
 export const CANCELLED = status.CANCELLED;
-/** What reflection answers inside its stream, which goes on. */
+/** Error codes that reflection sends inside its stream, which continues. */
 export const NOT_FOUND = status.NOT_FOUND;
 export const INVALID_ARGUMENT = status.INVALID_ARGUMENT;
 
-/** Where the gRPC layer writes what no client is sent. Fields never hold event content. */
+/** The log of the gRPC layer. Fields never contain event content. */
 export interface RpcLog {
-  /** A defect of ours, with the error under `err`. */
+  /** A defect of the server, with the error in the field `err`. */
   error(message: string, fields: Readonly<Record<string, unknown>>): void;
   debug(message: string, fields: Readonly<Record<string, unknown>>): void;
 }
 
-/** The one mapping from failures to gRPC: as a call's status, with google.rpc details in its trailers. */
+/** Converts a failure to the status of a call, with google.rpc details in its trailers. The only such mapping. */
 export function toStatus(error: CacheError): StatusObject {
   const failure = toRequestFailure(error);
   const metadata = new Metadata();
@@ -33,12 +33,12 @@ export function toStatus(error: CacheError): StatusObject {
   return { code: failure.code, details: failure.message, metadata };
 }
 
-/** The same as one request's failure on a read stream. */
+/** Converts a failure to the result of one request on a read stream. */
 export function toRequestFailure(error: CacheError): RequestFailure {
   return { code: CODES[error.kind], message: sentence(error), details: details(error) };
 }
 
-/** Makes any error one of ours; what was not expected is a defect, and goes to the log. */
+/** Converts any error to a CacheError. An unexpected error is a defect and is logged. */
 export function toCacheError(error: unknown, log: RpcLog): CacheError {
   const known =
     error instanceof CacheError ? error : new CacheError("internal", "unexpected failure", { cause: error });
@@ -48,6 +48,8 @@ export function toCacheError(error: unknown, log: RpcLog): CacheError {
 
 const CODES: Readonly<Record<CacheErrorKind, status>> = {
   invalidArgument: status.INVALID_ARGUMENT,
+  unauthenticated: status.UNAUTHENTICATED,
+  permissionDenied: status.PERMISSION_DENIED,
   exhausted: status.RESOURCE_EXHAUSTED,
   tooLarge: status.RESOURCE_EXHAUSTED,
   unavailable: status.UNAVAILABLE,
@@ -75,7 +77,7 @@ function details(error: CacheError): Any[] {
   }
 }
 
-/** Names the first violations that fit: clients refuse large trailers. */
+/** Returns the first violations that fit: clients refuse large trailers. */
 function badRequest(violations: readonly FieldViolation[]): Any {
   const fieldViolations: BadRequest["fieldViolations"] = [];
   let bytes = 0;
@@ -87,7 +89,7 @@ function badRequest(violations: readonly FieldViolation[]): Any {
   return toAny("google.rpc.BadRequest", BadRequest.encode({ fieldViolations }).finish());
 }
 
-/** Tags and lengths of a violation, and what surrounds them all with the longest message. */
+/** The overhead of a violation, and the size of the remaining details with the longest message. */
 const VIOLATION_OVERHEAD_BYTES = 16;
 const STATUS_OVERHEAD_BYTES = 128 + STATUS_MESSAGE_BYTES_MAX;
 

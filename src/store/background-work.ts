@@ -9,7 +9,7 @@ import type { Sweep } from "../core/rules/sweep.js";
 
 export interface BackgroundWorkOptions {
   readonly sweep: Sweep;
-  /** The metadata of all homeservers that are known. */
+  /** The metadata of all homeservers in the store. */
   readonly live: () => Iterable<HomeserverMetadata>;
   /** Called once in each progress interval. */
   readonly onTick: () => void;
@@ -18,7 +18,7 @@ export interface BackgroundWorkOptions {
   readonly sweepIntervalMs?: number;
 }
 
-/** Starts what a store does without being called: the sweep in small slices, and a tick for subscribers. Returns `stop`. */
+/** Starts the background work of a store: the sweep in small slices, and the tick of subscribers. Returns `stop`. */
 export function startBackgroundWork(options: BackgroundWorkOptions): () => void {
   const { sweep, live, onTick, clock } = options;
   let sliceTimer: NodeJS.Timeout | undefined;
@@ -31,7 +31,7 @@ export function startBackgroundWork(options: BackgroundWorkOptions): () => void 
 
   function beginPass(): void {
     sweep.begin(live, clock());
-    // A pass that is still under way has its next slice due already.
+    // If the previous pass still runs, its next slice is already scheduled.
     if (sliceTimer === undefined) slice();
   }
 
@@ -39,7 +39,7 @@ export function startBackgroundWork(options: BackgroundWorkOptions): () => void 
     setInterval(onTick, options.progressIntervalMs ?? PROGRESS_INTERVAL_MS),
     setInterval(beginPass, options.sweepIntervalMs ?? SWEEP_INTERVAL_MS),
   ];
-  // Background work alone keeps no process alive.
+  // Background work must not keep the process alive.
   for (const timer of timers) timer.unref();
   return () => {
     for (const timer of timers) clearInterval(timer);

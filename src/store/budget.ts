@@ -9,7 +9,7 @@ import {
   METADATA_SHARE_EIGHTHS,
 } from "../core/model/limits.js";
 
-/** How a budget of bytes, and its part that may lie in the heap, is split among caches and logs. */
+/** Splits a budget of bytes, and the part of it that may be in the heap, among the caches and logs. */
 export function splitBudget(memoryBytes: number, heapBytesMax: number) {
   const share = (eighths: number): number => Math.floor((memoryBytes * eighths) / 8);
   const heapShare = (sixteenths: number): number => Math.floor((heapBytesMax * sixteenths) / 16);
@@ -21,12 +21,12 @@ export function splitBudget(memoryBytes: number, heapBytesMax: number) {
       metadataHeapBytesMax: heapShare(METADATA_HEAP_SHARE_SIXTEENTHS),
       entriesMax: CACHE_ENTRIES_MAX,
     },
-    // All of a log lies in the heap.
+    // A log is entirely in the heap.
     logBytesMax: Math.min(share(LOG_SHARE_EIGHTHS), heapShare(LOG_HEAP_SHARE_SIXTEENTHS)),
   };
 }
 
-/** What is left for events; a budget too small for the slab's pages, as in tests, keeps half. */
+/** The bytes for events without the slab's reserve. If the budget is too small for the reserve, as in tests, half of it. */
 function withoutReserve(bytes: number): number {
   return Math.max(bytes - SLAB_RESERVE_BYTES, Math.floor(bytes / 2));
 }

@@ -37,11 +37,11 @@ import { SharedTier } from "./shared-tier.js";
 export interface EventStoreOptions {
   /** The invalidation logs. The store closes it. */
   readonly invalidationLog: Log;
-  /** Entries of other sidecars, and of this one before it started; none unless given. The store closes it. */
+  /** The shared tier, if there is one. The store closes it. */
   readonly tier?: Tier | undefined;
-  /** The budget of bodies, metadata and logs together, all that they cost included. */
+  /** The budget of bodies, metadata and logs together, including their overhead. */
   readonly memoryBytes: number;
-  /** How much of the budget may lie in the JavaScript heap. */
+  /** The part of the budget that may be in the JavaScript heap. */
   readonly heapBytesMax: number;
   readonly log: StoreObserver;
   /** A monotonic clock in milliseconds. */
@@ -49,7 +49,7 @@ export interface EventStoreOptions {
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
   readonly metadataTtlMs?: number;
-  /** How often an entry in use is written to the tier again. */
+  /** The interval in which an entry in use is written to the tier again. */
   readonly writeBackIntervalMs?: number;
   readonly progressIntervalMs?: number;
   readonly homeserversMax?: number;
@@ -57,7 +57,7 @@ export interface EventStoreOptions {
   readonly sweepIntervalMs?: number;
 }
 
-/** Makes the store: split caches in the memory of this process, over a log and perhaps a tier. */
+/** Creates the store: split caches in the memory of this process, with a log and an optional tier. */
 export function createEventStore(options: EventStoreOptions): EventStore {
   return new CachedEventStore(options);
 }
@@ -226,7 +226,7 @@ class CachedEventStore implements EventStore {
     change: Change,
     apply: () => SetOutcome,
   ): Promise<SetResult> {
-    // What the copy drops as a whole before it applies the change is absent.
+    // If the copy drops all its entries before it applies the change, the entry is absent.
     let outcome = "absent" as SetOutcome;
     const position = await homeserver.log.append(change, () => {
       outcome = apply();

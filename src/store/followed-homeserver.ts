@@ -6,7 +6,7 @@ import type { WithState } from "../core/rules/homeservers.js";
 import type { SplitCache } from "../core/rules/split-cache.js";
 import type { HomeserverLog, Log, LogCopy } from "../log/port.js";
 
-/** A homeserver's caches together with the log that they obey. */
+/** A homeserver's caches and the log that invalidates them. */
 export class FollowedHomeserver implements WithState, LogCopy {
   readonly state: HomeserverState;
   readonly log: HomeserverLog;
@@ -62,7 +62,7 @@ export class FollowedHomeserver implements WithState, LogCopy {
     this.state.hub.wake();
   }
 
-  /** Drops everything, then stops following: a sidecar that holds nothing owes no acknowledgement. */
+  /** Drops all entries, then stops following the log. Without entries the sidecar need not acknowledge changes. */
   leave(): void {
     this.state.dropMetadata();
     this.log.leave();

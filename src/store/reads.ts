@@ -13,9 +13,9 @@ export interface ReadsOptions {
 }
 
 /**
- * The way of a read: until the copy of the log is current, then to the caches, and
- * to the tier for what they lack. A read that has nothing to wait for is answered
- * before the call returns.
+ * Performs reads. A read waits until the copy of the log is current, looks in the
+ * caches, and loads absent entries from the tier. If it need not wait, it calls `take`
+ * before it returns.
  */
 export class Reads {
   readonly #cache: SplitCache;
@@ -53,7 +53,7 @@ export class Reads {
     return undefined;
   }
 
-  /** In one step: is it current, where is it, what is there. */
+  /** Checks that the copy is current, takes its position and looks up the events, in one synchronous step. */
   #lookUp({ log, state }: FollowedHomeserver, request: ReadRequest, take: TakeEvents): void {
     if (log.isCurrent()) {
       this.#cache.getEvents(state, request, this.#clock(), take);
@@ -67,8 +67,7 @@ export class Reads {
 
 /**
  * Waits until the homeserver's copy of the log is current and has applied
- * `position`, or until it is clear that it will not soon. Undefined if there is
- * nothing to wait for.
+ * `position`, at most for the time limit of the log. Undefined if it need not wait.
  */
 export function whenCurrent(
   { log }: FollowedHomeserver,
@@ -80,5 +79,8 @@ export function whenCurrent(
 }
 
 export function unverified(): CacheError {
-  return new CacheError("unavailable", "this sidecar does not know at the moment that it is current");
+  return new CacheError(
+    "unavailable",
+    "the sidecar cannot verify that its copy of the invalidation log is current",
+  );
 }

@@ -3,10 +3,10 @@ import type { LateFill, SplitCache, WriteBack } from "../core/rules/split-cache.
 import type { Tier } from "../tier/port.js";
 import type { FollowedHomeserver } from "./followed-homeserver.js";
 
-/** An entry that is in use is written again at most this often: its age is a small part of its time to live. */
+/** An entry in use is written again at most once in this time, which is short compared with its time to live. */
 export const WRITE_BACK_INTERVAL_MS = 10 * 60 * 1000;
 
-/** Times of entries: the tier counts from 1970, the caches by a monotonic clock. */
+/** The clocks of entries' times: the tier uses the wall clock, the caches a monotonic clock. */
 export interface TierClocks {
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
@@ -14,7 +14,7 @@ export interface TierClocks {
   readonly wallClock: () => number;
 }
 
-/** The shared tier as the caches use it: entries of it are late fills, judged by the fence. */
+/** The shared tier as the caches use it. Its entries are late fills, which the fence checks. */
 export class SharedTier {
   readonly #tier: Tier;
   readonly #clocks: TierClocks;
@@ -33,9 +33,8 @@ export class SharedTier {
   }
 
   /**
-   * Fills the caches with what the tier has of these events; undefined if there is
-   * nothing to wait for. Entries that have outlived their time or that the fence
-   * refuses stay out.
+   * Fills the caches with the tier's entries of these events. Undefined if it need not
+   * wait. Expired entries, and entries that the fence refuses, are not stored.
    */
   load(
     { name, state }: FollowedHomeserver,

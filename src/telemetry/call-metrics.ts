@@ -2,7 +2,7 @@ import { status } from "@grpc/grpc-js";
 import { Counter, Histogram, type Registry } from "prom-client";
 import type { CallLabels, CallObserver } from "../rpc/calls/call-observer.js";
 
-/** Upper bounds in seconds: lookups take tens of microseconds, deadlines a few seconds. */
+/** Upper bounds in seconds. Lookups take tens of microseconds; deadlines are a few seconds. */
 const BUCKETS = [
   0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 ];
@@ -16,7 +16,7 @@ const STATUS_NAMES: ReadonlyMap<number, string> = new Map(
 const LABEL_NAMES = ["grpc_type", "grpc_service", "grpc_method"] as const;
 type MethodLabels = Record<(typeof LABEL_NAMES)[number], string>;
 
-/** What is counted of one method. Plain numbers cost nothing a call; labels are joined when scraped. */
+/** The counts of one method. A call only increments numbers; a scrape adds the labels. */
 interface MethodCounts {
   readonly labels: MethodLabels;
   started: number;
@@ -24,13 +24,13 @@ interface MethodCounts {
   readonly seconds: Histogram.Internal<string>;
 }
 
-/** Counts calls under the customary names of gRPC servers, into the registry. */
+/** Registers the usual metrics of gRPC servers. Returns the observer that counts calls into them. */
 export function observeCalls(registry: Registry): CallObserver {
   const methods = new Map<CallLabels, MethodCounts>();
   registerCounters(registry, methods);
   const seconds = new Histogram({
     name: "grpc_server_handling_seconds",
-    help: "How long calls took, from their headers until their reply had left; streams until they ended",
+    help: "Duration of calls: unary calls from their headers until their reply was sent, streams until they ended",
     labelNames: LABEL_NAMES,
     buckets: BUCKETS,
     registers: [registry],
@@ -61,7 +61,7 @@ export function observeCalls(registry: Registry): CallObserver {
 function registerCounters(registry: Registry, methods: ReadonlyMap<CallLabels, MethodCounts>): void {
   new Counter({
     name: "grpc_server_started_total",
-    help: "Calls whose headers have come",
+    help: "Calls whose headers have arrived",
     labelNames: LABEL_NAMES,
     registers: [registry],
     collect() {
@@ -71,7 +71,7 @@ function registerCounters(registry: Registry, methods: ReadonlyMap<CallLabels, M
   });
   new Counter({
     name: "grpc_server_handled_total",
-    help: "Calls that have ended, by status code",
+    help: "Calls that have ended, by gRPC status code",
     labelNames: [...LABEL_NAMES, "grpc_code"] as const,
     registers: [registry],
     collect() {

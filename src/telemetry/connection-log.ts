@@ -2,11 +2,11 @@ import type { ConnectionLog } from "../net/connection-table.js";
 import { LineLimit } from "./line-limit.js";
 import type { Log } from "./log.js";
 
-/** What listeners report: any client can cause these lines, so one kind comes once in 10 seconds. */
+/** The log lines of listeners. Any client can cause them, so each kind is logged at most once in 10 seconds. */
 export interface ListenerLog {
-  /** For the connections of one kind of listener. */
+  /** The log of the connections of one kind of listener. */
   connections(listener: string): ConnectionLog;
-  /** A connection could not be accepted, such as for want of a file descriptor. */
+  /** A connection could not be accepted, for example because no file descriptor was free. */
   acceptFailed(error: Error): void;
 }
 
@@ -15,25 +15,27 @@ export function listenerLogTo(log: Log): ListenerLog {
     linesMax: 1,
     windowMs: WINDOW_MS,
     keysMax: KINDS_MAX,
-    onLeftOut: (kind, count) => log.warn("log lines about connections were left out", { kind, count }),
+    onSuppressed: (kind, suppressed) =>
+      log.warn("log lines about connections were suppressed", { kind, suppressed }),
   });
   return {
     connections: (listener) => ({
       displaced: (peer, { max }) => {
         if (!limit.admits(`${listener} displaced`)) return;
         const message =
-          "the bound of connections is reached: the longest idle connection of the peer with the most connections is closed for each new one";
+          "the connection limit is reached; for each new connection, the longest idle connection of the peer with the most connections is closed";
         log.warn(message, { listener, connectionsMax: max, peer });
       },
       refused: (peer, { max }) => {
         if (!limit.admits(`${listener} refused`)) return;
-        const message = "the bound of connections is reached: new ones are refused, because all carry calls";
+        const message =
+          "the connection limit is reached; new connections are refused, because all connections carry calls";
         log.warn(message, { listener, connectionsMax: max, peer });
       },
       noDescriptor: (peer, { open, max }) => {
         if (!limit.admits(`${listener} no descriptor`)) return;
         const message =
-          "the file descriptors are used up: probes are answered from a reserve, and a new gRPC connection takes the place of an idle one or is refused";
+          "all file descriptors are in use; probes are answered from a reserve, and a new gRPC connection replaces an idle connection or is refused";
         log.error(message, { listener, connections: open, connectionsMax: max, peer });
       },
     }),

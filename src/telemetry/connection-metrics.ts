@@ -1,10 +1,10 @@
 import type { ConnectionUsage } from "../net/connection-table.js";
 import type { MetricFamilies } from "./metric-families.js";
 
-/** The connections of each kind of listener; asked for when scraped. */
+/** The connections of each kind of listener, read at each scrape. */
 export type ConnectionSources = Readonly<Record<string, { usage(): ConnectionUsage }>>;
 
-/** Registers how many connections there are, their bounds, and why connections ended. */
+/** Registers the number of open connections, their limits, and the reasons why connections ended. */
 export function registerConnectionMetrics(families: MetricFamilies, sources: ConnectionSources): void {
   const listeners = Object.entries(sources);
   families.gauge("splitcache_connections", "Open connections, by kind of listener", ["listener"], () =>
@@ -12,13 +12,13 @@ export function registerConnectionMetrics(families: MetricFamilies, sources: Con
   );
   families.gauge(
     "splitcache_connections_max",
-    "Bound of open connections; for gRPC derived from the bounds of calls and the limit of open files",
+    "Limit of open connections, by kind of listener; for gRPC derived from the limits of calls and of open files",
     ["listener"],
     () => listeners.map(([listener, table]) => [[listener], table.usage().max]),
   );
   families.counter(
     "splitcache_connections_closed_total",
-    "Connections that ended, by reason: peer (the peer closed it or it broke), idle (no call for --connection-idle-timeout), silent (no HTTP/2 preface within 5 s), displaced (idle, closed at the bound to make room), refused (no room, all carry calls), drained (at shutdown)",
+    "Connections that ended, by reason: peer (the peer closed it or it broke), idle (no call for --connection-idle-timeout), silent (no HTTP/2 preface within 5 s), displaced (idle, closed at the limit for a new connection), refused (at the limit, while all connections carried calls), drained (at shutdown)",
     ["listener", "reason"],
     function* () {
       for (const [listener, table] of listeners) {

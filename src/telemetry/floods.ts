@@ -3,34 +3,34 @@ import type { FloodKind, FloodObserver } from "../rpc/admission/connection.js";
 import { LineLimit } from "./line-limit.js";
 import type { Log } from "./log.js";
 
-/** What a connection did, as a log line says it. */
-const DEEDS: Readonly<Record<FloodKind, string>> = {
-  tiny_data: "cut its requests into tiny frames",
-  unknown_method: "called methods that do not exist",
-  reset_call: "reset its calls",
+/** The end of the log line about each kind of flood. */
+const DESCRIPTIONS: Readonly<Record<FloodKind, string>> = {
+  tiny_data: "it split its requests into too many small frames",
+  unknown_method: "it called unknown methods too often",
+  reset_call: "it reset its calls too often",
 };
 
 /**
- * Counts connections that were ended because of a flood, and logs them: of each
- * kind one line in 10 seconds, then how many more there were.
+ * Counts and logs connections that were closed because of a flood. Of each kind it
+ * logs one line in 10 seconds, then the number of further connections.
  */
 export function observeFloods(registry: Registry, log: Log): FloodObserver {
   const counter = new Counter({
     name: "splitcache_floods_total",
-    help: "Connections that were ended because of a flood, by what they did",
+    help: "Connections that were closed because of a flood, by kind: tiny_data (too many small frames), unknown_method (too many calls of unknown methods), reset_call (too many reset calls)",
     labelNames: ["kind"],
     registers: [registry],
   });
-  for (const kind of Object.keys(DEEDS)) counter.inc({ kind }, 0);
+  for (const kind of Object.keys(DESCRIPTIONS)) counter.inc({ kind }, 0);
   const limit = new LineLimit({
     linesMax: 1,
     windowMs: 10_000,
-    keysMax: Object.keys(DEEDS).length,
-    onLeftOut: (kind, leftOut) =>
-      log.warn("more connections were ended because of a flood", { kind, leftOut }),
+    keysMax: Object.keys(DESCRIPTIONS).length,
+    onSuppressed: (kind, suppressed) =>
+      log.warn("further connections were closed because of a flood", { kind, suppressed }),
   });
   return ({ kind, peer }) => {
     counter.inc({ kind });
-    if (limit.admits(kind)) log.warn(`a connection was ended: it ${DEEDS[kind]} too often`, { kind, peer });
+    if (limit.admits(kind)) log.warn(`a connection was closed: ${DESCRIPTIONS[kind]}`, { kind, peer });
   };
 }

@@ -2,18 +2,19 @@ import { newCounters } from "../core/model/counters.js";
 import type { HomeserverStats, HomeserverStatsTable } from "../core/model/store.js";
 import { type Column, HomeserverSeries } from "./homeserver-series.js";
 import { type MetricFamilies, only, type Series } from "./metric-families.js";
-import type { Pace } from "./pace.js";
+import type { TimeSlicer } from "./time-slicer.js";
 
 /**
- * Registers what is counted by homeserver. The label `server_name` is bounded: the homeservers of the
- * configuration, else the busiest hundred, and `_other` for the sum of all others. A homeserver that the
- * store forgets loses its series. Returns what reads all homeservers before a scrape.
+ * Registers the metrics that are counted per homeserver. The values of the label `server_name` are
+ * bounded: the configured homeservers, or without any the busiest hundred, and `_other` for the sum of all
+ * others. When the store forgets a homeserver, its series end. Returns the function that reads all
+ * homeservers, to be called before each scrape.
  */
 export function registerHomeserverMetrics(
   families: MetricFamilies,
   homeservers: () => HomeserverStatsTable,
   configured: ReadonlySet<string>,
-): (pace: Pace) => Promise<void> {
+): (slicer: TimeSlicer) => Promise<void> {
   const columns: Column[] = [];
   const seriesOf = function* (from: number, labelValues: readonly string[][]): Generator<Series> {
     for (const { serverName, values } of series.rows) {
@@ -38,10 +39,10 @@ export function registerHomeserverMetrics(
     families.gauge(name, help, ["server_name"], () => seriesOf(from, [[]]));
   }
   const series = new HomeserverSeries({ columns, configured });
-  families.gauge("splitcache_homeservers", "Homeservers that the store knows", [], () =>
+  families.gauge("splitcache_homeservers", "Homeservers that the sidecar follows", [], () =>
     only(series.homeservers),
   );
-  return (pace) => series.read(homeservers(), pace);
+  return (slicer) => series.read(homeservers(), slicer);
 }
 
 type CounterStats = ReturnType<typeof newCounters>;
@@ -51,10 +52,10 @@ type CountKind = (stats: HomeserverStats) => number;
 type RecordKind = (stats: CounterStats) => Readonly<Record<string, number>>;
 
 const HOMESERVER_COUNTERS: readonly (readonly [name: string, help: string, count: CountKind])[] = [
-  ["splitcache_hits_total", "Lookups answered with the event", hitsOf],
+  ["splitcache_hits_total", "Lookups that found the event", hitsOf],
   [
     "splitcache_epochs_total",
-    "New epochs of the homeserver's log; each empties its cache",
+    "New epochs of the homeserver's log; each new epoch empties the homeserver's cache",
     (stats) => stats.epochs,
   ],
 ];
@@ -67,31 +68,26 @@ const HOMESERVER_RECORDS: readonly (readonly [
 ])[] = [
   [
     "splitcache_misses_total",
-    "Lookups without an answer: absent (never put, evicted or invalidated), orphaned (its room was purged while it was still there, or its body was evicted), expired (past the metadata's time to live), unverified (this sidecar did not know that it was current), behind (of min_position), unredactable (redacted, and no redacted body could be made)",
+    "Lookups that did not find the event, by reason: absent (never put, evicted or invalidated), orphaned (its room was purged or its body was evicted, and the entry was not yet swept), expired (the entry's time to live had passed), unverified (the sidecar was not current), behind (the sidecar had not reached min_position), unredactable (the event is redacted and no redacted body could be made)",
     "reason",
     (stats) => stats.misses,
   ],
   [
     "splitcache_puts_total",
-    "Events put, by outcome: stored, or refused because they were fenced (changed after as_of), too_old (as_of is older than the log reaches), wrong_epoch or unverified",
+    "Events put, by outcome: stored, or refused as fenced (changed after as_of), too_old (as_of is older than the oldest change in the log), wrong_epoch (as_of has another epoch) or unverified (the sidecar was not current)",
     "outcome",
     (stats) => stats.puts,
   ],
   [
-    "splitcache_sets_total",
-    "SetRedaction and SetRejected calls, by outcome: applied, dropped (the entry was removed) or absent (there was none)",
+    "splitcache_metadata_sets_total",
+    "SetRedaction and SetRejected calls, by outcome: applied, dropped (the entry was dropped; the next read refills it) or absent (there was no entry)",
     "outcome",
     (stats) => stats.sets,
   ],
-  [
-    "splitcache_changes_total",
-    "Changes announced in the invalidation log, by kind",
-    "kind",
-    (stats) => stats.changes,
-  ],
+  ["splitcache_changes_total", "Changes that were announced, by kind", "kind", (stats) => stats.changes],
   [
     "splitcache_resets_total",
-    "Times that a subscriber had to drop what it held: wrong_epoch, or too_old (it lagged or resumed too late)",
+    "Reset frames sent to subscribers, by reason: wrong_epoch (the log has a new epoch), too_old (the subscriber lagged or resumed after the log was trimmed)",
     "reason",
     (stats) => stats.resets,
   ],
@@ -99,13 +95,21 @@ const HOMESERVER_RECORDS: readonly (readonly [
 
 const HOMESERVER_GAUGES: readonly (readonly [name: string, help: string, count: CountKind])[] = [
   ["splitcache_subscribers", "Open subscriptions", (stats) => stats.subscribers],
-  ["splitcache_log_changes", "Changes that the invalidation log holds", (stats) => stats.logChanges],
-  ["splitcache_log_event_ids", "Event IDs in the changes that the log holds", (stats) => stats.logEventIds],
-  ["splitcache_log_bytes", "What the log costs", (stats) => stats.logBytes],
-  ["splitcache_log_bytes_max", "Bound of what the log may cost", (stats) => stats.logBytesMax],
+  [
+    "splitcache_log_changes",
+    "Changes that the sidecar's copy of the invalidation log holds",
+    (stats) => stats.logChanges,
+  ],
+  ["splitcache_log_event_ids", "Event IDs in these changes", (stats) => stats.logEventIds],
+  [
+    "splitcache_log_bytes",
+    "Memory of the sidecar's copy of the invalidation log in bytes",
+    (stats) => stats.logBytes,
+  ],
+  ["splitcache_log_max_bytes", "Limit of that memory in bytes", (stats) => stats.logBytesMax],
 ];
 
-/** The spelling of label values: `wrongEpoch` becomes `wrong_epoch`. */
+/** Converts a name to the spelling of label values: `wrongEpoch` becomes `wrong_epoch`. */
 export function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -1,16 +1,16 @@
 import type { HomeserverStats } from "../core/model/store.js";
-import type { Pace } from "./pace.js";
+import type { TimeSlicer } from "./time-slicer.js";
 
-/** What is read of each homeserver: one number a column. */
+/** One number that is read of each homeserver. */
 export interface Column {
-  /** Counters only grow; of gauges the present value counts. */
+  /** Counters only grow; gauges have a current value. */
   readonly isCounter: boolean;
-  /** Whether it says how busy a homeserver is. */
+  /** Whether its growth measures how busy a homeserver is. */
   readonly isActivity: boolean;
   readonly read: (stats: HomeserverStats) => number;
 }
 
-/** The values of one label value `server_name`, a number a column. */
+/** The values of one value of the label `server_name`, one per column. */
 export interface Row {
   readonly serverName: string;
   readonly values: Float64Array;
@@ -18,13 +18,13 @@ export interface Row {
 
 export interface SeriesOptions {
   readonly columns: readonly Column[];
-  /** Homeservers that always have series of their own; empty: the busiest have. */
+  /** Homeservers that always have their own series. If empty, the busiest homeservers have. */
   readonly configured: ReadonlySet<string>;
   readonly busiestMax?: number;
 }
 
 interface Tracked {
-  /** What its columns had at the scrape before, and have now. */
+  /** The values of its columns at the previous scrape and at this one. */
   before: Float64Array;
   now: Float64Array;
   activity: number;
@@ -33,10 +33,10 @@ interface Tracked {
 }
 
 /**
- * Chooses the homeservers that have series of their own: those of the configuration, else the busiest
- * hundred. All others are one row, `_other`, whose counters never go back: each takes what has been
- * counted of a homeserver while that homeserver had no row. A homeserver keeps its row until another
- * is twice as busy, so that series do not come and go.
+ * Chooses the homeservers that have their own series: the configured ones, or without any the busiest
+ * hundred. All others share one row, `_other`. Its counters never decrease: they add the growth of each
+ * homeserver's counters while that homeserver has no row. A homeserver keeps its row until another is
+ * twice as busy, so that series do not appear and disappear often.
  */
 export class HomeserverSeries {
   readonly #options: SeriesOptions;
@@ -53,27 +53,27 @@ export class HomeserverSeries {
     this.#other = new Float64Array(options.columns.length);
   }
 
-  /** As of the last scrape. */
+  /** The rows of the last scrape. */
   get rows(): readonly Row[] {
     return this.#rows;
   }
 
-  /** Homeservers that the store knows. */
+  /** The number of homeservers at the last scrape. */
   get homeservers(): number {
     return this.#tracked.size;
   }
 
-  /** Reads all homeservers, some a slice. One call at a time. */
-  async read(homeservers: Iterable<readonly [string, HomeserverStats]>, pace: Pace): Promise<void> {
+  /** Reads all homeservers in slices. Calls must not overlap. */
+  async read(homeservers: Iterable<readonly [string, HomeserverStats]>, slicer: TimeSlicer): Promise<void> {
     this.#scrape += 1;
     for (const [name, stats] of homeservers) {
       this.#track(name, stats);
-      if (pace.isDue) await pace.pause();
+      if (slicer.isDue) await slicer.pause();
     }
     for (const [name, { scrape }] of this.#tracked) if (scrape < this.#scrape) this.#tracked.delete(name);
     this.#choose();
-    if (pace.isDue) await pace.pause();
-    await this.#join(pace);
+    if (slicer.isDue) await slicer.pause();
+    await this.#join(slicer);
   }
 
   #track(name: string, stats: HomeserverStats): void {
@@ -91,13 +91,13 @@ export class HomeserverSeries {
     }
     tracked.scrape = this.#scrape;
     [tracked.before, tracked.now] = [tracked.now, tracked.before];
-    let isNewAgain = false;
+    let hasRestarted = false;
     for (const [at, { isCounter, read }] of columns.entries()) {
       tracked.now[at] = read(stats);
-      isNewAgain ||= isCounter && tracked.now[at] < tracked.before[at]!;
+      hasRestarted ||= isCounter && tracked.now[at] < tracked.before[at]!;
     }
-    // Forgotten and seen again between two scrapes: it counts from zero.
-    if (isNewAgain) tracked.before.fill(0);
+    // The store forgot the homeserver and saw it again between two scrapes: its counters restarted at zero.
+    if (hasRestarted) tracked.before.fill(0);
     tracked.activity /= 2;
     for (const [at, { isActivity }] of columns.entries()) {
       if (isActivity) tracked.activity += tracked.now[at]! - tracked.before[at]!;
@@ -119,12 +119,12 @@ export class HomeserverSeries {
         tracked.hasOwnRow = score > least || (score === least && room-- > 0);
       }
     }
-    // Its row would be taken for that of the others.
-    const namesake = this.#tracked.get(OTHER);
-    if (namesake !== undefined) namesake.hasOwnRow = false;
+    // A homeserver with the name `_other` must not get a row: it would be mistaken for the sum.
+    const sameName = this.#tracked.get(OTHER);
+    if (sameName !== undefined) sameName.hasOwnRow = false;
   }
 
-  async #join(pace: Pace): Promise<void> {
+  async #join(slicer: TimeSlicer): Promise<void> {
     const { columns } = this.#options;
     const rows: Row[] = [];
     const other = this.#other;
@@ -137,14 +137,14 @@ export class HomeserverSeries {
           other[at]! += isCounter ? now[at]! - before[at]! : now[at]!;
         }
       }
-      if (pace.isDue) await pace.pause();
+      if (slicer.isDue) await slicer.pause();
     }
     if (this.#hasOthers) rows.push({ serverName: OTHER, values: other });
     this.#rows = rows;
   }
 }
 
-/** The label value of all homeservers together that have no series of their own. */
+/** The label value for the sum of all homeservers that have no series of their own. */
 const OTHER = "_other";
 const BUSIEST_MAX = 100;
 

@@ -1,32 +1,32 @@
-/** What happens to one key's lines at present. */
+/** The counts of one key's current window. */
 interface Window {
   admitted: number;
-  leftOut: number;
+  suppressed: number;
   readonly timer: NodeJS.Timeout;
 }
 
 export interface LineLimitOptions {
-  /** Lines of one key in a window; the others are left out. */
+  /** Lines of one key that are admitted in a window; further lines are suppressed. */
   readonly linesMax: number;
   /** A window begins with a key's first line. */
   readonly windowMs: number;
-  /** Keys with a window at once; beyond it the oldest window ends early. */
+  /** Keys that may have a window at the same time. Beyond it the oldest window ends early. */
   readonly keysMax: number;
-  /** Called at the end of each window in which lines were left out. */
-  readonly onLeftOut: (key: string, count: number) => void;
+  /** Called at the end of each window in which lines were suppressed. */
+  readonly onSuppressed: (key: string, count: number) => void;
 }
 
-/** Bounds how much of a log each key may fill: whoever can cause a line can cause it in a loop. */
+/** Bounds the number of log lines of each key: a client that can cause a line can cause it in a loop. */
 export class LineLimit {
   readonly #options: LineLimitOptions;
-  /** In the order in which they began. */
+  /** In the order in which they started. */
   readonly #windows = new Map<string, Window>();
 
   constructor(options: LineLimitOptions) {
     this.#options = options;
   }
 
-  /** Whether a key has a window at present. */
+  /** Whether a key has a window now. */
   has(key: string): boolean {
     return this.#windows.has(key);
   }
@@ -36,7 +36,7 @@ export class LineLimit {
     const window = this.#windows.get(key) ?? this.#begin(key);
     const isAdmitted = window.admitted < this.#options.linesMax;
     if (isAdmitted) window.admitted += 1;
-    else window.leftOut += 1;
+    else window.suppressed += 1;
     return isAdmitted;
   }
 
@@ -44,9 +44,9 @@ export class LineLimit {
     const { windowMs, keysMax } = this.#options;
     const [oldest] = this.#windows.keys();
     if (oldest !== undefined && this.#windows.size >= keysMax) this.#end(oldest);
-    // What is left to say keeps no process alive.
+    // A pending report must not keep the process alive.
     const timer = setTimeout(() => this.#end(key), windowMs).unref();
-    const window = { admitted: 0, leftOut: 0, timer };
+    const window = { admitted: 0, suppressed: 0, timer };
     this.#windows.set(key, window);
     return window;
   }
@@ -55,6 +55,6 @@ export class LineLimit {
     const window = this.#windows.get(key);
     this.#windows.delete(key);
     clearTimeout(window?.timer);
-    if (window !== undefined && window.leftOut > 0) this.#options.onLeftOut(key, window.leftOut);
+    if (window !== undefined && window.suppressed > 0) this.#options.onSuppressed(key, window.suppressed);
   }
 }

@@ -1,19 +1,19 @@
-/** Writes some of the bytes and returns how many, without waiting; throws EAGAIN if it can write none now. */
+/** Writes some of the bytes without waiting and returns how many. Throws EAGAIN if it can write none now. */
 export type WriteSome = (bytes: Uint8Array) => number;
 
 /**
- * Writes lines to a file that may be full, broken, or a pipe that nobody reads. Never waits and never
- * throws: what cannot be written now is kept, up to a bound, and tried again; the rest is dropped and
- * counted. A line is written before `write` returns, unless others wait already.
+ * Writes lines to a file that may be full or broken, or a pipe without a reader. Never waits and never
+ * throws. Lines that cannot be written now are kept, up to a limit, and written later; further lines are
+ * dropped and counted. A line is written before `write` returns, unless earlier lines are waiting.
  */
 export class LineOutput {
   readonly #writeSome: WriteSome;
   #onRecovered: (dropped: number) => void = () => {};
-  /** In order; of the first, some may have been written. */
+  /** In order. A part of the first line may have been written. */
   readonly #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #isFirstCut = false;
-  /** The last line was written in part, and its rest was dropped. */
+  /** Whether the last line was written in part and its rest was dropped. */
   #isMidLine = false;
   #retryTimer: NodeJS.Timeout | undefined;
   #dropped = 0;
@@ -23,17 +23,17 @@ export class LineOutput {
     this.#writeSome = writeSome;
   }
 
-  /** Lines that were dropped. */
+  /** The number of dropped lines. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** Sets what is called when lines can be written again, with how many were dropped until then. */
+  /** Sets the function that is called when lines can be written again, with the number of lines dropped until then. */
   onRecovered(listener: (dropped: number) => void): void {
     this.#onRecovered = listener;
   }
 
-  /** Takes a line with its line end. */
+  /** Writes a line, which includes its line end. */
   write(line: string): void {
     const bytes = Buffer.from(this.#isMidLine ? `\n${line}` : line);
     const isWaiting = this.#waiting.length > 0;
@@ -47,7 +47,7 @@ export class LineOutput {
     if (!isWaiting) this.flush();
   }
 
-  /** Writes what can be written now. */
+  /** Writes as much as can be written now. */
   flush(): void {
     clearTimeout(this.#retryTimer);
     try {
@@ -82,9 +82,9 @@ export class LineOutput {
   }
 }
 
-/** Some thousand lines: what a reader that pauses for a moment may miss. */
+/** Some thousand lines: enough for a reader that pauses for a moment. */
 export const WAITING_BYTES_MAX = 256 * 1024;
-/** Soon enough for a reader that goes on, and no work to speak of for one that does not. */
+/** Short enough for a reader that continues, and little work if the reader does not. */
 const RETRY_INTERVAL_MS = 50;
 
 function isBusy(error: unknown): boolean {

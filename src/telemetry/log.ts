@@ -8,7 +8,7 @@ import { LineLimit } from "./line-limit.js";
 /** Named values of a log line; never the content of an event. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** Where the process writes what operators read. Never waits and never throws. */
+/** The log of the process, for operators. Never waits and never throws. */
 export interface Log extends RpcLog {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
@@ -19,20 +19,21 @@ export interface Log extends RpcLog {
 
 /** A log whose level can be changed while it is in use. */
 export interface LeveledLog extends Log {
-  /** The least severe level that is written; `silent` writes nothing. */
+  /** The least severe level that is written. With `silent` nothing is written. */
   level: LogLevel;
 }
 
 export interface LogOptions {
   readonly level: LogLevel;
-  /** Takes lines; must neither wait nor throw. */
+  /** Receives the lines. Must neither wait nor throw. */
   readonly to: { write(line: string): void };
 }
 
 /**
- * Makes a log of one JSON object a line, each with its level and an ISO 8601 time. Of each message, which
- * is a constant of the code, at most 100 lines are written in 10 seconds, then how many were left out:
- * whatever a client can cause, it can cause in a loop. Fatal lines are always written.
+ * Creates a log that writes one JSON object per line, with its level and an ISO 8601 time. Messages are
+ * constants of the code. Of each message at most 100 lines are written in 10 seconds, then a line with the
+ * number of suppressed lines: a client that can cause a line can cause it in a loop. Fatal lines are
+ * always written.
  */
 export function createLog({ level, to }: LogOptions): LeveledLog {
   const logger = pino(
@@ -49,8 +50,8 @@ export function createLog({ level, to }: LogOptions): LeveledLog {
     linesMax: LINES_MAX,
     windowMs: LINES_WINDOW_MS,
     keysMax: MESSAGES_MAX,
-    onLeftOut: (message, leftOut) => {
-      logger.warn({ message, leftOut }, "log lines were left out: too many in a short time");
+    onSuppressed: (message, suppressed) => {
+      logger.warn({ message, suppressed }, "log lines were suppressed: too many in a short time");
     },
   });
   const write = (severity: "debug" | "info" | "warn" | "error") => {
@@ -73,7 +74,7 @@ export function createLog({ level, to }: LogOptions): LeveledLog {
   };
 }
 
-/** Fields as they may be printed. */
+/** The fields without secrets. */
 function shownFields(fields: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, shown(value)]));
 }
@@ -83,7 +84,7 @@ function shown(value: unknown): unknown {
   return Array.isArray(value) ? value.map(shown) : value;
 }
 
-/** Of an error only what is known to be text: its own fields may hold anything. */
+/** The text fields of an error. Its other fields may contain anything, so they are omitted. */
 function shownError(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return shown(String(error));
   const { name, message, stack, cause } = error;
@@ -98,38 +99,38 @@ function shownError(error: unknown, depth = 0): unknown {
 }
 
 /**
- * Tells operators what happens in a store: of one homeserver at most 20 lines in
- * 10 seconds, then how many were left out. `keysMax` is how many homeservers are
- * counted apart at once.
+ * Logs the changes of state of a store. Of each homeserver at most 20 lines are
+ * written in 10 seconds, then the number of suppressed lines. `keysMax` is the number
+ * of homeservers that are counted separately at the same time.
  */
 export function storeLogTo(log: Log, keysMax: number): StoreObserver {
   const limit = new LineLimit({
     linesMax: STORE_LINES_MAX,
     windowMs: LINES_WINDOW_MS,
     keysMax,
-    onLeftOut: (homeserver, leftOut) => {
-      log.warn("log lines about a homeserver were left out: too many in a short time", {
+    onSuppressed: (homeserver, suppressed) => {
+      log.warn("log lines about a homeserver were suppressed: too many in a short time", {
         homeserver,
-        leftOut,
+        suppressed,
       });
     },
   });
   return {
     logRestarted: (homeserver, epoch, reason) => {
       if (!limit.admits(homeserver)) return;
-      const message = "the copy of a homeserver's log starts anew; its cache is empty";
+      const message = "the copy of a homeserver's log was restarted; the homeserver's cache was emptied";
       log.info(message, { homeserver, epoch, reason });
     },
     homeserverForgotten: (homeserver) => {
       if (!limit.admits(homeserver)) return;
-      log.info("an idle homeserver is forgotten", { homeserver });
+      log.info("an idle homeserver was removed", { homeserver });
     },
   };
 }
 
 const CAUSES_MAX = 4;
 const LINES_MAX = 100;
-/** More than there are messages in the code. */
+/** More than the number of messages in the code. */
 const MESSAGES_MAX = 64;
 const STORE_LINES_MAX = 20;
 const LINES_WINDOW_MS = 10_000;

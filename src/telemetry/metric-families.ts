@@ -1,7 +1,7 @@
-/** One series: the values of the family's labels, and its own. */
+/** One series: the values of the family's labels, and the value of the series. */
 export type Series = readonly [labelValues: readonly string[], value: number];
 
-/** All series of a metric. Those that are no longer given are gone. */
+/** Returns all series of a metric. A series that is no longer returned ends. */
 export type Collect = () => Iterable<Series>;
 
 export interface MetricFamily {
@@ -9,11 +9,11 @@ export interface MetricFamily {
   readonly name: string;
   readonly help: string;
   readonly labelNames: readonly string[];
-  /** Called at each scrape, so that no call pays for metrics. */
+  /** Called at each scrape, so that calls do no work for metrics. */
   readonly collect: Collect;
 }
 
-/** Takes metrics whose values are looked up when they are scraped. */
+/** Collects metrics whose values are read at each scrape. */
 export class MetricFamilies {
   readonly all: MetricFamily[] = [];
 
@@ -31,7 +31,7 @@ export function only(value: number): Iterable<Series> {
   return [[[], value]];
 }
 
-/** The lines of a family in the text format of Prometheus, without line ends. */
+/** The lines of a family in the Prometheus text format, without line ends. */
 export function* familyLines({ type, name, help, labelNames, collect }: MetricFamily): Generator<string> {
   yield `# HELP ${name} ${help.replace(/[\\\n]/g, escaped)}`;
   yield `# TYPE ${name} ${type}`;

@@ -2,12 +2,12 @@ import { collectDefaultMetrics, type Registry } from "prom-client";
 import type { CacheStats, StoreStats } from "../core/model/store.js";
 import type { Log as InvalidationLog } from "../log/port.js";
 import type { TransportUsage } from "../rpc/grpc-server.js";
-import type { Tier } from "../tier/port.js";
+import type { Tier, TierStatus } from "../tier/port.js";
 import { registerHomeserverMetrics, snakeCase } from "./homeserver-metrics.js";
 import { type Collect, MetricFamilies, only, type Series } from "./metric-families.js";
-import type { Pace } from "./pace.js";
+import type { TimeSlicer } from "./time-slicer.js";
 
-/** Bounds that are shown beside what is used of them. */
+/** The limits that are shown next to their usage. */
 export interface CapacityLimits {
   readonly memoryBytes: number;
   readonly callsInFlightMax: number;
@@ -18,12 +18,12 @@ export interface CapacityLimits {
 }
 
 export interface MetricsSources {
-  /** The store's counts; asked for when scraped, so that no call pays for metrics. */
+  /** The store's counts, read at each scrape so that calls do no work for metrics. */
   readonly stats: () => StoreStats;
   readonly usage: () => TransportUsage;
   readonly backends: BackendStatus;
   readonly limits: CapacityLimits;
-  /** Those that always have series of their own; none: the busiest have. */
+  /** Homeservers that always have their own series. If empty, the busiest homeservers have. */
   readonly configuredHomeservers: readonly string[];
   readonly droppedLogLines: () => number;
   readonly version: string;
@@ -31,14 +31,14 @@ export interface MetricsSources {
 }
 
 export interface Metrics {
-  /** Others may be added to them. */
+  /** More families may be added. */
   readonly families: MetricFamilies;
-  /** Reads all homeservers, which comes before the families are asked. */
-  readonly prepare: (pace: Pace) => Promise<void>;
+  /** Reads all homeservers; called before the families are collected. */
+  readonly prepare: (slicer: TimeSlicer) => Promise<void>;
 }
 
 /**
- * Makes the metrics of the store, the transport and the log. No label ever holds a room, an event or a
+ * Creates the metrics of the store, the transport and the log. No label contains a room, an event or a
  * user.
  */
 export function createMetrics(sources: MetricsSources): Metrics {
@@ -52,14 +52,17 @@ export function createMetrics(sources: MetricsSources): Metrics {
   registerBackends(families, sources.backends);
   registerTransport(families, sources);
   families.counter(
-    "splitcache_log_lines_dropped_total",
+    "splitcache_stderr_lines_dropped_total",
     "Log lines that were dropped, because standard error was full, closed or not read",
     [],
     () => only(sources.droppedLogLines()),
   );
-  families.gauge("splitcache_build_info", "Always 1; the labels say what runs", ["version", "node"], () => [
-    [[sources.version, sources.nodeVersion], 1],
-  ]);
+  families.gauge(
+    "splitcache_build_info",
+    "Always 1; the labels are the versions of splitcache and Node.js",
+    ["version", "node"],
+    () => [[[sources.version, sources.nodeVersion], 1]],
+  );
   return { families, prepare };
 }
 
@@ -70,9 +73,9 @@ export function registerProcessMetrics(registry: Registry): void {
 
 const CACHE_GAUGES: readonly (readonly [name: string, help: string, count: (stats: CacheStats) => number])[] =
   [
-    ["splitcache_cache_entries", "Entries of each cache", (cache) => cache.entries],
-    ["splitcache_cache_bytes", "What the entries of each cache cost, heap included", (cache) => cache.bytes],
-    ["splitcache_cache_bytes_max", "Bound of what the entries may cost", (cache) => cache.bytesMax],
+    ["splitcache_cache_entries", "Entries in each cache", (cache) => cache.entries],
+    ["splitcache_cache_bytes", "Memory of each cache in bytes, heap included", (cache) => cache.bytes],
+    ["splitcache_cache_max_bytes", "Limit of that memory in bytes", (cache) => cache.bytesMax],
   ];
 
 function registerCaches(families: MetricFamilies, stats: () => StoreStats): void {
@@ -88,11 +91,11 @@ function registerCaches(families: MetricFamilies, stats: () => StoreStats): void
   for (const [name, help, count] of CACHE_GAUGES) families.gauge(name, help, ["cache"], forEachCache(count));
   families.counter(
     "splitcache_evictions_total",
-    "Entries dropped to stay within the bounds",
+    "Entries that were evicted to stay within the limits of the cache",
     ["cache"],
     forEachCache((cache) => cache.evictions),
   );
-  families.counter("splitcache_swept_total", "Entries that the background sweep removed", [], () =>
+  families.counter("splitcache_swept_entries_total", "Entries that the background sweep removed", [], () =>
     only(stats().swept),
   );
   for (const [name, help, read] of STORE_GAUGES) families.gauge(name, help, [], () => only(read(stats())));
@@ -100,29 +103,37 @@ function registerCaches(families: MetricFamilies, stats: () => StoreStats): void
 
 const STORE_GAUGES: readonly (readonly [name: string, help: string, read: (stats: StoreStats) => number])[] =
   [
-    ["splitcache_logs_bytes", "What all invalidation logs cost", (stats) => stats.logBytes],
-    ["splitcache_logs_bytes_max", "Bound of all logs together", (stats) => stats.logBytesMax],
-    ["splitcache_heap_bytes", "JavaScript heap that entries are counted to use", (stats) => stats.heapBytes],
-    ["splitcache_heap_bytes_max", "Bound of the heap that entries may use", (stats) => stats.heapBytesMax],
+    [
+      "splitcache_all_logs_bytes",
+      "Memory of the copies of all invalidation logs together in bytes",
+      (stats) => stats.logBytes,
+    ],
+    ["splitcache_all_logs_max_bytes", "Limit of that memory in bytes", (stats) => stats.logBytesMax],
+    [
+      "splitcache_heap_bytes",
+      "JavaScript heap that the caches and logs use, in bytes as counted",
+      (stats) => stats.heapBytes,
+    ],
+    ["splitcache_heap_max_bytes", "Limit of that heap in bytes", (stats) => stats.heapBytesMax],
   ];
 
-/** The state of what the store stands on, for health and metrics. */
+/** The state of the invalidation log and the tier, for health and metrics. */
 export interface BackendStatus {
   readonly invalidationLog: Pick<InvalidationLog, "status">;
   readonly tier: Pick<Tier, "status"> | undefined;
 }
 
-/** Of the tier there are no series without one. */
+/** Without a tier, its metrics have no series. */
 function registerBackends(families: MetricFamilies, { invalidationLog, tier }: BackendStatus): void {
   families.gauge(
     "splitcache_log_up",
-    "1 while the invalidation log answers and this sidecar holds a live lease on it; else 0: reads miss and changes are refused",
+    "1 while the invalidation log is available and this sidecar holds a live lease on it; else 0: reads miss and changes are refused",
     [],
     () => only(Number(invalidationLog.status().isUp)),
   );
   families.counter(
     "splitcache_log_errors_total",
-    "Failed operations of the invalidation log",
+    "Failed operations of the invalidation log, by cause",
     ["cause"],
     () => byKey(invalidationLog.status().errors),
   );
@@ -132,23 +143,32 @@ function registerBackends(families: MetricFamilies, { invalidationLog, tier }: B
   });
   families.gauge(
     "splitcache_tier_up",
-    "1 while the tier answers, else 0; no series without a tier",
+    "1 while the tier is available, else 0; no series without a tier",
     [],
     () => (tier === undefined ? [] : only(Number(tier.status().isUp))),
   );
   families.counter(
     "splitcache_tier_errors_total",
-    "Failed operations and refused entries of the tier",
+    "Failed operations and rejected entries of the tier, by cause",
     ["cause"],
     () => byKey(tier?.status().errors ?? {}),
   );
-  families.counter(
-    "splitcache_tier_entries_total",
-    "Entries of the tier: asked for and found by reads, written, and dropped because writes did not keep up",
-    ["kind"],
-    () => byKey(tier?.status().entries ?? {}),
-  );
+  for (const [name, help, count] of TIER_COUNTERS) {
+    families.counter(name, help, [], () => (tier === undefined ? [] : only(tier.status().entries[count])));
+  }
 }
+
+const TIER_COUNTERS: readonly (readonly [name: string, help: string, count: keyof TierStatus["entries"]])[] =
+  [
+    ["splitcache_tier_lookups_total", "Entries that reads requested from the tier", "requested"],
+    ["splitcache_tier_hits_total", "Entries that the tier returned in time", "found"],
+    ["splitcache_tier_writes_total", "Entries that were written to the tier", "written"],
+    [
+      "splitcache_tier_writes_dropped_total",
+      "Entries that were not written to the tier, because writes did not keep up",
+      "dropped",
+    ],
+  ];
 
 function byKey(counts: Readonly<Record<string, number>>): Series[] {
   return Object.entries(counts).map(([key, count]) => [[snakeCase(key)], count]);
@@ -157,22 +177,30 @@ function byKey(counts: Readonly<Record<string, number>>): Series[] {
 const USAGE_GAUGES: readonly (readonly [name: string, help: string, used: keyof TransportUsage])[] = [
   [
     "splitcache_calls_in_flight",
-    "Unary calls, from their headers until their reply has left",
+    "Unary calls whose headers have arrived and whose reply has not been sent",
     "callsInFlight",
   ],
-  ["splitcache_bytes_in_flight", "Bytes of requests and unsent replies", "bytesInFlight"],
+  [
+    "splitcache_in_flight_bytes",
+    "Bytes of the requests and unsent replies of calls in flight",
+    "bytesInFlight",
+  ],
   ["splitcache_read_streams", "Open GetEventsStream calls", "readStreams"],
-  ["splitcache_subscription_bytes", "Bytes of batches on their way to subscribers", "subscriptionBytes"],
-  ["splitcache_auxiliary_calls", "Calls of health and reflection", "auxiliaryCalls"],
+  ["splitcache_subscription_bytes", "Bytes of batches being sent to subscribers", "subscriptionBytes"],
+  ["splitcache_auxiliary_calls", "Open calls of health and reflection", "auxiliaryCalls"],
 ];
 
 const LIMIT_GAUGES: readonly (readonly [name: string, help: string, limit: keyof CapacityLimits])[] = [
-  ["splitcache_memory_budget_bytes", "Budget of events, metadata and logs together", "memoryBytes"],
-  ["splitcache_calls_in_flight_max", "Bound of calls in flight", "callsInFlightMax"],
-  ["splitcache_bytes_in_flight_max", "Bound of bytes in flight", "bytesInFlightMax"],
-  ["splitcache_read_streams_max", "Bound of open GetEventsStream calls", "readStreamsMax"],
-  ["splitcache_subscribers_max", "Bound of all subscribers together", "subscribersMax"],
-  ["splitcache_homeservers_max", "Bound of homeservers", "homeserversMax"],
+  [
+    "splitcache_memory_budget_bytes",
+    "Memory budget of events, metadata and logs together in bytes",
+    "memoryBytes",
+  ],
+  ["splitcache_calls_in_flight_max", "Limit of unary calls in flight", "callsInFlightMax"],
+  ["splitcache_in_flight_max_bytes", "Limit of the bytes of requests and unsent replies", "bytesInFlightMax"],
+  ["splitcache_read_streams_max", "Limit of open GetEventsStream calls", "readStreamsMax"],
+  ["splitcache_subscribers_max", "Limit of open subscriptions of all homeservers", "subscribersMax"],
+  ["splitcache_homeservers_max", "Limit of homeservers", "homeserversMax"],
 ];
 
 function registerTransport(families: MetricFamilies, { usage, limits }: MetricsSources): void {

@@ -1,21 +1,21 @@
 import type { Registry } from "prom-client";
 import type { MetricsSource } from "../probes/http.js";
 import { familyLines, type MetricFamily } from "./metric-families.js";
-import { Pace } from "./pace.js";
+import { TimeSlicer } from "./time-slicer.js";
 
 export interface ScrapeSources {
-  /** What prom-client keeps: metrics of the process, and histograms. */
+  /** The metrics that prom-client keeps: metrics of the process, and histograms. */
   readonly registry: Registry;
-  /** Looked at in each scrape: some may come later. */
+  /** Read at each scrape: families may be added after the start. */
   readonly families: readonly MetricFamily[];
-  /** Reads what the families need of many homeservers, before any of them is asked. */
-  readonly prepare: (pace: Pace) => Promise<void>;
-  readonly newPace?: () => Pace;
+  /** Reads all homeservers; called before the families are collected. */
+  readonly prepare: (slicer: TimeSlicer) => Promise<void>;
+  readonly newSlicer?: () => TimeSlicer;
 }
 
 /**
- * Makes the text of /metrics. One scrape at a time, which all share that ask meanwhile; it is made in
- * slices, so that calls do not wait for it.
+ * Writes the text of /metrics. One scrape runs at a time, and requests that arrive meanwhile share its
+ * result. The work is done in slices, so that calls do not wait for it.
  */
 export function createScrape(sources: ScrapeSources): MetricsSource {
   let running: Promise<Buffer> | undefined;
@@ -30,33 +30,33 @@ export function createScrape(sources: ScrapeSources): MetricsSource {
   };
 }
 
-async function scrape({ registry, families, prepare, newPace }: ScrapeSources): Promise<Buffer> {
-  const pace = newPace?.() ?? new Pace();
-  await prepare(pace);
+async function scrape({ registry, families, prepare, newSlicer }: ScrapeSources): Promise<Buffer> {
+  const slicer = newSlicer?.() ?? new TimeSlicer();
+  await prepare(slicer);
   const lines: string[] = [];
   for (const { name } of registry.getMetricsAsArray()) {
     lines.push(await registry.getSingleMetricAsString(name), "");
-    if (pace.isDue) await pace.pause();
+    if (slicer.isDue) await slicer.pause();
   }
   for (const family of families) {
     for (const line of familyLines(family)) {
       lines.push(line);
-      if (lines.length % LINES_BETWEEN_LOOKS === 0 && pace.isDue) await pace.pause();
+      if (lines.length % LINES_PER_CHECK === 0 && slicer.isDue) await slicer.pause();
     }
     lines.push("");
   }
-  return encode(lines, pace);
+  return encode(lines, slicer);
 }
 
-/** Joins and encodes piece by piece: of ten thousand homeservers there are megabytes. */
-async function encode(lines: readonly string[], pace: Pace): Promise<Buffer> {
+/** Joins and encodes the lines in pieces: ten thousand homeservers have megabytes of lines. */
+async function encode(lines: readonly string[], slicer: TimeSlicer): Promise<Buffer> {
   const pieces: Buffer[] = [];
-  for (let from = 0; from < lines.length; from += LINES_A_PIECE) {
-    pieces.push(Buffer.from(`${lines.slice(from, from + LINES_A_PIECE).join("\n")}\n`));
-    if (pace.isDue) await pace.pause();
+  for (let from = 0; from < lines.length; from += LINES_PER_PIECE) {
+    pieces.push(Buffer.from(`${lines.slice(from, from + LINES_PER_PIECE).join("\n")}\n`));
+    if (slicer.isDue) await slicer.pause();
   }
   return Buffer.concat(pieces);
 }
 
-const LINES_BETWEEN_LOOKS = 64;
-const LINES_A_PIECE = 1024;
+const LINES_PER_CHECK = 64;
+const LINES_PER_PIECE = 1024;

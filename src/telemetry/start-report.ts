@@ -2,7 +2,7 @@ import { formatListenAddress, isLocal, type ListenAddress } from "../config/addr
 import { EVENTS_SHARE_EIGHTHS, LOG_SHARE_EIGHTHS, METADATA_SHARE_EIGHTHS } from "../core/model/limits.js";
 import type { Log } from "./log.js";
 
-/** What operators want to know of a process that has started. */
+/** The facts about a started process that operators need. */
 export interface StartReport {
   readonly version: string;
   readonly nodeVersion: string;
@@ -11,17 +11,25 @@ export interface StartReport {
   readonly httpAddress: ListenAddress | undefined;
   readonly healthAddresses: readonly ListenAddress[];
   readonly adminAddresses: readonly ListenAddress[];
-  /** Where the invalidation logs are, and the tier. */
+  /** The URLs of the invalidation log and of the tier, without secrets. */
   readonly logUrl: string;
   readonly tierUrl: string;
   readonly memoryBytes: number;
   readonly heapLimitBytes: number;
   readonly heapBytesMax: number;
-  /** Bound of gRPC connections. */
+  readonly security: SecurityReport;
+  /** Limit of gRPC connections. */
   readonly connectionsMax: number;
 }
 
-/** Logs the start in one line, then a warning for each thing that is better known now than later. */
+/** What protects the listeners. */
+export interface SecurityReport {
+  readonly usesTls: boolean;
+  /** Whether calls need credentials, or connections a client certificate. */
+  readonly isAuthenticated: boolean;
+}
+
+/** Logs the start in one line, then a warning for each risk of the configuration. */
 export function reportStart(log: Log, report: StartReport): void {
   const { version, nodeVersion, pid, memoryBytes, heapBytesMax, heapLimitBytes, httpAddress } = report;
   const share = (eighths: number) => Math.floor((memoryBytes * eighths) / 8);
@@ -33,6 +41,8 @@ export function reportStart(log: Log, report: StartReport): void {
     http: httpAddress === undefined ? "off" : formatListenAddress(httpAddress),
     healthListen: report.healthAddresses.map(formatListenAddress),
     adminListen: report.adminAddresses.map(formatListenAddress),
+    tls: report.security.usesTls,
+    authentication: report.security.isAuthenticated,
     log: report.logUrl,
     tier: report.tierUrl,
     memoryBytes,
@@ -44,22 +54,35 @@ export function reportStart(log: Log, report: StartReport): void {
     connectionsMax: report.connectionsMax,
   });
   for (const address of report.addresses.filter((address) => !isLocal(address))) {
-    log.warn("any client that reaches this listener can read and purge everything: it takes no credentials", {
-      listen: formatListenAddress(address),
-    });
+    warnOfListener(log, address, report.security);
   }
-  if (httpAddress !== undefined && !isLocal(httpAddress)) {
-    log.warn("any client that reaches this listener can read the names of the homeservers in its metrics", {
+  if (httpAddress !== undefined && !isLocal(httpAddress) && !report.security.isAuthenticated) {
+    log.warn("any client that can reach this listener can read the names of homeservers in the metrics", {
       http: formatListenAddress(httpAddress),
     });
   }
   const inHeapBytes = share(SMALL_EVENTS_HEAP_EIGHTHS);
   if (inHeapBytes > heapBytesMax) {
     const message =
-      "with small events the memory budget cannot be used up: the heap fills first, and entries are evicted earlier; raise its limit by node --max-old-space-size";
+      "with small events the heap fills before the memory budget is used, and entries are evicted earlier; raise the heap limit with node --max-old-space-size";
     log.warn(message, { inHeapBytes, heapBytesMax });
   }
 }
 
-/** About what lies in the heap of a full budget where bodies have 1 KiB or so: keys, metadata and logs. */
+/** The approximate share of a full budget that is in the heap if bodies have about 1 KiB: keys, metadata and logs. */
 const SMALL_EVENTS_HEAP_EIGHTHS = 5;
+
+function warnOfListener(
+  log: Log,
+  address: ListenAddress,
+  { isAuthenticated, usesTls }: SecurityReport,
+): void {
+  const listen = formatListenAddress(address);
+  if (!isAuthenticated) {
+    log.warn("any client that reaches this listener can read and purge everything: it takes no credentials", {
+      listen,
+    });
+  } else if (!usesTls) {
+    log.warn("tokens and events cross the network in cleartext: give --tls-cert-file", { listen });
+  }
+}

@@ -41,8 +41,8 @@ export interface TierStatus {
   readonly isUp: boolean;
   /** Failed operations and rejected entries, by cause; the causes are a fixed, small set. */
   readonly errors: Readonly<Record<string, number>>;
-  /** Entries asked for and found, and entries written and dropped under pressure. */
-  readonly entries: Readonly<Record<"asked" | "found" | "written" | "dropped", number>>;
+  /** Entries requested and found by reads, and entries written and dropped under pressure. */
+  readonly entries: Readonly<Record<"requested" | "found" | "written" | "dropped", number>>;
 }
 
 /** Receives a tier's reports for the operator. They never contain events, rooms, users or secrets. */

@@ -238,10 +238,10 @@ class Attack {
 /** What must be 0 when no client is left. */
 const HELD = [
   ["splitcache_calls_in_flight", ""],
-  ["splitcache_bytes_in_flight", ""],
+  ["splitcache_in_flight_bytes", ""],
   ["splitcache_read_streams", ""],
   ["splitcache_subscription_bytes", ""],
-  ["splitcache_foreign_calls", ""],
+  ["splitcache_auxiliary_calls", ""],
   ["splitcache_subscribers", ""],
   ["splitcache_connections", 'listener="grpc"'],
 ] as const;

@@ -28,7 +28,7 @@ export function describeInProcess(makeStore: MakeStore): void {
       expect(store.stats().events.entries).toBe(1);
     });
 
-    it("tells an entry whose time to live is over from one that was never there", async () => {
+    it("distinguishes an expired entry from an absent entry", async () => {
       const { alpha, advance } = newAlpha({ sweepIntervalMs: 1_000_000 });
       await alpha.put([messageEvent("$a")]);
       await advance(TTL_MS);
@@ -36,7 +36,7 @@ export function describeInProcess(makeStore: MakeStore): void {
       expect(alpha.stats().misses).toMatchObject({ expired: 1, absent: 1 });
     });
 
-    it("drops a variant with the last who refers to it", async () => {
+    it("drops a variant with its last reference", async () => {
       const { store, alpha } = newAlpha();
       const beta = asHomeserver(store, BETA);
       await alpha.put([messageEvent("$a")]);
@@ -62,7 +62,7 @@ export function describeInProcess(makeStore: MakeStore): void {
       await vi.waitFor(() => expect(store.stats().metadata.entries).toBe(0));
     });
 
-    it("keeps what is read and drops what is not", async () => {
+    it("keeps events that are read and evicts the others", async () => {
       const { alpha } = newAlpha();
       const body = Buffer.alloc(200_000, 32);
       await alpha.put([messageEvent("$kept", { body })]);

@@ -133,7 +133,7 @@ export function describeReads(makeStore: MakeStore): void {
       expect(await alpha.hits("$a")).toEqual([]);
     });
 
-    it("keeps what differs as variants, each served to those who put it", async () => {
+    it("keeps different texts as variants and serves each to the homeservers that put it", async () => {
       const { store, alpha } = newAlpha();
       const beta = asHomeserver(store, BETA);
       const variants = [

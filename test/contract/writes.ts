@@ -58,7 +58,7 @@ export function describeWrites(makeStore: MakeStore): void {
       expect(await beta.put([messageEvent("$a")], before)).toEqual(["stored"]);
     });
 
-    it("refuses a position of another epoch, and one that lies ahead of the log", async () => {
+    it("refuses a position of another epoch, and a position ahead of the log", async () => {
       const alpha = newAlpha();
       const position = await alpha.position();
       const other: Position = { ...position, epoch: "ab".repeat(16) as Epoch };

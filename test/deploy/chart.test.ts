@@ -64,6 +64,7 @@ describe.skipIf(!hasHelm)("the chart", () => {
     expect(run.status).toBe(0);
   });
 
+  const INSECURE = "config.insecure=true";
   const POSTGRES = "config.log=postgres://u@h:5432/d";
   it.each([
     // What the schema refuses.
@@ -95,6 +96,7 @@ describe.skipIf(!hasHelm)("the chart", () => {
     ],
     [["config.log=postgres://u:secret@h:5432/d"], /config\.log: must not contain a password/],
     [["mode=sidecar"], /config\.log: mode sidecar requires/],
+    [[], /secretFiles\.auth_file: is required by mode service/],
     [["config.tier=redis://h:1"], /config\.tier: requires config\.log/],
     [[POSTGRES, "config.tier=redis://h:1"], /secretFiles\.tier_key_file: is required by config\.tier/],
     [
@@ -120,18 +122,19 @@ describe.skipIf(!hasHelm)("the chart", () => {
   });
 
   it.each([
-    [["config.shutdown_timeout=29s"]],
-    [["config.shutdown_timeout=500ms", "terminationGracePeriodSeconds=1"]],
+    [[INSECURE, "config.shutdown_timeout=29s"]],
+    [[INSECURE, "config.shutdown_timeout=500ms", "terminationGracePeriodSeconds=1"]],
     [["mode=sidecar", "sidecar.singlePod=true"]],
-    [[POSTGRES, "replicas=2"]],
-    [["config.homeserver=one.example"]],
-    [["config.log=postgres://user@h:5432/d?application_name=a@b"]],
+    [[INSECURE, POSTGRES, "replicas=2"]],
+    [[INSECURE, "config.homeserver=one.example"]],
+    [[INSECURE, "config.log=postgres://user@h:5432/d?application_name=a@b"]],
+    [["secretFiles.auth_file.secretName=a", "secretFiles.auth_file.key=b"]],
   ])("accepts %j", (values) => {
     expect(helm("template", ...values.flatMap((value) => ["--set", value]))).toMatchObject({ code: 0 });
   });
 
   it("keeps large counts as they are written", () => {
-    const manifests = parseManifests(render("--set", "config.subscribers_max=100000"));
+    const manifests = parseManifests(render("--set", INSECURE, "--set", "config.subscribers_max=100000"));
     expect(ofKind(manifests, "ConfigMap").data["splitcache.yaml"]).toContain("subscribers_max: 100000\n");
   });
 });

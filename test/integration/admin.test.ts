@@ -247,7 +247,7 @@ describe("members", () => {
 });
 
 describe("the log level", () => {
-  it("is shown, and changes what is written", async () => {
+  it("is returned, and changes the lines that are written", async () => {
     const { admin, client, server } = await start();
     expect(await callUnary(admin, admin.getLogLevel, {})).toEqual({ logLevel: LogLevel.DEBUG });
     const set = await callUnary(admin, admin.setLogLevel, { logLevel: LogLevel.WARN });
@@ -257,13 +257,13 @@ describe("the log level", () => {
     expect(server.logLines.slice(before)).toEqual([]);
     await callUnary(admin, admin.setLogLevel, { logLevel: LogLevel.DEBUG });
     await subscribe(client, "alpha.example", "loud");
-    expect(server.logLines.at(-1)).toMatchObject({ msg: "a subscriber came", subscriber: "loud" });
+    expect(server.logLines.at(-1)).toMatchObject({ msg: "a subscriber connected", subscriber: "loud" });
   });
 
   it.each([0, 7])("cannot be set to %i", async (logLevel) => {
     const { admin } = await start();
     const refused = callUnary(admin, admin.setLogLevel, { logLevel: logLevel as LogLevel });
-    const details = "log_level is required, a value of LogLevel";
+    const details = "log_level is required and must be a value of LogLevel";
     await expect(refused).rejects.toMatchObject({ code: status.INVALID_ARGUMENT, details });
   });
 });
@@ -302,8 +302,8 @@ describe("drain", () => {
     await subscribe(client, "alpha.example", "again");
     expect(server.logLines.map(({ msg }) => msg)).toEqual(
       expect.arrayContaining([
-        "the sidecar is out of service: an operator has drained it",
-        "the sidecar is in service again",
+        "the sidecar was drained by an operator; it refuses calls until it is undrained",
+        "the sidecar was undrained; it accepts calls again",
       ]),
     );
   });
@@ -329,7 +329,7 @@ describe("the admin listener", () => {
     const late = adminClientOf(server.adminAddress);
     clients.push(late);
     const refused = callUnary(late, late.getLogLevel, {});
-    const details = "8 calls of AdminService run already; try again later";
+    const details = "8 AdminService calls are already running; try again later";
     await expect(refused).rejects.toMatchObject({ code: status.RESOURCE_EXHAUSTED, details });
     for (const { cancel } of others) cancel();
     await eventually(() => callUnary(late, late.getLogLevel, {}));

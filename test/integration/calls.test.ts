@@ -227,7 +227,7 @@ describe("bad input", () => {
   });
 });
 
-describe("trouble", () => {
+describe("errors", () => {
   const storeThat = (changes: Partial<EventStore>) => decorateStore(makeMemoryStore().store, changes);
 
   it("hides an unexpected failure behind a fixed sentence and logs it", async () => {

@@ -42,7 +42,7 @@ describe("more idle connections than there is room for", () => {
     );
     const closed = { listener, reason: "displaced" };
     expect(await metric(server.httpUrl, "splitcache_connections_closed_total", closed)).toBe(55);
-    const lines = server.logLines.filter(({ msg }) => msg.startsWith("the bound of connections is reached"));
+    const lines = server.logLines.filter(({ msg }) => msg.startsWith("the connection limit is reached"));
     expect(lines).toMatchObject([{ level: "warn", listener, connectionsMax: 846, peer: "127.0.0.1" }]);
   });
 

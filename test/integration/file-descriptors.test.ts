@@ -52,7 +52,7 @@ describe("a process with few file descriptors", () => {
     for (const stream of streams) stream.on("error", () => {});
     await Promise.all(streams.map((stream) => once(stream, "data")));
     await Promise.all((await openIdle(address, 300)).map(closed));
-    expect(await process.logLine("new ones are refused")).toContain('"connectionsMax":32');
+    expect(await process.logLine("new connections are refused")).toContain('"connectionsMax":32');
     // The probe ports may be full as well.
     await openIdle(health, 100);
     await openIdle(http, 100, { bytes: HALF_REQUEST });
@@ -79,7 +79,7 @@ describe("a process with few file descriptors", () => {
     await openIdle(health, 100);
     await openIdle(http, 100, { bytes: HALF_REQUEST });
     await openIdle(address, 100);
-    await process.logLine("the file descriptors are used up");
+    await process.logLine("all file descriptors are in use");
     for (const host of [health, http]) {
       const replies = await Promise.all(Array.from({ length: 8 }, () => fetch(`http://${host}/readyz`)));
       expect(replies.map(({ status }) => status)).toEqual(Array(8).fill(200));

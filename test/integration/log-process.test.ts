@@ -120,7 +120,7 @@ describe("standard error that is a pipe", () => {
     pipe.close();
     await callFor(String(listen), ["a", "b", "c"]);
     const metrics = await (await fetch(`http://${http}/metrics`)).text();
-    expect(metrics).toMatch(/^splitcache_log_lines_dropped_total [3-9]$/m);
+    expect(metrics).toMatch(/^splitcache_stderr_lines_dropped_total [3-9]$/m);
     expect(await exitCode(child)).toBe(0);
   });
 });

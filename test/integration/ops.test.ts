@@ -76,7 +76,7 @@ describe("the health listener", () => {
   });
 });
 
-describe("whoever reaches the health listener", () => {
+describe("clients of the health listener", () => {
   it("opens few connections", async () => {
     const { healthAddress } = await start();
     const port = Number(healthAddress.split(":")[1]);

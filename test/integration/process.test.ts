@@ -85,10 +85,10 @@ describe("serve", () => {
     await closed;
   });
 
-  it("goes on at SIGHUP, and says that it has no effect", async () => {
+  it("goes on at SIGHUP, and reads certificates and clients again", async () => {
     const { process, address } = await serve("--listen", ANY_PORT);
     process.kill("SIGHUP");
-    await process.logLine("SIGHUP has no effect");
+    await process.logLine("SIGHUP: certificates and clients are read again");
     expect((await program.run(["health", "--address", address])).code).toBe(0);
     process.kill("SIGTERM");
     expect((await process.end).code).toBe(0);
@@ -124,7 +124,7 @@ describe("serve", () => {
     });
   });
 
-  it("replaces the socket that a killed process left behind, but not one that is answered", async () => {
+  it("replaces the socket of a killed process, but not a socket with a listener", async () => {
     const path = join(folder, "s");
     const { process: killed } = await serve("--listen", `unix:${path}`);
     const refused = await program.run(["serve", "--http", "off", "--listen", `unix:${path}`]);

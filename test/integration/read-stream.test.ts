@@ -192,7 +192,7 @@ describe("a read stream", () => {
     await expectIdle(server);
   });
 
-  it("ends with INVALID_ARGUMENT on what is not protobuf", async () => {
+  it("ends with INVALID_ARGUMENT if a request is not valid protobuf", async () => {
     const { server } = await open();
     const { stream, end } = rawCall(server.raw(), "GetEventsStream");
     stream.write(framed(Buffer.from([0x12, 0x05, 0x0a])));
@@ -218,6 +218,25 @@ describe("a read stream", () => {
     release();
     await eventually(() => expect(reader.end).toBe(status.UNAVAILABLE));
     expect([reader.hits(1n), reader.hits(2n)]).toEqual([["$a"], ["$b"]]);
+    await expectIdle(server);
+  });
+
+  it("ends UNAVAILABLE, not OK, if it left a request unanswered that arrived during the drain", async () => {
+    const { held, release } = heldStore();
+    const { server, client, openReader } = await open({ store: held });
+    const reader = openReader();
+    reader.ask(1n, ["$a"]);
+    await eventually(() => expect(server.usage().bytesInFlight).toBeGreaterThan(0));
+    server.drain();
+    reader.ask(2n, ["$b"]);
+    reader.stream.end();
+    // Is refused, and its refusal comes after the server has read the request and the half-close.
+    await expect(call(client, client.getEvents, read([]))).rejects.toMatchObject({
+      code: status.UNAVAILABLE,
+    });
+    release();
+    await eventually(() => expect(reader.end).toBe(status.UNAVAILABLE));
+    expect([reader.hits(1n), reader.replies.has(2n)]).toEqual([["$a"], false]);
     await expectIdle(server);
   });
 

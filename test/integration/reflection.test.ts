@@ -93,7 +93,7 @@ describe("reflection", () => {
     }
   });
 
-  it("answers what is not there, and goes on", async () => {
+  it("answers requests for unknown names, and continues", async () => {
     const unknown = { $case: "errorResponse", value: { errorCode: status.NOT_FOUND } } as const;
     expect(await symbol("splitcache.v1.Nothing")).toMatchObject(unknown);
     // The package is a name, too, but of no file of its own.

@@ -48,7 +48,7 @@ describe("replay --check", () => {
     expect(code).toBe(0);
   });
 
-  it("names what a sidecar served that it was told to drop, and exits with 1", async () => {
+  it("reports an event that a sidecar served after its invalidation, and exits with 1", async () => {
     const { code, stdout, stderr } = await replayAgainst({ forgetsInvalidations: true });
     expect(JSON.parse(stdout).mismatches).toBeGreaterThan(0);
     expect(stderr).toMatch(/^mismatch: \$\S+: (redacted_by|body|internal_metadata) is not what is stored$/m);

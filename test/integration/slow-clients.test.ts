@@ -17,7 +17,7 @@ function startRead(session: ClientHttp2Session, homeserver = HOMESERVER): RawCal
 }
 
 describe("a client that never opens its window", () => {
-  it("holds no more than the bytes that may be in flight; further calls are told to try again", async () => {
+  it("holds no more than the limit of bytes in flight; further calls get a retry delay", async () => {
     const { server, client } = await startWithLargeEvent({ limits: { bytesInFlightMax: MIB } });
     const session = server.raw({ initialWindowSize: 0 });
     const calls = Array.from({ length: 20 }, () => startRead(session));

@@ -80,7 +80,7 @@ describe("a subscription", () => {
     await eventually(() => expect(bad.error?.code).toBe(status.INVALID_ARGUMENT));
   });
 
-  it("is told that the server goes away, and ends UNAVAILABLE; new ones are refused", async () => {
+  it("gets GoingAway and ends with UNAVAILABLE on a drain; new subscriptions are refused", async () => {
     const { server, client } = await open();
     const subscriber = subscribe(client);
     await eventually(() => expect(subscriber.kinds).toEqual(["ready"]));

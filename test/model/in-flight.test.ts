@@ -61,7 +61,7 @@ const plan = fc.record({
 });
 type Plan = typeof plan extends fc.Arbitrary<infer Value> ? Value : never;
 
-describe("what is in flight", () => {
+describe("usage in flight", () => {
   it(
     "is nothing once no call is, wherever calls were cut off, and is never less",
     async () => {

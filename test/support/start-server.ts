@@ -1,5 +1,5 @@
 import { type ChannelOptions, credentials } from "@grpc/grpc-js";
-import { startServer } from "../../src/compose.js";
+import { type ServerDeps, startServer } from "../../src/compose.js";
 import { formatListenAddress } from "../../src/config/address.js";
 import type { Config } from "../../src/config/options.js";
 import { parseConfig } from "../../src/config/parse-config.js";
@@ -20,6 +20,8 @@ export interface TestServer {
   readonly logLines: readonly LogLine[];
   /** A client of the first listener, with a connection of its own; `stop` closes it. */
   newClient(options?: ChannelOptions): EventCacheServiceClient;
+  /** Reads certificates and clients again, as SIGHUP does. */
+  reload(): void;
   /** Stops the server as SIGTERM does, without closing the clients first. */
   drain(): Promise<void>;
   /** Closes the clients and stops the server. May be called again. */
@@ -45,7 +47,10 @@ const ANY_PORT = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
 const GIB = 2 ** 30;
 
 /** Starts a server on free ports, with the defaults of the configuration but for what is given. */
-export async function startTestServer(given: Partial<Config> = {}): Promise<TestServer> {
+export async function startTestServer(
+  given: Partial<Config> = {},
+  deps: Pick<ServerDeps, "fileCheckIntervalMs"> = {},
+): Promise<TestServer> {
   const { config } = parseConfig({
     flags: { texts: new Map(), unknown: [] },
     environment: {},
@@ -64,6 +69,7 @@ export async function startTestServer(given: Partial<Config> = {}): Promise<Test
     },
     {
       log: createLog({ level: "debug", to: { write: (line) => void logLines.push(JSON.parse(line)) } }),
+      ...deps,
       env: {},
       version: "0.0.0-test",
       nodeVersion: process.version,
@@ -89,6 +95,7 @@ export async function startTestServer(given: Partial<Config> = {}): Promise<Test
       clients.add(client);
       return client;
     },
+    reload: () => server.reload(),
     drain: () => server.stop(),
     stop: async () => {
       for (const client of clients) client.close();

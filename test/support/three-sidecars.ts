@@ -218,9 +218,11 @@ function outcomeOf(id: EventId, { events }: PutRequest, { outcomes }: PutResult)
 
 /** Each sidecar has a copy of the same log: its size counts once. */
 function sumOf(all: readonly HomeserverStats[]): HomeserverStats {
-  const { logChanges, logEventIds, logBytes } = all[0]!;
+  const { position, logChanges, logEventIds, logBytes } = all[0]!;
+  const counts = all.map((stats) => ({ ...stats, position: undefined }));
   return {
-    ...all.reduce((sum, next) => add(sum, next) as HomeserverStats),
+    ...counts.reduce((sum, next) => add(sum, next) as typeof sum),
+    position,
     logChanges,
     logEventIds,
     logBytes,
@@ -228,6 +230,7 @@ function sumOf(all: readonly HomeserverStats[]): HomeserverStats {
 }
 
 function add(one: unknown, other: unknown): unknown {
+  if (one === undefined) return undefined;
   if (typeof one === "number") return one + (other as number);
   const [left, right] = [one, other] as Record<string, unknown>[];
   return Object.fromEntries(Object.keys(left!).map((key) => [key, add(left![key], right![key])]));

@@ -47,7 +47,7 @@ export class TierUnderTest implements Tier {
   }
 
   status() {
-    return { isUp: !this.isDown, errors: {}, entries: { asked: 0, found: 0, written: 0, dropped: 0 } };
+    return { isUp: !this.isDown, errors: {}, entries: { requested: 0, found: 0, written: 0, dropped: 0 } };
   }
 
   async close(): Promise<void> {}

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import {
   deadExports,
@@ -21,6 +22,7 @@ const STILL_LONG = new Set([
   "src/store/event-store.ts",
   "test/integration/admin.test.ts",
   "test/integration/admission.test.ts",
+  "test/integration/auth.test.ts",
   "test/integration/calls.test.ts",
   "test/integration/cli.test.ts",
   "test/integration/read-stream.test.ts",
@@ -57,6 +59,11 @@ describe("the repository", () => {
 
   it("names no package registry", () => {
     expect(registryHosts(tree)).toEqual([]);
+  });
+
+  it("has the text that each mutant of the log breaks", () => {
+    const { status, stderr } = spawnSync("node", ["scripts/mutate-log.mjs", "--check"], { encoding: "utf8" });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   });
 
   it("does without the words on the list", () => {

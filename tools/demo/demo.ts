@@ -12,7 +12,7 @@ import { parseConfig } from "../../src/config/parse-config.js";
 import { standardErrorWriter } from "../../src/process/standard-error.js";
 import { LineOutput } from "../../src/telemetry/line-output.js";
 import { createLog } from "../../src/telemetry/log.js";
-import { type ChangeStory, ChangeWitness, storyText } from "../replay/change-story.js";
+import { ChangeObserver, formatChange, type ObservedChange } from "../replay/change-observer.js";
 import { readCorpus } from "../replay/corpus.js";
 import { replay } from "../replay/replay.js";
 import { type ReplayReport, Tally } from "../replay/replay-report.js";
@@ -24,7 +24,7 @@ import { NoticeCollector } from "./notice-collector.js";
 export interface DemoOptions {
   /** The folder that holds the recorded `events.jsonl.gz` and `trace.jsonl.gz`. */
   readonly sampleDir: string;
-  /** Takes the text for people, a line or several at a time, without the last line feed. */
+  /** Prints one or more lines, without the last line feed. */
   readonly print: (text: string) => void;
   /** Ends the demo early. */
   readonly signal: AbortSignal;
@@ -33,14 +33,14 @@ export interface DemoOptions {
 const HOMESERVER = "demo.example";
 const CALL_TIMEOUT_MS = 10_000;
 const HEAP_LIMIT_BYTES = getHeapStatistics().heap_size_limit;
-/** Of each kind of change so many are told in full; the others are counted. */
-const STORIES_TOLD = 3;
+/** Changes of each kind that are printed; further changes are counted. */
+const CHANGES_PRINTED = 3;
 
 /**
- * Starts a sidecar on a real socket, with a worker that replays a recorded trace
- * and checks every reply, another worker that reads before and after each
- * change, and a subscriber; prints what happened. Returns whether everything
- * was as it must be.
+ * Starts a sidecar on a real socket, a worker that replays a recorded trace and
+ * checks every reply, another worker that reads before and after each change, and a
+ * subscriber. Prints the results. Returns whether all replies and notices were
+ * correct.
  */
 export async function runDemo({ sampleDir, print, signal }: DemoOptions): Promise<boolean> {
   const server = await startSidecar();
@@ -50,6 +50,7 @@ export async function runDemo({ sampleDir, print, signal }: DemoOptions): Promis
     address,
     timeoutMs: CALL_TIMEOUT_MS,
     signal: ended.signal,
+    security: { tls: undefined, token: undefined },
   });
   try {
     return await demonstrate(worker, sampleDir, print);
@@ -81,13 +82,13 @@ function startSidecar() {
 async function demonstrate(worker: Connection, sampleDir: string, print: Print): Promise<boolean> {
   const corpus = await readCorpus(join(sampleDir, "events.jsonl.gz"));
   const rooms = new Set(Array.from(corpus.values(), (event) => event.room_id));
-  print(`A sidecar serves at ${worker.address}. A worker replays what a homeserver did`);
-  print(`with ${corpus.size} events of ${rooms.size} rooms, while a subscriber watches.\n`);
+  print(`A sidecar is running at ${worker.address}. A worker replays a homeserver's trace`);
+  print(`of ${corpus.size} events in ${rooms.size} rooms, and a subscriber follows the log.\n`);
 
   const subscription = { homeserver: HOMESERVER, resumeAfter: undefined, subscriber: "demo" };
   const subscriber = new NoticeCollector(follow(worker, { ...subscription, random: Math.random }));
   const start = await subscriber.until();
-  const witness = new ChangeWitness(worker, HOMESERVER);
+  const observer = new ChangeObserver(worker, HOMESERVER);
   const trace = readTrace(join(sampleDir, "trace.jsonl.gz"));
   const report = await replay(worker, new TraceDatabase(corpus), trace, {
     homeserver: HOMESERVER,
@@ -95,39 +96,38 @@ async function demonstrate(worker: Connection, sampleDir: string, print: Print):
     concurrency: 8,
     check: true,
     redactedBodies: "made",
-    observer: witness,
+    observer,
   });
   const end = await subscriber.until(await askPosition(worker, HOMESERVER));
 
-  tellStories(witness.stories, print);
-  print(`What the worker did\n\n${formatReport(report)}`);
-  const isComplete = tellNotices(subscriber, end.sequence - start.sequence, print);
-  return tellMismatches(report, print) && isComplete;
+  printChanges(observer.changes, print);
+  print(`The worker\n\n${formatReport(report)}`);
+  const isComplete = printNotices(subscriber, end.sequence - start.sequence, print);
+  return printMismatches(report, print) && isComplete;
 }
 
-/** The first stories of each kind, and how many there were. */
-function tellStories(stories: readonly ChangeStory[], print: Print): void {
-  const told = new Tally();
-  print("What changed, and what a read gave before and after\n");
-  for (const story of stories) {
-    const kind = story.change.kind === "invalidated" ? story.change.cause : story.change.kind;
-    told.add(kind);
-    if (told.of(kind) <= STORIES_TOLD) print(storyText(story));
+/** Prints the first changes of each kind, and the counts. */
+function printChanges(changes: readonly ObservedChange[], print: Print): void {
+  const counts = new Tally();
+  print("Changes, with a read before and after each\n");
+  for (const observed of changes) {
+    const { change } = observed;
+    const kind = change.kind === "invalidated" ? change.cause : change.kind;
+    counts.add(kind);
+    if (counts.of(kind) <= CHANGES_PRINTED) print(formatChange(observed));
   }
-  print(`In all: ${told}.\n`);
+  print(`Total: ${counts}.\n`);
 }
 
-/** Whether the subscriber saw every sequence number once, in order. */
-function tellNotices({ notices, resets }: NoticeCollector, expected: bigint, print: Print): boolean {
+/** Prints the notices. Returns whether the subscriber received every sequence number once, in order. */
+function printNotices({ notices, resets }: NoticeCollector, expected: bigint, print: Print): boolean {
   const kinds = new Tally();
   for (const { change } of notices) kinds.add(change?.$case ?? "unknown");
   const first = notices[0]?.sequence ?? 0n;
   const gapless = notices.every(({ sequence }, index) => sequence === first + BigInt(index));
   const complete = gapless && resets === 0 && BigInt(notices.length) === expected;
-  const verdict = complete
-    ? "every sequence number once, in order"
-    : `NOT COMPLETE, ${expected} were to come`;
-  print("\nWhat the subscriber saw\n");
+  const verdict = complete ? "every sequence number once, in order" : `NOT COMPLETE, expected ${expected}`;
+  print("\nThe subscriber\n");
   print(
     formatPairs([
       ["notices", `${notices.length}: ${verdict}`],
@@ -137,11 +137,11 @@ function tellNotices({ notices, resets }: NoticeCollector, expected: bigint, pri
   return complete;
 }
 
-/** Whether every reply was right. */
-function tellMismatches(report: ReplayReport, print: Print): boolean {
-  for (const mismatch of report.mismatchesTold) print(`MISMATCH: ${mismatch}`);
+/** Prints the mismatches. Returns whether every reply was correct. */
+function printMismatches(report: ReplayReport, print: Print): boolean {
+  for (const mismatch of report.mismatchDescriptions) print(`MISMATCH: ${mismatch}`);
   const verdict =
-    report.mismatches === 0 ? "Every reply agreed" : `${report.mismatches} events DID NOT agree`;
-  print(`${verdict} with the recorded homeserver's database.`);
+    report.mismatches === 0 ? "Every reply matched" : `${report.mismatches} events DID NOT match`;
+  print(`${verdict} the recorded homeserver's database.`);
   return report.mismatches === 0;
 }

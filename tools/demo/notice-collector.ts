@@ -2,7 +2,7 @@ import type { Followed } from "../../src/cli/client/follow.js";
 import { CliError, ExitCode } from "../../src/cli/exit-code.js";
 import type { Notice, Position } from "../../src/gen/splitcache/v1/event_cache_service.js";
 
-/** Gathers the notices of a followed log as they come, until the log's signal is aborted. */
+/** Collects the notices of a followed log until its signal is aborted. */
 export class NoticeCollector {
   readonly notices: Notice[] = [];
   resets = 0;
@@ -22,8 +22,9 @@ export class NoticeCollector {
   }
 
   /**
-   * Waits until the log has been followed up to a position or, without one,
-   * until it has begun; one caller at a time. Rejects if it ends before.
+   * Waits until the log was followed up to a position, or without a position until
+   * the subscription has started. Calls must not overlap. Rejects if the
+   * subscription ends before.
    */
   async until(position?: Position): Promise<Position> {
     while (this.#position === undefined || this.#position.sequence < (position?.sequence ?? 0n)) {

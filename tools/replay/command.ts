@@ -12,7 +12,7 @@ import { formatReport, reportFields } from "./report-text.js";
 import { TraceDatabase } from "./trace-database.js";
 import { PASSED_OVER, readTrace } from "./trace-line.js";
 
-/** Not the environment's homeserver: a replay purges what it acts for. */
+/** Not the homeserver of the environment: a replay purges the homeserver's cached data. */
 const DEFAULT_HOMESERVER = "replay.example";
 const CONCURRENCY_MAX = 1000;
 
@@ -37,28 +37,28 @@ ${Object.entries(PASSED_OVER)
 /** `replay` drives a sidecar with a recorded trace. */
 const replayCommand = sidecarCommand({
   name: "replay",
-  summary: "Drives a sidecar with a recorded trace",
+  summary: "Replays a recorded trace against a sidecar",
   description:
-    "Drives a sidecar as a recorded homeserver would have: announces every write, and refills what a read " +
-    "missed. First purges what the sidecar holds for --homeserver.",
+    "Replays a recorded trace against a sidecar: announces every write, and puts every event that a read " +
+    "missed. First purges all cached data of --homeserver.",
   args: {
     "<events>": "The recorded events (.jsonl or .jsonl.gz).",
     "<trace>": "The operations of the homeserver (.jsonl or .jsonl.gz).",
   },
   flags: {
-    homeserver: text("<name>", "Names the homeserver to act as; its cached data is dropped.", {
+    homeserver: text("<name>", "Names the homeserver to act as; purges its cached data.", {
       short: "-H",
       note: `default: ${DEFAULT_HOMESERVER}`,
     }),
     check: onOff("Compares every reply with the stored events; exits with 1 if one differs."),
     reads: choice(
-      "Selects the reads: get is every read, fetch those that a worker's own cache would not have answered.",
+      "Selects the reads: get replays every read, fetch only reads that missed the worker's own cache.",
       ["get", "fetch"],
     ),
-    redactedBodies: choice("Selects redacted bodies: given with the writes, or made by the sidecar.", [
-      "given",
-      "made",
-    ]),
+    redactedBodies: choice(
+      "Selects redacted bodies: sent with the writes (given), or made by the sidecar (made).",
+      ["given", "made"],
+    ),
     concurrency: parsed("<n>", "Limits the reads in flight between two writes.", parseConcurrency, {
       note: "default: 32",
     }),
@@ -76,7 +76,8 @@ const replayCommand = sidecarCommand({
       const report = await replay(connection, new TraceDatabase(corpus), lines, options);
       bar.stop();
       print([reportFields(report)], formatReport(report));
-      for (const mismatch of report.mismatchesTold) io.stderr.write(`mismatch: ${terminalText(mismatch)}\n`);
+      for (const mismatch of report.mismatchDescriptions)
+        io.stderr.write(`mismatch: ${terminalText(mismatch)}\n`);
       return report.mismatches === 0 ? ExitCode.done : ExitCode.failure;
     } finally {
       bar.stop();
@@ -92,7 +93,7 @@ export function registerReplay(program: Command, io: CliIo): void {
 function parseConcurrency(text: string): number {
   const concurrency = Number(text);
   if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > CONCURRENCY_MAX) {
-    throw new InvalidArgumentError(`Expected a number from 1 to ${CONCURRENCY_MAX}.`);
+    throw new InvalidArgumentError(`Must be a number from 1 to ${CONCURRENCY_MAX}.`);
   }
   return concurrency;
 }

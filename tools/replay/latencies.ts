@@ -1,4 +1,4 @@
-/** What a list of latencies says, in milliseconds. */
+/** The summary of a list of latencies, in milliseconds. */
 export interface LatencySummary {
   readonly count: number;
   readonly p50: number;
@@ -11,7 +11,7 @@ export interface LatencySummary {
 export class Latencies {
   readonly #byCall = new Map<string, number[]>();
 
-  /** Waits for a call and notes how long it took, whether or not it failed. */
+  /** Waits for a call and records its duration, whether or not it failed. */
   async time<T>(call: string, run: () => Promise<T>): Promise<T> {
     const start = performance.now();
     try {

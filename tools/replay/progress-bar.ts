@@ -2,13 +2,13 @@ import { SingleBar } from "cli-progress";
 import type { CliIo } from "../../src/cli/io/cli-io.js";
 
 export interface ProgressBar {
-  /** Adds to what is done. */
+  /** Adds to the progress. */
   readonly advance: (amount: number) => void;
   /** Ends the bar; may be called again. */
   readonly stop: () => void;
 }
 
-/** A bar on stderr, where a person watches it; nothing at all where nobody does. */
+/** A progress bar on standard error. Nothing is shown if standard error is not a terminal. */
 export function progressBar(io: CliIo, total: number): ProgressBar {
   if (!io.isTty) return { advance: () => {}, stop: () => {} };
   const bar = new SingleBar({

@@ -13,7 +13,7 @@ interface Waiting {
   readonly reject: (reason: unknown) => void;
 }
 
-/** Many reads over one GetEventsStream call; the caller bounds how many are in flight. */
+/** Sends many reads over one GetEventsStream call. The caller bounds the number in flight. */
 export class ReadStream {
   readonly #stream: ClientDuplexStream<GetEventsStreamRequest, GetEventsStreamResponse>;
   readonly #waiting = new Map<bigint, Waiting>();
@@ -55,7 +55,7 @@ export class ReadStream {
     this.#release();
   }
 
-  /** Ends the stream at once; the requests in flight are rejected. */
+  /** Ends the stream at once. Requests in flight are rejected. */
   cancel(): void {
     this.#stream.cancel();
     this.#release();

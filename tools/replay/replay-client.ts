@@ -15,10 +15,10 @@ import { Latencies } from "./latencies.js";
 import { ReadStream } from "./read-stream.js";
 import type { Effect } from "./trace-database.js";
 
-/** An effect that is owed to the log, which a put is not. */
+/** An effect that must be announced. A put need not be. */
 export type Announcement = Exclude<Effect, { kind: "persisted" }>;
 
-/** The calls of a replay, each timed. Knows the position of the last reply. */
+/** The calls of a replay. Each is timed. Keeps the position of the last reply. */
 export class ReplayClient {
   readonly latencies = new Latencies();
   readonly #connection: Connection;
@@ -32,13 +32,13 @@ export class ReplayClient {
     this.#reads = new ReadStream(connection);
   }
 
-  /** The position of the last reply: the as_of of whatever is read from the database now. */
+  /** The position of the last reply: the as_of of rows that are read from the database now. */
   get position(): Position {
-    if (this.#position === undefined) throw new CliError(ExitCode.failure, "a reply came without position");
+    if (this.#position === undefined) throw new CliError(ExitCode.failure, "a reply has no position");
     return this.#position;
   }
 
-  /** Drops all that the sidecar holds for the homeserver. */
+  /** Purges all cached data of the homeserver. */
   async purgeHomeserver(): Promise<void> {
     const request = { homeserver: this.#homeserver, newEpoch: false };
     this.#saw(await this.#connection.call(Calls.purgeHomeserver, request));
@@ -50,7 +50,7 @@ export class ReplayClient {
     return this.#saw(await this.latencies.time("GetEventsStream", () => this.#reads.read(request)));
   }
 
-  /** Puts events in as many calls as it takes; one outcome an event, in order. */
+  /** Puts events in as many calls as needed. Returns one outcome per event, in order. */
   async put(events: readonly CachedEvent[], asOf: Position): Promise<PutOutcome[]> {
     const outcomes: PutOutcome[] = [];
     for (const batch of putBatches(events)) {
@@ -61,7 +61,7 @@ export class ReplayClient {
     return outcomes;
   }
 
-  /** Announces a change; returns the outcome where the call has one. */
+  /** Announces a change. Returns the outcome, if the call has one. */
   async announce(effect: Announcement, asOf: Position): Promise<SetOutcome | undefined> {
     const { roomId } = effect;
     const homeserver = this.#homeserver;
@@ -93,7 +93,7 @@ export class ReplayClient {
     }
   }
 
-  /** Opens a new read stream, as a worker that has just started does. */
+  /** Opens a new read stream, like a worker that has just started. */
   async reopen(): Promise<void> {
     await this.#reads.close();
     this.#reads = new ReadStream(this.#connection);
@@ -103,7 +103,7 @@ export class ReplayClient {
     await this.#reads.close();
   }
 
-  /** Leaves at once. */
+  /** Closes the connection at once. */
   cancel(): void {
     this.#reads.cancel();
   }

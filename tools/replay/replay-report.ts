@@ -1,43 +1,43 @@
 import type { LatencySummary } from "./latencies.js";
 
-/** How many mismatches are told in words; the rest are counted. */
-const MISMATCHES_TOLD_MAX = 10;
+/** Mismatches that are described; further mismatches are only counted. */
+const DESCRIPTIONS_MAX = 10;
 
-/** What a replay counted. Everything is a count unless its name says otherwise. */
+/** The counts of a replay. */
 export class ReplayReport {
   /** Lines of the trace by operation. */
   readonly lines = new Tally();
-  /** IDs asked for, once per mention. */
+  /** Requested IDs. An ID that is requested twice is counted twice. */
   idsRead = 0;
   hits = 0;
-  /** Misses of events that the database does not hold either. */
+  /** Misses of events that are not in the database either. */
   missesNotStored = 0;
-  /** Misses of events that the database holds; each is put after it. */
+  /** Misses of events that are in the database. The replay puts each of them. */
   missesStored = 0;
-  /** Of these, events that had been put and not invalidated since: evicted, expired, or lost. */
+  /** The part of these that had been put and not invalidated since: evicted, expired or lost. */
   missesLost = 0;
-  /** IDs that did not fit into a reply and were asked for again. */
+  /** IDs that did not fit into a reply and were requested again. */
   truncated = 0;
   /** Events put, by outcome. */
   readonly puts = new Tally();
   /** SetRedaction and SetRejected calls by outcome. */
   readonly redactions = new Tally();
   readonly rejections = new Tally();
-  /** Event IDs announced by InvalidateEvents, by what changed them. */
+  /** Event IDs announced by InvalidateEvents, by cause. */
   readonly invalidated = new Tally();
   roomsPurged = 0;
-  /** Changes announced: the sequence numbers that the replay used up. */
+  /** Announced changes. Each uses one sequence number. */
   announcements = 0;
   mismatches = 0;
-  /** The first different mismatches in words. */
-  readonly mismatchesTold: string[] = [];
+  /** Descriptions of the first distinct mismatches. */
+  readonly mismatchDescriptions: string[] = [];
   durationMs = 0;
   latencies: ReadonlyMap<string, LatencySummary> = new Map();
 
-  mismatch(what: string): void {
+  mismatch(description: string): void {
     this.mismatches += 1;
-    const told = this.mismatchesTold;
-    if (told.length < MISMATCHES_TOLD_MAX && !told.includes(what)) told.push(what);
+    const known = this.mismatchDescriptions;
+    if (known.length < DESCRIPTIONS_MAX && !known.includes(description)) known.push(description);
   }
 }
 

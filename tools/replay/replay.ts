@@ -18,11 +18,11 @@ import type { Effect, TraceDatabase } from "./trace-database.js";
 import type { TraceLine, WriteLine } from "./trace-line.js";
 
 export interface ReplayOptions {
-  /** The homeserver to act as; all that the sidecar holds for it is purged first. */
+  /** The homeserver to act as. Its cached data is purged first. */
   readonly homeserver: string;
-  /** Which reads to send: all, or those that a worker's own cache would not have answered. */
+  /** The reads to send: all (`get`), or only reads that missed the worker's own cache (`fetch`). */
   readonly reads: "get" | "fetch";
-  /** How many reads between two writes may be in flight at once. */
+  /** The limit of reads in flight between two writes. */
   readonly concurrency: number;
   /** Whether to compare every reply with the database. */
   readonly check: boolean;
@@ -30,16 +30,17 @@ export interface ReplayOptions {
   readonly observer?: ReplayObserver;
 }
 
-/** Sees every change that is announced; the replay waits for it. */
+/** Called before and after each announced change. The replay waits for it. */
 export interface ReplayObserver {
   before(change: Announcement): Promise<void>;
   after(change: Announcement, outcome: SetOutcome | undefined): Promise<void>;
 }
 
 /**
- * Drives a sidecar as the recorded homeserver would have, and counts. Reads between two writes overlap, and so do the puts
- * that follow their misses; around a write everything waits, so that the
- * database at the time of a reply is never in doubt.
+ * Replays the trace of a recorded homeserver against a sidecar, and counts. Reads
+ * between two writes run concurrently, and so do the puts after their misses. Before
+ * and after a write the replay waits for all of them, so that the state of the
+ * database at the time of each reply is known.
  */
 export async function replay(
   connection: Connection,
@@ -70,9 +71,9 @@ class ReplayRun {
   readonly #database: TraceDatabase;
   readonly #options: ReplayOptions;
   readonly #reads: TaskPool;
-  /** What was put and not invalidated since, so what a cache with room for it must hold. */
+  /** Events that were put and not invalidated since. A cache with enough memory must hold them. */
   readonly #held = new Set<string>();
-  /** The transaction that is being gathered, and what it owes the cache. */
+  /** The current transaction, and its effects that must be announced. */
   #transaction: number | undefined;
   #owed: Effect[] = [];
 
@@ -92,7 +93,7 @@ class ReplayRun {
           await this.#startRead(line.ids.map((id) => this.#database.eventIdOf(id)));
         return;
       case "restart":
-        // The sidecar outlives its workers, so it keeps everything; a new worker connects anew.
+        // The worker restarts and opens a new stream. The sidecar keeps its cache.
         await this.finish();
         return this.#client.reopen();
       case "time":
@@ -104,13 +105,13 @@ class ReplayRun {
     }
   }
 
-  /** Settles everything that is open. */
+  /** Commits the current transaction and waits for all reads. */
   async finish(): Promise<void> {
     await this.#settleTransaction();
     await this.#reads.drain();
   }
 
-  /** A transaction is the lines that name it, and the redactions among its events. */
+  /** Whether a line belongs to the transaction: it names the transaction, or it is a redaction of its events. */
   async #write(line: WriteLine): Promise<void> {
     const transaction = "txn" in line ? line.txn : undefined;
     const continues =
@@ -122,7 +123,7 @@ class ReplayRun {
     this.#owed.push(...this.#database.apply(line));
   }
 
-  /** After the commit: fills with a position from before it, so the puts come before their own fences. */
+  /** Puts and announces after the commit. The puts have a position from before it, so they come before their own changes. */
   async #settleTransaction(): Promise<void> {
     const owed = this.#owed;
     this.#owed = [];
@@ -163,7 +164,7 @@ class ReplayRun {
   async #startRead(eventIds: readonly string[]): Promise<void> {
     await this.#settleTransaction();
     for (const ids of chunks(eventIds, BATCH_MAX)) {
-      // Both views in turn: each read is one of many of the same events.
+      // Alternates between both views: each event is read many times.
       const even = this.report.idsRead % 2 === 0;
       this.report.idsRead += ids.length;
       await this.#reads.add(() => this.#read(ids, even ? RedactionView.ORIGINAL : RedactionView.REDACTED));
@@ -190,13 +191,14 @@ class ReplayRun {
     const answers = [...hits, ...reply.missingEventIds, ...reply.truncatedEventIds];
     const answered = new Set(answers);
     if (answers.length !== eventIds.length || !eventIds.every((eventId) => answered.has(eventId))) {
-      this.report.mismatch(`asked for ${eventIds.length} events, the reply answers for ${answers.length}`);
+      this.report.mismatch(`requested ${eventIds.length} events, but the reply has ${answers.length}`);
     }
     for (const hit of reply.events) {
       const stored = this.#database.event(hit.eventId);
       const field = stored && differingField(hit, stored, view, this.#options.redactedBodies);
       if (stored === undefined) this.report.mismatch(`${hit.eventId}: served, but not stored`);
-      else if (field !== undefined) this.report.mismatch(`${hit.eventId}: ${field} is not what is stored`);
+      else if (field !== undefined)
+        this.report.mismatch(`${hit.eventId}: ${field} differs from the stored value`);
     }
   }
 

@@ -1,14 +1,14 @@
 import { isDeepStrictEqual } from "node:util";
 import { type CachedEvent, RedactionView } from "../../src/gen/splitcache/v1/event_cache_service.js";
 
-/** Who makes the redacted bodies: the homeserver gives them with its writes, or the sidecar makes them. */
+/** The source of redacted bodies: the homeserver sends them with its writes, or the sidecar makes them. */
 export type RedactedBodies = "given" | "made";
 
 /**
- * Compares a hit with what the database holds: every byte must agree. Only a
- * redacted body that the sidecar made is compared as JSON, without `unsigned`
- * (the specification drops it, recorded homeservers keep some of it). Returns
- * the name of the first field that differs, or undefined.
+ * Compares a hit with the stored event. Every byte must be equal, except that a
+ * redacted body made by the sidecar is compared as JSON, without `unsigned`: the
+ * specification drops it, but recorded homeservers keep a part of it. Returns the
+ * name of the first field that differs, or undefined.
  */
 export function differingField(
   hit: CachedEvent,
@@ -51,7 +51,7 @@ function sameRedactedJson(left: Uint8Array, right: Uint8Array): boolean {
   return isDeepStrictEqual(withoutUnsigned(left), withoutUnsigned(right));
 }
 
-/** Undefined if the bytes are no JSON object, which equals no redacted event. */
+/** Undefined if the bytes are not a JSON object. They then differ from every redacted event. */
 function withoutUnsigned(bytes: Uint8Array): unknown {
   try {
     const { unsigned: _, ...event } = JSON.parse(Buffer.from(bytes).toString());

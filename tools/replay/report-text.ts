@@ -3,15 +3,15 @@ import { formatDuration } from "../../src/config/duration.js";
 import type { LatencySummary } from "./latencies.js";
 import type { ReplayReport } from "./replay-report.js";
 
-/** A report for people. */
+/** Formats a report as a table. */
 export function formatReport(report: ReplayReport): string {
   const { hits, missesStored, missesNotStored, missesLost } = report;
   const share = hits + missesStored === 0 ? 0 : (100 * hits) / (hits + missesStored);
   return [
     formatPairs([
       ["trace lines", `${report.lines.total} in ${formatDuration(report.durationMs)}`],
-      ["events asked for", report.idsRead],
-      ["  hits", `${hits} (${share.toFixed(1)} % of those stored)`],
+      ["events requested", report.idsRead],
+      ["  hits", `${hits} (${share.toFixed(1)} % of the stored events)`],
       ["  misses, then put", `${missesStored} (${missesLost} of them evicted, expired or lost)`],
       ["  misses, not stored", missesNotStored],
       ["events put", report.puts.toString()],
@@ -30,7 +30,7 @@ export function formatReport(report: ReplayReport): string {
   ].join("");
 }
 
-/** The same as one JSON object; latencies in milliseconds. */
+/** Formats a report as a JSON object. Latencies are in milliseconds. */
 export function reportFields(report: ReplayReport): object {
   return { ...report, latencies: Object.fromEntries(report.latencies) };
 }

@@ -1,6 +1,6 @@
 /**
- * Runs tasks side by side, at most `limit` at once. The first failure of a task
- * is thrown by the next `add` or `drain`; the tasks under way end by themselves.
+ * Runs tasks concurrently, at most `limit` at the same time. The next `add` or
+ * `drain` throws the first failure of a task. Running tasks are not cancelled.
  */
 export class TaskPool {
   readonly #limit: number;
@@ -12,7 +12,7 @@ export class TaskPool {
     this.#limit = limit;
   }
 
-  /** Starts a task as soon as there is room for it; the caller awaits the start, one at a time. */
+  /** Starts a task when fewer than `limit` tasks run. Resolves when it has started; calls must not overlap. */
   async add(task: () => Promise<void>): Promise<void> {
     await this.#untilAtMost(this.#limit - 1);
     this.#running += 1;

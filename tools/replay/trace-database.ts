@@ -3,7 +3,7 @@ import type { CachedEvent, Redaction } from "../../src/gen/splitcache/v1/event_c
 import type { Corpus, CorpusEvent } from "./corpus.js";
 import type { TraceId, WriteLine } from "./trace-line.js";
 
-/** What a homeserver owes the cache after it committed a change. */
+/** A put or an announcement that the homeserver must send after it committed a change. */
 export type Effect =
   | { readonly kind: "persisted"; readonly eventId: string }
   | {
@@ -27,10 +27,10 @@ export type Effect =
     }
   | { readonly kind: "roomPurged"; readonly roomId: string; readonly eventIds: readonly string[] };
 
-/** Why events must be read again: `redaction` is a redaction of theirs that began or ceased to count. */
+/** Why events were invalidated. `redaction`: a redaction of the event took or lost effect. */
 export type InvalidationCause = "redaction" | "outlier" | "censor" | "expire" | "purge_history";
 
-/** One stored event. Replaced as a whole, so that a reader may keep what it got. */
+/** A stored event. Replaced as a whole, never changed in place, so a reader may keep it. */
 interface Row {
   readonly source: CorpusEvent;
   readonly json: string;
@@ -40,15 +40,15 @@ interface Row {
 }
 
 /**
- * The database of the recorded homeserver: applies the lines of a trace, tells
- * what each owes the cache, and knows what the cache may serve at any moment.
+ * The database of the recorded homeserver. It applies the lines of a trace, returns
+ * the effects that must be sent to the cache, and holds the current state of events.
  */
 export class TraceDatabase {
   readonly #corpus: Corpus;
   readonly #rows = new Map<string, Row>();
   readonly #events = new Map<string, CachedEvent>();
   readonly #rooms = new Map<string, Set<string>>();
-  /** Event → the redactions of it that count, stored or not: one may come before its target. */
+  /** Event → its effective redactions, stored or not: a redaction may come before its target. */
   readonly #redactions = new Map<string, Set<string>>();
   readonly #targets = new Map<string, string>();
 
@@ -56,12 +56,12 @@ export class TraceDatabase {
     this.#corpus = corpus;
   }
 
-  /** The event ID that a trace line means. */
+  /** The event ID that a trace line refers to. */
   eventIdOf(id: TraceId): string {
     return typeof id === "string" ? id : this.#source(id).event_id;
   }
 
-  /** The event as it is stored now, or undefined; the same object until it changes. */
+  /** The stored event, or undefined. The same object until the event changes. */
   event(eventId: string): CachedEvent | undefined {
     const row = this.#rows.get(eventId);
     if (row === undefined) return undefined;
@@ -77,7 +77,7 @@ export class TraceDatabase {
     return this.#rows.keys();
   }
 
-  /** Commits the change of one line and returns what it owes the cache. */
+  /** Commits the change of one line and returns its effects on the cache. */
   apply(line: WriteLine): readonly Effect[] {
     switch (line.op) {
       case "persist":
@@ -115,7 +115,7 @@ export class TraceDatabase {
     return [{ kind: "persisted", eventId: line.event_id }, ...this.#invalidateTarget(line.event_id)];
   }
 
-  /** A redaction that is not honoured, or whose target is not stored, changes nothing that is cached. */
+  /** A redaction that is not honoured, or whose target is not stored, changes no cached event. */
   #redact(line: WriteLine & { op: "redact" }): readonly Effect[] {
     if (line.valid !== true) return [];
     const redactions = this.#redactions.get(line.event_id) ?? new Set();
@@ -133,7 +133,7 @@ export class TraceDatabase {
     return [{ kind: "rejected", roomId, eventId, reason }, ...this.#invalidateTarget(eventId)];
   }
 
-  /** Where a redaction goes, the events that it redacted are as they were before. */
+  /** When a redaction is removed, its targets are no longer redacted. */
   #purgeHistory(line: WriteLine & { op: "purge_history" }): readonly Effect[] {
     const changed = new Set([...line.event_ids, ...line.now_outliers]);
     for (const eventId of line.event_ids) {
@@ -151,7 +151,7 @@ export class TraceDatabase {
     return [{ kind: "roomPurged", roomId, eventIds }];
   }
 
-  /** Forgets what was made of a redaction's stored target, whose state depends on the redaction's. */
+  /** Discards the derived state of a redaction's stored target, as it depends on the redaction. */
   #touchTarget(redactionId: string): string | undefined {
     const target = this.#targets.get(redactionId);
     if (target === undefined || !this.#rows.has(target)) return undefined;
@@ -192,7 +192,7 @@ export class TraceDatabase {
   }
 
   #row(eventId: string): Row {
-    return this.#rows.get(eventId) ?? inconsistent(`${eventId} is not stored where the trace says so`);
+    return this.#rows.get(eventId) ?? inconsistent(`${eventId} is not stored, but the trace changes it`);
   }
 
   #source(n: number): CorpusEvent {
@@ -200,7 +200,7 @@ export class TraceDatabase {
   }
 }
 
-/** The internal metadata holds what the homeserver keeps beside the text, so that a stale one shows. */
+/** The internal metadata contains the homeserver's fields besides the text, so that stale metadata is detected. */
 function cachedEvent(row: Row, redaction: Redaction | undefined): CachedEvent {
   const { source } = row;
   return {

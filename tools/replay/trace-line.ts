@@ -2,7 +2,7 @@ import { CliError, ExitCode } from "../../src/cli/exit-code.js";
 import { parseJson } from "../../src/cli/io/parse-json.js";
 import { type ReadProgress, readFileLines } from "../../src/cli/io/read-input.js";
 
-/** An event as the trace names it: by `n` of the corpus, or by its ID if it was not stored then. */
+/** A reference to an event: `n` of the corpus, or the event ID if the event was not stored then. */
 export type TraceId = number | string;
 
 /** A line that changed the recorded homeserver's database. */
@@ -36,7 +36,7 @@ export type WriteLine =
     }
   | { readonly op: "purge_room"; readonly room_id: string };
 
-/** A line that read events: all that were asked for, or the part that a worker's own cache lacked. */
+/** A read of events: all requested events (`get`), or only events that the worker's own cache lacked (`fetch`). */
 export interface ReadLine {
   readonly op: "get" | "fetch";
   readonly ids: readonly TraceId[];
@@ -52,11 +52,11 @@ export interface PassedOverLine {
 
 export type TraceLine = WriteLine | ReadLine | RestartLine | PassedOverLine;
 
-/** The kinds of lines that a replay passes over, and why. */
+/** The kinds of lines that a replay skips, with the reasons. */
 export const PASSED_OVER = {
   time: "the recorded clock: a replay runs as fast as it can",
   invalidate:
-    "what the homeserver told a cache keyed by event ID: every cause has a line of its own, and this misses some",
+    "an invalidation of the homeserver's own cache; incomplete, and every cause has a line of its own",
   have_seen: "asks whether an event is stored, which only a database may answer",
 } as const;
 
@@ -68,7 +68,7 @@ const KNOWN_OPS: ReadonlySet<string> = new Set<TraceLine["op"]>([
   ...(["time", "invalidate", "have_seen"] as const),
 ]);
 
-/** Reads a trace (.jsonl or .jsonl.gz). A kind of line that is not known is an error, never skipped. */
+/** Reads a trace (.jsonl or .jsonl.gz). A line of unknown kind is an error. */
 export async function* readTrace(path: string, onRead?: ReadProgress): AsyncGenerator<TraceLine> {
   for await (const { where, text } of readFileLines(path, { onRead })) {
     const line: TraceLine = parseJson(text, where);

@@ -1,8 +1,9 @@
 """Drives a real homeserver with the bridge, and compares all it says with its database.
 
-    python -m e2e            every scenario, then the figures with and without the bridge
-    python -m e2e --short    every scenario
-    python -m e2e NAME …     the scenarios named
+    python -m e2e                  every scenario, then the figures
+    python -m e2e --short          every scenario
+    python -m e2e NAME …           the scenarios named
+    python -m e2e figures PART …   the figures, or these parts of them (--help)
 
 Needs PostgreSQL, redis-server, Node with a built sidecar, and Synapse in this Python.
 """
@@ -20,21 +21,25 @@ from .cluster import SYNAPSE, Cluster
 from .compare import Comparison
 from .drop import Drop
 from .faults import Faults
-from .figures import AUDITS, LOOKUPS, cold_reads, count, long_polls, shared_bodies
+from .figures import main as figures
 from .life import Life
+from .metrics import AUDITS, LOOKUPS, count
+from .operations import Operations
 
 
 def main() -> int:
+    # So that whoever ends the test leaves no process behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if sys.argv[1:2] == ["figures"]:
+        return figures(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m e2e")
     parser.add_argument("--short", action="store_true", help="leave the figures out")
     parser.add_argument("--without-bridge", action="store_true", help="test the test")
     parser.add_argument("scenarios", nargs="*")
     options = parser.parse_args()
-    # So that whoever ends the test leaves no process behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     passed, failed = run_scenarios(options.scenarios, bridge=not options.without_bridge)
     if not options.short and not options.scenarios:
-        print_figures()
+        figures([])
     print(f"\n{passed} passed, {failed} failed")
     return 1 if failed else 0
 
@@ -42,7 +47,7 @@ def main() -> int:
 def run_scenarios(names: list[str], *, bridge: bool) -> tuple[int, int]:
     """The last ones need a cluster of their own, whose sidecar keeps what it knows."""
     passed = failed = 0
-    for parts, durable in (((Life, Faults), False), ((Drop,), True)):
+    for parts, durable in (((Life, Faults, Operations), False), ((Drop,), True)):
         of_these = run_in_one_cluster(parts, names, bridge=bridge, durable=durable)
         passed += of_these[0]
         failed += of_these[1]
@@ -50,7 +55,11 @@ def run_scenarios(names: list[str], *, bridge: bool) -> tuple[int, int]:
 
 
 def run_in_one_cluster(
-    parts: tuple[type[Life | Faults | Drop], ...], names: list[str], *, bridge: bool, durable: bool
+    parts: tuple[type[Life | Faults | Operations | Drop], ...],
+    names: list[str],
+    *,
+    bridge: bool,
+    durable: bool,
 ) -> tuple[int, int]:
     if names and not any(hasattr(part, name) for part in parts for name in names):
         return 0, 0
@@ -114,25 +123,6 @@ def run_one(name: str, scenario: object, comparison: Comparison, cluster: Cluste
     verdict = "ok" if not differences else f"{len(differences)} differences"
     print(f"{name}: {verdict}, {time.monotonic() - started:.1f} s", flush=True)
     return not differences
-
-
-def print_figures() -> None:
-    columns = []
-    for bridge in (False, True):
-        # What the audit reads would be counted, too.
-        cluster = Cluster(bridge=bridge, audit="0%")
-        try:
-            cluster.start()
-            columns.append(cold_reads(cluster) | long_polls(cluster))
-            shared = shared_bodies(cluster) if bridge else {}
-        finally:
-            cluster.stop()
-    print(f"\n{'':36}{'without':>10}{'with':>10}")
-    for name in columns[0]:
-        print(f"{name:36}{columns[0][name]:10.1f}{columns[1][name]:10.1f}")
-    print("\nTwo homeservers in one room")
-    for name, number in shared.items():
-        print(f"{name:32}{number:20.0f}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,15 @@ class HttpError(Exception):
         self.code = code
 
 
-def call(port: int, method: str, path: str, body: Any = None, token: str | None = None) -> Any:
+def call(
+    port: int,
+    method: str,
+    path: str,
+    body: Any = None,
+    token: str | None = None,
+    *,
+    timeout_s: float = TIMEOUT_S,
+) -> Any:
     """One request; the reply's JSON."""
     payload = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", payload, method=method)
@@ -31,7 +39,7 @@ def call(port: int, method: str, path: str, body: Any = None, token: str | None 
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as reply:
+        with urllib.request.urlopen(request, timeout=timeout_s) as reply:
             return json.loads(reply.read())
     except urllib.error.HTTPError as error:
         raise HttpError(error.code, error.read().decode(errors="replace")) from None
@@ -107,6 +115,12 @@ class User:
             chosen = {"room": rooms, "presence": {"types": []}}
             path += f"&filter={quote(json.dumps(chosen), safe='')}"
         return self.get(port, path)
+
+    def sync_since(self, port: int, room_id: str, since: str) -> Any:
+        """What one room has got since then."""
+        chosen = {"room": {"rooms": [room_id], "timeline": {"limit": 100}}}
+        path = f"/_matrix/client/v3/sync?timeout=0&since={since}"
+        return self.get(port, f"{path}&filter={quote(json.dumps(chosen), safe='')}")
 
     def poll(self, port: int, since: str) -> Any:
         """Waits for what is new since then."""

@@ -10,11 +10,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg2
+import yaml
 
 from .configs import (
     Homeserver,
@@ -40,10 +41,14 @@ class Cluster:
     """`bridge` switches the module on; the sidecar runs in either case. `audit` is the share of
     hits that the module reads from the database as well. With `durable` the sidecar has its log in
     PostgreSQL, and a tier in Redis. Then lookups have time: it is counted what the sidecar holds,
-    and not how fast it is just after its start on a machine that starts everything."""
+    and not how fast it is just after its start on a machine that starts everything. With `counts`
+    PostgreSQL counts statements."""
 
-    def __init__(self, *, bridge: bool, audit: str = "100%", durable: bool = False) -> None:
+    def __init__(
+        self, *, bridge: bool, audit: str = "100%", durable: bool = False, counts: bool = False
+    ) -> None:
         self.bridge = bridge
+        self._counts = counts
         self._durable = durable
         # Where database reads are counted, none may be the audit's.
         self.audit = "0%" if durable else audit
@@ -52,7 +57,7 @@ class Cluster:
         self.ports = {name: free_port() for name in (*SYNAPSE, NEIGHBOUR)}
         self.metrics_ports = {name: free_port() for name in (*SYNAPSE, NEIGHBOUR)}
         self._replication_ports = {name: free_port() for name in SYNAPSE}
-        self._postgres_port, self._redis_port = free_port(), free_port()
+        self.postgres_port, self._redis_port = free_port(), free_port()
         self.sidecar_http_port = free_port()
         self.socket = self.folder / "sidecar.sock"
         # By which two of the workers reach their sidecar.
@@ -61,14 +66,18 @@ class Cluster:
             "generic1": Proxy(self.folder / "generic1.sock", self.socket),
         }
         self.processes: dict[str, Process] = {}
+        # Options of each sidecar.
+        self._kept: list[str] = []
+        # What else ends with the cluster.
+        self.ends: list[Callable[[], None]] = []
         self.own = self._homeserver("synapse")
         self.neighbour = self._homeserver(NEIGHBOUR)
 
     def start(self) -> None:
         self._start_postgres()
         self._start_redis()
-        kept = self._durable_parts() if self._durable else []
-        self._add_sidecar("sidecar", self.socket, self.sidecar_http_port, kept)
+        self._kept = self._durable_parts() if self._durable else []
+        self._add_sidecar("sidecar", self.socket, self.sidecar_http_port)
         self.processes["sidecar"].start()
         write_common_files(self.folder)
         self._write_configs()
@@ -87,18 +96,37 @@ class Cluster:
         self._add_synapse(NEIGHBOUR, "homeserver", ["neighbour.yaml"])
         self.processes[NEIGHBOUR].start()
 
+    def launch_reader(self, name: str, config: dict[str, Any]) -> None:
+        """A further worker, that no other process calls. `config` replaces what is shared."""
+        self.ports[name], self.metrics_ports[name] = free_port(), free_port()
+        own_listeners = listeners(self.ports[name], self.metrics_ports[name])
+        write(self.folder, f"{name}.yaml", {**self._worker(name, own_listeners), **config})
+        self._add_synapse(name, "generic_worker", ["homeserver.yaml", f"{name}.yaml"])
+        self.processes[name].launch()
+
     def start_second_sidecar(self) -> Path:
-        """One that has no log in common with the first; its socket."""
+        """Its socket. It has a log in common with the first only if that is durable."""
         socket = self.folder / "sidecar2.sock"
         self._add_sidecar("sidecar2", socket, free_port())
         self.processes["sidecar2"].start()
         return socket
+
+    def switch(self, name: str, *, enabled: bool) -> None:
+        """Restarts a worker with the module's `enabled` as given."""
+        path = self.folder / f"{name}.yaml"
+        worker = yaml.safe_load(path.read_text())
+        way = self.folder / f"{name}.sock" if name in self.proxies else self.socket
+        worker["modules"] = modules(way, {**self.own.module, "enabled": enabled})
+        write(self.folder, path.name, worker)
+        self.restart(name)
 
     def stop(self) -> None:
         for process in reversed(self.processes.values()):
             process.stop()
         for proxy in self.proxies.values():
             proxy.close()
+        for end in self.ends:
+            end()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def restart(self, *names: str) -> None:
@@ -110,14 +138,15 @@ class Cluster:
             self.processes[name].wait_ready()
 
     def database(self) -> Any:
-        return psycopg2.connect(
-            host="127.0.0.1", port=self._postgres_port, user="synapse", dbname="synapse"
-        )
+        return self.database_at(self.postgres_port)
+
+    def database_at(self, port: int) -> Any:
+        return psycopg2.connect(host="127.0.0.1", port=port, user="synapse", dbname="synapse")
 
     def _homeserver(self, database: str) -> Homeserver:
         sidecar = self.socket if self.bridge else None
         more = {"audit": self.audit, **({"read_deadline": "5s"} if self._durable else {})}
-        return Homeserver(self.folder, free_port(), self._postgres_port, database, sidecar, more)
+        return Homeserver(self.folder, free_port(), self.postgres_port, database, sidecar, more)
 
     def _add(self, name: str, command: list[str], ready: Any, **more: Any) -> None:
         log = self.folder / f"{name}.log"
@@ -128,17 +157,15 @@ class Cluster:
         self._create_database("splitcache")
         key = self.folder / "tier.key"
         key.write_text(secrets.token_hex(32))
-        log = f"postgres://synapse@127.0.0.1:{self._postgres_port}/splitcache"
+        log = f"postgres://synapse@127.0.0.1:{self.postgres_port}/splitcache"
         # Beside what Synapse's processes tell each other, which is not stored.
         tier = f"redis://127.0.0.1:{self._redis_port}/1"
         return ["--log", log, "--tier", tier, "--tier-key-file", str(key)]
 
-    def _add_sidecar(
-        self, name: str, socket: Path, http_port: int, more: Iterable[str] = ()
-    ) -> None:
+    def _add_sidecar(self, name: str, socket: Path, http_port: int) -> None:
         main = os.environ.get("SPLITCACHE_MAIN", str(REPOSITORY / "dist" / "main.js"))
         serve = ["node", main, "serve", "--listen", f"unix:{socket}"]
-        serve += ["--http", f"127.0.0.1:{http_port}", *more]
+        serve += ["--http", f"127.0.0.1:{http_port}", *self._kept]
         self._add(name, serve, answers_http(http_port, "/readyz"))
 
     def _start_redis(self) -> None:
@@ -149,12 +176,13 @@ class Cluster:
         self.processes["redis"].start()
 
     def _start_postgres(self) -> None:
-        self.processes["postgres"] = postgres(self.folder, self._postgres_port)
+        settings = ["shared_preload_libraries=pg_stat_statements"] if self._counts else []
+        self.processes["postgres"] = postgres(self.folder, self.postgres_port, settings=settings)
         self.processes["postgres"].start()
         self._create_database("synapse")
 
     def _create_database(self, name: str) -> None:
-        server = f"-h 127.0.0.1 -p {self._postgres_port} -U synapse".split()
+        server = f"-h 127.0.0.1 -p {self.postgres_port} -U synapse".split()
         subprocess.run(["createdb", *server, name], check=True)
 
     def _start_synapse(self) -> None:
@@ -169,8 +197,11 @@ class Cluster:
             self.processes[name].wait_ready()
 
     def _add_synapse(self, name: str, app: str, configs: list[str]) -> None:
-        source = str(Path(__file__).resolve().parents[1] / "src")
-        env = {"PYTHONPATH": source, "PYTHONUNBUFFERED": "1"}
+        here = Path(__file__).resolve().parents[1]
+        env = {
+            "PYTHONPATH": os.pathsep.join([str(here / "src"), str(here)]),
+            "PYTHONUNBUFFERED": "1",
+        }
         command = [sys.executable, "-m", f"synapse.app.{app}"]
         for config in configs:
             command += ["-c", str(self.folder / config)]
@@ -189,15 +220,18 @@ class Cluster:
         shared["federation_domain_whitelist"] = [self.own.name, self.neighbour.name]
         write(self.folder, "homeserver.yaml", shared)
         for name in WORKERS:
-            worker: dict[str, Any] = {
-                "worker_app": "synapse.app.generic_worker",
-                "worker_name": name,
-                "worker_listeners": self._listeners(name),
-                "worker_log_config": str(self.folder / "log.yaml"),
-            }
+            worker = self._worker(name, self._listeners(name))
             if name in self.proxies and self.bridge:
                 worker["modules"] = modules(self.folder / f"{name}.sock", self.own.module)
             write(self.folder, f"{name}.yaml", worker)
+
+    def _worker(self, name: str, own_listeners: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "worker_app": "synapse.app.generic_worker",
+            "worker_name": name,
+            "worker_listeners": own_listeners,
+            "worker_log_config": str(self.folder / "log.yaml"),
+        }
 
     def _listeners(self, name: str) -> list[dict[str, Any]]:
         return listeners(

@@ -74,9 +74,11 @@ class Comparison:
             self._patiently(patience_s, self._timeline, user, name, port, room_id)
             self._patiently(patience_s, self._sync, user, name, port, room_id)
 
-    def sidecar(self, room_id: str, event_ids: Iterable[str] = ()) -> None:
-        """All that the sidecar holds of the room and of these events, at once."""
-        self._patiently(0, self._sidecar_room, room_id, event_ids)
+    def sidecar(
+        self, room_id: str, event_ids: Iterable[str] = (), *, within_s: float = 0.0
+    ) -> None:
+        """All that the sidecar holds of the room and of these events."""
+        self._patiently(within_s, self._sidecar_room, room_id, event_ids)
 
     def sidecar_holds(self, event_ids: list[str], *, any_of_them: bool = False) -> bool:
         """Whether it would serve all of these events, or any of them."""

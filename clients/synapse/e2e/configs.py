@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,17 +70,7 @@ def homeserver_config(own: Homeserver, own_listeners: list[dict[str, Any]]) -> d
         "ip_range_blacklist": [],
         "enable_metrics": True,
         "listeners": own_listeners,
-        "database": {
-            "name": "psycopg2",
-            "args": {
-                "host": "127.0.0.1",
-                "port": own.postgres_port,
-                "user": "synapse",
-                "dbname": own.database,
-                "cp_min": 1,
-                "cp_max": 5,
-            },
-        },
+        "database": database_args(own, own.postgres_port),
         # So few that readers ask the sidecar again.
         "event_cache_size": EVENT_CACHE_SIZE,
         "caches": {
@@ -93,6 +84,12 @@ def homeserver_config(own: Homeserver, own_listeners: list[dict[str, Any]]) -> d
         "modules": modules(own.sidecar, own.module),
         **_unlimited(),
     }
+
+
+def database_args(own: Homeserver, port: int) -> dict[str, Any]:
+    """The homeserver's database, reached by this port."""
+    args = {"host": "127.0.0.1", "port": port, "user": "synapse", "dbname": own.database}
+    return {"name": "psycopg2", "args": {**args, "cp_min": 1, "cp_max": 5}}
 
 
 def write_common_files(folder: Path) -> None:
@@ -130,7 +127,7 @@ def write(folder: Path, name: str, config: dict[str, Any]) -> None:
     (folder / name).write_text(yaml.safe_dump(config))
 
 
-def modules(sidecar: Path | None, more: dict[str, str]) -> list[dict[str, Any]]:
+def modules(sidecar: Path | None, more: Mapping[str, Any]) -> list[dict[str, Any]]:
     if sidecar is None:
         return []
     config = {"address": f"unix:{sidecar}", **more}

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .cluster import SYNAPSE
-from .figures import FETCHES, LOOKUPS, count
-from .scenario import Scenario
+from .metrics import FETCHES, LOOKUPS, count
+from .scenario import BOUND_S, Scenario
 
 # The reader whose first reads are counted.
 READER = "generic2"
@@ -20,7 +20,33 @@ class Drop(Scenario):
     """Each method that `all` names is a scenario."""
 
     def all(self) -> list[Callable[[], None]]:
-        return [self.drops_nothing_when_anything_restarts]
+        return [
+            self.rolls_the_sidecar_over_with_a_common_log,
+            self.drops_nothing_when_anything_restarts,
+        ]
+
+    def rolls_the_sidecar_over_with_a_common_log(self) -> None:
+        """As an upgrade of the sidecar with overlap does: for a while some processes announce to
+        the old one, and others read from the new one."""
+        room_id, said = self.room("10", messages=12)
+        self.warm(room_id, said)
+        ways = self._cluster.proxies
+        second = self._cluster.start_second_sidecar()
+        # Whoever writes still has the first, then the second; the readers have either.
+        for number, name in enumerate(("generic1", "persister1")):
+            ways[name].lead_to(second)
+            for event_id in said[number * 3 : number * 3 + 3]:
+                self._alice.redact(self._two, room_id, event_id)
+                self.compare(room_id, said[number * 3 : number * 3 + 3], fault_s=BOUND_S)
+        self._cluster.processes["sidecar"].stop()
+        self._alice.redact(self._two, room_id, said[6])
+        self._comparison.processes(self._alice, room_id, said, fault_s=BOUND_S)
+        self._cluster.processes["sidecar"].start()
+        for way in ways.values():
+            way.lead_to(self._cluster.socket)
+        self._cluster.processes["sidecar2"].stop()
+        self._alice.redact(self._two, room_id, said[7])
+        self.compare(room_id, said, fault_s=BOUND_S)
 
     def drops_nothing_when_anything_restarts(self) -> None:
         self.until_open("persister1")

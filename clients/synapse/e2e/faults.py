@@ -10,13 +10,10 @@ from collections.abc import Callable
 
 from .client import HttpError
 from .cluster import SYNAPSE
-from .figures import LOOKUPS, count
+from .metrics import LOOKUPS, count
 from .proxy import Proxy
-from .scenario import GENERIC, Scenario
+from .scenario import BOUND_S, GENERIC, Scenario
 
-# What DESIGN.md grants to a change whose process is dead, frozen or cut off, in seconds: G or A,
-# and N for what a reader keeps.
-BOUND_S = 4.0 + 2.0
 # How long a write waits for its announcement at most.
 WRITE_WAIT_S = 4.0
 

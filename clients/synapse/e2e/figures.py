@@ -1,150 +1,215 @@
-"""What Synapse's own metrics say of a cluster, and how long cold workers take."""
+"""What the module saves and what it costs, as ratios within one run.
+
+    python -m e2e figures                        every part
+    python -m e2e figures reads large            these parts
+    python -m e2e figures large --state-events 1000
+
+Statements and rows are those that join `event_json`, as PostgreSQL counts them. CPU is the
+worker's. Times depend on what else the machine does: compare them within a table only.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import argparse
+import os
 import statistics
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import synapse
+
+from .bench import Bench, Load
 from .client import User
 from .cluster import Cluster
+from .forwarded_port import ForwardedPort
+from .other_figures import polls, shared
+from .readers import LARGE_CACHE, Cost, Reader, resident_mib
+from .statements import start_counting
 
-FETCHES = "synapse_util_metrics_block_count_total"
-LOOKUPS = "splitcache_bridge_lookups_total"
-AUDITS = "splitcache_bridge_audits_total"
-GATE = "splitcache_bridge_gate_open"
-ROUNDS = 3
-
-
-def count(cluster: Cluster, name: str, processes: Iterable[str], *labels: str) -> float:
-    """The sum of the processes' samples whose labels hold each of the given texts."""
-    total = 0.0
-    for process in processes:
-        for line in _metrics(cluster, process):
-            if line.startswith(name + "{") and all(label in line for label in labels):
-                total += float(line.rpartition(" ")[2])
-    return total
+PLAIN = Reader("plain", "without the module", module=False)
+LARGE = Reader("large", "without, ten times the cache", module=False, event_cache_size=LARGE_CACHE)
+MODULE = Reader("module", "with the module", module=True)
+DELAY_S = 0.001
+SYNC_USERS, SYNC_ROUNDS = 20, 4
 
 
-def sidecar_gauge(cluster: Cluster, name: str, label: str) -> float:
-    """One sample of the sidecar."""
-    port = cluster.sidecar_http_port
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as reply:
-        for line in reply.read().decode().splitlines():
-            if line.startswith(name + "{") and label in line:
-                return float(line.rpartition(" ")[2])
-    return float("nan")
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m e2e figures",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--state-events", type=int, default=5_000, help="of the large room")
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 4, 12])
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, *ALONE, []])
+    options = parser.parse_args(argv)
+    chosen = options.parts or [*PARTS, *ALONE]
+    print(f"Synapse {synapse.__version__}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    if any(part in PARTS for part in chosen):
+        run_in_one_cluster([part for part in chosen if part in PARTS], options)
+    for part in chosen:
+        if part in ALONE:
+            print(f"\n{part}: {ALONE[part].__doc__}", flush=True)
+            ALONE[part]()
+    return 0
 
 
-def gauge(cluster: Cluster, name: str, process: str) -> float:
-    """The one sample of one process; nan before there is one."""
-    for line in _metrics(cluster, process):
-        if line.startswith(name + "{"):
-            return float(line.rpartition(" ")[2])
-    return float("nan")
+def run_in_one_cluster(parts: Sequence[str], options: argparse.Namespace) -> None:
+    cluster = Cluster(bridge=True, audit="0%", counts=True)
+    try:
+        cluster.start()
+        start_counting(cluster)
+        bench = Bench(cluster, options.state_events, tuple(options.workers))
+        for part in parts:
+            started = time.monotonic()
+            print(f"\n{part}: {PARTS[part].__doc__}", flush=True)
+            PARTS[part](bench)
+            print(f"({time.monotonic() - started:.0f} s, load {os.getloadavg()[0]:.1f})")
+    finally:
+        cluster.stop()
 
 
-def _metrics(cluster: Cluster, process: str) -> list[str]:
-    url = f"http://127.0.0.1:{cluster.metrics_ports[process]}/_synapse/metrics"
-    for _ in range(10):
-        # Of a Synapse that starts, metrics may be added while they are listed: it answers 500.
-        with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(url) as reply:
-            lines: list[str] = reply.read().decode().splitlines()
-            return lines
-    raise OSError(f"the metrics of {process} cannot be read")
-
-
-def cold_reads(cluster: Cluster, rooms: int = 8, messages: int = 60) -> dict[str, float]:
-    """Fills rooms and reads them through one worker, then through another that has just started.
-
-    Latencies are medians of so many starts as `ROUNDS` says; counts are those of the last.
-    """
-    ports = cluster.ports
-    user = User(ports["main"], "reader")
-    made = []
-    for _ in range(rooms):
-        room_id = user.create_room(ports["generic1"], "10")
-        for number in range(messages):
-            user.say(ports["generic1"], room_id, f"message {number}")
-        made.append(room_id)
-    for room_id in made:
-        user.messages(ports["generic1"], room_id)
-    syncs_ms, messages_ms = [], []
-    for _ in range(ROUNDS):
-        cluster.restart("generic2")
-        syncs_ms.append(_milliseconds(user.sync, ports["generic2"]))
-        cluster.restart("generic2")
-        each = [_milliseconds(user.messages, ports["generic2"], room_id) for room_id in made]
-        messages_ms.append(sum(each) / rooms)
-    # Of the cold worker alone: it has just started.
-    cold = ("generic2",)
-    return {
-        "/messages, cold worker, ms": statistics.median(messages_ms),
-        "/sync, cold worker, ms": statistics.median(syncs_ms),
-        "database fetches": count(cluster, FETCHES, cold, '"_fetch_event_list"'),
-        "lookups": count(cluster, LOOKUPS, cold),
-        "hits": count(cluster, LOOKUPS, cold, 'result="hit"'),
+def reads(bench: Bench) -> None:
+    """The reads of clients, through workers that have just started (cold), and once more (warm)."""
+    loads: dict[str, Load] = {
+        "/messages": bench.messages,
+        "/sync, initial": bench.initial_sync,
+        "/sync, incremental": bench.incremental_sync,
+        "/context": bench.context,
     }
+    bench.make_chat_rooms()
+    compare(bench, loads, (PLAIN, LARGE, MODULE))
 
 
-def long_polls(cluster: Cluster, messages: int = 100) -> dict[str, float]:
-    """Says something each time that three processes have shown the last thing said."""
-    pollers = ("main", "generic1", "generic2")
-    ports = cluster.ports
-    user = User(ports["main"], "poller")
-    room_id = user.create_room(ports["generic1"], "10")
-    user.say(ports["generic1"], room_id, "the first")
-    since = {name: user.sync(ports[name])["next_batch"] for name in pollers}
-    before = count(cluster, FETCHES, pollers, '"_fetch_event_list"')
-
-    def until_shown(name: str, event_id: str) -> None:
-        shown: set[str] = set()
-        while event_id not in shown:
-            reply = user.poll(ports[name], since[name])
-            since[name] = reply["next_batch"]
-            joined = reply.get("rooms", {}).get("join", {}).get(room_id, {})
-            shown = {event["event_id"] for event in joined.get("timeline", {}).get("events", [])}
-
-    with ThreadPoolExecutor(len(pollers)) as threads:
-        for number in range(messages):
-            said = user.say(ports["generic1"], room_id, f"message {number}")
-            list(threads.map(until_shown, pollers, [said] * len(pollers)))
-    fetches = count(cluster, FETCHES, pollers, '"_fetch_event_list"') - before
-    return {f"fetches, {messages} messages, 3 pollers": fetches}
+def large(bench: Bench) -> None:
+    """A room with much state: its state resolved, and /state."""
+    loads: dict[str, Load] = {"state resolution": bench.resolve, "/state": bench.state}
+    bench.make_large_room()
+    compare(bench, loads, (PLAIN, LARGE, MODULE))
 
 
-def shared_bodies(cluster: Cluster, messages: int = 100) -> dict[str, float]:
-    """Two homeservers in one room, with nothing else in the sidecar, each having read all of it."""
-    cluster.start_neighbour()
-    port, other = cluster.ports["generic1"], cluster.ports["neighbour"]
-    alice = User(cluster.ports["main"], "sharer")
-    carol = User(other, "carol")
-    room_id = alice.create_room(port, "11")
-    carol.join(other, room_id, via=cluster.own.name)
-    last = [alice.say(port, room_id, f"message {number}") for number in range(messages)][-1]
-    while last not in {event["event_id"] for event in carol.messages(other, room_id)}:
-        time.sleep(0.1)
-    cluster.restart("sidecar", "neighbour", "generic1")
-    # Until its new epoch is registered, the sidecar is not read.
-    for process in ("generic1", "neighbour"):
-        while gauge(cluster, GATE, process) != 1:
-            time.sleep(0.1)
-    alice.messages(port, room_id)
-    carol.messages(other, room_id)
-    # What was read is put a moment later.
-    time.sleep(1)
-    held = "splitcache_cache_entries"
-    return {
-        "events of either homeserver": sidecar_gauge(cluster, held, 'cache="metadata"'),
-        "bodies stored": sidecar_gauge(cluster, held, 'cache="events"'),
-    }
+def far(bench: Bench) -> None:
+    """PostgreSQL a millisecond away."""
+    port = ForwardedPort(bench.cluster.postgres_port, DELAY_S)
+    readers = (
+        Reader("plain-far", PLAIN.title, module=False, postgres_port=port.port),
+        Reader("module-far", MODULE.title, module=True, postgres_port=port.port),
+    )
+    bench.make_chat_rooms()
+    try:
+        compare(bench, {"/messages": bench.messages, "/context": bench.context}, readers)
+    finally:
+        bench.stop(readers)
+        port.close()
 
 
-def _milliseconds(read: Callable[..., object], *of: object) -> float:
+def compare(bench: Bench, loads: dict[str, Load], readers: Sequence[Reader]) -> None:
+    for name, load in loads.items():
+        print_head(name)
+        bench.start(readers)
+        for reader in readers:
+            if not reader.module:
+                print_costs(reader.title, *bench.cold_and_warm(reader, load))
+                continue
+            bench.empty_sidecar()
+            print_costs(f"{reader.title}, sidecar empty", *bench.cold_and_warm(reader, load))
+            print_costs(f"{reader.title}, sidecar warm", *bench.cold_and_warm(reader, load))
+
+
+def print_head(name: str) -> None:
+    print(f"\n{name:36} {'cold':>30} {'warm':>37}")
+    columns = f"{'stmts':>7} {'rows':>7} {'CPU ms':>9} {'ms':>9}"
+    print(f"{'':36} {columns}   {columns}", flush=True)
+
+
+def print_costs(title: str, *costs: Cost) -> None:
+    print(f"{title:36}", end="")
+    for one in costs:
+        print(f" {one.statements:7} {one.rows:7}", end="")
+        print(f" {one.cpu_s * 1000:9.0f} {one.seconds * 1000:9.0f}  ", end="")
+    print(flush=True)
+
+
+def sync(bench: Bench) -> None:
+    """Initial syncs of many users, each after the other: median and p99, in milliseconds."""
+    ports = bench.cluster.ports
+    users = [User(ports["main"], f"syncer{n}") for n in range(SYNC_USERS)]
+    bench.make_chat_rooms()
+    rooms = list(bench.chat_rooms)
+    for number, user in enumerate(users):
+        user.join(ports["generic1"], rooms[number % len(rooms)])
+        user.join(ports["generic1"], rooms[(number + 1) % len(rooms)])
+    readers = (PLAIN, MODULE)
+    bench.start(readers)
+    print(f"{'':36} {'cold':>16}   {'warm':>16}   {'p99 cold / warm':>16}")
+    for reader in readers:
+        taken: tuple[list[float], list[float]] = ([], [])
+        for _ in range(SYNC_ROUNDS):
+            reader.restart(bench.cluster)
+            for times in taken:
+                times += [timed(user.sync, ports[reader.name]) for user in users]
+        (cold_p50, cold_p99), (warm_p50, warm_p99) = map(percentiles, taken)
+        print(f"{reader.title:36} {cold_p50:7.0f} {cold_p99:8.0f}", end="")
+        print(f"   {warm_p50:7.0f} {warm_p99:8.0f}   {cold_p99 / warm_p99:16.2f}", flush=True)
+
+
+def timed(read: Callable[[int], object], port: int) -> float:
     started = time.monotonic()
-    read(*of)
+    read(port)
     return (time.monotonic() - started) * 1000
+
+
+def percentiles(times: list[float]) -> tuple[float, float]:
+    return statistics.median(times), sorted(times)[int(len(times) * 0.99) - 1]
+
+
+def workers(bench: Bench) -> None:
+    """Memory of workers that have all read the same, and the statements of their second reading."""
+    print(f"{'':36} {'workers':>7} {'MiB':>7} {'grown':>7} {'sidecar':>8} {'stmts':>7}")
+    bench.make_chat_rooms()
+    bench.make_large_room()
+    sidecar = bench.cluster.processes["sidecar"].pid
+    for title, module, size in (
+        ("with the module, small cache", True, 100),
+        ("without, cache for all of it", False, LARGE_CACHE),
+    ):
+        bench.state(bench.cluster.ports["generic1"])
+        for number in bench.workers:
+            readers = [
+                Reader(f"w{module:d}{n}", title, module=module, event_cache_size=size)
+                for n in range(number)
+            ]
+            bench.start(readers)
+            before = [resident_mib(bench.cluster.processes[one.name].pid) for one in readers]
+            sidecar_before = resident_mib(sidecar)
+            read_by_all(bench, readers)
+            after = [resident_mib(bench.cluster.processes[one.name].pid) for one in readers]
+            sidecar_grown = resident_mib(sidecar) - sidecar_before
+            again = read_by_all(bench, readers)
+            print(
+                f"{title:36} {number:7} {sum(after):7.0f} {sum(after) - sum(before):7.0f}", end=""
+            )
+            print(f" {sidecar_grown:8.0f} {again:7}", flush=True)
+            bench.stop(readers)
+
+
+def read_by_all(bench: Bench, readers: Sequence[Reader]) -> int:
+    """The statements that it takes."""
+
+    def load(_: int) -> None:
+        with ThreadPoolExecutor(2) as threads:
+            for read in (bench.state, bench.messages):
+                list(threads.map(read, [bench.cluster.ports[one.name] for one in readers]))
+
+    return bench.cost(readers[0], load).statements
+
+
+PARTS: dict[str, Callable[[Bench], None]] = {
+    "reads": reads,
+    "large": large,
+    "far": far,
+    "sync": sync,
+    "workers": workers,
+}
+ALONE: dict[str, Callable[[], None]] = {"polls": polls, "shared": shared}

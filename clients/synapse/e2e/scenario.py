@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterable
 from .client import HttpError, User, call
 from .cluster import Cluster
 from .compare import READERS, Comparison
-from .figures import GATE, gauge
+from .metrics import GATE, gauge
 
 GENERIC = ("generic1", "generic2")
+# What DESIGN.md grants to a change whose process is dead, frozen or cut off, in seconds: G or A,
+# and N for what a reader keeps.
+BOUND_S = 4.0 + 2.0
 
 
 class Scenario:

@@ -37,4 +37,5 @@ class SidecarReader:
     def _call(self, method: str, request: Any) -> Any:
         # A channel of its own each time: one that saw the sidecar die would wait to try again.
         with grpc.insecure_channel(self._address, options=CHANNEL_OPTIONS) as channel:
-            return call(channel, method)(request, timeout=TIMEOUT_S)
+            # It may be slow to accept a connection on a machine that has much else to do.
+            return call(channel, method)(request, timeout=TIMEOUT_S, wait_for_ready=True)

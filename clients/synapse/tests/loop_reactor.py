@@ -58,6 +58,8 @@ class LoopReactor:
         self._calls.put(lambda: function(*args))
 
     def callLater(self, seconds: float, function: Callable[..., Any], *args: Any) -> _Later:
+        # As in Twisted.
+        assert seconds >= 0, seconds
         later = _Later(lambda: function(*args))
         heapq.heappush(self._later, (time.monotonic() + seconds, next(self._order), later))
         return later

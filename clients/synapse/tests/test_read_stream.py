@@ -68,7 +68,7 @@ def test_a_stream_that_is_stuck_is_opened_anew() -> None:
 
         first = look()
         assert isinstance(first, LookupFailed)
-        assert first.is_trouble
+        assert first.is_unavailable
         reactor.run_until(lambda: isinstance(look(), pb.GetEventsResponse))
         assert len(opened) == 2
         assert heard

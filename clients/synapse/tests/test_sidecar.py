@@ -302,7 +302,7 @@ def test_a_request_that_the_sidecar_refuses_is_told_from_trouble(bridge: Bridge)
     bridge.transport.lookup(request, 5.0, outcomes.append)
     bridge.reactor.run_until(lambda: bool(outcomes))
     assert isinstance(outcomes[0], LookupFailed)
-    assert not outcomes[0].is_trouble
+    assert not outcomes[0].is_unavailable
 
 
 def test_comes_back_when_its_connection_swallows_everything(

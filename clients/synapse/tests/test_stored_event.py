@@ -240,6 +240,36 @@ def test_reads_damaged_entries_as_missing_or_as_they_were() -> None:
     assert missing > 400
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[1]",
+        b'"text"',
+        b'{"type":"m.room.message"',
+        b'{"type":"m.room.message"} ',
+        b'{"type":"m.room.message"}}',
+        b"\xff\xfe}",
+    ],
+)
+def test_reads_a_body_that_is_no_event_as_missing(body: bytes) -> None:
+    (entry,) = read_from_database(next(recorded_rows())[1]).values()
+    cached = to_cached(entry)
+    assert cached is not None
+    cached.body = body
+    assert from_cached(cached) is None
+
+
+def test_a_body_that_claims_to_know_what_is_the_homeservers_own_is_not_read() -> None:
+    (entry,) = read_from_database(next(recorded_rows())[1]).values()
+    cached = to_cached(entry)
+    assert cached is not None
+    cached.body = cached.body[:-1] + b',"unsigned":{"redacted_because":"another"}}'
+    read = from_cached(cached)
+    assert read is None or read.event.unsigned.get("redacted_because") is None
+
+
 def test_an_entry_of_another_version_is_missing_whatever_it_says(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -4,6 +4,8 @@
     python upstream/run.py -j 2               the same, in two processes
     python upstream/run.py --postgres         the same on a PostgreSQL of its own, far slower
     python upstream/run.py --without-bridge   the same, to compare
+    python upstream/run.py --all              all suites that deal with events
+    python upstream/run.py --all --compare    with and without, and the tests that differ
     python upstream/run.py tests.storage …    others
 
 The tests are those of the release of Synapse that is installed: they come from its source
@@ -52,7 +54,18 @@ SUITES = (
     "tests.handlers.test_sync",
     "tests.util.test_lrucache",
 )
-TIMEOUT_S = 1_800
+ALL = (
+    "tests.handlers",
+    "tests.rest.client",
+    "tests.rest.admin",
+    "tests.storage",
+    "tests.replication",
+    "tests.push",
+    "tests.federation",
+    "tests.module_api",
+    "tests.events",
+)
+TIMEOUT_S, TIMEOUT_OF_ALL_S = 1_800, 14_400
 
 
 def main() -> int:
@@ -60,11 +73,34 @@ def main() -> int:
     parser.add_argument("--without-bridge", action="store_true")
     parser.add_argument("--postgres", action="store_true")
     parser.add_argument("-j", "--jobs", type=int, default=1, help="processes at a time")
-    parser.add_argument("suites", nargs="*", default=SUITES)
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--compare", action="store_true", help="run with and without the bridge")
+    parser.add_argument("suites", nargs="*")
     options = parser.parse_args()
     if options.jobs < 1:
         parser.error("-j must be at least 1")
-    bridge = not options.without_bridge
+    if options.all and options.suites:
+        parser.error("--all takes no suites")
+    options.suites = options.suites or (ALL if options.all else SUITES)
+    failed, found = run_once(options, bridge=not options.without_bridge)
+    if options.compare:
+        _, other = run_once(options, bridge=options.without_bridge)
+        print_differences(found, other)
+    return failed
+
+
+def print_differences(found: Run, other: Run) -> None:
+    names = sorted(found.outcomes.keys() | other.outcomes.keys())
+    for name in names:
+        first, second = found.outcomes.get(name, "not run"), other.outcomes.get(name, "not run")
+        if first != second:
+            print(f"differs: {name}: {first}, then {second}")
+    print(f"{len(names)} tests compared")
+
+
+def run_once(options: argparse.Namespace, *, bridge: bool) -> tuple[int, Run]:
+    """Whether it has failed, and what came out."""
+    print(f"\n{'With' if bridge else 'Without'} the bridge", flush=True)
     expected = expected_failures(HERE / "expected-failures.toml") if bridge else {}
     # So that stopping it ends the sidecar and the tests, and removes the folder.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -79,8 +115,8 @@ def main() -> int:
         if options.postgres:
             env |= stack.enter_context(database(folder))
         run = run_trials(source, options, env)
-    whole = tuple(options.suites) == SUITES
-    return report(run, options.suites, expected, whole=whole, bridge=bridge)
+    whole = tuple(options.suites) in (SUITES, ALL)
+    return report(run, options.suites, expected, whole=whole, bridge=bridge), run
 
 
 def fetch_tests(folder: Path) -> Path:
@@ -140,12 +176,13 @@ def run_trials(source: Path, options: argparse.Namespace, env: Mapping[str, str]
     try:
         for n, share in enumerate(shares):
             children.append(start_trial(source, n, share, env, to_file=jobs > 1))
-        deadline = time.monotonic() + TIMEOUT_S
+        timeout_s = TIMEOUT_OF_ALL_S if options.all else TIMEOUT_S
+        deadline = time.monotonic() + timeout_s
         for child in children:
             try:
                 child.wait(max(deadline - time.monotonic(), 0))
             except subprocess.TimeoutExpired:
-                run.troubles.append(f"the tests took longer than {TIMEOUT_S} s")
+                run.errors.append(f"the tests took longer than {timeout_s} s")
                 break
     finally:
         for child in children:
@@ -156,7 +193,7 @@ def run_trials(source: Path, options: argparse.Namespace, env: Mapping[str, str]
         failed = run.read(source / f"{n}.jsonl")
         # Trial exits with 1 if a test fails.
         if child.returncode != (1 if failed else 0):
-            run.troubles.append(f"trial exited with {child.returncode}, {failed} tests failed")
+            run.errors.append(f"trial exited with {child.returncode}, {failed} tests failed")
     return run
 
 

@@ -25,7 +25,7 @@ class Run:
     # What the bridge counted: hits, misses, errors, late announcements.
     bridge: Counter[str] = field(default_factory=Counter)
     # What went wrong beside tests, a sentence each.
-    troubles: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     def read(self, path: Path) -> int:
         """Adds what one process of trial.py wrote there; how many of its tests failed."""
@@ -72,10 +72,10 @@ def report(
         print(f"fails as expected: {test}: {expected[test]}")
     bad = [f"{test}: {run.outcomes[test]}" for test in sorted(failed - expected.keys())]
     bad += _not_failing(run, expected, whole)
-    bad += run.troubles
+    bad += run.errors
     bad += [f"{suite}: no test ran" for suite in suites if not _of_suite(run, suite)]
     if bridge:
-        bad += _bridge_troubles(run.bridge, whole)
+        bad += _bridge_errors(run.bridge, whole)
     for line in bad:
         print(f"FAILED: {line}")
     print(f"skipped by Synapse itself: {len(run.with_outcome('skipped'))}")
@@ -89,11 +89,11 @@ def _not_failing(run: Run, expected: Iterable[str], whole: bool) -> list[str]:
     return [f"{test}: listed as failing: {was}" for test, was in found.items() if was in wrong]
 
 
-def _bridge_troubles(counted: Counter[str], whole: bool) -> list[str]:
+def _bridge_errors(counted: Counter[str], whole: bool) -> list[str]:
     """The bridge fails open: without these, tests would pass with a bridge that does nothing."""
     print("bridge: " + ", ".join(f"{number:.0f} {name}" for name, number in counted.items()))
-    troubles = [f"{counted[name]:.0f} calls: {name}" for name in ("errors", "late")]
-    bad = [line for line in troubles if not line.startswith("0 ")]
+    errors = [f"{counted[name]:.0f} calls: {name}" for name in ("errors", "late")]
+    bad = [line for line in errors if not line.startswith("0 ")]
     if whole and not counted["hits"]:
         bad.append("nothing was read from the sidecar")
     return bad

@@ -17,10 +17,10 @@ export async function askPosition(connection: Connection, homeserver: string): P
 }
 
 /** Asks grpc.health.v1 for the status of a service; the empty name is the sidecar as a whole. */
-export async function servingStatus(connection: Connection, name: string): Promise<string> {
+export async function servingStatus(connection: Connection, name: string, limitMs?: number): Promise<string> {
   const { Check: check } = health;
   if (check === undefined) throw new CliError(ExitCode.failure, "the health service has no Check");
-  const reply: unknown = await connection.call(check, { service: name });
+  const reply: unknown = await connection.call(check, { service: name }, limitMs);
   const status = typeof reply === "object" && reply !== null && "status" in reply ? reply.status : undefined;
   return String(status);
 }

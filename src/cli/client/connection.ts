@@ -1,4 +1,5 @@
 import {
+  type ChannelCredentials,
   credentials,
   InterceptingCall,
   type Interceptor,
@@ -7,6 +8,8 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js";
 import { EventCacheServiceClient } from "../../gen/splitcache/v1/event_cache_service.js";
+import { CliError, ExitCode } from "../exit-code.js";
+import type { ClientSecurity, ClientTls } from "./security.js";
 
 /** A channel to one sidecar. Connects with the first call, and again when it breaks. */
 export interface Connection {
@@ -15,8 +18,12 @@ export interface Connection {
   readonly client: EventCacheServiceClient;
   /** Aborted when the user interrupts. */
   readonly signal: AbortSignal;
-  /** Makes one call with the connection's deadline. Rejects with a ServiceError. */
-  call<Request, Response>(method: Method<Request, Response>, request: Request): Promise<Response>;
+  /** Makes one call, with the connection's time limit unless another one is given. Rejects with a ServiceError. */
+  call<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    limitMs?: number,
+  ): Promise<Response>;
   /** Cancels a stream when the user interrupts, until the returned function is called. */
   cancelOnAbort(stream: Cancellable): () => void;
   close(): void;
@@ -38,6 +45,7 @@ export interface ConnectionOptions {
   /** How long one call may take. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
+  readonly security: ClientSecurity;
 }
 
 /**
@@ -50,10 +58,12 @@ const CHANNEL_OPTIONS = {
   "grpc.max_reconnect_backoff_ms": 1000,
 };
 
-export function connect({ address, timeoutMs, signal }: ConnectionOptions): Connection {
-  const client = new EventCacheServiceClient(address, credentials.createInsecure(), {
+export function connect({ address, timeoutMs, signal, security }: ConnectionOptions): Connection {
+  const { tls, token } = security;
+  const client = new EventCacheServiceClient(address, channelCredentials(tls), {
     ...CHANNEL_OPTIONS,
-    interceptors: [keepContentType],
+    ...(tls?.serverName !== undefined && { "grpc.ssl_target_name_override": tls.serverName }),
+    interceptors: [keepContentType, ...(token === undefined ? [] : [sendToken(token)])],
   });
   // One listener for all calls: Node.js warns of a leak if a signal has more than ten.
   const running = new Set<Cancellable>();
@@ -70,13 +80,36 @@ export function connect({ address, timeoutMs, signal }: ConnectionOptions): Conn
     address,
     client,
     signal,
-    call: (method, request) => call(client, method, request, timeoutMs, cancelOnAbort),
+    call: (method, request, limitMs = timeoutMs) => call(client, method, request, limitMs, cancelOnAbort),
     cancelOnAbort,
     close: () => {
       signal.removeEventListener("abort", cancelAll);
       client.close();
     },
   };
+}
+
+function channelCredentials(tls: ClientTls | undefined): ChannelCredentials {
+  if (tls === undefined) return credentials.createInsecure();
+  const { ca = null, key = null, cert = null } = tls;
+  const bytes = (pem: string | null) => (pem === null ? null : Buffer.from(pem));
+  try {
+    return credentials.createSsl(bytes(ca), bytes(key), bytes(cert));
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new CliError(ExitCode.usage, `the files of --tls-… are not valid: ${problem}`, error);
+  }
+}
+
+/** Adds the token to each call. Call credentials of grpc-js would require TLS, which a Unix socket does not need. */
+function sendToken(token: string): Interceptor {
+  return (options, nextCall) =>
+    new InterceptingCall(nextCall(options), {
+      start: (metadata, listener, next) => {
+        metadata.set("authorization", `Bearer ${token}`);
+        next(metadata, listener);
+      },
+    });
 }
 
 /**

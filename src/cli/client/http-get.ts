@@ -1,5 +1,7 @@
 import { once } from "node:events";
 import { Agent, get, type IncomingMessage } from "node:http";
+import { get as getOverTls, Agent as TlsAgent } from "node:https";
+import type { ClientSecurity } from "./security.js";
 
 /** A page of metrics has some 100 lines for each homeserver; it is kept whole in memory. */
 const REPLY_BYTES_MAX = 64 * 1024 * 1024;
@@ -13,8 +15,16 @@ export interface HttpReply {
  * Gets a page over HTTP. `fetch` would hold its signal weakly and may go through the proxy of the
  * environment; a separate agent does neither.
  */
-export async function httpGet(url: string, signal: AbortSignal): Promise<HttpReply> {
-  const request = get(url, { agent: new Agent(), signal });
+export async function httpGet(
+  url: string,
+  signal: AbortSignal,
+  { tls, token }: ClientSecurity,
+): Promise<HttpReply> {
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const request =
+    tls === undefined
+      ? get(url, { agent: new Agent(), signal, headers })
+      : getOverTls(url, { agent: new TlsAgent(), signal, headers, ...tlsOptionsOf(tls) });
   const [response] = (await once(request, "response")) as [IncomingMessage];
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -24,4 +34,9 @@ export async function httpGet(url: string, signal: AbortSignal): Promise<HttpRep
     if (bytes > REPLY_BYTES_MAX) throw new Error(`the page has more than ${REPLY_BYTES_MAX} bytes`);
   }
   return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() };
+}
+
+function tlsOptionsOf({ ca, cert, key, serverName }: NonNullable<ClientSecurity["tls"]>) {
+  const given = Object.entries({ ca, cert, key, servername: serverName });
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }

@@ -1,6 +1,7 @@
 import { abortScope } from "../client/abort.js";
 import { defaultHttpAddress, HTTP_ADDRESS_HELP, parseHttpAddress } from "../client/address.js";
 import { httpGet } from "../client/http-get.js";
+import { type ClientSecurity, securityFlags, securityOf } from "../client/security.js";
 import { localCommand } from "../command.js";
 import { CliError, ExitCode } from "../exit-code.js";
 import { duration, onOff, parsed } from "../flags.js";
@@ -20,11 +21,14 @@ export const stats = localCommand({
     }),
     all: onOff("Shows every sample."),
     timeout: duration("Limits the time of the request.", "5s"),
+    ...securityFlags,
   },
   examples: ["stats", "stats --http 127.0.0.1:9464 -o json"],
   run: async ({ io, flags, print }) => {
     const address = flags.http ?? defaultHttpAddress(io.env);
-    const samples = parseMetrics(await fetchMetrics(address, flags.timeout, io.signal));
+    const samples = parseMetrics(
+      await fetchMetrics(address, flags.timeout, io.signal, securityOf(flags, io.env)),
+    );
     const rows = flags.all ? samples.map(row) : summary(samples);
     print(
       samples.map(({ name, labels, value }) => ({ name, labels: Object.fromEntries(labels), value })),
@@ -34,11 +38,16 @@ export const stats = localCommand({
   },
 });
 
-async function fetchMetrics(address: string, timeoutMs: number, signal: AbortSignal): Promise<string> {
-  const url = `http://${address}/metrics`;
+async function fetchMetrics(
+  address: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+  security: ClientSecurity,
+): Promise<string> {
+  const url = `${security.tls === undefined ? "http" : "https"}://${address}/metrics`;
   const limit = abortScope(signal, timeoutMs);
   try {
-    const { status, text } = await httpGet(url, limit.signal);
+    const { status, text } = await httpGet(url, limit.signal, security);
     if (status !== 200) throw new CliError(ExitCode.failure, `${url} answered with HTTP status ${status}`);
     return text;
   } catch (failure) {

@@ -8,6 +8,8 @@ import { CliError, ExitCode } from "../exit-code.js";
 import { duration } from "../flags.js";
 
 const ATTEMPT_INTERVAL_MS = 100;
+/** A sidecar that accepts a call and does not answer must not use up the whole time. */
+const ATTEMPT_MS_MAX = 1000;
 
 /** `wait`: until the sidecar serves. */
 export const wait = sidecarCommand({
@@ -26,7 +28,8 @@ export const wait = sidecarCommand({
 async function untilServing(connection: Connection, timeoutMs: number): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!connection.signal.aborted) {
-    const status = await servingStatus(connection, "").catch((failure: unknown) => {
+    const limitMs = Math.min(ATTEMPT_MS_MAX, Math.max(deadline - performance.now(), 1));
+    const status = await servingStatus(connection, "", limitMs).catch((failure: unknown) => {
       if (!isUnavailable(failure)) throw failure;
     });
     if (status === "SERVING") return;

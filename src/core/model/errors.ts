@@ -11,6 +11,8 @@ export interface FieldViolation {
  * outcomes, not failures.
  *
  * - `invalidArgument`: the request is invalid; the same request never succeeds
+ * - `unauthenticated`: the caller shows no valid credentials
+ * - `permissionDenied`: the caller may not do this
  * - `exhausted`: a capacity is used up; retry after `retryDelayMs`
  * - `tooLarge`: the message is too large; do not retry
  * - `unavailable`: the server drains, or the log is unavailable; retry
@@ -19,6 +21,8 @@ export interface FieldViolation {
  */
 export type CacheErrorKind =
   | "invalidArgument"
+  | "unauthenticated"
+  | "permissionDenied"
   | "exhausted"
   | "tooLarge"
   | "unavailable"

@@ -40,7 +40,7 @@ export interface NewEvent {
 
 /** A range of bytes that belongs to a store. Read only. */
 export interface ByteRange {
-  /** Throws when the range is no longer readable. */
+  /** Throws when the range is no longer readable. A view of it must not be kept: copy what is needed later. */
   readonly bytes: Buffer;
   readonly start: number;
   readonly end: number;

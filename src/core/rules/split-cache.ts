@@ -78,8 +78,9 @@ export class SplitCache {
   }
 
   /**
-   * The same if the homeserver has a live entry of every event here; else returns the
-   * events that it lacks, each once, and nothing is lent or counted.
+   * The same if the homeserver has a live entry of every event here, or if the read's
+   * `min_position` is ahead; else returns the events that it lacks, each once, and
+   * changes nothing.
    */
   getEventsOrAbsent(
     homeserver: HomeserverState,
@@ -87,21 +88,14 @@ export class SplitCache {
     nowMs: number,
     take: TakeEvents,
   ): readonly EventId[] | undefined {
-    const { counters } = homeserver;
-    const { hits, misses } = { hits: counters.hits, misses: { ...counters.misses } };
-    const loan = new Loan();
-    const result = this.#lookUpAll(homeserver, request, nowMs, loan);
-    const isAbsent = (eventId: EventId, index: number) =>
-      result.events[index] === undefined &&
-      this.#metadata.live(homeserver.metadata, eventId, nowMs) === undefined;
-    const absent = result.events.includes(undefined) ? request.eventIds.filter(isAbsent) : [];
-    if (absent.length === 0) {
-      lend(result, loan, take);
-      return undefined;
+    if (!isBehind(homeserver.log.position, request.minPosition)) {
+      const isAbsent = (eventId: EventId) =>
+        this.#metadata.live(homeserver.metadata, eventId, nowMs) === undefined;
+      const absent = request.eventIds.filter(isAbsent);
+      if (absent.length > 0) return [...new Set(absent)];
     }
-    counters.hits = hits;
-    Object.assign(counters.misses, misses);
-    return [...new Set(absent)];
+    this.getEvents(homeserver, request, nowMs, take);
+    return undefined;
   }
 
   /** A redaction without a redacted body is one that could not be made: see with-redacted-bodies.ts. */

@@ -2,6 +2,7 @@ import { CacheError } from "../../core/model/errors.js";
 import type { LogMember, LogMembers, MemberPosition, MembersPage, PositionsPage } from "../port.js";
 import type { LeaseClock } from "./clock.js";
 import { epochOf } from "./epoch-bytes.js";
+import { causeOf } from "./failures.js";
 import type { Link } from "./link.js";
 import type { PostgresLimits } from "./postgres-limits.js";
 import type { Statement } from "./session.js";
@@ -21,6 +22,7 @@ export class MembersView implements LogMembers {
   readonly #options: MembersViewOptions;
   readonly #statements: ReturnType<typeof statements>;
   #count = 0;
+  #last: Promise<void> = Promise.resolve();
 
   constructor(options: MembersViewOptions) {
     this.#options = options;
@@ -93,12 +95,16 @@ export class MembersView implements LogMembers {
     return live;
   }
 
-  async #reading<T>(read: () => Promise<T>): Promise<T> {
-    try {
-      return await read();
-    } catch (cause) {
-      throw new CacheError("unavailable", "the log does not answer; retry", { cause });
-    }
+  /** One at a time: the session also carries the changes, which must not queue behind many of these. */
+  #reading<T>(read: () => Promise<T>): Promise<T> {
+    const reading = this.#last.then(read);
+    this.#last = reading.then(
+      () => {},
+      () => {},
+    );
+    return reading.catch((cause: unknown) => {
+      throw new CacheError("unavailable", `the log cannot be read (${causeOf(cause)})`, { cause });
+    });
   }
 }
 

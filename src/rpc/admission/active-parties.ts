@@ -1,8 +1,8 @@
 import { HOMESERVER_IDLE_MS } from "../../core/model/limits.js";
 
 /**
- * Knows whether several parties of one kind, homeservers or peer addresses, are
- * active, which is when one may take only a share of a capacity.
+ * Tracks whether several parties of one kind, homeservers or peer addresses, are
+ * active. If so, each may use only its share of a capacity.
  */
 export class ActiveParties {
   readonly #clock: () => number;
@@ -14,7 +14,7 @@ export class ActiveParties {
     this.#clock = clock;
   }
 
-  /** Notes that a party is active; returns whether another one is too, or has not been idle for long. */
+  /** Records that a party is active. Returns whether another party is active or was recently. */
   note(party: string): boolean {
     const now = this.#clock();
     if (this.#last !== undefined && this.#last !== party) {

@@ -3,9 +3,9 @@ import { ActiveParties } from "./active-parties.js";
 import { Capacity, type Holder } from "./capacity.js";
 
 /**
- * Bytes of batches on their way to subscribers. A subscriber for whose batch
- * there is no room waits its turn, in the order of coming. Connections and
- * homeservers have shares, and nobody waits behind one that has used its share up.
+ * The bytes of batches being sent to subscribers. If a batch does not fit, its
+ * subscriber waits in a first-in, first-out queue. Connections and homeservers have
+ * shares; a subscriber that waits for its share does not block others.
  */
 export class BatchCapacity {
   readonly #capacity: Capacity;
@@ -25,13 +25,13 @@ export class BatchCapacity {
     return this.#capacity.used;
   }
 
-  /** Room for a batch of `bytes`, or undefined if there is none now or others wait for some. */
+  /** Reserves room for a batch of `bytes`. Undefined if it does not fit or others are waiting. */
   take(holder: Holder, bytes: number): BatchRoom | undefined {
     if (this.#waiting.size > 0 || this.#capacity.take(holder, bytes) !== undefined) return undefined;
     return this.#room(holder, bytes);
   }
 
-  /** Room for the largest batch as soon as there is some, or undefined once `gone` aborts. */
+  /** Waits for room for the largest batch. Resolves with undefined when `gone` aborts. */
   wait(holder: Holder, gone: AbortSignal): Promise<BatchRoom | undefined> {
     return new Promise((resolve) => {
       const done = (room: BatchRoom | undefined) => {
@@ -72,9 +72,9 @@ export class BatchCapacity {
   }
 }
 
-/** What a batch on its way takes. */
+/** The room that a batch being sent uses. */
 export interface BatchRoom {
-  /** Makes it what the batch turned out to take; 0 gives it back. */
+  /** Sets it to the batch's actual size; 0 releases it. */
   resize(bytes: number): void;
 }
 
@@ -83,5 +83,5 @@ interface Waiter {
   readonly done: (room: BatchRoom | undefined) => void;
 }
 
-/** What a subscriber waits for, since its batch is only made when there is room for it. */
+/** A subscriber reserves this much, since its batch is created only when there is room for it. */
 const RESERVED_BYTES = BATCH_BYTES_MAX;

@@ -4,43 +4,42 @@ import type { Connection } from "./connection.js";
 import { type Displaceable, Displaceables } from "./displaceable.js";
 
 /**
- * Who uses a part of a capacity. Each of these parties, and the connection's peer,
- * has a share of its own, and a part counts towards all of them. An identity joins
- * them once calls carry credentials.
+ * The parties that use a part of a capacity. Each of them, and the connection's peer,
+ * has its own share, and a part counts towards all of these shares.
  */
 export interface Holder {
-  /** Undefined: not known, so not bounded. */
+  /** Undefined: unknown, so it has no share. */
   readonly connection: Connection | undefined;
   /** Undefined until the request that names it has arrived. */
   readonly homeserver?: string | undefined;
 }
 
-/** Which bound leaves no room: that of the capacity itself, or the share of a party. */
+/** The limit that is reached: the capacity itself (`all`), or the share of a party. */
 export type Full = "all" | "peer" | keyof Holder;
 
 /** A capacity was found full. */
 export interface FullCapacity {
-  /** What there is only so much of, in the plural. */
+  /** The name of the capacity, in the plural. */
   readonly capacity: string;
   readonly max: number;
-  /** The peer address that holds most; undefined if only Unix sockets hold some. */
+  /** The peer address that holds the most. Undefined if only Unix sockets hold a part. */
   largestPeer(): string | undefined;
 }
 
 export type FullObserver = (full: FullCapacity) => void;
 
 export interface CapacityOptions {
-  /** A party may always hold this much, as long as there is room at all: else the largest part would never fit. */
+  /** A party may hold this much regardless of its share, if there is room: otherwise the largest part would never fit. */
   readonly floor?: number;
-  /** Whether a part that is larger than all there is may be taken while nothing else is. */
+  /** Whether a part that is larger than the capacity may be taken while nothing else is taken. */
   readonly firstAlwaysFits?: boolean;
   /** Undefined: the capacity has no shares of homeservers. */
   readonly active?: ActiveParties;
   /** Undefined: the capacity has no shares of peers. */
   readonly activePeers?: ActiveParties;
-  /** Called whenever a part does not fit; the implementation limits the rate of lines. */
+  /** Called whenever a part does not fit. The implementation limits the rate of its log lines. */
   readonly onFull?: FullObserver;
-  /** What `onFull` calls the capacity. */
+  /** The name of the capacity for `onFull`. */
   readonly name?: string;
 }
 
@@ -87,7 +86,7 @@ export class Capacity {
     return this.#used;
   }
 
-  /** Takes an amount; or takes nothing and returns what leaves no room for it. */
+  /** Takes an amount. If it does not fit, takes nothing and returns the limit that is reached. */
   take(holder: Holder, amount = 1): Full | undefined {
     let full = this.#fullFor(holder, amount);
     if (full === "all") this.#reportFull();
@@ -96,12 +95,12 @@ export class Capacity {
     return full;
   }
 
-  /** A call that holds some of it may be displaced from now on. */
+  /** Allows a call that holds a part to be displaced. */
   offer(call: Displaceable, kind: "unused" | "idle"): void {
     this.#displaceables.offer(call, kind);
   }
 
-  /** A call may not be displaced any more. */
+  /** Withdraws the permission to displace a call. */
   withdraw(call: Displaceable): void {
     this.#displaceables.withdraw(call);
   }
@@ -110,7 +109,7 @@ export class Capacity {
     this.#add(holder, -amount);
   }
 
-  /** Counts what was taken without a homeserver as this one's; or does not and returns "homeserver". */
+  /** Attributes a part that was taken without a homeserver to this one. If its share is full, returns "homeserver". */
   attribute(homeserver: string, amount: number): Full | undefined {
     if (!this.#fitsHomeserver(homeserver, amount)) return "homeserver";
     add(this.#byHomeserver, homeserver, amount);
@@ -123,10 +122,10 @@ export class Capacity {
   }
 
   #fullFor({ connection, homeserver }: Holder, amount: number): Full | undefined {
-    // Also notes that the homeserver is active.
+    // Also records that the homeserver is active.
     const fitsHomeserver = homeserver === undefined || this.#fitsHomeserver(homeserver, amount);
     const peer = connection?.peer;
-    // Also notes that the peer is active, whether or not there is room.
+    // Also records that the peer is active, whether or not there is room.
     const hasPeerShare = peer !== undefined && this.#activePeers?.note(peer) === true;
     if (this.#used === 0 && this.#firstAlwaysFits) return undefined;
     const free = this.#max - this.#used - amount;

@@ -1,11 +1,12 @@
 import { constants, type Http2Session } from "node:http2";
 import type { Metadata } from "@grpc/grpc-js";
+import type { Principal } from "../../auth/principal.js";
 import { FLOOD_ALLOWANCES } from "../limits.js";
 
-/** What ends a connection that does it too often. */
+/** The client behaviours that close a connection if they occur too often. */
 export type FloodKind = keyof typeof FLOOD_ALLOWANCES;
 
-/** A connection was ended because of a flood. */
+/** A connection was closed because of a flood. */
 export interface Flood {
   readonly kind: FloodKind;
   /** The address of the other side; undefined on a Unix socket. */
@@ -15,8 +16,8 @@ export interface Flood {
 export type FloodObserver = (flood: Flood) => void;
 
 /**
- * A client's HTTP/2 connection. It is a party that shares the capacities, and it is
- * ended when it does too often what costs the server much and the client little.
+ * A client's HTTP/2 connection. It is a party that shares the capacities. It is closed
+ * if its client too often does things that are cheap for it and costly for the server.
  */
 export class Connection {
   readonly #session: Http2Session;
@@ -39,9 +40,9 @@ export class Connection {
     return this.#isEnded;
   }
 
-  /** Notes that the client did this once more; ends the connection beyond the allowance. */
+  /** Counts one occurrence. Closes the connection if there are too many. */
   note(kind: FloodKind): void {
-    // Calls of a connection that is gone are reset with it.
+    // The calls of a closed connection are reset with it.
     if (this.#isEnded || this.#session.destroyed) return;
     const now = this.#clock();
     let allowance = this.#allowances.get(kind);
@@ -57,20 +58,31 @@ export class Connection {
   }
 }
 
-/** Hands a call's connection to its handler, in the call's metadata: grpc-js passes nothing else on. */
+/** Passes a call's connection to its handler in the call's metadata: grpc-js passes on nothing else. */
 export function setConnection(metadata: Metadata, connection: Connection | undefined): void {
   metadata.setOpaque(CONNECTION_KEY, connection);
 }
 
-/** The connection that a call came over; undefined where the interceptor did not know it. */
+/** The connection of a call. Undefined if the interceptor did not know it. */
 export function connectionOf(metadata: Metadata): Connection | undefined {
-  // Nobody else sets it.
+  // Only `setConnection` sets it.
   return metadata.getOpaque(CONNECTION_KEY) as Connection | undefined;
 }
 
+/** Hands on who makes a call, likewise. */
+export function setPrincipal(metadata: Metadata, principal: Principal | undefined): void {
+  metadata.setOpaque(PRINCIPAL_KEY, principal);
+}
+
+/** Who makes a call; undefined where calls need no credentials. */
+export function principalOf(metadata: Metadata): Principal | undefined {
+  return metadata.getOpaque(PRINCIPAL_KEY) as Principal | undefined;
+}
+
+const PRINCIPAL_KEY = "splitcache.principal";
 const CONNECTION_KEY = "splitcache.connection";
 
-/** So many at once, and then so many a second. */
+/** A burst size and a rate per second. */
 export interface AllowanceLimits {
   readonly burst: number;
   readonly perSecond: number;

@@ -1,14 +1,14 @@
 import type { Capacity, Full, Holder } from "./capacity.js";
 import type { Connection } from "./connection.js";
 
-/** What a call holds of a capacity and loses if another call needs it. */
+/** A part of a capacity that a call loses if another call needs it. */
 export interface Displaceable {
   readonly holder: Holder;
-  /** Ends the call, and gives back what it holds before it returns. */
+  /** Ends the call and releases its part before it returns. */
   displace(): void;
 }
 
-/** The place of one call in a capacity, until it is given back. */
+/** The place of one call in a capacity, until it is released. */
 export class Place implements Displaceable {
   readonly holder: Holder;
   readonly #capacity: Capacity;
@@ -21,7 +21,7 @@ export class Place implements Displaceable {
     this.#end = end;
   }
 
-  /** Takes a place that may be displaced until `busy` is called; or returns what leaves no room. `end` ends the call. */
+  /** Takes a place that may be displaced until `busy` is called. If there is none, returns the limit that is reached. `end` ends the call. */
   static take(capacity: Capacity, holder: Holder, end: () => void): Place | Full {
     const full = capacity.take(holder);
     if (full !== undefined) return full;
@@ -35,7 +35,7 @@ export class Place implements Displaceable {
     this.#capacity.withdraw(this);
   }
 
-  /** The call has been in use, and is not now. */
+  /** The call was in use and is idle now. */
   idle(): void {
     if (this.#isHeld) this.#capacity.offer(this, "idle");
   }
@@ -45,7 +45,7 @@ export class Place implements Displaceable {
     this.give();
   }
 
-  /** Gives the place back; a second time does nothing. */
+  /** Releases the place. A second call does nothing. */
   give(): void {
     if (!this.#isHeld) return;
     this.#isHeld = false;
@@ -54,15 +54,15 @@ export class Place implements Displaceable {
   }
 }
 
-/** Calls of one capacity that may be displaced, those that wait for longest first. */
+/** The calls of one capacity that may be displaced, the longest waiting first. */
 export class Displaceables {
-  /** Their requests have not arrived, or no request has come at all. */
+  /** Calls whose request has not arrived. */
   readonly #unused = new Set<Displaceable>();
-  /** Streams that have had requests and have none now. */
+  /** Streams that had requests and have none now. */
   readonly #idle = new Set<Displaceable>();
   readonly #byConnection = new Map<Connection, number>();
 
-  /** How many of them are of other connections. */
+  /** The number of these calls on other connections. */
   sizeOfOthers(connection: Connection | undefined): number {
     const own = connection === undefined ? 0 : (this.#byConnection.get(connection) ?? 0);
     return this.#unused.size + this.#idle.size - own;
@@ -118,7 +118,7 @@ export interface HeldAmounts {
   of(holder: Holder): { readonly peer: number; readonly connection: number };
 }
 
-/** As many are compared: a large capacity must not make each refusal slow. */
+/** The number of calls that are compared, so that refusals are fast in a large capacity too. */
 const COMPARED_MAX = 1000;
 
 function* first(calls: Iterable<Displaceable>): Generator<Displaceable> {

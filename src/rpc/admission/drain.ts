@@ -1,4 +1,4 @@
-/** Tells every stream, once, that the server takes no more calls: it is about to stop, or out of service. */
+/** Notifies every stream, once, that the server accepts no more calls, because it stops or is drained. */
 export class Drain {
   readonly #listeners = new Set<() => void>();
   #started = false;
@@ -14,7 +14,7 @@ export class Drain {
     this.#listeners.clear();
   }
 
-  /** Ends the drain: calls are taken again. */
+  /** Ends the drain: calls are accepted again. */
   end(): void {
     this.#started = false;
   }

@@ -3,16 +3,16 @@ import { Metadata, type StatusObject, status } from "@grpc/grpc-js";
 import { malformed } from "../calls/refusals.js";
 import { toStatus } from "../status.js";
 
-/** The only encoding of requests that is served; replies are never encoded in another one. */
+/** The only accepted encoding of requests, and the encoding of all replies. */
 export const IDENTITY = "identity";
 
 /**
- * Why a call is refused at its headers, before any of its request is read:
+ * Returns the reason to refuse a call at its headers, before its request is read:
  *
  * - A compressed request can inflate to a thousand times its size, and grpc-js
- *   inflates it before anything can count it. The answer is the one that the
- *   protocol has for it: a client learns which encodings it may use.
- * - grpc-js answers INTERNAL to a malformed timeout, as if the fault were ours.
+ *   inflates it before its size can be checked. The status is the protocol's: it
+ *   lists the accepted encodings.
+ * - grpc-js answers INTERNAL to a malformed timeout, but the client caused it.
  */
 export function headerRefusal(headers: IncomingHttpHeaders): StatusObject | undefined {
   const encoding = headers["grpc-encoding"];

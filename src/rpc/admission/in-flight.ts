@@ -4,19 +4,19 @@ import { full } from "../calls/refusals.js";
 import { ActiveParties } from "./active-parties.js";
 import { Capacity, type CapacityOptions, type Holder } from "./capacity.js";
 
-/** How much may be in flight at once. */
+/** The limits of calls and bytes in flight. */
 export interface InFlightLimits {
   readonly callsInFlightMax: number;
   readonly bytesInFlightMax: number;
 }
 
-/** What is in flight: calls, and bytes of requests and unsent replies. */
+/** The usage: calls in flight, and bytes of requests and unsent replies. */
 export interface InFlightUsage {
   readonly calls: number;
   readonly bytes: number;
 }
 
-/** Counts what is in flight against the limits, and what a connection or a homeserver has of it against its share. */
+/** Counts calls and bytes in flight against the limits and against the shares of connections and homeservers. */
 export class InFlight {
   readonly calls: Capacity;
   readonly bytes: Capacity;
@@ -37,24 +37,24 @@ export class InFlight {
     return { calls: this.calls.used, bytes: this.bytes.used };
   }
 
-  /** A ticket for a call, or why there is none. */
+  /** Returns a ticket for a call, or the reason why there is none. */
   admitCall(holder: Holder): InFlightTicket | CacheError {
     const bound = this.calls.take(holder);
     return bound === undefined ? new InFlightTicket(this, 1, holder) : full(bound, "calls in flight");
   }
 
-  /** A ticket for one message of a stream, which counts bytes alone. */
+  /** Returns a ticket for one message of a stream, which counts only bytes. */
   admitMessage(holder: Holder): InFlightTicket {
     return new InFlightTicket(this, 0, holder);
   }
 }
 
-/** Every share has room for the largest call; a smaller one would refuse it for ever. */
+/** Every share has room for the largest call. A smaller share would never accept it. */
 const SHARE_BYTES_MIN = REQUEST_BYTES_MAX + REPLY_BYTES_MAX;
 
 /**
- * The part of one call, or of one message of a stream. Once it was given back it
- * is inert: what is still reported of a call that has ended counts nothing.
+ * The part of one call, or of one message of a stream. After its release it counts
+ * nothing, so late reports about an ended call are harmless.
  */
 export class InFlightTicket {
   readonly #inFlight: InFlight;
@@ -69,7 +69,7 @@ export class InFlightTicket {
     this.#holder = holder;
   }
 
-  /** Takes bytes; or takes none and returns why. */
+  /** Takes bytes. If they do not fit, takes none and returns the reason. */
   addBytes(bytes: number): CacheError | undefined {
     if (this.#isReleased) return undefined;
     const bound = this.#inFlight.bytes.take(this.#holder, bytes);
@@ -78,14 +78,14 @@ export class InFlightTicket {
     return undefined;
   }
 
-  /** Gives bytes back before the rest: at most what the ticket has. */
+  /** Releases some bytes early, at most the bytes of the ticket. */
   removeBytes(bytes: number): void {
     const given = Math.min(bytes, this.#bytes);
     this.#inFlight.bytes.give(this.#holder, given);
     this.#bytes -= given;
   }
 
-  /** Counts all that the ticket has taken and will take as one homeserver's, once; or returns why not. */
+  /** Attributes the ticket, with all that it takes later, to a homeserver, once. If there is no room, returns the reason. */
   assign(homeserver: string): CacheError | undefined {
     if (this.#isReleased || this.#holder.homeserver !== undefined) return undefined;
     const { calls, bytes } = this.#inFlight;
@@ -98,7 +98,7 @@ export class InFlightTicket {
     return undefined;
   }
 
-  /** Gives everything back; a second time does nothing. */
+  /** Releases everything. A second call does nothing. */
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;

@@ -8,8 +8,8 @@ import { exhausted, malformed, NOT_PROTOBUF } from "./refusals.js";
 import { TimeLimit } from "./time-limit.js";
 
 /**
- * A call of another service on the same server: health or reflection, which must
- * answer while the cache is at its capacities or drains. They have bounds of
+ * A call of an auxiliary service, health or reflection, which must answer while the
+ * cache's capacities are full or the server drains. These calls have bounds of
  * their own, unary calls apart from streams, and a client that does not read their replies is not read either.
  */
 export class AuxiliaryPolicy implements CallPolicy {
@@ -17,11 +17,11 @@ export class AuxiliaryPolicy implements CallPolicy {
   readonly #call: PolicedCall;
   readonly #context: CallContext;
   #place: Place | undefined;
-  /** Requests that have arrived and were not read. */
+  /** Requests that have arrived and are not read. */
   #unread = 0;
   #unsentMessages = 0;
   #isReadDue = false;
-  /** Runs while a reply is on its way. */
+  /** Runs while a reply is being sent. */
   readonly #timeLimit: TimeLimit;
 
   constructor(call: PolicedCall, context: CallContext) {

@@ -1,12 +1,12 @@
 import type { Server, ServiceDefinition } from "@grpc/grpc-js";
 
-/** A request of another service that is not protobuf of its message. */
+/** A request of an auxiliary service that cannot be decoded. */
 export class MalformedRequest {}
 
 /**
- * Services that are added to the server from now on are given a MalformedRequest
- * where their deserialisers throw: grpc-js answers INTERNAL to that, as if it were
- * not the client's fault. The calls' layer refuses it before a handler sees it.
+ * Replaces a request that cannot be decoded by a MalformedRequest, for services that
+ * are added to the server later: grpc-js would answer INTERNAL, but the client caused
+ * the error. The layer of calls refuses it before a handler gets it.
  */
 export function catchMalformedRequests(server: Server): void {
   const addService = server.addService.bind(server);

@@ -1,4 +1,4 @@
-/** What a call is, in the words of the customary gRPC metrics. */
+/** The labels of a call in the usual gRPC metrics. */
 export interface CallLabels {
   readonly type: "unary" | "client_stream" | "server_stream" | "bidi_stream";
   /** The full name of the service, such as `splitcache.v1.EventCacheService`. */
@@ -7,10 +7,10 @@ export interface CallLabels {
   readonly method: string;
 }
 
-/** Called for every call, for metrics. The labels of a method are one object for all its calls. */
+/** Observes every call, for metrics. All calls of a method have the same labels object. */
 export interface CallObserver {
-  /** A call's headers have come. */
+  /** The headers of a call have arrived. */
   started(call: CallLabels): void;
-  /** A call has ended: its reply has left, or the client has gone. Once for each call that started. */
+  /** A call has ended: its reply was sent, or the client has gone. Called once for each started call. */
   handled(call: CallLabels, statusCode: number, seconds: number): void;
 }

@@ -1,8 +1,9 @@
+import type { Principal } from "../../auth/principal.js";
 import type { CacheError } from "../../core/model/errors.js";
 import type { Capacity, Holder } from "../admission/capacity.js";
 import { Place } from "../admission/displaceable.js";
 import type { Drain } from "../admission/drain.js";
-import type { Gate } from "../admission/gate.js";
+import type { Access, Gate } from "../admission/gate.js";
 import type { InFlight } from "../admission/in-flight.js";
 import type { Arrival } from "../admission/message-heads.js";
 import type { AllowedHomeservers } from "../convert/request-check.js";
@@ -11,39 +12,41 @@ import { displaced, full } from "./refusals.js";
 import type { TimeLimit } from "./time-limit.js";
 
 /**
- * What one call may take: an object for each call, made by its kind. `TrackedCall`
- * asks it at each step and does the rest.
+ * Decides what one call may use. Each call has its own policy, created by its kind.
+ * `TrackedCall` calls the policy at each step.
  */
 export interface CallPolicy {
   /** The largest message that the call may send. */
   readonly requestBytesMax: number;
-  /** Takes what the call needs from the start; returns why it cannot be served, or undefined. */
+  /** Reserves what the call needs from its start. Returns the reason if it cannot be served. */
   admit(): CacheError | undefined;
-  /** A part of a request has arrived; it may not be read for a while. Returns why the call cannot go on, or undefined. */
+  /** A part of a request has arrived; it may be read later. Returns the reason if the call cannot continue. */
   receivedBytes(arrival: Arrival): CacheError | undefined;
-  /** A request is complete; returns why it cannot be served, or undefined. */
+  /** A request is complete. Returns the reason if it cannot be served. */
   receivedMessage(message: unknown): CacheError | undefined;
-  /** The client sends no more. Handlers of single requests start only now. */
+  /** The client has half-closed. Handlers of single requests start only now. */
   receivedHalfClose(): void;
-  /** The handler asks for the next request. */
+  /** The handler requests the next message. */
   startRead(): void;
-  /** The handler replies; `callback` lets it send the next message. */
+  /** The handler sends a message; `callback` allows it to send the next message. */
   sendMessage(message: unknown, callback: () => void): void;
-  /** The call is over: gives back what it took. Comes once. */
+  /** The call is over: releases its reservations. May be called more than once. */
   release(): void;
 }
 
-/** Makes the policy of a call. */
+/** Creates the policy of a call. */
 export type CallKind = new (call: PolicedCall, context: CallContext) => CallPolicy;
 
-/** A call, as its policy sees it. */
+/** The interface of a call for its policy. */
 export interface PolicedCall {
   readonly labels: CallLabels;
   /** Who takes what the call takes. It has no connection if grpc-js keeps the stream elsewhere. */
   readonly holder: Holder;
-  /** Runs while a request is due; the policy says when that is. */
+  /** The caller; undefined if calls need no credentials. */
+  readonly principal: Principal | undefined;
+  /** Runs while a request is due. The policy arms and disarms it. */
   readonly requestTimeLimit: TimeLimit;
-  /** Whether the reply has begun. */
+  /** Whether the reply has started. */
   readonly hasReplied: boolean;
   /** Reads the next request. */
   read(): void;
@@ -51,17 +54,18 @@ export interface PolicedCall {
   send(message: unknown, callback: () => void): void;
   /** Ends the call with a failure. */
   refuse(error: CacheError): void;
-  /** Ends the call and drops what the client has not read. */
+  /** Ends the call and drops the data that the client has not read. */
   reset(): void;
 }
 
-/** What all calls of a server share. */
+/** The state that all calls of a server share. */
 export interface CallContext {
   readonly gate: Gate;
+  readonly access: Access | undefined;
   readonly inFlight: InFlight;
   readonly drain: Drain;
   readonly readStreams: Capacity;
-  /** Subscribe calls from their headers on, so also those that have not sent their request yet. */
+  /** Subscribe calls from their headers on, including calls whose request has not arrived. */
   readonly subscriptions: Capacity;
   readonly auxiliaryCalls: Capacity;
   readonly auxiliaryStreams: Capacity;
@@ -74,8 +78,8 @@ export interface CallContext {
 }
 
 /**
- * Takes the call's place in a capacity; another call may displace it while it is not
- * in use. Returns why there is none if it is full. `what` is in the plural.
+ * Takes the call's place in a capacity. Another call may displace it while it is not in
+ * use. If the capacity is full, returns the reason. `what` is in the plural.
  */
 export function takePlace(call: PolicedCall, capacity: Capacity, what: string): Place | CacheError {
   const place = Place.take(capacity, call.holder, () => call.refuse(displaced(what)));

@@ -8,13 +8,13 @@ import { SubscriptionPolicy } from "./subscription-policy.js";
 import { TrackedCall } from "./tracked-call.js";
 import { UnaryPolicy } from "./unary-policy.js";
 
-/** The one interceptor: gives each call the layer that counts and bounds it. */
+/** Creates the interceptor, which gives each call the layer that counts and bounds it. */
 export function createInterceptor(context: CallContext): ServerInterceptor {
   const labelsByPath = new Map<string, CallLabels>();
   return (method, call) => {
     let labels = labelsByPath.get(method.path);
     if (labels === undefined) {
-      // Only methods that are registered get here, so clients cannot fill the map.
+      // Only registered methods get here, so clients cannot fill the map.
       labels = toLabels(method.path, method.requestStream, method.responseStream);
       labelsByPath.set(method.path, labels);
     }
@@ -22,7 +22,7 @@ export function createInterceptor(context: CallContext): ServerInterceptor {
   };
 }
 
-/** All methods of the cache's service that are not named here are unary. */
+/** The streaming methods of the cache's service. All others are unary. */
 const STREAMING_KINDS: ReadonlyMap<string, CallKind> = new Map<string, CallKind>([
   [serviceDefinition.getEventsStream.path, ReadStreamPolicy],
   [serviceDefinition.subscribe.path, SubscriptionPolicy],

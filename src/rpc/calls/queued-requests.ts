@@ -6,8 +6,8 @@ import type { Decoded } from "../wire/strict-decode.js";
 import type { PolicedCall } from "./call-policy.js";
 
 /**
- * Requests of a stream of the cache's service that have arrived and that the handler
- * has not got yet. The stream is not a call in flight, but these bytes are in flight.
+ * The requests of a cache stream that have arrived and that its handler has not received.
+ * The stream is not a call in flight, but these bytes are in flight.
  */
 export class QueuedRequests {
   readonly #ticket: InFlightTicket;
@@ -16,19 +16,19 @@ export class QueuedRequests {
     this.#ticket = inFlight.admitMessage(holder);
   }
 
-  /** Counts what has arrived; or returns why there is no room for it. */
+  /** Counts arrived bytes. If there is no room, returns the reason. */
   add({ bytes, messages }: Arrival): CacheError | undefined {
     return this.#ticket.addBytes(bytes + messages * QUEUED_REQUEST_BYTES);
   }
 
-  /** The handler gets a request. */
+  /** The handler receives a request. */
   remove(message: unknown): void {
-    // The service's deserialisers make nothing else.
+    // The service's deserialisers return nothing else.
     const { byteLength } = message as Decoded<unknown>;
     this.#ticket.removeBytes(byteLength + MESSAGE_HEAD_BYTES + QUEUED_REQUEST_BYTES);
   }
 
-  /** The handler has all that will be counted, or the call is over. */
+  /** The handler has received all counted requests, or the call is over. */
   release(): void {
     this.#ticket.release();
   }

@@ -21,12 +21,12 @@ export class ReadStreamPolicy implements CallPolicy {
   readonly #context: CallContext;
   readonly #queue: QueuedRequests;
   #place: Place | undefined;
-  /** Requests that have arrived and are not answered. */
+  /** Requests that have arrived and were not answered. */
   #unanswered = 0;
   #isInsideRequest = false;
   #unsentBytes = 0;
   #unsentMessages = 0;
-  /** Requests that the handler has and has not answered. */
+  /** Requests that the handler has received and not answered. */
   #openRequests = 0;
   #isReadDue = false;
   readonly #replyTimeLimit: TimeLimit;

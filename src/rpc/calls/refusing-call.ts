@@ -5,7 +5,7 @@ import { toStatus } from "../status.js";
 import { MalformedRequest } from "./auxiliary-request.js";
 import { malformed, NOT_PROTOBUF } from "./refusals.js";
 
-/** An interceptor that refuses what no call may send, for servers that count no calls. */
+/** Creates an interceptor that refuses malformed calls, for servers that do not count calls. */
 export function refuseBadCalls(gate: Gate): ServerInterceptor {
   return (_method, call) => {
     const stream = http2StreamOf(call);

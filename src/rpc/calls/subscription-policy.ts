@@ -3,19 +3,20 @@ import { Place } from "../admission/displaceable.js";
 import type { Arrival } from "../admission/message-heads.js";
 import { SUBSCRIBE_REQUEST_BYTES_MAX } from "../limits.js";
 import { BatchMessage } from "../wire/outgoing.js";
+import type { Decoded } from "../wire/strict-decode.js";
 import { type CallContext, type CallPolicy, type PolicedCall, takePlace } from "./call-policy.js";
 import { QueuedRequests } from "./queued-requests.js";
-import { draining } from "./refusals.js";
+import { denied, draining } from "./refusals.js";
 import { TimeLimit } from "./time-limit.js";
 
 /**
  * A subscription. Its handler starts when the client has half-closed; until then
  * its request counts as bytes in flight, and runs against the time limit of requests.
  *
- * A batch must leave within the time limit, else the stream is reset and the
- * client resumes from its last position: batches on their way share one capacity,
- * so a subscriber that kept one unread would keep it from all others for ever.
- * Other frames are tiny, and a client may leave them unread for as long as it likes.
+ * A batch must be sent within the time limit. Otherwise the stream is reset and the
+ * client resumes from its last position: batches share one capacity, so a subscriber
+ * that does not read its batch would block all others. Other frames are small, and a
+ * client may leave them unread.
  */
 export class SubscriptionPolicy implements CallPolicy {
   readonly requestBytesMax = SUBSCRIBE_REQUEST_BYTES_MAX;
@@ -23,6 +24,8 @@ export class SubscriptionPolicy implements CallPolicy {
   readonly #context: CallContext;
   readonly #queue: QueuedRequests;
   #place: Place | undefined;
+  /** Stops to hear of changes of rights. */
+  #forgetChanges: (() => void) | undefined;
   readonly #batchTimeLimit: TimeLimit;
 
   constructor(call: PolicedCall, context: CallContext) {
@@ -47,8 +50,16 @@ export class SubscriptionPolicy implements CallPolicy {
   }
 
   /** The request counts until the handler starts, which is at the half-close. */
-  receivedMessage(): CacheError | undefined {
-    return undefined;
+  receivedMessage(message: unknown): CacheError | undefined {
+    // The service's deserialisers make nothing else.
+    const request = message as Decoded<{ homeserver: string }>;
+    if (!request.ok) return undefined;
+    const denial = () => denied(this.#call.principal, request.message.homeserver);
+    this.#forgetChanges = this.#context.access?.onChange(() => {
+      const revoked = denial();
+      if (revoked !== undefined) this.#call.refuse(revoked);
+    });
+    return denial();
   }
 
   receivedHalfClose(): void {
@@ -70,6 +81,7 @@ export class SubscriptionPolicy implements CallPolicy {
   }
 
   release(): void {
+    this.#forgetChanges?.();
     this.#queue.release();
     this.#batchTimeLimit.disarm();
     this.#place?.give();

@@ -1,8 +1,8 @@
 /**
- * A timer that something must beat: armed while it is due, again and again. What had
- * come in time beats it even if the process stood still meanwhile (it was short of CPU,
- * or frozen): Node.js runs timers that are due before it reads its sockets, so the
- * limit passes only when these have been read once more.
+ * A time limit for input, armed while input is due. Input that arrived in time counts
+ * even if the process was stopped meanwhile (frozen, or short of CPU): Node.js runs due
+ * timers before it reads its sockets, so the limit passes only after the sockets were
+ * read once more.
  */
 export class TimeLimit {
   readonly #limitMs: number;
@@ -15,14 +15,14 @@ export class TimeLimit {
     this.#onPassed = onPassed;
   }
 
-  /** Starts the time, unless it is running. */
+  /** Starts the timer, unless it is running. */
   arm(): void {
     this.#timer ??= setTimeout(() => {
       this.#lastChance = setImmediate(this.#onPassed);
     }, this.#limitMs);
   }
 
-  /** Starts the time anew. */
+  /** Restarts the timer. */
   rearm(): void {
     clearImmediate(this.#lastChance);
     if (this.#timer === undefined) this.arm();

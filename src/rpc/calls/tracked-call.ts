@@ -1,8 +1,9 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { Metadata, ServerInterceptingCall, type ServerInterceptingCallInterface } from "@grpc/grpc-js";
+import type { Principal } from "../../auth/principal.js";
 import type { CacheError } from "../../core/model/errors.js";
 import type { Holder } from "../admission/capacity.js";
-import { setConnection } from "../admission/connection.js";
+import { setConnection, setPrincipal } from "../admission/connection.js";
 import type { IncomingCall } from "../admission/gate.js";
 import { IDENTITY } from "../admission/header-check.js";
 import type { Arrival } from "../admission/message-heads.js";
@@ -18,15 +19,16 @@ type Listener = Parameters<ServerInterceptingCallInterface["start"]>[0];
 type Status = Parameters<ServerInterceptingCallInterface["sendStatus"]>[0];
 
 /**
- * A call from its headers until its HTTP/2 stream is closed, which is when its
- * memory is free: the layer between grpc-js and the handlers. Reports it to the
- * observer and refuses what no call may send; what it is allowed to take is for its
- * policy to say. Once it is closed, nothing that is still reported of it
- * counts: grpc-js may deliver messages after their call has ended.
+ * A call from its headers until its HTTP/2 stream is closed, when its memory is free:
+ * the layer between grpc-js and the handlers. Reports the call to the observer and
+ * refuses malformed input. The policy decides what the call may use. After the close,
+ * later events of the call are ignored: grpc-js may deliver messages after a call has
+ * ended.
  */
 export class TrackedCall extends ServerInterceptingCall implements PolicedCall {
   readonly labels: CallLabels;
   readonly holder: Holder;
+  readonly principal: Principal | undefined;
   readonly requestTimeLimit: TimeLimit;
   readonly #call: ServerInterceptingCallInterface;
   readonly #context: CallContext;
@@ -52,6 +54,7 @@ export class TrackedCall extends ServerInterceptingCall implements PolicedCall {
     this.#stream = http2StreamOf(call);
     this.labels = labels;
     this.#incoming = this.#stream && context.gate.callOf(this.#stream);
+    this.principal = this.#incoming?.principal;
     this.holder = { connection: this.#incoming?.connection };
     const { requestTimeLimitMs } = context;
     this.requestTimeLimit = new TimeLimit(requestTimeLimitMs, () =>
@@ -77,11 +80,12 @@ export class TrackedCall extends ServerInterceptingCall implements PolicedCall {
     this.#call.start({
       onReceiveMetadata: (metadata) => {
         setConnection(metadata, this.holder.connection);
+        setPrincipal(metadata, this.principal);
         listener.onReceiveMetadata(metadata);
       },
       onReceiveMessage: (message) => this.#receiveMessage(message, listener),
       onReceiveHalfClose: () => {
-        // A reset ends the request as well, without the client having meant it.
+        // A reset ends the request too, but the client has not completed it.
         if (this.#isOver || this.#stream?.closed === true) return;
         if (this.#incoming?.isInsideMessage === true) {
           this.refuse(malformed("request", "ends in the middle of a message"));
@@ -105,7 +109,7 @@ export class TrackedCall extends ServerInterceptingCall implements PolicedCall {
     this.#statusCode ??= status.code;
     this.#call.sendStatus(status);
     if (stream === undefined || stream.readableEnded) return;
-    // Lets go of what the client is still sending; a reset in the trailers' own turn would overtake them.
+    // Discards further input. A reset in the same turn of the event loop would overtake the trailers.
     const close = () => stream.close(constants.NGHTTP2_NO_ERROR);
     if (hasReplied) stream.once("wantTrailers", () => setImmediate(close));
     else close();
@@ -147,19 +151,19 @@ export class TrackedCall extends ServerInterceptingCall implements PolicedCall {
 
   /** grpc-js has answered at the client's deadline, and leaves the stream open until the client half-closes it. */
   #closeAfterDeadline(stream: ServerHttp2Stream): void {
-    // A reset in the trailers' own turn would overtake them.
+    // A reset in the same turn of the event loop would overtake the trailers.
     setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
     this.#expectClose();
   }
 
-  /** If a stream was closed and stays open, its peer reads nothing at all: ends the connection. */
+  /** If a closed stream stays open, its peer reads nothing: closes the connection. */
   #expectClose(): void {
     const stream = this.#stream;
     if (stream === undefined) this.#end();
     else this.#closeTimer ??= setTimeout(() => stream.session?.destroy(), CLOSE_TIME_LIMIT_MS);
   }
 
-  /** It has been answered, or its stream is closed. */
+  /** Whether the call was answered or its stream is closed. */
   get #isOver(): boolean {
     return this.#ended || this.#statusCode !== undefined;
   }
@@ -201,7 +205,7 @@ export class TrackedCall extends ServerInterceptingCall implements PolicedCall {
     this.#context.observer.handled(this.labels, this.#sentStatusCode(), seconds);
   }
 
-  /** grpc-js ends some calls itself (deadlines, requests that are too large) and tells no interceptor. */
+  /** grpc-js ends some calls itself (deadlines, requests that are too large) without calling an interceptor. */
   #sentStatusCode(): number {
     if (this.#stream === undefined) return this.#statusCode ?? CANCELLED;
     const { sentTrailers, sentHeaders } = this.#stream;
@@ -210,6 +214,6 @@ export class TrackedCall extends ServerInterceptingCall implements PolicedCall {
   }
 }
 
-/** grpc-js would offer to take compressed requests. Shared by all calls: nobody changes it. */
+/** Without it grpc-js would offer to accept compressed requests. Shared by all calls and never changed. */
 const REPLY_METADATA = new Metadata();
 REPLY_METADATA.set("grpc-accept-encoding", IDENTITY);

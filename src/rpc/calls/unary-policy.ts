@@ -7,13 +7,13 @@ import { homeserverProblem } from "../convert/request-check.js";
 import { outgoingBytes } from "../wire/outgoing.js";
 import type { Decoded } from "../wire/strict-decode.js";
 import type { CallContext, CallPolicy, PolicedCall } from "./call-policy.js";
-import { displaced, draining } from "./refusals.js";
+import { denied, displaced, draining } from "./refusals.js";
 import { TimeLimit } from "./time-limit.js";
 
 /**
- * A unary call of the cache's service. It and its bytes are in flight from its
- * headers until its reply has left. Its request must arrive within a short limit;
- * the call ends at the server's own time limit, even if the client never reads.
+ * A unary call of the cache's service. The call and its bytes are in flight from its
+ * headers until its reply was sent. Its request must arrive within a short limit. The
+ * call ends at the server's own time limit, even if the client does not read.
  */
 export class UnaryPolicy implements CallPolicy {
   readonly requestBytesMax = REQUEST_BYTES_MAX;
@@ -59,11 +59,13 @@ export class UnaryPolicy implements CallPolicy {
   }
 
   receivedMessage(message: unknown): CacheError | undefined {
-    // The service's deserialisers make nothing else.
+    // The service's deserialisers return nothing else.
     const request = message as Decoded<{ homeserver: string }>;
     if (!request.ok) return undefined;
     const { homeserver } = request.message;
-    // The handler refuses a bad name; here it would only count as one more homeserver.
+    const denial = denied(this.#call.principal, homeserver);
+    if (denial !== undefined) return denial;
+    // The handler refuses an invalid name. Here it would count as another homeserver.
     if (homeserverProblem(homeserver, this.#context.allowedHomeservers) !== undefined) return undefined;
     return this.#ticket?.assign(homeserver);
   }

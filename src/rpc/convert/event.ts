@@ -9,7 +9,7 @@ import type * as wire from "../../gen/splitcache/v1/event_cache_service.js";
 import { countProblem, requiredTextProblem, textProblem } from "./field-problems.js";
 import type { RequestCheck } from "./request-check.js";
 
-/** An event that a homeserver puts, found at `path` in its request. */
+/** Converts an event that a homeserver puts. `path` is its place in the request. */
 export function fromCachedEvent(check: RequestCheck, path: string, event: wire.CachedEvent): NewEvent {
   const { roomVersion, body, internalMetadata, redaction } = event;
   const eventId = check.eventId(`${path}.event_id`, event.eventId);
@@ -33,7 +33,7 @@ export function fromCachedEvent(check: RequestCheck, path: string, event: wire.C
   };
 }
 
-/** A redaction, found at `path` in its request. */
+/** Converts a redaction. `path` is its place in the request. */
 export function fromRedaction(check: RequestCheck, path: string, redaction: wire.Redaction): Redaction {
   const { redactedBody } = redaction;
   check.note(`${path}.redacted_body`, countProblem(redactedBody.byteLength, BODY_BYTES_MAX, "bytes"));

@@ -3,7 +3,7 @@ import type { Position, PutOutcome, ResetReason, SetOutcome } from "../../core/m
 import type { Duration } from "../../gen/google/protobuf/duration.js";
 import * as wire from "../../gen/splitcache/v1/event_cache_service.js";
 
-/** What the core answers, in the words of the contract. */
+/** Converts the results of the core to messages of the contract. */
 
 export function toPosition(position: Position): wire.Position {
   return { epoch: Buffer.from(position.epoch, "hex"), sequence: BigInt(position.sequence) };
@@ -35,7 +35,7 @@ export function toSetResponse(result: SetResult): wire.SetRedactionResponse & wi
   return { outcome: SET_OUTCOMES[result.outcome], position: toPosition(result.position) };
 }
 
-/** The form of each response that holds a position alone. */
+/** The form of each response that contains only a position. */
 export function toPositionResponse(position: Position): { position: wire.Position } {
   return { position: toPosition(position) };
 }

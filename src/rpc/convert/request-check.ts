@@ -10,12 +10,12 @@ import type { Epoch, EventId, Homeserver, Position, RoomId } from "../../core/mo
 import type * as wire from "../../gen/splitcache/v1/event_cache_service.js";
 import { countProblem, requiredTextProblem, textProblem } from "./field-problems.js";
 
-/** The homeservers that requests may name; undefined: any. */
+/** The homeservers that requests may name. Undefined: any. */
 export type AllowedHomeservers = ReadonlySet<string> | undefined;
 
 /**
- * Converts one request: `convert` makes the core's form of it, naming to the
- * check whatever is wrong; if anything was, throws an `invalidArgument` error.
+ * Converts one request. `convert` returns the core's form and notes each violation in
+ * the check. If there is a violation, throws an `invalidArgument` error.
  */
 export function checked<Request>(
   allowed: AllowedHomeservers,
@@ -27,17 +27,17 @@ export function checked<Request>(
   return request;
 }
 
-/** What is wrong with the name of a request's homeserver, or undefined. */
+/** The problem of the name of a request's homeserver, or undefined. */
 export function homeserverProblem(name: string, allowed: AllowedHomeservers): string | undefined {
   const problem = requiredTextProblem(name, NAME_BYTES_MAX);
   if (problem !== undefined || allowed?.has(name) !== false) return problem;
-  return "is not one of those that this server is configured for";
+  return "is not among the homeservers that this server is configured for";
 }
 
 /**
- * Where the branded types are made. Each method returns the field's value in the
- * words of the core and notes what is wrong with it; a description never holds
- * what the client sent. Costs nothing while nothing is wrong.
+ * Creates the branded types. Each method returns the core's form of a field and notes
+ * its violations. A description never contains the client's data. A valid request
+ * causes no allocation here.
  */
 export class RequestCheck {
   readonly #allowed: AllowedHomeservers;
@@ -86,7 +86,7 @@ export class RequestCheck {
     return id as RoomId;
   }
 
-  /** An empty one was left out. */
+  /** An empty value means absent. */
   optionalRoomId(field: string, id: string): RoomId | undefined {
     this.note(field, textProblem(id, ID_BYTES_MAX));
     return id === "" ? undefined : (id as RoomId);
@@ -112,5 +112,5 @@ export class RequestCheck {
 }
 
 const SEQUENCE_MAX = BigInt(Number.MAX_SAFE_INTEGER);
-/** Stands in for a required position that is missing until the request is refused. */
+/** The placeholder of a missing required position, until the request is refused. */
 const NO_POSITION: Position = { epoch: "" as Epoch, sequence: 0 };

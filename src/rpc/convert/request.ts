@@ -18,7 +18,7 @@ import { fromCachedEvent, fromRedaction } from "./event.js";
 import { countProblem, textProblem } from "./field-problems.js";
 import type { RequestCheck } from "./request-check.js";
 
-/** Requests in the words of the core; each is for `checked`, which throws if anything is wrong. */
+/** Converts requests to the core's form. Each function is for `checked`, which throws if there is a violation. */
 
 export function fromGetEvents(check: RequestCheck, request: wire.GetEventsRequest): ReadRequest {
   return {
@@ -147,5 +147,5 @@ function fromRedactionView(check: RequestCheck, view: number): RedactionView {
   }
 }
 
-/** Stands in for a required redaction that is missing until the request is refused. */
+/** The placeholder of a missing required redaction, until the request is refused. */
 const NO_REDACTION: Redaction = { redactedBy: "" as EventId, redactedBody: undefined };

@@ -1,12 +1,13 @@
 import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js";
+import type { Principal } from "../../auth/principal.js";
 import { CacheError } from "../../core/model/errors.js";
 import type { EventStore, ReadRequest } from "../../core/model/store.js";
 import * as wire from "../../gen/splitcache/v1/event_cache_service.js";
 import type { Holder } from "../admission/capacity.js";
-import { connectionOf } from "../admission/connection.js";
+import { connectionOf, principalOf } from "../admission/connection.js";
 import type { Drain } from "../admission/drain.js";
 import type { InFlight, InFlightTicket } from "../admission/in-flight.js";
-import { draining } from "../calls/refusals.js";
+import { denied, draining } from "../calls/refusals.js";
 import { fromGetEvents } from "../convert/request.js";
 import { type AllowedHomeservers, checked, homeserverProblem } from "../convert/request-check.js";
 import { STREAM_LOOKUP_IDS_MAX } from "../limits.js";
@@ -14,9 +15,10 @@ import { type RpcLog, toCacheError, toRequestFailure } from "../status.js";
 import type { Outgoing } from "../wire/outgoing.js";
 import { streamedReply } from "../wire/reply-encoder.js";
 import type { Decoded } from "../wire/strict-decode.js";
+import { asSeenBy, readOf } from "./reader-view.js";
 import { StreamWriter } from "./stream-writer.js";
 
-/** What all read streams of a server share. */
+/** The state that all read streams of a server share. */
 export interface ReadStreamContext {
   readonly store: EventStore;
   readonly log: RpcLog;
@@ -47,7 +49,7 @@ export function readStreamHandler(
 interface Accepted {
   readonly request: wire.GetEventsStreamRequest;
   readonly ticket: InFlightTicket;
-  /** Why it will not be looked up. */
+  /** The reason why it is not looked up. */
   readonly refusal: CacheError | undefined;
 }
 
@@ -59,11 +61,14 @@ class ReadStream {
   readonly #context: ReadStreamContext;
   readonly #writer: StreamWriter<Message>;
   readonly #holder: Holder;
+  readonly #principal: Principal | undefined;
   readonly #accepted: Accepted[] = [];
   readonly #requestIds = new Set<bigint>();
   #isDrained = false;
+  /** A request arrived after the drain had started, and will not be answered. */
+  #hasDropped = false;
   #isHalfClosed = false;
-  /** Requests whose lookups have to wait, until their replies are written. */
+  /** Requests whose lookups wait, until their replies are written. */
   #underWay = 0;
   #idsUnderWay = 0;
   #writing = 0;
@@ -74,6 +79,7 @@ class ReadStream {
     this.#context = context;
     this.#writer = writer;
     this.#holder = { connection: connectionOf(call.metadata) };
+    this.#principal = principalOf(call.metadata);
     call.on("data", (decoded: Decoded<wire.GetEventsStreamRequest>) => this.#accept(decoded));
     call.once("end", () => {
       this.#isHalfClosed = true;
@@ -81,7 +87,7 @@ class ReadStream {
     });
   }
 
-  /** Resolves when the stream ends well, rejects with why it does not. */
+  /** Resolves when the stream ends with OK, else rejects with the reason. */
   async run(): Promise<void> {
     const { drain } = this.#context;
     const { gone } = this.#writer;
@@ -98,7 +104,7 @@ class ReadStream {
         const next = this.#mayBeginNext() ? this.#accepted.shift() : undefined;
         if (next !== undefined) await this.#begin(next);
         else if (this.#underWay > 0) await this.#woken();
-        else if (this.#isHalfClosed) return;
+        else if (this.#isHalfClosed && !this.#hasDropped) return;
         else if (this.#isDrained) throw draining();
         else await this.#woken();
       }
@@ -108,7 +114,7 @@ class ReadStream {
     }
   }
 
-  /** A client that does not read, or a store that is slow, must not make replies or lookups pile up. */
+  /** Bounds the pending replies and lookups if the client does not read or the store is slow. */
   #mayBeginNext(): boolean {
     const [next] = this.#accepted;
     if (next === undefined || this.#writing > 0) return false;
@@ -117,7 +123,10 @@ class ReadStream {
 
   #accept(decoded: Decoded<wire.GetEventsStreamRequest>): void {
     if (this.#writer.gone.aborted) return;
-    if (this.#isDrained) return;
+    if (this.#isDrained) {
+      this.#hasDropped = true;
+      return;
+    }
     if (!decoded.ok) {
       this.#writer.fail(decoded.error);
     } else if (this.#requestIds.has(decoded.message.requestId)) {
@@ -127,10 +136,12 @@ class ReadStream {
       const request = decoded.message;
       const ticket = this.#context.inFlight.admitMessage(this.#holder);
       const homeserver = request.request?.homeserver ?? "";
-      // A bad name is refused when it is its turn; here it would only count as one more homeserver.
+      // An invalid name is refused when the request is answered. Here it would count as another homeserver.
       const isNamed = homeserverProblem(homeserver, this.#context.allowedHomeservers) === undefined;
       const refusal =
-        ticket.addBytes(decoded.byteLength) ?? (isNamed ? ticket.assign(homeserver) : undefined);
+        denied(this.#principal, homeserver) ??
+        ticket.addBytes(decoded.byteLength) ??
+        (isNamed ? ticket.assign(homeserver) : undefined);
       this.#requestIds.add(request.requestId);
       this.#accepted.push(
         refusal === undefined
@@ -142,7 +153,7 @@ class ReadStream {
     this.#wake();
   }
 
-  /** Answers a request; returns at once if its lookup has to wait. */
+  /** Answers a request. Returns at once if its lookup must wait. */
   async #begin(accepted: Accepted): Promise<void> {
     let hasToWait = false;
     const answered = this.#answer(accepted, () => {
@@ -161,7 +172,7 @@ class ReadStream {
       });
   }
 
-  /** Calls `onWait` before it returns if the lookup has to wait. */
+  /** If the lookup must wait, calls `onWait` before it returns. */
   async #answer({ request, ticket, refusal }: Accepted, onWait: () => void): Promise<void> {
     const { requestId } = request;
     let written: Promise<void> | undefined;
@@ -169,7 +180,7 @@ class ReadStream {
       if (refusal !== undefined) throw refusal;
       const read = this.#check(request);
       const waiting = this.#context.store.getEvents(read, (result) => {
-        const reply = streamedReply(requestId, read, result);
+        const reply = streamedReply(requestId, read, asSeenBy(this.#principal, result));
         const tooMany = ticket.addBytes(reply.byteLength);
         if (tooMany !== undefined) throw tooMany;
         // A reply that has to wait for others is encoded now: the events are only lent.
@@ -179,6 +190,7 @@ class ReadStream {
         onWait();
         await waiting;
       }
+      if (written === undefined) throw new CacheError("internal", "the store answered a read with nothing");
       await written;
     } catch (error) {
       await this.#write(requestId, failureReply(requestId, toCacheError(error, this.#context.log)));
@@ -188,10 +200,11 @@ class ReadStream {
   }
 
   #check({ request }: wire.GetEventsStreamRequest): ReadRequest {
-    return checked(this.#context.allowedHomeservers, (check) => {
+    const read = checked(this.#context.allowedHomeservers, (check) => {
       if (request === undefined) check.note("request", "is required");
       return fromGetEvents(check, request ?? wire.GetEventsRequest.create());
     });
+    return readOf(this.#principal, read);
   }
 
   async #write(requestId: bigint, message: Message): Promise<void> {

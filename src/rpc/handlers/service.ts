@@ -10,10 +10,11 @@ import { checked, type RequestCheck } from "../convert/request-check.js";
 import type { Outgoing } from "../wire/outgoing.js";
 import { getEventsReply } from "../wire/reply-encoder.js";
 import { type ReadStreamContext, readStreamHandler } from "./read-stream.js";
+import { asSeenBy, readOf } from "./reader-view.js";
 import { type SubscribeContext, subscriptionFrames } from "./subscription.js";
 import { serverStreamHandler, unaryHandler, unaryReplyHandler } from "./unary-and-stream.js";
 
-/** The handlers of the service: each converts, calls the store, converts. */
+/** Creates the handlers of the service. Each converts the request, calls the store and converts the result. */
 export function createService(context: ReadStreamContext & SubscribeContext) {
   const { store, log, allowedHomeservers } = context;
 
@@ -27,9 +28,12 @@ export function createService(context: ReadStreamContext & SubscribeContext) {
     );
 
   return {
-    getEvents: unaryReplyHandler((request: wire.GetEventsRequest, reply: (message: Outgoing) => void) => {
-      const read = checked(allowedHomeservers, (check) => from.fromGetEvents(check, request));
-      return store.getEvents(read, (result) => reply(getEventsReply(read, result)));
+    getEvents: unaryReplyHandler<wire.GetEventsRequest, Outgoing>((request, reply, caller) => {
+      const read = readOf(
+        caller,
+        checked(allowedHomeservers, (check) => from.fromGetEvents(check, request)),
+      );
+      return store.getEvents(read, (result) => reply(getEventsReply(read, asSeenBy(caller, result))));
     }, log),
     getEventsStream: readStreamHandler(context),
     putEvent: unary(from.fromPutEvent, async (put) => toPutEventResponse(await store.putEvents(put))),

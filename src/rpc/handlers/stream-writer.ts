@@ -20,12 +20,12 @@ export class StreamWriter<Message> {
     if (call.cancelled) leave();
   }
 
-  /** Aborts when the client has gone, or the call is over. */
+  /** Aborts when the client has gone or the call is over. */
   get gone(): AbortSignal {
     return this.#gone.signal;
   }
 
-  /** Resolves when the message has left, or the client has gone: no write callback comes then. */
+  /** Resolves when the message was sent or the client has gone: then there is no write callback. */
   write(message: Message): Promise<void> {
     return new Promise((resolve) => {
       if (this.#gone.signal.aborted) {
@@ -37,7 +37,7 @@ export class StreamWriter<Message> {
     });
   }
 
-  /** Ends the call as its work ended: OK, or with the status of its failure. */
+  /** Ends the call with OK, or with the status of the failure of its work. */
   async finish(work: Promise<void>): Promise<void> {
     try {
       await work;
@@ -47,7 +47,7 @@ export class StreamWriter<Message> {
     }
   }
 
-  /** Ends the call with a failure, whatever its work still does. */
+  /** Ends the call with a failure, even if its work continues. */
   fail(failure: CacheError): void {
     if (this.#gone.signal.aborted) return;
     this.#call.emit("error", toStatus(failure));

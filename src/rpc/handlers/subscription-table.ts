@@ -1,30 +1,30 @@
 import type { Homeserver, Position } from "../../core/model/types.js";
 
-/** What a subscription is doing: see SubscriberState in the contract of administrators. */
+/** The state of a subscription: see SubscriberState in the administration contract. */
 export type SubscriptionState = "waitingForChange" | "sending" | "waitingForRoom";
 
-/** A subscription, as administrators see it. */
+/** A subscription as operators see it. */
 export interface SubscriptionView {
-  /** Ascending in the order of coming. */
+  /** Later subscriptions have larger numbers. */
   readonly number: number;
   readonly homeserver: Homeserver;
-  /** The name that the client gave itself. */
+  /** The name that the client sent. */
   readonly subscriber: string;
   /** The client's address; undefined on a Unix socket. */
   readonly peer: string | undefined;
   readonly openedMs: number;
-  /** The position of the last frame that has left. */
+  /** The position of the last frame that was sent. */
   readonly cursor: Position | undefined;
   readonly state: SubscriptionState;
 }
 
-/** A subscription, as its handler keeps it up to date. */
+/** A subscription as its handler updates it. */
 export interface Subscription extends SubscriptionView {
   cursor: Position | undefined;
   state: SubscriptionState;
 }
 
-/** The subscriptions of a server, in the order of coming. */
+/** The subscriptions of a server, the oldest first. */
 export class SubscriptionTable implements Iterable<SubscriptionView> {
   readonly #clock: () => number;
   readonly #open = new Set<Subscription>();

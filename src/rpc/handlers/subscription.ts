@@ -10,22 +10,22 @@ import type { FrameEncoder } from "../wire/subscription-frames.js";
 import type { Subscription, SubscriptionTable } from "./subscription-table.js";
 import type { Caller } from "./unary-and-stream.js";
 
-/** What all subscriptions of a server share. */
+/** The state that all subscriptions of a server share. */
 export interface SubscribeContext {
   readonly store: EventStore;
   readonly log: RpcLog;
   readonly drain: Drain;
   readonly encoder: FrameEncoder;
-  /** Bytes of batches that are on their way to subscribers. */
+  /** Bytes of batches being sent to subscribers. */
   readonly batches: BatchCapacity;
-  /** Shows the subscriptions to administrators. */
+  /** The subscriptions, for operators. */
   readonly subscriptions: SubscriptionTable;
 }
 
 /**
- * The frames of one subscription. The consumer asks for the next one when the
- * one before has left, so each subscriber has at most one frame on its way.
- * Ends when the client has gone; on a drain says so and fails `unavailable`.
+ * The frames of one subscription. The consumer requests a frame when the previous
+ * frame was sent, so at most one frame per subscriber is being sent. Ends when the
+ * client has gone. On a drain it yields GoingAway and fails with `unavailable`.
  */
 export async function* subscriptionFrames(
   context: SubscribeContext,
@@ -39,7 +39,7 @@ export async function* subscriptionFrames(
   gone.addEventListener("abort", end, { once: true });
   if (drain.started || gone.aborted) end();
   const fields = { homeserver: printable(request.homeserver), subscriber: printable(request.subscriber) };
-  log.debug("a subscriber came", fields);
+  log.debug("a subscriber connected", fields);
   const { homeserver, subscriber, resumeAfter } = request;
   const subscription = subscriptions.enter({
     homeserver,
@@ -55,14 +55,14 @@ export async function* subscriptionFrames(
   } finally {
     subscriptions.leave(subscription);
     forgetDrain();
-    log.debug("a subscriber left", fields);
+    log.debug("a subscriber disconnected", fields);
   }
 }
 
 /**
- * What the store says, batch by batch as there is room for them. A subscriber
- * without room keeps its position alone: it lets go of the batch and of its place
- * in the store, waits its turn, and follows the log again from where it was.
+ * The frames of the store; each batch is sent when there is room for it. A subscriber
+ * without room keeps only its position: it releases the batch and its place in the
+ * store, waits for its turn, and follows the log again from that position.
  */
 async function* framesOfStore(
   { store, encoder, batches }: SubscribeContext,
@@ -106,7 +106,7 @@ async function* framesOfStore(
   }
 }
 
-/** For the log, whatever a client chose to call itself. */
+/** The client's name in a form that is safe for the log. */
 function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, "?");
 }

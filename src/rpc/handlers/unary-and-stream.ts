@@ -1,6 +1,7 @@
 import type { handleServerStreamingCall, handleUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+import type { Principal } from "../../auth/principal.js";
 import { CacheError } from "../../core/model/errors.js";
-import { type Connection, connectionOf } from "../admission/connection.js";
+import { type Connection, connectionOf, principalOf } from "../admission/connection.js";
 import { type RpcLog, toCacheError, toStatus } from "../status.js";
 import type { Decoded } from "../wire/strict-decode.js";
 import { StreamWriter } from "./stream-writer.js";
@@ -16,17 +17,29 @@ export function unaryHandler<Request, Response>(
 }
 
 /**
- * A unary call. `serve` calls `reply` once, or throws or rejects. The message is
- * serialised before `reply` returns. A call that nobody waits for any more does nothing.
+ * Creates the handler of a unary call. `serve` calls `reply` once, or throws or rejects.
+ * The message is serialised before `reply` returns. A call whose deadline has passed is not served.
  */
 export function unaryReplyHandler<Request, Response>(
-  serve: (request: Request, reply: (response: Response) => void) => Promise<void> | undefined,
+  serve: (
+    request: Request,
+    reply: (response: Response) => void,
+    principal: Principal | undefined,
+  ) => Promise<void> | undefined,
   log: RpcLog,
 ): handleUnaryCall<Decoded<Request>, Response> {
   return (call, callback) => {
-    const fail = (error: unknown) => callback(toStatus(toCacheError(error, log)));
+    let hasReplied = false;
+    const reply = (response: Response) => {
+      hasReplied = true;
+      callback(null, response);
+    };
+    const fail = (error: unknown) => {
+      const status = toStatus(toCacheError(error, log));
+      if (!hasReplied) callback(status);
+    };
     try {
-      serve(requestOf(call), (response) => callback(null, response))?.catch(fail);
+      serve(requestOf(call), reply, principalOf(call.metadata))?.catch(fail);
     } catch (error) {
       fail(error);
     }
@@ -34,8 +47,8 @@ export function unaryReplyHandler<Request, Response>(
 }
 
 /**
- * A server stream from an async iterable. The next message is asked for when the
- * one before has left.
+ * Creates the handler of a server stream from an async iterable. The next message is
+ * requested when the previous message was sent.
  */
 export function serverStreamHandler<Request, Response>(
   serve: (request: Request, caller: Caller) => AsyncIterable<Response>,
@@ -54,7 +67,7 @@ export function serverStreamHandler<Request, Response>(
   };
 }
 
-/** Who reads a stream. */
+/** The reader of a stream. */
 export interface Caller {
   readonly connection: Connection | undefined;
   /** Aborts when the client has gone. */

@@ -17,8 +17,8 @@ interface File {
 }
 
 /**
- * The files of a google.protobuf.FileDescriptorSet, found by their names and by the names that they
- * define. They are lent in the bytes of the set: what decodes and encodes them again may lose options.
+ * The files of a google.protobuf.FileDescriptorSet, by their names and by the names that they define.
+ * They are returned as the bytes of the set: decoding and encoding them again may lose options.
  */
 export class DescriptorFiles {
   /** The full names of all services, in alphabetical order. */
@@ -41,12 +41,12 @@ export class DescriptorFiles {
     this.services = services.sort();
   }
 
-  /** The file of this name, then all that it needs; undefined if there is none. */
+  /** The file of this name, then all its dependencies. Undefined if there is none. */
   named(fileName: string): FileBytes[] | undefined {
     return this.#files.has(fileName) ? this.#withDependencies(fileName) : undefined;
   }
 
-  /** The file that defines what has this full name, then all that it needs; undefined if none does. */
+  /** The file that defines this full name, then all its dependencies. Undefined if there is none. */
   containing(symbol: string): FileBytes[] | undefined {
     const fileName = this.#fileNames.get(symbol);
     return fileName === undefined ? undefined : this.#withDependencies(fileName);
@@ -58,7 +58,7 @@ export class DescriptorFiles {
 
   #withDependencies(fileName: string): FileBytes[] {
     const needed = new Set([fileName]);
-    // A set is walked on to what is added meanwhile.
+    // The iteration of a set includes items that are added meanwhile.
     for (const name of needed) {
       for (const dependency of this.#file(name).dependencies) needed.add(dependency);
     }

@@ -29,7 +29,7 @@ export function cachedEventBytes(event: StoredEvent, view: RedactionView): numbe
   return bytes;
 }
 
-/** Writes a showable event as a CachedEvent and returns where it ends. */
+/** Writes a showable event as a CachedEvent and returns its end. */
 export function writeCachedEvent(
   target: Buffer,
   start: number,
@@ -58,7 +58,7 @@ export function writeCachedEvent(
   return at;
 }
 
-/** Writes a text under a one-byte tag and returns where it ends. */
+/** Writes a text under a one-byte tag and returns its end. */
 export function writeTextField(target: Buffer, start: number, tag: number, text: string): number {
   const bytes = Buffer.byteLength(text);
   const at = writeFieldHead(target, start, tag, bytes);
@@ -80,7 +80,7 @@ function writeRedaction(target: Buffer, start: number, redaction: Redaction, vie
     : at;
 }
 
-/** As the redaction's own field: under "redacted" it is the event's body instead. */
+/** The redacted body as a field of the redaction. In the view "redacted" it is the event's body instead. */
 function showsRedactedBody(redaction: Redaction, view: RedactionView): boolean {
   return view === "original" && redaction.redactedBody !== undefined;
 }

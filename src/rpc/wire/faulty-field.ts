@@ -9,7 +9,7 @@ import {
   varintEnd,
 } from "./wire-shape.js";
 
-/** Where a refused request is at fault. */
+/** The fault of a refused request. */
 export interface Fault {
   /**
    * The path of the first field that is malformed, such as `events[3].room_id`.
@@ -17,7 +17,7 @@ export interface Fault {
    * message; of the request: `request`.
    */
   readonly field: string;
-  /** What is wrong with it; undefined: its bytes are malformed. */
+  /** The problem. Undefined: the bytes are malformed. */
   readonly problem: string | undefined;
 }
 
@@ -51,7 +51,7 @@ function faultOf(
       const own = field.isRepeated ? `${field.name}[${index}]` : field.name;
       name = path === "" ? own : `${path}.${own}`;
       const isMessage = isDelimited && field.message !== undefined;
-      if (isMessage && !field.isRepeated && index > 0) return { field: name, problem: GIVEN_TWICE };
+      if (isMessage && !field.isRepeated && index > 0) return { field: name, problem: REPEATED };
     }
     const contentStart = isDelimited ? varintEnd(bytes, at, end) : at;
     at = fieldEnd(bytes, at, end, tag & 7);
@@ -67,10 +67,10 @@ function faultOf(
   return undefined;
 }
 
-const GIVEN_TWICE = "is a message that is given more than once";
+const REPEATED = "is a message field that occurs more than once";
 const NOT_UTF8 = "is not valid UTF-8";
 
-/** Where the field whose value begins at `at` ends; beyond `end` if it is malformed. */
+/** The end of the field whose value starts at `at`. Beyond `end` if it is malformed. */
 function fieldEnd(bytes: Uint8Array, at: number, end: number, wireType: number): number {
   switch (wireType) {
     case VARINT:

@@ -9,20 +9,20 @@ export interface Outgoing {
   encode(): Buffer;
 }
 
-/** The serialiser of such messages; bytes that are shared by many calls pass through. */
+/** The serialiser of such messages. Bytes that many calls share are passed through. */
 export function serializeOutgoing(message: Outgoing | Buffer): Buffer {
   return Buffer.isBuffer(message) ? message : message.encode();
 }
 
-/** The bytes of a message about to be sent, as far as they matter: other messages are small. */
+/** The size of a message to be sent. 0 for messages that are always small. */
 export function outgoingBytes(message: unknown): number {
   const isSized = typeof message === "object" && message !== null && "byteLength" in message;
   return isSized && typeof message.byteLength === "number" ? message.byteLength : 0;
 }
 
-/** A batch on its way to a subscriber: the only kind of frame that is not tiny. */
+/** A batch for a subscriber, the only large kind of frame. */
 export class BatchMessage implements Outgoing {
-  /** Shared by all subscribers at the same place. */
+  /** Shared by all subscribers at the same position. */
   readonly #bytes: Buffer;
 
   constructor(bytes: Buffer) {

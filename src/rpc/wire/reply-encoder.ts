@@ -16,7 +16,7 @@ const SEQUENCE_TAG = 0x10;
 const REQUEST_ID_TAG = 0x08;
 const RESPONSE_TAG = 0x12;
 
-/** What surrounds a reply on a read stream: two tags, a uint64 and a length. */
+/** The overhead of a reply on a read stream: two tags, a uint64 and a length. */
 const STREAM_HEAD_BYTES_MAX = 1 + 10 + 1 + 4;
 /** In `sizes`: the event is missing. */
 const MISSING = -1;
@@ -38,7 +38,7 @@ export function getEventsReply(request: ReadRequest, result: ReadResult): Outgoi
   };
 }
 
-/** The same under its request_id, as a message of a read stream. */
+/** The same with its request_id, as a message of a read stream. */
 export function streamedReply(requestId: bigint, request: ReadRequest, result: ReadResult): Outgoing {
   const plan = planReply(request, result, REPLY_BYTES_MAX - STREAM_HEAD_BYTES_MAX);
   const requestIdBytes = requestId === 0n ? 0 : 1 + varint64Bytes(requestId);
@@ -87,7 +87,7 @@ function planReply(request: ReadRequest, result: ReadResult, bytesMax: number): 
   return byteLength <= bytesMax ? plan : truncate(plan, bytesMax);
 }
 
-/** Keeps the longest row of hits that fits beside the IDs of all the others. */
+/** Keeps the longest prefix of hits that fits together with the IDs of all other hits. */
 function truncate(plan: ReplyPlan, bytesMax: number): ReplyPlan {
   const { request, result, sizes } = plan;
   let byteLength = positionFieldBytes(result.position);
@@ -144,14 +144,14 @@ function writePosition(target: Buffer, start: number, position: Position | undef
   return writeVarint64(target, at, BigInt(position.sequence));
 }
 
-/** The bytes of a varint that holds a uint64. */
+/** The size of a uint64 as a varint. */
 function varint64Bytes(value: bigint): number {
   let bytes = 1;
   for (let rest = value >> 7n; rest > 0n; rest >>= 7n) bytes += 1;
   return bytes;
 }
 
-/** Writes a uint64 as a varint and returns where it ends. */
+/** Writes a uint64 as a varint and returns its end. */
 function writeVarint64(target: Buffer, start: number, value: bigint): number {
   let at = start;
   let rest = value;

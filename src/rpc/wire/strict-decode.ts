@@ -4,7 +4,7 @@ import { NOT_PROTOBUF } from "../calls/refusals.js";
 import { findFault } from "./faulty-field.js";
 import { isWellFormed, type MessageShape } from "./wire-shape.js";
 
-/** A request as it arrived: the message, or why it is none. */
+/** A decoded request: the message, or the reason why it is malformed. */
 export type Decoded<Message> =
   | { readonly ok: true; readonly message: Message; readonly byteLength: number }
   | { readonly ok: false; readonly error: CacheError; readonly byteLength: number };
@@ -15,9 +15,9 @@ interface MessageType<Message> {
 }
 
 /**
- * Makes the deserialiser of a message. It refuses what is not well formed and
- * strings that are not UTF-8, which would make two IDs one. It returns the
- * refusal, since grpc-js answers INTERNAL to a deserialiser that throws.
+ * Creates the deserialiser of a message. It refuses malformed messages and strings
+ * that are not UTF-8, which would make different IDs equal. It returns the refusal,
+ * since grpc-js answers INTERNAL if a deserialiser throws.
  */
 export function strictDecoder<Message>(
   type: MessageType<Message>,
@@ -31,13 +31,13 @@ export function strictDecoder<Message>(
     try {
       return { ok: true, byteLength, message: type.decode(new StrictReader(bytes)) };
     } catch (cause) {
-      const problem = "holds a string that is not UTF-8 or a number out of range";
+      const problem = "contains a string that is not UTF-8 or a number out of range";
       return { ok: false, byteLength, error: refusal(bytes, shape, problem, cause) };
     }
   };
 }
 
-/** `otherwise` describes a fault that can only be named by its field. */
+/** `otherwise` describes a fault that has no description of its own. */
 function refusal(bytes: Buffer, shape: MessageShape, otherwise: string, cause?: unknown): CacheError {
   const { field, problem: description = otherwise } = findFault(bytes, shape);
   const violations = [{ field, description }];
@@ -47,7 +47,7 @@ function refusal(bytes: Buffer, shape: MessageShape, otherwise: string, cause?: 
 const REPLACEMENT_CHARACTER = "\uFFFD";
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Reads strings without making a view for each; the walk before has checked the bounds. */
+/** Reads strings without a view for each. The bounds were checked before. */
 class StrictReader extends BinaryReader {
   readonly #bytes: Buffer;
 

@@ -2,13 +2,13 @@ import type { Batch, Change, Notice, SubscriptionFrame } from "../../core/model/
 import * as wire from "../../gen/splitcache/v1/event_cache_service.js";
 import { toDuration, toPosition, toResetReason } from "../convert/reply.js";
 
-/** The times that Ready and Reset state. */
+/** The times in Ready and Reset. */
 export interface SubscriptionTimes {
   readonly progressIntervalMs: number;
   readonly silenceLimitMs: number;
 }
 
-/** Frames of subscriptions as bytes. A batch is encoded once for all subscribers at the same place. */
+/** Encodes the frames of subscriptions. A batch is encoded once for all subscribers at the same position. */
 export class FrameEncoder {
   readonly #times: Pick<wire.Ready, "progressInterval" | "silenceLimit">;
   readonly #batches = new WeakMap<Batch, Buffer>();

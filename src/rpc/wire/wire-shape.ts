@@ -10,7 +10,7 @@ export interface FieldShape {
   /** As in the contract. */
   readonly name: string;
   readonly isRepeated: boolean;
-  /** Undefined: a text. */
+  /** Undefined if the field is a text. */
   readonly message: MessageShape | undefined;
 }
 
@@ -89,7 +89,7 @@ export function readVarint32(bytes: Uint8Array, start: number, end: number): num
   return INVALID;
 }
 
-/** Where the varint that begins at `start` ends, or PAST_END. */
+/** The end of the varint that starts at `start`, or PAST_END. */
 export function varintEnd(bytes: Uint8Array, start: number, end: number): number {
   const last = Math.min(start + 10, end);
   for (let at = start; at < last; at++) {

@@ -44,7 +44,7 @@ class RedisTier implements Tier {
   readonly #fills: Fills;
   /** Whether the next connection must be reported. */
   #isUnreported = true;
-  #asked = 0;
+  #requested = 0;
   #found = 0;
 
   constructor(options: RedisTierOptions) {
@@ -99,7 +99,7 @@ class RedisTier implements Tier {
       isUp: this.#readLink.isUp && !this.#breaker.isOpen,
       errors: this.#failures.counts,
       entries: {
-        asked: this.#asked,
+        requested: this.#requested,
         found: this.#found,
         written: this.#fills.written,
         dropped: this.#fills.dropped,
@@ -113,7 +113,7 @@ class RedisTier implements Tier {
   }
 
   async #get(homeserver: Homeserver, eventIds: readonly EventId[]): Promise<readonly TierEntry[]> {
-    this.#asked += eventIds.length;
+    this.#requested += eventIds.length;
     const entries = await this.#reads.find(homeserver, eventIds);
     this.#found += entries.length;
     return entries;

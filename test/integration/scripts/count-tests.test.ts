@@ -41,7 +41,7 @@ it("counts such a test as failed where the corpus is there", async () => {
   expect((await count(true, [CORPUS_TEST, "skipped"])).stdout).toBe("0 1\n");
 });
 
-it("counts any other skipped test, and one that fails, as failed", async () => {
+it("counts any other skipped test, and a failing test, as failed", async () => {
   const { stdout, stderr } = await count(false, ["a", "skipped"], ["b", "passed"], [CORPUS_TEST, "failed"]);
   expect(stdout).toBe("1 2\n");
   expect(stderr.split("\n")).toEqual([

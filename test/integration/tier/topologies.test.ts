@@ -36,7 +36,7 @@ describe.skipIf(!(await hasRedisServer())).each(Object.entries(ARRANGEMENTS))(
       const other = await tiers.open(topology);
       const found = await other.read(ALPHA, [...entries.map(({ event }) => event.eventId), idOf(5)]);
       expect(plain(found)).toEqual(plain(entries));
-      expect(other.tier.status()).toMatchObject({ isUp: true, entries: { asked: 5, found: 4 } });
+      expect(other.tier.status()).toMatchObject({ isUp: true, entries: { requested: 5, found: 4 } });
       expect(other.logged).toEqual([expect.stringContaining("connected")]);
     });
 
@@ -63,7 +63,7 @@ describe.skipIf(!(await hasRedisServer())).each(Object.entries(ARRANGEMENTS))(
       });
     });
 
-    it("removes what is dropped", async () => {
+    it("removes dropped entries", async () => {
       const { write, tier, read } = await tiers.open(topology);
       await write(ALPHA, [entryOf(1), entryOf(2)]);
       tier.drop(ALPHA, [idOf(1)]);

@@ -14,13 +14,15 @@ afterEach(() => {
 });
 
 /** A server with one call, which answers when it is told to. */
-async function start(options: Partial<AdmissionOptions>) {
+async function start(options: Partial<AdmissionOptions>, isOperator = true) {
+  const refusal = new CacheError("permissionDenied", "not an operator");
   const gate = new Gate(
     () => performance.now(),
     () => {},
+    { admit: () => (isOperator ? undefined : refusal), onChange: () => () => {} },
   );
   const server = new Server({
-    interceptors: [admitOperators({ gate, authorize: () => undefined, ...options })],
+    interceptors: [admitOperators({ gate, ...options })],
   });
   gate.guard(server);
   const { getLogLevel } = adminDefinition;
@@ -54,12 +56,9 @@ function neverAsks(client: AdminServiceClient): Promise<unknown> {
 }
 
 it("refuses a caller that may not administer, before it reads the request", async () => {
-  const refusal = new CacheError("unavailable", "not an operator");
-  const { client, served } = await start({
-    authorize: (headers) => (headers.get("authorization")[0] === "Bearer operator" ? undefined : refusal),
-  });
+  const { client, served } = await start({}, false);
   const refused = callUnary(client, client.getLogLevel, {});
-  await expect(refused).rejects.toMatchObject({ code: status.UNAVAILABLE, details: "not an operator" });
+  await expect(refused).rejects.toMatchObject({ code: status.PERMISSION_DENIED, details: "not an operator" });
   expect(served()).toBe(0);
 });
 

@@ -2,7 +2,13 @@ import { Command } from "commander";
 import { describe, expect, it } from "vitest";
 import { formatListenAddress, parseListenAddress } from "../../../src/config/address.js";
 import { addConfigFlags, configTable, givenFlags } from "../../../src/config/flags.js";
-import { type Config, configOptions, fileKeyOf, variableOf } from "../../../src/config/options.js";
+import {
+  type Config,
+  type ConfigOption,
+  configOptions,
+  fileKeyOf,
+  variableOf,
+} from "../../../src/config/options.js";
 import { ConfigError, type ConfigSources, parseConfig } from "../../../src/config/parse-config.js";
 
 interface Given {
@@ -95,7 +101,7 @@ describe("sources", () => {
       const text = EXAMPLES[option.key];
       const flags = COMPANIONS[option.key] ?? [];
       // The option's own flag may be among its companions: the last one counts.
-      const fromFlag = configOf({ flags: [...flags, `--${option.name}`, text] })[option.key];
+      const fromFlag = configOf({ flags: [...flags, ...flagWords(option, text)] })[option.key];
       const fromVariable = configOf({ flags, environment: { [variableOf(option)]: text } })[option.key];
       const fromFile = configOf({ flags, file: `${fileKeyOf(option)}: ${text}` })[option.key];
       expect(fromFlag, option.name).not.toEqual(configOf({})[option.key]);
@@ -242,6 +248,39 @@ describe("errors", () => {
   });
 });
 
+describe("listeners off loopback", () => {
+  it.each([
+    [[], true],
+    [["--insecure"], false],
+    [["--auth-file", "/a"], false],
+    [["--tls-client-ca-file", "/ca", "--tls-cert-file", "/c", "--tls-key-file", "/k"], false],
+    [["--tls-cert-file", "/c", "--tls-key-file", "/k"], true],
+  ])("with %j need authentication: %j", (flags, isRefused) => {
+    const problem =
+      "--listen: 0.0.0.0:1 may be reached from other machines, so it requires --auth-file or --tls-client-ca-file, or --insecure to serve any client";
+    const sources = { flags: ["--listen", "unix:/s", "--listen", "0.0.0.0:1", ...flags] };
+    if (isRefused) expect(problemsOf(sources)).toEqual([problem]);
+    else expect(configOf(sources).listen).toHaveLength(2);
+  });
+
+  it("of operators need it even with --insecure", () => {
+    const flags = ["--admin-listen", "[::]:2", "--insecure"];
+    expect(problemsOf({ flags })).toEqual([
+      "--admin-listen: [::]:2 may be reached from other machines, so it requires --auth-file or --tls-client-ca-file",
+    ]);
+    expect(configOf({ flags: [...flags, "--auth-file", "/a"] }).adminListen).toHaveLength(1);
+  });
+
+  it("need certificate and key together, and authorities of clients with both", () => {
+    expect(problemsOf({ flags: ["--tls-cert-file", "/c"] })).toEqual([
+      "--tls-cert-file: requires --tls-key-file",
+    ]);
+    expect(problemsOf({ flags: ["--tls-client-ca-file", "/c"] })).toEqual([
+      "--tls-client-ca-file: requires --tls-cert-file",
+    ]);
+  });
+});
+
 describe("log and tier", () => {
   it("must fit each other, and each of their options", () => {
     expect(problemsOf({ flags: ["--tier", "redis://r"] })).toEqual([
@@ -335,12 +374,22 @@ it.each(["127.0.0.1:0", "[::1]:50051", "localhost:9464", "unix:relative/s"])(
   },
 );
 
+/** An option as a flag; one without a placeholder takes no value. */
+function flagWords({ name, placeholder }: ConfigOption, text: string): string[] {
+  return placeholder === "" ? [`--${name}`] : [`--${name}`, text];
+}
+
 /** A value of each option that is not its default. */
 const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   listen: "127.0.0.1:1",
   http: "off",
   healthListen: "0.0.0.0:2",
   adminListen: "127.0.0.1:3",
+  tlsCertFile: "/cert",
+  tlsKeyFile: "/key",
+  tlsClientCaFile: "/ca",
+  authFile: "/auth.yaml",
+  insecure: "true",
   socketMode: "0600",
   memoryBytes: "100MiB",
   metadataTtlMs: "90m",
@@ -374,6 +423,9 @@ const withTier = (url: string) => [...OVER_POSTGRES, "--tier", url, "--tier-key-
 
 /** The options that an option requires. */
 const COMPANIONS: Partial<Record<keyof Config, readonly string[]>> = {
+  tlsCertFile: ["--tls-key-file", "/key"],
+  tlsKeyFile: ["--tls-cert-file", "/cert"],
+  tlsClientCaFile: ["--tls-cert-file", "/cert", "--tls-key-file", "/key"],
   logPasswordFile: OVER_POSTGRES,
   logSchema: OVER_POSTGRES,
   tier: [...OVER_POSTGRES, "--tier-key-file", "/k"],

@@ -34,7 +34,7 @@ it("closes an idle connection of the peer with the most connections to make room
   expect(lines).toEqual(["displaced a at 3"]);
 });
 
-it("closes connections that never carried a call first, then the one that is idle for longest", () => {
+it("first closes connections that never carried a call, then the longest idle connection", () => {
   const { accept } = tableOf(3);
   const [first, second, unused] = ["a", "a", "a"].map(accept);
   for (const connection of [second, first]) {

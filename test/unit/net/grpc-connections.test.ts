@@ -9,6 +9,7 @@ import { GrpcConnections, type GrpcConnectionTimes } from "../../../src/net/grpc
 import { sessionsOf } from "../../../src/net/grpc-sessions.js";
 import { eventually } from "../../support/eventually.js";
 
+const LOOPBACK = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
 const LONG_MS = 3_600_000;
 /** An HTTP/2 preface with empty settings. */
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", "latin1");
@@ -46,7 +47,7 @@ async function serve(times: Partial<GrpcConnectionTimes>, max = 100) {
     prefaceTimeoutMs: LONG_MS,
     ...times,
   });
-  server = createServer((socket) => connections.take(socket)).listen(0, "127.0.0.1");
+  server = createServer((socket) => connections.take(socket, LOOPBACK)).listen(0, "127.0.0.1");
   await once(server, "listening");
   return { connections, port: (server.address() as AddressInfo).port };
 }

@@ -51,7 +51,7 @@ it("waits for bytes that come one by one", async () => {
   expect(await textOf(socket, 9)).toBe("http2:PRI");
 });
 
-it("closes a connection that ends before it has told what it speaks", async () => {
+it("closes a connection that ends before its protocol is known", async () => {
   const open = await listen();
   const socket = open().resume();
   socket.end("P");

@@ -104,6 +104,15 @@ describe("stores that share a tier", () => {
     expect(hits).toEqual([2, 1]);
   });
 
+  it("count a dead entry that the tier does not replace by its own reason", async () => {
+    const { tier, first, alpha } = twoStores();
+    await alpha.put([messageEvent("$a")]);
+    tier.entries.clear();
+    await first.advance(TTL_MS);
+    expect(await alpha.hits("$a")).toEqual([]);
+    expect(alpha.stats()).toMatchObject({ misses: { expired: 1, absent: 0 } });
+  });
+
   it("judge an entry of the tier by the fence, as of its own position", async () => {
     const { tier, alpha, other } = twoStores();
     await other.position();
@@ -129,7 +138,7 @@ describe("stores that share a tier", () => {
     expect((await reading).events).toEqual([undefined]);
   });
 
-  it("refuse what is of another epoch, and what has outlived its time", async () => {
+  it("refuse entries of another epoch, and expired entries", async () => {
     const { tier, alpha, other, second } = twoStores();
     await other.position();
     await alpha.put([messageEvent("$a")]);

@@ -10,7 +10,7 @@ function limitOf(given: { keysMax?: number } = {}) {
     linesMax: 2,
     windowMs: 100,
     keysMax: 10,
-    onLeftOut: (key, count) => told.push([key, count]),
+    onSuppressed: (key, count) => told.push([key, count]),
     ...given,
   });
   const admitted = (...keys: string[]) => keys.map((key) => limit.admits(key));
@@ -22,7 +22,7 @@ it("admits so many lines of each key in a window, whatever other keys do", () =>
   expect(admitted("a", "a", "a", "b", "b", "b")).toEqual([true, true, false, true, true, false]);
 });
 
-it("says at the end of the window how many were left out, then admits again", () => {
+it("reports the number of suppressed lines at the end of the window, then admits again", () => {
   const { admitted, told } = limitOf();
   admitted("a", "a", "a", "a");
   vi.advanceTimersByTime(99);
@@ -32,7 +32,7 @@ it("says at the end of the window how many were left out, then admits again", ()
   expect(admitted("a")).toEqual([true]);
 });
 
-it("says nothing of a window in which nothing was left out, and forgets it", () => {
+it("reports nothing about a window without suppressed lines, and forgets it", () => {
   const { admitted, told } = limitOf();
   admitted("a", "a");
   vi.advanceTimersByTime(100);

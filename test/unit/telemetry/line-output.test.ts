@@ -32,7 +32,7 @@ it("keeps what a full pipe does not take, and goes on where it stopped", () => {
   expect([file.text, output.dropped, vi.getTimerCount()]).toEqual(["one\ntwo\nthree\n", 0, 0]);
 });
 
-it("drops and counts what is beyond the bound, and reports it once lines can be written again", () => {
+it("drops and counts lines beyond the limit, and reports them once lines can be written again", () => {
   const { file, output } = fileOf(0);
   const reported: number[] = [];
   output.onRecovered((dropped) => reported.push(dropped));

@@ -45,26 +45,26 @@ describe("a line that a client causes in a loop", () => {
   beforeEach(() => vi.useFakeTimers());
   afterEach(() => vi.useRealTimers());
 
-  it("is written 100 times in 10 seconds, then how many were left out, and hides no other", () => {
+  it("is written 100 times in 10 seconds, then the number of suppressed lines; other messages are still written", () => {
     const { log, lines } = logTo("debug");
     for (let call = 0; call < 1000; call++) {
-      log.debug("a subscriber came", { call });
+      log.debug("a subscriber connected", { call });
       log.error("a call failed", { call });
     }
     log.info("stopping");
     expect(lines).toHaveLength(201);
     vi.advanceTimersByTime(10_000);
     expect(lines.slice(201)).toMatchObject([
-      { level: "warn", message: "a subscriber came", leftOut: 900 },
-      { level: "warn", message: "a call failed", leftOut: 900 },
+      { level: "warn", message: "a subscriber connected", suppressed: 900 },
+      { level: "warn", message: "a call failed", suppressed: 900 },
     ]);
-    log.debug("a subscriber came", { call: 1000 });
+    log.debug("a subscriber connected", { call: 1000 });
     expect(lines.at(-1)).toMatchObject({ call: 1000 });
   });
 
   it("counts for nothing below the level", () => {
     const { log } = logTo("info");
-    for (let call = 0; call < 1000; call++) log.debug("a subscriber came");
+    for (let call = 0; call < 1000; call++) log.debug("a subscriber connected");
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -75,7 +75,7 @@ describe("a line that a client causes in a loop", () => {
   });
 });
 
-it("reports a log that starts anew, and a homeserver that is forgotten", () => {
+it("logs the restart of a homeserver's log, and a homeserver that is forgotten", () => {
   const { log, lines } = logTo("info");
   const storeLog = storeLogTo(log, 10);
   storeLog.logRestarted("hs" as Homeserver, "00ff" as Epoch, "database");
@@ -92,7 +92,7 @@ describe("a homeserver that causes lines in a loop", () => {
   beforeEach(() => vi.useFakeTimers());
   afterEach(() => vi.useRealTimers());
 
-  it("fills 20 lines in 10 seconds, and one that says how many were left out", () => {
+  it("writes 20 lines in 10 seconds, then the number of suppressed lines", () => {
     const { log, lines } = logTo("info");
     const storeLog = storeLogTo(log, 10);
     for (let call = 0; call < 100; call++) {
@@ -102,7 +102,7 @@ describe("a homeserver that causes lines in a loop", () => {
     storeLog.homeserverForgotten(HS);
     expect(lines).toHaveLength(20);
     vi.advanceTimersByTime(10_000);
-    expect(lines.slice(20)).toMatchObject([{ level: "warn", homeserver: "hs", leftOut: 181 }]);
+    expect(lines.slice(20)).toMatchObject([{ level: "warn", homeserver: "hs", suppressed: 181 }]);
   });
 
   it("hides no lines of others", () => {
@@ -129,6 +129,7 @@ const REPORT = {
   heapLimitBytes: 1000 * MIB,
   heapBytesMax: 600 * MIB,
   connectionsMax: 4096,
+  security: { usesTls: false, isAuthenticated: false },
 } as const;
 
 it("reports the budget and its split at the start", () => {
@@ -161,6 +162,13 @@ it("warns at the start of each listener that others can reach, probes aside", ()
   const open = { kind: "tcp", host: "0.0.0.0", port: 1 } as const;
   reportStart(log, { ...REPORT, addresses: [open, { ...open, host: "::" }], httpAddress: open });
   expect(lines).toMatchObject([{ listen: "0.0.0.0:1" }, { listen: "[::]:1" }, { http: "0.0.0.0:1" }]);
+  lines.length = 0;
+  const security = { usesTls: false, isAuthenticated: true };
+  reportStart(log, { ...REPORT, addresses: [open], httpAddress: open, security });
+  expect(lines).toMatchObject([{ listen: "0.0.0.0:1", msg: expect.stringContaining("cleartext") }]);
+  lines.length = 0;
+  reportStart(log, { ...REPORT, addresses: [open], security: { usesTls: true, isAuthenticated: true } });
+  expect(lines).toEqual([]);
 });
 
 it("knows the version of its package", () => {

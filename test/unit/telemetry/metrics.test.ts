@@ -55,7 +55,7 @@ function metricsOf(homeservers: Map<string, number>, configuredHomeservers: read
         status: () => ({
           isUp: false,
           errors: { forged: 3 },
-          entries: { asked: 4, found: 3, written: 2, dropped: 1 },
+          entries: { requested: 4, found: 3, written: 2, dropped: 1 },
         }),
       },
     },
@@ -109,12 +109,15 @@ it("shows what the store counts, as it is at the scrape", async () => {
   expect(samples.get("splitcache_log_errors_total unreachable")).toBe(2);
   expect(samples.get("splitcache_tier_up")).toBe(0);
   expect(samples.get("splitcache_tier_errors_total forged")).toBe(3);
-  expect(samples.get("splitcache_tier_entries_total dropped")).toBe(1);
+  expect(samples.get("splitcache_tier_lookups_total")).toBe(4);
+  expect(samples.get("splitcache_tier_hits_total")).toBe(3);
+  expect(samples.get("splitcache_tier_writes_total")).toBe(2);
+  expect(samples.get("splitcache_tier_writes_dropped_total")).toBe(1);
   expect(samples.get("splitcache_cache_entries metadata")).toBe(9);
   expect(samples.get("splitcache_evictions_total events")).toBe(4);
   expect(samples.get("splitcache_read_streams")).toBe(3);
   expect(samples.get("splitcache_calls_in_flight_max")).toBe(11);
-  expect(samples.get("splitcache_log_lines_dropped_total")).toBe(6);
+  expect(samples.get("splitcache_stderr_lines_dropped_total")).toBe(6);
   expect(samples.get("splitcache_build_info 1.2.3 v20")).toBe(1);
 });
 

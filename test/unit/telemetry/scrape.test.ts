@@ -1,10 +1,10 @@
 import { Registry } from "prom-client";
 import { expect, it } from "vitest";
 import { MetricFamilies, only } from "../../../src/telemetry/metric-families.js";
-import { Pace } from "../../../src/telemetry/pace.js";
 import { createScrape } from "../../../src/telemetry/scrape.js";
+import { TimeSlicer } from "../../../src/telemetry/time-slicer.js";
 
-it("is made once for all who ask meanwhile, and anew after that", async () => {
+it("is made once for all concurrent requests, and again for the next request", async () => {
   const families = new MetricFamilies();
   let scrapes = 0;
   families.gauge("scrapes", "Scrapes", [], () => only(scrapes));
@@ -56,12 +56,12 @@ it("gives others a turn whenever a slice of two milliseconds is used up", async 
     turns += 1;
     run();
   };
-  const newPace = () => new Pace(clock, defer);
+  const newSlicer = () => new TimeSlicer(clock, defer);
   const source = createScrape({
     registry: new Registry(),
     families: families.all,
     prepare: async () => {},
-    newPace,
+    newSlicer,
   });
   expect(String(await source.metrics()).match(/^rows\{/gm)).toHaveLength(6400);
   expect(turns).toBeGreaterThan(20);

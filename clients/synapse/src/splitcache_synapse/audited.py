@@ -45,7 +45,7 @@ class AuditedSidecar:
 
 
 class ShadowedSidecar:
-    """As AuditedSidecar. Readers are told that all is missing, and read the database; what they
+    """As AuditedSidecar. Readers receive misses for all events, and read the database; what they
     read is then compared with what would have been served, and only what was missing is put."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A circuit breaker: whoever fails again and again is left alone for a while."""
+"""A circuit breaker: after repeated failures no calls are made for a while."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Breaker:
     """Opens after five failures in a row; lets one call through after a pause that doubles."""
 
     def __init__(self, monotonic: Callable[[], float], report: Callable[[int], None]) -> None:
-        """`report` is told the new state at every change."""
+        """`report` is called with the new state at every change."""
         self._monotonic = monotonic
         self._report = report
         self._failures = 0
@@ -24,7 +24,7 @@ class Breaker:
         self.state = CLOSED
 
     def allows(self) -> bool:
-        """Whether a call may be made now; who is told so reports what came of it."""
+        """Whether a call may be made now. The caller then reports its outcome."""
         if self.state == CLOSED:
             return True
         # While half open, the one call that was let through is under way; should it never be

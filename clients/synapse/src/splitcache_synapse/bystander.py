@@ -16,7 +16,7 @@ INTERVAL_S = 1.0
 
 
 def stand_by(hs: Any) -> None:
-    """Has everything purged once by whoever polls next, and again for as long as others poll.
+    """Has the next process that polls purge everything, and again for as long as others poll.
 
     Raises ConfigError if the tables of the outbox are not there and cannot be created.
     """

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from synapse.config._base import Config as SynapseConfig
 from synapse.config._base import ConfigError
+
+from splitcache_synapse.channel import NO_SECURITY, Security
 
 Transport = Literal["grpc", "blocking"]
 
@@ -25,6 +28,7 @@ class BridgeConfig:
     # Of hits that are read from the database as well: 0 to 1.
     audit_share: float = 0.001
     shadow: bool = False
+    security: Security = NO_SECURITY
 
 
 def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
@@ -34,7 +38,7 @@ def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
         ConfigError: names the first key that is unknown, missing or not of its form.
     """
     given = dict(config or {})
-    unknown = sorted(given.keys() - _NAMES - _DURATIONS.keys())
+    unknown = sorted(given.keys() - _NAMES - _DURATIONS.keys() - _SECURITY)
     if unknown:
         raise ConfigError(f"splitcache: unknown key {unknown[0]}")
     values: dict[str, Any] = {
@@ -57,9 +61,22 @@ def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
     for key, (field, least, most) in _DURATIONS.items():
         if key in given:
             values[field] = _duration_ms(key, given[key], least, most)
-    return BridgeConfig(**values)
+    return BridgeConfig(**values, security=_security(given))
 
 
+def _security(given: Mapping[str, Any]) -> Security:
+    values = {key: given[key] for key in _SECURITY if key in given}
+    for key, value in values.items():
+        if not isinstance(value, str) or not value:
+            raise ConfigError(f"splitcache: {key} must be text")
+        if key.endswith("_file") and not os.access(value, os.R_OK):
+            raise ConfigError(f"splitcache: {key}: cannot be read: {value}")
+    if ("tls_cert_file" in values) != ("tls_key_file" in values):
+        raise ConfigError("splitcache: tls_cert_file and tls_key_file: give both or neither")
+    return Security(**values)
+
+
+_SECURITY = frozenset(field.name for field in fields(Security))
 _NAMES = frozenset({"address", "enabled", "homeserver", "transport", "audit", "shadow"})
 _PERCENTAGE = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,9})?\s?%")
 # Key in the file -> field, least and most milliseconds.

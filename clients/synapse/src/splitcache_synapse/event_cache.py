@@ -23,9 +23,9 @@ class SplitEventCache(AsyncLruCache[Key, EventCacheEntry]):
         invalidated: Callable[[str | None], None],
         read_from_database: Callable[[str], None],
     ) -> None:
-        """`invalidated` is told which event (None: any) is dropped from the local cache, whoever
-        drops it: a lookup under way must not bring back what it was before. `read_from_database`
-        is told of each event that Synapse puts into the cache because it has read it."""
+        """`invalidated` is called with each event (None: any) that anything drops from the local
+        cache: a lookup under way must not bring back what it was before. `read_from_database` is
+        called with each event that Synapse puts into the cache because it has read it."""
         # Not the constructor of the base class: it would make, and register, a second cache.
         self._lru_cache = replaced._lru_cache
         self._announce_event = announce_event

@@ -20,8 +20,10 @@ EVENTS_MAX = 100
 # A request that has reached this many bytes is sent; the largest event has some 300 kB.
 FULL_BYTES = 1024 * 1024
 
-# Entries that wait: some 5 kB each, rarely more. Beyond it, they are left to the next read.
-WAITING_MAX = 2_000
+# Entries that wait: some 5 kB each, rarely more, and whoever read them holds the events as well.
+# The state of a large room fits.
+# Beyond it, they are left to the next read.
+WAITING_MAX = 6_000
 IN_FLIGHT_MAX = 2
 TIMEOUT_S = 1.0
 

@@ -15,8 +15,8 @@ class LookupRequest:
         self.event_ids = event_ids
         self.sent_at = sent_at
         # What was invalidated since it was sent: its reply may be from before.
-        self._doubtful: set[str] = set()
-        self._all_doubtful = False
+        self._unverified: set[str] = set()
+        self._all_unverified = False
 
     def message(self, homeserver: str) -> pb.GetEventsRequest:
         return pb.GetEventsRequest(
@@ -29,12 +29,12 @@ class LookupRequest:
     def invalidated(self, event_id: str | None) -> None:
         """Of None: any event."""
         if event_id is None:
-            self._all_doubtful = True
+            self._all_unverified = True
         else:
-            self._doubtful.add(event_id)
+            self._unverified.add(event_id)
 
-    def is_doubtful(self, event_id: str) -> bool:
-        return self._all_doubtful or event_id in self._doubtful
+    def is_unverified(self, event_id: str) -> bool:
+        return self._all_unverified or event_id in self._unverified
 
 
 def is_askable(event_id: str) -> bool:

@@ -53,7 +53,7 @@ class Round:
 
     A few requests at a time, so that a lookup of thousands neither waits for each of them in turn,
     nor floods the sidecar, nor holds up the reactor. After one that failed no more are sent:
-    whoever waits has waited long enough.
+    the callers have waited long enough.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class Round:
         origin = (reply.position.epoch, request.sent_at)
         self._position = reply.position
         for cached in reply.events:
-            if request.is_doubtful(cached.event_id):
+            if request.is_unverified(cached.event_id):
                 continue
             entry = self._decode(cached)
             if entry is not None:

@@ -54,11 +54,11 @@ class Bridge:
         self._subscription: Subscription | None = None
         self._transport: Transport
         if config.transport == "blocking":
-            self._transport = BlockingTransport(config.address, self._reactor)
+            self._transport = BlockingTransport(config.address, self._reactor, config.security)
         else:
-            self._transport = GrpcTransport(config.address, self._reactor)
+            self._transport = GrpcTransport(config.address, self._reactor, config.security)
             # Before anything is patched: a transaction that cannot note what it owes fails.
-            self._make_outbox(config.address, pool)
+            self._make_outbox(config, pool)
         freshness: Freshness = self._outbox or Unchecked()
         self._sidecar = Sidecar(
             transport=self._transport,
@@ -94,14 +94,14 @@ class Bridge:
         )
         logger.info("splitcache: reads events of %s at %s", self._homeserver, config.address)
 
-    def _make_outbox(self, address: str, pool: Any) -> None:
+    def _make_outbox(self, config: BridgeConfig, pool: Any) -> None:
         database = OutboxDatabase(pool.engine, pool._database_config)
         database.create_tables()
         # Of several processes that wait for a new epoch, one begins it.
         rules = OutboxRules(epoch_silence_s=EPOCH_SILENCE_MAX_S + random.uniform(0, 10))
         self._outbox = Outbox(
             table=OutboxTable(database, monotonic),
-            relay=Relay(address, self._homeserver, self._metrics),
+            relay=Relay(config.address, self._homeserver, self._metrics, config.security),
             rules=rules,
             reactor=self._reactor,
             monotonic=monotonic,

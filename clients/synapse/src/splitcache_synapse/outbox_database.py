@@ -79,7 +79,8 @@ class OutboxDatabase:
                 connection.close()
 
     def forget_state(self) -> None:
-        """Has whoever polls next purge everything: changes may go unannounced from now on."""
+        """Has the next process that polls purge everything: from now on changes may not be
+        announced."""
         connection = self.connect()
         try:
             cursor = connection.cursor()

@@ -17,7 +17,7 @@ from splitcache_synapse.outbox_poll import ROWS_MAX, Change, Poll
 
 # How often a process polls the table.
 POLL_INTERVAL_S = 1.0
-# R: whoever sees a row that is older relays it.
+# R: a process that sees an older row relays it.
 RELAY_AFTER_S = 2.0
 # G: a poll permits reading for this long.
 POLL_AGE_MAX_S = 3.0

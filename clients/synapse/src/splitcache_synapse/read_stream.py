@@ -39,12 +39,12 @@ _UNAVAILABLE = {
 class LookupFailed(Exception):
     """A lookup has no reply. Its argument is the kind, as a metric's label.
 
-    `disconnected`, `deadline`, `unavailable`: the sidecar is in trouble. `refused`: it is well,
+    `disconnected`, `deadline`, `unavailable`: the sidecar is unavailable. `refused`: it is up,
     and does not take this request. `busy`: too many wait already, and it was not asked.
     """
 
     @property
-    def is_trouble(self) -> bool:
+    def is_unavailable(self) -> bool:
         return self.args[0] not in ("refused", "busy")
 
     @property
@@ -71,7 +71,7 @@ class ReadStream:
         )
         self._reactor = reactor
         self._heard = heard
-        # Since when nothing has come though something was asked for; None: all is well.
+        # Since when nothing has come though something was asked for; None: nothing is overdue.
         self._silent_since: float | None = None
         self._waiting: dict[int, _Waiting] = {}
         self._request_id = 0

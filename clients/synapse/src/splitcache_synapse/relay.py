@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
+from splitcache_synapse.channel import NO_SECURITY, Channels, Security
 from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.pending import Announcement, Pending, purge_homeserver
 from splitcache_synapse.transport import CHANNEL_OPTIONS, call, is_refused
@@ -28,8 +29,14 @@ class Relayed(NamedTuple):
 class Relay:
     """At most one task at a time. A channel of its own: a busy reactor does not delay it."""
 
-    def __init__(self, address: str, homeserver: str, metrics: BridgeMetrics) -> None:
-        self._address = address
+    def __init__(
+        self,
+        address: str,
+        homeserver: str,
+        metrics: BridgeMetrics,
+        security: Security = NO_SECURITY,
+    ) -> None:
+        self._channels = Channels(address, security)
         self._homeserver = homeserver
         self._metrics = metrics
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
@@ -60,7 +67,7 @@ class Relay:
         self._tasks.put(_Task(calls, on_done))
 
     def _run(self) -> None:
-        with grpc.insecure_channel(self._address, options=CHANNEL_OPTIONS) as channel:
+        with self._channels.open(CHANNEL_OPTIONS) as channel:
             while (task := self._tasks.get()) is not None:
                 relayed = self._relay(channel, task.calls)
                 self._is_busy.clear()

@@ -8,6 +8,7 @@ RELIED_ON: dict[str, tuple[str, ...]] = {
     # by its stub.
     "events/__init__.py": (
         "make_event_from_dict",
+        "make_event_from_json",
         "EventBase.get_dict",
         "EventBase.get_dict_for_persistence",
     ),

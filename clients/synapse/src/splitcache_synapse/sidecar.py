@@ -228,7 +228,7 @@ class Sidecar:
             self._breaker.failed()
             return
         self._metrics.error(str(error.args[0]))
-        if error.is_trouble:
+        if error.is_unavailable:
             self._breaker.failed()
         elif error.is_answer:
             self._breaker.succeeded()

@@ -18,12 +18,18 @@ import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from synapse.api.room_versions import KNOWN_ROOM_VERSIONS
-from synapse.events import make_event_from_dict
+from synapse.api.room_versions import KNOWN_ROOM_VERSIONS, RoomVersion
+from synapse.events import EventBase, make_event_from_dict
 from synapse.events.utils import prune_event
 from synapse.storage.databases.main.events_worker import EventCacheEntry
 
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
+
+try:
+    from synapse.events import make_event_from_json
+except ImportError:
+    # Synapse 1.153 makes events from dicts alone.
+    make_event_from_json = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
@@ -115,16 +121,7 @@ def _from_cached(cached: pb.CachedEvent) -> EventCacheEntry | None:
     room_version = KNOWN_ROOM_VERSIONS.get(cached.room_version)
     if own is None or room_version is None:
         return None
-    parts = json.loads(cached.body)
-    parts["unsigned"] = own.unsigned
-    if own.age_ts:
-        (parts[_AGE],) = own.age_ts
-    event = make_event_from_dict(
-        parts,
-        room_version,
-        internal_metadata_dict=own.internal_metadata,
-        rejected_reason=cached.rejected_reason if cached.rejected else None,
-    )
+    event = _event(cached, own, room_version)
     event.internal_metadata.stream_ordering = own.stream_ordering
     event.internal_metadata.instance_name = own.instance_name
     event.internal_metadata.outlier = own.outlier
@@ -135,6 +132,18 @@ def _from_cached(cached: pb.CachedEvent) -> EventCacheEntry | None:
         redacted_event = prune_event(event)
         redacted_event.internal_metadata.redacted_by = cached.redaction.redacted_by
     return EventCacheEntry(event=event, redacted_event=redacted_event)
+
+
+def _event(cached: pb.CachedEvent, own: OwnFacts, room_version: RoomVersion) -> EventBase:
+    own_keys = {"unsigned": own.unsigned, **({_AGE: own.age_ts[0]} if own.age_ts else {})}
+    rejected_reason = cached.rejected_reason if cached.rejected else None
+    if make_event_from_json is None:
+        return make_event_from_dict(
+            json.loads(cached.body) | own_keys, room_version, own.internal_metadata, rejected_reason
+        )
+    # Synapse parses the text itself. To parse and to encode it here as well would double the cost.
+    text = f"{cached.body[:-1].decode()},{json.dumps(own_keys)[1:]}"
+    return make_event_from_json(text, room_version, own.internal_metadata, rejected_reason)
 
 
 def own_facts(encoded: bytes) -> OwnFacts | None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import grpc
 from google.protobuf.message import Message
 
+from splitcache_synapse.channel import NO_SECURITY, Channels, Security
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.read_stream import ReadStream
 
@@ -62,8 +63,9 @@ class GrpcTransport:
 
     immediate = False
 
-    def __init__(self, address: str, reactor: Any) -> None:
+    def __init__(self, address: str, reactor: Any, security: Security = NO_SECURITY) -> None:
         self._address = address
+        self._channels = Channels(address, security)
         self._reactor = reactor
         self._channel: grpc.Channel | None = None
         self._stream: ReadStream | None = None
@@ -108,7 +110,7 @@ class GrpcTransport:
 
     def _connected(self) -> grpc.Channel:
         if self._channel is None:
-            self._channel = grpc.insecure_channel(self._address, options=CHANNEL_OPTIONS)
+            self._channel = self._channels.open(CHANNEL_OPTIONS)
             self._heard_at = time.monotonic()
         return self._channel
 
@@ -136,8 +138,8 @@ class BlockingTransport:
 
     immediate = True
 
-    def __init__(self, address: str, reactor: Any) -> None:
-        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+    def __init__(self, address: str, reactor: Any, security: Security = NO_SECURITY) -> None:
+        self._channel = Channels(address, security).open(CHANNEL_OPTIONS)
 
     def unary(self, method: str, request: Message, timeout_s: float, on_done: OnDone) -> None:
         outcome: Outcome

@@ -100,6 +100,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if and .Values.metrics.podMonitor.enabled (not .Values.metrics.podMonitor.selector) -}}
 {{- fail "metrics.podMonitor.selector: is required; it must match the pods of the homeserver" -}}
 {{- end -}}
+{{- $isAuthenticated := or (hasKey $files "auth_file") (hasKey $files "tls_client_ca_file") -}}
+{{- if and (eq .Values.mode "service") (not $isAuthenticated) (not $config.insecure) -}}
+{{- fail "secretFiles.auth_file: is required by mode service, or config.insecure: true if every pod that can connect is trusted" -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The container of both modes. A homeserver is ready without its sidecar: it then reads its database. */}}

@@ -64,7 +64,7 @@ describe("InvalidationLog", () => {
     expect([log.resume(at(0)), log.resume(at(1))]).toEqual([undefined, undefined]);
   });
 
-  it("refuses what is older than its oldest change, and trims no earlier than it must", () => {
+  it("refuses a position older than its oldest change, and trims no earlier than it must", () => {
     const log = newLog({ bytesMax: 3 * costOf(redacted("$1")) });
     for (const id of ["$1", "$2", "$3"]) log.append(redacted(id));
     expect(log.judge(at(0), A, ROOM)).toBe("stored");
@@ -132,7 +132,7 @@ describe("InvalidationLog", () => {
     expect(log.judge(at(10), eventId("$11"), ROOM)).toBe("fenced");
   });
 
-  it("starts afresh in a new epoch: nothing of the old one counts", () => {
+  it("restarts empty in a new epoch", () => {
     const log = newLog();
     log.append(invalidated("$a"));
     log.append(roomPurged());
@@ -154,7 +154,7 @@ describe("InvalidationLog", () => {
     });
   });
 
-  it("starts afresh where it had been trimmed, too", () => {
+  it("restarts empty after it was trimmed, too", () => {
     const log = newLog({ eventIdsMax: 1 });
     for (let n = 0; n < 5; n++) log.append(invalidated(`$${n}`));
     log.restart(at(0, epoch("b")));
@@ -163,7 +163,7 @@ describe("InvalidationLog", () => {
     expect(log.readAfter(at(0, epoch("b")))?.notices).toHaveLength(1);
   });
 
-  it("shares a batch among all who ask at one place, until the next change", () => {
+  it("shares a batch among all subscribers at the same position, until the next change", () => {
     const log = newLog();
     log.append(invalidated("$1"));
     log.append(invalidated("$2"));

@@ -73,7 +73,7 @@ function setRejected(cache: SplitCache, state: HomeserverState, request: SetReje
 }
 
 describe("SplitCache", () => {
-  it("keeps two texts of an event apart, and drops the one that was replaced", () => {
+  it("keeps two texts of an event apart, and drops the replaced text", () => {
     const { cache, newHomeserver, put, get, counts } = newCache();
     const beta = newHomeserver(BETA);
     put([messageEvent("$a", { text: "mine" })]);
@@ -131,7 +131,7 @@ describe("SplitCache", () => {
     expect(alpha.counters.sets).toEqual({ applied: 0, dropped: 0, absent: 2 });
   });
 
-  it("applies a Set… of a caller who knows the room, as of one who does not", () => {
+  it("applies a Set… with and without a room ID alike", () => {
     const { cache, alpha, put, get } = newCache();
     put([messageEvent("$a")]);
     const request = { homeserver: ALPHA, eventId: eventId("$a"), rejected: true, rejectedReason: "auth" };

@@ -78,7 +78,7 @@ describe("room for batches", () => {
     expect(served).toEqual(["beta", "alpha"]);
   });
 
-  it("is not kept for one that leaves while it waits, or has left before", async () => {
+  it("is not kept for a subscriber that leaves while it waits, or has left before", async () => {
     const { all, served, wait } = capacity();
     const held = all.take(holder("alpha"), 8 * MIB)!;
     const gone = new AbortController();

@@ -12,7 +12,7 @@ function takeAll(capacity: Capacity, holder: Holder): number {
 }
 
 describe("a capacity", () => {
-  it("has no more than there is, whoever asks", () => {
+  it("never gives more than its maximum", () => {
     const capacity = new Capacity(3);
     expect(takeAll(capacity, { connection: undefined })).toBe(3);
     expect(capacity.take({ connection: undefined })).toBe("all");

@@ -29,7 +29,7 @@ function inFlight(limits = { callsInFlightMax: 8, bytesInFlightMax: 40 * MIB }) 
 
 const refusal = { kind: "exhausted" };
 
-describe("what is in flight", () => {
+describe("usage in flight", () => {
   it("is counted in calls and bytes, and given back once", () => {
     const { all, admit } = inFlight();
     const ticket = admit();

@@ -27,7 +27,7 @@ describe("the heads of messages", () => {
     );
   });
 
-  it("say how long a message is as soon as they are complete, and what is its middle", () => {
+  it("give the length of a message as soon as they are complete, and find its middle", () => {
     const heads = new MessageHeads();
     const bytes = framed(Buffer.alloc(0xffff));
     expect(heads.read(bytes.subarray(0, 2))).toMatchObject({ isMiddle: false, isInside: true });

@@ -30,7 +30,7 @@ it("is beaten by what had come in time, though the process stood still until the
   server.close();
 });
 
-it("passes if nothing disarms it, and not if it was armed anew", async () => {
+it("passes if nothing disarms it, and not if it was armed again", async () => {
   const passed = new Promise<void>((resolve) => {
     const limit = new TimeLimit(1, resolve);
     limit.arm();

@@ -138,7 +138,7 @@ describe("the limits", () => {
     expect(refused(convert.fromGetEvents, read({ redactionView: view }))).toEqual(["redaction_view"]);
   });
 
-  it("are told with the first bad field, and never with what the client sent", () => {
+  it("name the first invalid field, and never contain the client's data", () => {
     const secret = `secret${"s".repeat(1020)}`;
     const attempt = () => convertWith(convert.fromGetEvents, read({ eventIds: [secret] }));
     expect(attempt).toThrow("event_ids[0] must have at most 1020 bytes, has 1026");

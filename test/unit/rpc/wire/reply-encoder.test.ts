@@ -58,7 +58,7 @@ describe("a reply that would be too large", () => {
     return { ids, bytes, reply: result.value };
   }
 
-  it("holds a row of hits from the first, and names every later one as truncated, even one that would fit", () => {
+  it("contains the first hits that fit, and names every later hit as truncated, even a hit that would fit", () => {
     const sizes = [...Array.from({ length: 20 }, () => 200_000), 0, 10];
     for (const streamed of [false, true]) {
       const { ids, reply } = replyOf(sizes, 40, streamed);

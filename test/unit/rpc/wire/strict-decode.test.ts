@@ -74,7 +74,7 @@ describe("the strict deserialiser", () => {
   });
 });
 
-describe("the refusal of what is not well formed", () => {
+describe("the refusal of malformed requests", () => {
   const fields = (decoded: ReturnType<typeof decodePut> | ReturnType<typeof decodeRead>) =>
     decoded.ok ? [] : decoded.error.violations.map(({ field }) => field);
 
@@ -151,7 +151,7 @@ describe("a message that is not repeated and is given twice", () => {
     expect(decode(once)).toMatchObject({ ok: true });
     expect(decode(twice)).toMatchObject({
       ok: false,
-      error: { kind: "invalidArgument", violations: [{ field, description: GIVEN_TWICE }] },
+      error: { kind: "invalidArgument", violations: [{ field, description: REPEATED }] },
     });
   });
 
@@ -176,7 +176,7 @@ const NESTED_FIELDS: Readonly<Record<string, readonly number[]>> = {
   Subscribe: [2],
 };
 
-const GIVEN_TWICE = "is a message that is given more than once";
+const REPEATED = "is a message field that occurs more than once";
 
 interface SingularMessage {
   readonly method: string;

@@ -24,35 +24,32 @@ export const protobufPackage = "splitcache.admin.v1";
 export const protobufFileName = "splitcache/admin/v1/admin_service.proto";
 
 /**
- * The contract of splitcache for operators: what one sidecar holds and does, and
- * the few things that can be changed while it runs.
+ * The contract of splitcache for operators: shows the state of one sidecar, and
+ * changes the few settings that can change while it runs.
  *
- * The service is on the listeners of --admin-listen alone, never on the
- * listeners of homeservers. Events are not in it: GetEvents, PurgeRoom and
- * PurgeHomeserver of splitcache.v1.EventCacheService are for operators as well.
+ * The service is only on the listeners of --admin-listen, never on the listeners
+ * of homeservers. It does not return or purge events: operators use GetEvents,
+ * PurgeRoom and PurgeHomeserver of splitcache.v1.EventCacheService for that.
  *
  * Errors are as in splitcache.v1: INVALID_ARGUMENT names the fields in
  * google.rpc.BadRequest details, RESOURCE_EXHAUSTED has google.rpc.RetryInfo
  * details. A request has at most 4,096 bytes, a call takes at most 10 seconds,
  * and at most 8 calls run at the same time.
  *
- * Lists come in pages. A page shows the moment of its call: an item that comes
- * or goes between two pages is in the list or not, and every other item is in it
- * exactly once.
+ * Lists are paged. A page shows the state at the time of its call. An item that
+ * is added or removed between two pages may or may not be listed; every other
+ * item is listed exactly once.
  */
 
-/** What a Subscribe call is doing. */
+/** The state of a Subscribe call. */
 export const SubscriberState = {
   /** UNSPECIFIED - Never sent. */
   UNSPECIFIED: 0,
-  /** WAITING_FOR_CHANGE - Everything has been sent: it waits for the next change. */
+  /** WAITING_FOR_CHANGE - All changes were sent; the call waits for the next change. */
   WAITING_FOR_CHANGE: 1,
-  /** SENDING - A frame is on its way: the client has not taken all of it. */
+  /** SENDING - A frame is being sent; the client has not yet received all of it. */
   SENDING: 2,
-  /**
-   * WAITING_FOR_ROOM - A batch is due, and there is no room for it: batches of others are on their
-   * way.
-   */
+  /** WAITING_FOR_ROOM - A batch is ready, but the memory for batches is in use by other subscribers. */
   WAITING_FOR_ROOM: 3,
 } as const;
 
@@ -67,17 +64,17 @@ export namespace SubscriberState {
 
 /** The severity of log lines, in ascending order. */
 export const LogLevel = {
-  /** UNSPECIFIED - Refused in a request, never sent. */
+  /** UNSPECIFIED - Invalid in a request, never sent. */
   UNSPECIFIED: 0,
-  /** DEBUG - All that may help to find a fault, such as each subscriber that comes. */
+  /** DEBUG - Details that help to find a fault, such as each new subscriber. */
   DEBUG: 1,
-  /** INFO - What an operator wants to know of normal work. */
+  /** INFO - Normal operation. */
   INFO: 2,
-  /** WARN - What an operator should look at. */
+  /** WARN - Conditions that an operator should check. */
   WARN: 3,
-  /** ERROR - What failed. */
+  /** ERROR - Failures. */
   ERROR: 4,
-  /** FATAL - What ends the process. */
+  /** FATAL - Failures that end the process. */
   FATAL: 5,
   /** SILENT - Nothing is written. */
   SILENT: 6,
@@ -96,32 +93,32 @@ export namespace LogLevel {
 }
 
 /**
- * What a sidecar holds of one homeserver and has done for it. Counters start at
- * zero when the sidecar first sees the homeserver.
+ * The state and the counters of one homeserver in a sidecar. Counters start at
+ * zero when the sidecar starts to follow the homeserver.
  */
 export interface Homeserver {
   /** The homeserver's name. */
   name: string;
   /**
-   * The position of this sidecar's copy of the log. Absent while the sidecar
-   * does not know that it is current: everything is missing then.
+   * The position of this sidecar's copy of the log. Absent while the sidecar is
+   * not current: all lookups miss then.
    */
   position:
     | Position
     | undefined;
   /**
-   * Entries of the metadata cache, including entries that a purge, an eviction
-   * or their time to live has ended and the sweep has not removed yet.
+   * Entries of the metadata cache. Includes entries that were purged, evicted or
+   * expired and that the sweep has not removed yet.
    */
   entries: bigint;
   /**
-   * What these entries and the events that they refer to cost, in bytes. An event
-   * that several homeservers hold counts for each.
+   * Memory of these entries and of the events that they refer to, in bytes. An
+   * event that several homeservers hold is counted for each of them.
    */
   bytes: bigint;
-  /** Events that were looked up and found. */
+  /** Lookups that found the event. */
   hits: bigint;
-  /** Events that were looked up and missing, by reason. */
+  /** Lookups that did not find the event, by reason. */
   misses:
     | Misses
     | undefined;
@@ -129,28 +126,28 @@ export interface Homeserver {
   changes:
     | Changes
     | undefined;
-  /** Subscribe calls that are open. */
+  /** Open Subscribe calls. */
   subscribers: number;
   /**
-   * Changes that the copy of the log holds: a subscriber that is further behind
-   * than the oldest of them gets Reset.
+   * Changes that the copy of the log holds. A subscriber whose position is before
+   * the oldest of them gets Reset.
    */
   logChanges: number;
 }
 
-/** Events that were looked up and missing. */
+/** Lookups that did not find the event. */
 export interface Misses {
   /** The homeserver has not put the event since the last change that dropped it. */
   absent: bigint;
   /** The event's body was evicted, or its room was purged. */
   orphaned: bigint;
-  /** The entry's time to live was over. */
+  /** The entry's time to live had passed. */
   expired: bigint;
-  /** The sidecar did not know that it was current. */
+  /** The sidecar was not current. */
   unverified: bigint;
   /** The sidecar had not reached the read's min_position. */
   behind: bigint;
-  /** The event is redacted, and its redacted form could not be made. */
+  /** The event is redacted, and its redacted body could not be made. */
   unredactable: bigint;
 }
 
@@ -164,42 +161,42 @@ export interface Changes {
   invalidated: bigint;
   /** Purges of a room. */
   roomPurged: bigint;
-  /** Purges of all that the homeserver has. */
+  /** Purges of the whole homeserver. */
   homeserverPurged: bigint;
 }
 
 /** A sidecar that follows the invalidation log. */
 export interface Member {
-  /** The member's ID, random, new each time a sidecar joins. */
+  /** The member's ID. Random; a sidecar gets a new ID each time it joins. */
   memberId: string;
-  /** Whether it is the sidecar that answers. */
+  /** Whether the member is the sidecar that answers this call. */
   self: boolean;
   /**
-   * Whether the member's lease is live: it renewed the lease while it was
-   * observed. A member without serves nothing; the next change, or the next
-   * clean-up, removes it.
+   * Whether the member's lease is live: the member renewed it during the
+   * observation. A member without a live lease serves no hits. The next change or
+   * the next clean-up removes it.
    */
   live: boolean;
   /**
-   * When it joined, by the database's clock. Absent if an earlier version made
-   * the log's tables.
+   * When the member joined, by the database's clock. Absent if an earlier version
+   * created the log's tables.
    */
   joinTime:
     | Date
     | undefined;
-  /** Homeservers that it follows. */
+  /** Homeservers that the member follows. */
   homeservers: number;
-  /** The lag of the homeserver whose log it is furthest behind, in changes. */
+  /** The member's largest lag over all homeservers, in changes. */
   lag: bigint;
 }
 
-/** What a member has applied of one homeserver's log. */
+/** The position that a member has applied of one homeserver's log. */
 export interface MemberPosition {
   /** The homeserver's name. */
   homeserver: string;
   /** The member's ID. */
   memberId: string;
-  /** The last position that it has reported as applied. */
+  /** The last position that the member has reported as applied. */
   applied:
     | Position
     | undefined;
@@ -208,17 +205,17 @@ export interface MemberPosition {
     | Position
     | undefined;
   /**
-   * Changes between the two. If their epochs differ, all changes of the head's
-   * epoch and one more for the epoch.
+   * Changes between applied and head. If their epochs differ: all changes of
+   * head's epoch, plus one for the epoch.
    */
   lag: bigint;
 }
 
 /** A Subscribe call. */
 export interface Subscriber {
-  /** The homeserver that it follows. */
+  /** The homeserver that the subscriber follows. */
   homeserver: string;
-  /** The name that the client gave itself; may be empty. */
+  /** The name that the client sent; may be empty. */
   subscriber: string;
   /** The client's address; empty on a Unix socket. */
   peer: string;
@@ -227,24 +224,27 @@ export interface Subscriber {
     | Duration
     | undefined;
   /**
-   * The position of the last frame that has left the sidecar. Absent until one
-   * has, unless the call resumes.
+   * The position of the last frame that was sent. Absent before the first frame,
+   * unless the call resumes.
    */
   cursor:
     | Position
     | undefined;
   /**
-   * The position of the sidecar's copy of the log. Absent while the sidecar does
-   * not know that it is current.
+   * The position of the sidecar's copy of the log. Absent while the sidecar is
+   * not current.
    */
   head:
     | Position
     | undefined;
-  /** Changes between the two; 0 if one of them is absent or their epochs differ. */
+  /**
+   * Changes between cursor and head; 0 if one of them is absent or their epochs
+   * differ.
+   */
   lag: bigint;
-  /** Batches that these changes make at least: a batch has at most 1,000 changes. */
+  /** The smallest number of batches for these changes: a batch has at most 1,000. */
   waitingBatches: number;
-  /** What the call is doing. */
+  /** The state of the call. */
   state: SubscriberState;
 }
 
@@ -256,24 +256,24 @@ export interface Connection {
   peer: string;
   /** The client's port; 0 on a Unix socket. */
   peerPort: number;
-  /** How long it has been open. */
+  /** How long the connection has been open. */
   age:
     | Duration
     | undefined;
-  /** Calls that it carries now. Counted on listeners of the kind grpc alone. */
+  /** Calls that the connection carries now. Counted only on listeners of kind grpc. */
   calls: number;
 }
 
 /** The request of ListHomeservers. */
 export interface ListHomeserversRequest {
-  /** Optional. Homeservers in the reply, at most 500. Left out: 100. */
+  /** Optional. Homeservers in the reply, at most 500. Default: 100. */
   pageSize: number;
   /**
-   * Optional. The next_page_token of the page before, at most 1,024 bytes. Left
-   * out: the first page.
+   * Optional. The next_page_token of the previous page, at most 1,024 bytes.
+   * Default: the first page.
    */
   pageToken: string;
-  /** Optional. Shows this homeserver alone, at most 255 bytes. Left out: all. */
+  /** Optional. Lists only this homeserver, at most 255 bytes. Default: all. */
   homeserver: string;
 }
 
@@ -281,17 +281,17 @@ export interface ListHomeserversRequest {
 export interface ListHomeserversResponse {
   /** The homeservers of this page. */
   homeservers: Homeserver[];
-  /** Where the next page begins; empty after the last one. */
+  /** The page_token of the next page; empty on the last page. */
   nextPageToken: string;
 }
 
 /** The request of ListMembers. */
 export interface ListMembersRequest {
-  /** Optional. Members in the reply, at most 500. Left out: 100. */
+  /** Optional. Members in the reply, at most 500. Default: 100. */
   pageSize: number;
   /**
-   * Optional. The next_page_token of the page before, at most 1,024 bytes. Left
-   * out: the first page.
+   * Optional. The next_page_token of the previous page, at most 1,024 bytes.
+   * Default: the first page.
    */
   pageToken: string;
 }
@@ -300,25 +300,22 @@ export interface ListMembersRequest {
 export interface ListMembersResponse {
   /** The members of this page. */
   members: Member[];
-  /** Where the next page begins; empty after the last one. */
+  /** The page_token of the next page; empty on the last page. */
   nextPageToken: string;
 }
 
 /** The request of ListMemberPositions. */
 export interface ListMemberPositionsRequest {
-  /** Optional. Positions in the reply, at most 500. Left out: 100. */
+  /** Optional. Positions in the reply, at most 500. Default: 100. */
   pageSize: number;
   /**
-   * Optional. The next_page_token of the page before, at most 1,024 bytes. Left
-   * out: the first page.
+   * Optional. The next_page_token of the previous page, at most 1,024 bytes.
+   * Default: the first page.
    */
   pageToken: string;
-  /** Optional. Shows this homeserver alone, at most 255 bytes. Left out: all. */
+  /** Optional. Lists only this homeserver, at most 255 bytes. Default: all. */
   homeserver: string;
-  /**
-   * Optional. Shows this member alone, 1 to 255 letters and digits. Left out:
-   * all.
-   */
+  /** Optional. Lists only this member, 1 to 255 letters and digits. Default: all. */
   memberId: string;
 }
 
@@ -326,22 +323,22 @@ export interface ListMemberPositionsRequest {
 export interface ListMemberPositionsResponse {
   /** The positions of this page. */
   positions: MemberPosition[];
-  /** Where the next page begins; empty after the last one. */
+  /** The page_token of the next page; empty on the last page. */
   nextPageToken: string;
 }
 
 /** The request of ListSubscribers. */
 export interface ListSubscribersRequest {
-  /** Optional. Subscribers in the reply, at most 500. Left out: 100. */
+  /** Optional. Subscribers in the reply, at most 500. Default: 100. */
   pageSize: number;
   /**
-   * Optional. The next_page_token of the page before, at most 1,024 bytes. Left
-   * out: the first page.
+   * Optional. The next_page_token of the previous page, at most 1,024 bytes.
+   * Default: the first page.
    */
   pageToken: string;
   /**
-   * Optional. Shows the subscribers of this homeserver alone, at most 255 bytes.
-   * Left out: all.
+   * Optional. Lists only subscribers of this homeserver, at most 255 bytes.
+   * Default: all.
    */
   homeserver: string;
 }
@@ -350,17 +347,17 @@ export interface ListSubscribersRequest {
 export interface ListSubscribersResponse {
   /** The subscribers of this page. */
   subscribers: Subscriber[];
-  /** Where the next page begins; empty after the last one. */
+  /** The page_token of the next page; empty on the last page. */
   nextPageToken: string;
 }
 
 /** The request of ListConnections. */
 export interface ListConnectionsRequest {
-  /** Optional. Connections in the reply, at most 500. Left out: 100. */
+  /** Optional. Connections in the reply, at most 500. Default: 100. */
   pageSize: number;
   /**
-   * Optional. The next_page_token of the page before, at most 1,024 bytes. Left
-   * out: the first page.
+   * Optional. The next_page_token of the previous page, at most 1,024 bytes.
+   * Default: the first page.
    */
   pageToken: string;
 }
@@ -369,7 +366,7 @@ export interface ListConnectionsRequest {
 export interface ListConnectionsResponse {
   /** The connections of this page. */
   connections: Connection[];
-  /** Where the next page begins; empty after the last one. */
+  /** The page_token of the next page; empty on the last page. */
   nextPageToken: string;
 }
 
@@ -379,13 +376,13 @@ export interface GetLogLevelRequest {
 
 /** The response of GetLogLevel. */
 export interface GetLogLevelResponse {
-  /** The least severe level of lines that are written. */
+  /** The lowest severity of lines that are written. */
   logLevel: LogLevel;
 }
 
 /** The request of SetLogLevel. */
 export interface SetLogLevelRequest {
-  /** Required. The least severe level of lines to write. */
+  /** Required. The lowest severity of lines to write. */
   logLevel: LogLevel;
 }
 
@@ -399,7 +396,7 @@ export interface SetLogLevelResponse {
 export interface DrainRequest {
 }
 
-/** The response of Drain: what is under way of EventCacheService. */
+/** The response of Drain: calls of EventCacheService that have not ended. */
 export interface DrainResponse {
   /** Unary calls. */
   calls: number;
@@ -2483,10 +2480,10 @@ export const UndrainResponse: MessageFns<UndrainResponse> = {
   },
 };
 
-/** Shows operators what a sidecar does, and drains it. */
+/** Shows the state of a sidecar to operators, sets its log level and drains it. */
 export type AdminServiceService = typeof AdminServiceService;
 export const AdminServiceService = {
-  /** Lists the homeservers that this sidecar knows, by name. Changes nothing. */
+  /** Lists the homeservers that this sidecar follows, by name. Changes nothing. */
   listHomeservers: {
     path: "/splitcache.admin.v1.AdminService/ListHomeservers" as const,
     requestStream: false as const,
@@ -2500,10 +2497,9 @@ export const AdminServiceService = {
   },
   /**
    * Lists the sidecars that follow the invalidation log, by their IDs. Empty
-   * with the memory log. Observes the members for as long as a lease lasts, 1.5
-   * seconds, if one of them does not renew its lease; else until all have, about
-   * 0.5 seconds. Fails with UNAVAILABLE if the log does not answer. Changes
-   * nothing.
+   * with the memory log. Observes the members until all of them have renewed
+   * their leases, about 0.5 seconds, but at most for the duration of a lease, 1.5
+   * seconds. Fails with UNAVAILABLE if the log is unavailable. Changes nothing.
    */
   listMembers: {
     path: "/splitcache.admin.v1.AdminService/ListMembers" as const,
@@ -2515,9 +2511,9 @@ export const AdminServiceService = {
     responseDeserialize: (value: Buffer): ListMembersResponse => ListMembersResponse.decode(value),
   },
   /**
-   * Lists what each member has applied of each homeserver's log, by homeserver,
-   * then by member. Empty with the memory log. Fails with UNAVAILABLE if the log
-   * does not answer. Changes nothing.
+   * Lists the position that each member has applied of each homeserver's log, by
+   * homeserver, then by member. Empty with the memory log. Fails with UNAVAILABLE
+   * if the log is unavailable. Changes nothing.
    */
   listMemberPositions: {
     path: "/splitcache.admin.v1.AdminService/ListMemberPositions" as const,
@@ -2557,7 +2553,7 @@ export const AdminServiceService = {
       Buffer.from(ListConnectionsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListConnectionsResponse => ListConnectionsResponse.decode(value),
   },
-  /** Returns the least severe level of log lines that are written. Changes nothing. */
+  /** Returns the lowest severity of log lines that are written. Changes nothing. */
   getLogLevel: {
     path: "/splitcache.admin.v1.AdminService/GetLogLevel" as const,
     requestStream: false as const,
@@ -2568,8 +2564,8 @@ export const AdminServiceService = {
     responseDeserialize: (value: Buffer): GetLogLevelResponse => GetLogLevelResponse.decode(value),
   },
   /**
-   * Sets the least severe level of log lines that are written, until the next
-   * call or the end of the process. May be repeated.
+   * Sets the lowest severity of log lines that are written, until the next call
+   * or the end of the process. Idempotent.
    */
   setLogLevel: {
     path: "/splitcache.admin.v1.AdminService/SetLogLevel" as const,
@@ -2581,11 +2577,11 @@ export const AdminServiceService = {
     responseDeserialize: (value: Buffer): SetLogLevelResponse => SetLogLevelResponse.decode(value),
   },
   /**
-   * Takes the sidecar out of service and keeps its process and its caches:
-   * health and /readyz report that it does not serve, subscribers get GoingAway,
-   * streams end, and new calls of EventCacheService fail with UNAVAILABLE. Calls
-   * in flight are answered. Returns at once with what is still under way. May be
-   * repeated, to see how that goes on.
+   * Takes the sidecar out of service. Its process and its caches stay. Health
+   * reports NOT_SERVING, /readyz returns 503, subscribers get GoingAway, streams
+   * end, and new calls of EventCacheService fail with UNAVAILABLE. Calls in flight
+   * are answered. Returns at once with the number of calls that have not ended.
+   * Idempotent; repeat it to see the progress.
    */
   drain: {
     path: "/splitcache.admin.v1.AdminService/Drain" as const,
@@ -2598,7 +2594,7 @@ export const AdminServiceService = {
   },
   /**
    * Puts a drained sidecar back into service. Fails with UNAVAILABLE once the
-   * process is stopping. May be repeated.
+   * process is stopping. Idempotent.
    */
   undrain: {
     path: "/splitcache.admin.v1.AdminService/Undrain" as const,
@@ -2612,20 +2608,19 @@ export const AdminServiceService = {
 } as const;
 
 export interface AdminServiceServer extends UntypedServiceImplementation {
-  /** Lists the homeservers that this sidecar knows, by name. Changes nothing. */
+  /** Lists the homeservers that this sidecar follows, by name. Changes nothing. */
   listHomeservers: handleUnaryCall<ListHomeserversRequest, ListHomeserversResponse>;
   /**
    * Lists the sidecars that follow the invalidation log, by their IDs. Empty
-   * with the memory log. Observes the members for as long as a lease lasts, 1.5
-   * seconds, if one of them does not renew its lease; else until all have, about
-   * 0.5 seconds. Fails with UNAVAILABLE if the log does not answer. Changes
-   * nothing.
+   * with the memory log. Observes the members until all of them have renewed
+   * their leases, about 0.5 seconds, but at most for the duration of a lease, 1.5
+   * seconds. Fails with UNAVAILABLE if the log is unavailable. Changes nothing.
    */
   listMembers: handleUnaryCall<ListMembersRequest, ListMembersResponse>;
   /**
-   * Lists what each member has applied of each homeserver's log, by homeserver,
-   * then by member. Empty with the memory log. Fails with UNAVAILABLE if the log
-   * does not answer. Changes nothing.
+   * Lists the position that each member has applied of each homeserver's log, by
+   * homeserver, then by member. Empty with the memory log. Fails with UNAVAILABLE
+   * if the log is unavailable. Changes nothing.
    */
   listMemberPositions: handleUnaryCall<ListMemberPositionsRequest, ListMemberPositionsResponse>;
   /** Lists the Subscribe calls of this sidecar, the oldest first. Changes nothing. */
@@ -2635,30 +2630,30 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
    * Changes nothing.
    */
   listConnections: handleUnaryCall<ListConnectionsRequest, ListConnectionsResponse>;
-  /** Returns the least severe level of log lines that are written. Changes nothing. */
+  /** Returns the lowest severity of log lines that are written. Changes nothing. */
   getLogLevel: handleUnaryCall<GetLogLevelRequest, GetLogLevelResponse>;
   /**
-   * Sets the least severe level of log lines that are written, until the next
-   * call or the end of the process. May be repeated.
+   * Sets the lowest severity of log lines that are written, until the next call
+   * or the end of the process. Idempotent.
    */
   setLogLevel: handleUnaryCall<SetLogLevelRequest, SetLogLevelResponse>;
   /**
-   * Takes the sidecar out of service and keeps its process and its caches:
-   * health and /readyz report that it does not serve, subscribers get GoingAway,
-   * streams end, and new calls of EventCacheService fail with UNAVAILABLE. Calls
-   * in flight are answered. Returns at once with what is still under way. May be
-   * repeated, to see how that goes on.
+   * Takes the sidecar out of service. Its process and its caches stay. Health
+   * reports NOT_SERVING, /readyz returns 503, subscribers get GoingAway, streams
+   * end, and new calls of EventCacheService fail with UNAVAILABLE. Calls in flight
+   * are answered. Returns at once with the number of calls that have not ended.
+   * Idempotent; repeat it to see the progress.
    */
   drain: handleUnaryCall<DrainRequest, DrainResponse>;
   /**
    * Puts a drained sidecar back into service. Fails with UNAVAILABLE once the
-   * process is stopping. May be repeated.
+   * process is stopping. Idempotent.
    */
   undrain: handleUnaryCall<UndrainRequest, UndrainResponse>;
 }
 
 export interface AdminServiceClient extends Client {
-  /** Lists the homeservers that this sidecar knows, by name. Changes nothing. */
+  /** Lists the homeservers that this sidecar follows, by name. Changes nothing. */
   listHomeservers(
     request: ListHomeserversRequest,
     callback: (error: ServiceError | null, response: ListHomeserversResponse) => void,
@@ -2676,10 +2671,9 @@ export interface AdminServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Lists the sidecars that follow the invalidation log, by their IDs. Empty
-   * with the memory log. Observes the members for as long as a lease lasts, 1.5
-   * seconds, if one of them does not renew its lease; else until all have, about
-   * 0.5 seconds. Fails with UNAVAILABLE if the log does not answer. Changes
-   * nothing.
+   * with the memory log. Observes the members until all of them have renewed
+   * their leases, about 0.5 seconds, but at most for the duration of a lease, 1.5
+   * seconds. Fails with UNAVAILABLE if the log is unavailable. Changes nothing.
    */
   listMembers(
     request: ListMembersRequest,
@@ -2697,9 +2691,9 @@ export interface AdminServiceClient extends Client {
     callback: (error: ServiceError | null, response: ListMembersResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Lists what each member has applied of each homeserver's log, by homeserver,
-   * then by member. Empty with the memory log. Fails with UNAVAILABLE if the log
-   * does not answer. Changes nothing.
+   * Lists the position that each member has applied of each homeserver's log, by
+   * homeserver, then by member. Empty with the memory log. Fails with UNAVAILABLE
+   * if the log is unavailable. Changes nothing.
    */
   listMemberPositions(
     request: ListMemberPositionsRequest,
@@ -2751,7 +2745,7 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListConnectionsResponse) => void,
   ): ClientUnaryCall;
-  /** Returns the least severe level of log lines that are written. Changes nothing. */
+  /** Returns the lowest severity of log lines that are written. Changes nothing. */
   getLogLevel(
     request: GetLogLevelRequest,
     callback: (error: ServiceError | null, response: GetLogLevelResponse) => void,
@@ -2768,8 +2762,8 @@ export interface AdminServiceClient extends Client {
     callback: (error: ServiceError | null, response: GetLogLevelResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Sets the least severe level of log lines that are written, until the next
-   * call or the end of the process. May be repeated.
+   * Sets the lowest severity of log lines that are written, until the next call
+   * or the end of the process. Idempotent.
    */
   setLogLevel(
     request: SetLogLevelRequest,
@@ -2787,11 +2781,11 @@ export interface AdminServiceClient extends Client {
     callback: (error: ServiceError | null, response: SetLogLevelResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Takes the sidecar out of service and keeps its process and its caches:
-   * health and /readyz report that it does not serve, subscribers get GoingAway,
-   * streams end, and new calls of EventCacheService fail with UNAVAILABLE. Calls
-   * in flight are answered. Returns at once with what is still under way. May be
-   * repeated, to see how that goes on.
+   * Takes the sidecar out of service. Its process and its caches stay. Health
+   * reports NOT_SERVING, /readyz returns 503, subscribers get GoingAway, streams
+   * end, and new calls of EventCacheService fail with UNAVAILABLE. Calls in flight
+   * are answered. Returns at once with the number of calls that have not ended.
+   * Idempotent; repeat it to see the progress.
    */
   drain(
     request: DrainRequest,
@@ -2810,7 +2804,7 @@ export interface AdminServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Puts a drained sidecar back into service. Fails with UNAVAILABLE once the
-   * process is stopping. May be repeated.
+   * process is stopping. Idempotent.
    */
   undrain(
     request: UndrainRequest,

@@ -1,5 +1,5 @@
-/** Does long work in slices, between which others have a turn of the event loop. */
-export class Pace {
+/** Divides long work into short slices, so that other work can run between them. */
+export class TimeSlicer {
   readonly #clock: () => number;
   readonly #defer: (run: () => void) => void;
   #sliceEndMs: number;
@@ -14,17 +14,17 @@ export class Pace {
     this.#sliceEndMs = clock() + SLICE_MS;
   }
 
-  /** Whether the slice is used up. */
+  /** Whether the slice has ended, so that `pause` is due. */
   get isDue(): boolean {
     return this.#clock() >= this.#sliceEndMs;
   }
 
-  /** Ends the slice. */
+  /** Waits for a later turn of the event loop and starts the next slice. */
   async pause(): Promise<void> {
     await new Promise<void>(this.#defer);
     this.#sliceEndMs = this.#clock() + SLICE_MS;
   }
 }
 
-/** As long as other background work may take. */
+/** As long as a slice of other background work. */
 const SLICE_MS = 2;

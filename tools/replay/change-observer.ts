@@ -11,8 +11,8 @@ import type { ReplayObserver } from "./replay.js";
 import type { Announcement } from "./replay-client.js";
 import type { InvalidationCause } from "./trace-database.js";
 
-/** One change, and what a reader saw right before and right after it. */
-export interface ChangeStory {
+/** A change, and the events that a reader got just before and just after it. */
+export interface ObservedChange {
   readonly change: Announcement;
   readonly before: readonly CachedEvent[];
   readonly after: readonly CachedEvent[];
@@ -20,9 +20,9 @@ export interface ChangeStory {
 
 const PREVIEW_CHARACTERS = 56;
 
-/** Reads the events of every change before and after it; a reader of its own, as any worker might be. */
-export class ChangeWitness implements ReplayObserver {
-  readonly stories: ChangeStory[] = [];
+/** Reads the events of every change before and after it, on a connection of its own, like another worker. */
+export class ChangeObserver implements ReplayObserver {
+  readonly changes: ObservedChange[] = [];
   readonly #connection: Connection;
   readonly #homeserver: string;
   #before: readonly CachedEvent[] = [];
@@ -37,7 +37,7 @@ export class ChangeWitness implements ReplayObserver {
   }
 
   async after(change: Announcement): Promise<void> {
-    this.stories.push({ change, before: this.#before, after: await this.#read(eventIdsOf(change)) });
+    this.changes.push({ change, before: this.#before, after: await this.#read(eventIdsOf(change)) });
   }
 
   async #read(eventIds: readonly string[]): Promise<readonly CachedEvent[]> {
@@ -51,23 +51,23 @@ export class ChangeWitness implements ReplayObserver {
   }
 }
 
-/** Tells a change in three lines: what it was, what a read gave before, and after. */
-export function storyText({ change, before, after }: ChangeStory): string {
+/** Formats a change in three lines: the change, the result of a read before it, and of a read after it. */
+export function formatChange({ change, before, after }: ObservedChange): string {
   const eventIds = eventIdsOf(change);
   const lines = [
     headline(change, eventIds.length),
-    `  before  ${seen(before, eventIds)}`,
-    `  after   ${seen(after, eventIds)}`,
+    `  before  ${readResult(before, eventIds)}`,
+    `  after   ${readResult(after, eventIds)}`,
   ];
   return lines.map((line) => `${terminalText(line)}\n`).join("");
 }
 
 const CAUSES: Readonly<Record<InvalidationCause, string>> = {
-  redaction: "change of a redaction, and so of its target",
-  outlier: "end of being an outlier",
-  censor: "rewriting of a redacted event",
-  expire: "rewriting of an expired event",
-  purge_history: "purge of history",
+  redaction: "redaction took or lost effect",
+  outlier: "event is no longer an outlier",
+  censor: "redacted event was censored",
+  expire: "event expired",
+  purge_history: "history purged",
 };
 
 function headline(change: Announcement, count: number): string {
@@ -76,24 +76,24 @@ function headline(change: Announcement, count: number): string {
     case "redacted":
       return `redaction: ${change.eventId} by ${change.redaction.redactedBy}`;
     case "rejected":
-      return `${change.reason === undefined ? "rejection undone" : "rejection"}: ${change.eventId}`;
+      return `${change.reason === undefined ? "rejection cleared" : "rejection"}: ${change.eventId}`;
     case "invalidated":
       return `${CAUSES[change.cause]}: ${events} in ${change.roomId}`;
     case "roomPurged":
-      return `purge of a room: ${events} in ${change.roomId}`;
+      return `room purged: ${events} in ${change.roomId}`;
   }
 }
 
-function seen(events: readonly CachedEvent[], eventIds: readonly string[]): string {
+function readResult(events: readonly CachedEvent[], eventIds: readonly string[]): string {
   if (eventIds.length > 1) return `${events.length} of ${eventIds.length} events served`;
   const [event] = events;
-  if (event === undefined) return "a miss: the database is asked";
+  if (event === undefined) return "miss: the reader queries the database";
   const rejected = event.rejected ? `, rejected (${event.rejectedReason})` : "";
   const redacted = event.redaction === undefined ? "" : ", redacted";
   return `${preview(event.body)}${redacted}${rejected}`;
 }
 
-/** The event's type and the beginning of its content. */
+/** The event's type and the start of its content. */
 function preview(body: Uint8Array): string {
   const { type, content } = JSON.parse(Buffer.from(body).toString());
   const text = JSON.stringify(content);

@@ -1,0 +1,165 @@
+"""Connections to the sidecar: cleartext or TLS, with or without a token."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import grpc
+
+logger = logging.getLogger(__name__)
+
+# How soon a token that was replaced in its file is used.
+TOKEN_AGE_MAX_S = 5.0
+
+
+@dataclass(frozen=True)
+class Security:
+    """The files of the configuration; None where it names none."""
+
+    tls_ca_file: str | None = None
+    tls_cert_file: str | None = None
+    tls_key_file: str | None = None
+    tls_server_name: str | None = None
+    token_file: str | None = None
+
+    @property
+    def uses_tls(self) -> bool:
+        return any((self.tls_ca_file, self.tls_cert_file, self.tls_server_name))
+
+
+NO_SECURITY = Security()
+
+
+class Channels:
+    """Opens channels to one sidecar. Each gets the certificates of now; while their files are
+    wrong, those before."""
+
+    def __init__(self, address: str, security: Security) -> None:
+        """Reads the certificates.
+
+        Raises:
+            OSError: a file of the configuration cannot be read.
+        """
+        self._address = address
+        self._security = security
+        self._certificates = _read_certificates(security)
+        self._token = security.token_file and TokenFile(security.token_file)
+
+    def open(self, options: list[tuple[str, Any]]) -> grpc.Channel:
+        """Connects with the first call."""
+        channel = self._open(options)
+        if not self._token:
+            return channel
+        return grpc.intercept_channel(channel, _SendToken(self._token))
+
+    def _open(self, options: list[tuple[str, Any]]) -> grpc.Channel:
+        if not self._security.uses_tls:
+            return grpc.insecure_channel(self._address, options=options)
+        try:
+            self._certificates = _read_certificates(self._security)
+        except OSError as error:
+            logger.error("splitcache: %s: the certificates before it are used", error)
+        if self._security.tls_server_name:
+            name = ("grpc.ssl_target_name_override", self._security.tls_server_name)
+            options = [*options, name]
+        credentials = grpc.ssl_channel_credentials(**self._certificates)
+        return grpc.secure_channel(self._address, credentials, options=options)
+
+
+class TokenFile:
+    """A token that is read again every few seconds. While its file is wrong, the last one is
+    used."""
+
+    def __init__(self, path: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._token: str | None = None
+        self._read_at: float | None = None
+
+    def token(self) -> str | None:
+        """None if there has not been one yet."""
+        with self._lock:
+            now = self._monotonic()
+            if self._read_at is None or now - self._read_at >= TOKEN_AGE_MAX_S:
+                self._read_at = now
+                self._token = self._read() or self._token
+            return self._token
+
+    def _read(self) -> str | None:
+        try:
+            token = Path(self._path).read_text("ascii").strip()
+        except (OSError, ValueError) as error:
+            logger.error("splitcache: token_file %s: %s", self._path, type(error).__name__)
+            return None
+        if not token or any(character.isspace() for character in token):
+            logger.error("splitcache: token_file %s: must hold one token", self._path)
+            return None
+        return token
+
+
+class _CallDetails(NamedTuple):
+    method: str
+    timeout: float | None
+    metadata: Any
+    credentials: Any
+    wait_for_ready: bool | None
+    compression: Any
+
+
+class _SendToken(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    def __init__(self, file: TokenFile) -> None:
+        self._file = file
+
+    def _intercept(self, continuation: Any, details: Any, request: Any) -> Any:
+        token = self._file.token()
+        if token is None:
+            # The sidecar answers UNAUTHENTICATED, which is counted like any failure.
+            return continuation(details, request)
+        metadata = [*(details.metadata or ()), ("authorization", f"Bearer {token}")]
+        sent = _CallDetails(
+            details.method,
+            details.timeout,
+            metadata,
+            details.credentials,
+            getattr(details, "wait_for_ready", None),
+            getattr(details, "compression", None),
+        )
+        return continuation(sent, request)
+
+    def intercept_unary_unary(
+        self, continuation: Any, client_call_details: Any, request: Any
+    ) -> Any:
+        return self._intercept(continuation, client_call_details, request)
+
+    def intercept_unary_stream(
+        self, continuation: Any, client_call_details: Any, request: Any
+    ) -> Any:
+        return self._intercept(continuation, client_call_details, request)
+
+    def intercept_stream_stream(
+        self, continuation: Any, client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        return self._intercept(continuation, client_call_details, request_iterator)
+
+
+def _read_certificates(security: Security) -> dict[str, bytes | None]:
+    return {
+        "root_certificates": _read(security.tls_ca_file),
+        "private_key": _read(security.tls_key_file),
+        "certificate_chain": _read(security.tls_cert_file),
+    }
+
+
+def _read(path: str | None) -> bytes | None:
+    return None if path is None else Path(path).read_bytes()

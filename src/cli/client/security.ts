@@ -1,0 +1,86 @@
+import { readFileSync } from "node:fs";
+import { CliError, ExitCode } from "../exit-code.js";
+import { text, type ValuesOf } from "../flags.js";
+import type { CliIo } from "../io/cli-io.js";
+
+/** How a command shows the sidecar who it is, and makes sure of the sidecar. */
+export interface ClientSecurity {
+  /** Undefined: cleartext. */
+  readonly tls: ClientTls | undefined;
+  readonly token: string | undefined;
+}
+
+/** The texts of PEM files. */
+export interface ClientTls {
+  /** Undefined: the authorities that Node.js trusts. */
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  /** The name that the certificate must have, in place of the address's host. */
+  readonly serverName: string | undefined;
+}
+
+/** Not SPLITCACHE_TLS_CERT_FILE: that variable names the certificate of `serve`. */
+const PREFIX = "SPLITCACHE_CLIENT_";
+
+const flag = (placeholder: string, variable: string, help: string) =>
+  text(placeholder, help, { note: `env: ${PREFIX}${variable}` });
+
+/** The flags of TLS and of the token. */
+export const securityFlags = {
+  tlsCaFile: flag("<path>", "TLS_CA_FILE", "Uses TLS, and trusts the authorities in this PEM file."),
+  tlsCertFile: flag("<path>", "TLS_CERT_FILE", "Uses TLS with the client certificate in this PEM file."),
+  tlsKeyFile: flag(
+    "<path>",
+    "TLS_KEY_FILE",
+    "Reads the private key of the client certificate from this PEM file.",
+  ),
+  tlsServerName: flag(
+    "<name>",
+    "TLS_SERVER_NAME",
+    "Uses TLS, and expects this name in the sidecar's certificate.",
+  ),
+  tokenFile: flag("<path>", "TOKEN_FILE", "Sends the token in this file."),
+};
+
+/** Reads the files of the flags or the environment. Throws a CliError that names the file. */
+export function securityOf(flags: ValuesOf<typeof securityFlags>, env: CliIo["env"]): ClientSecurity {
+  // An empty variable counts as not set.
+  const given = (flag: string | undefined, variable: string) => flag ?? (env[PREFIX + variable] || undefined);
+  const caFile = given(flags.tlsCaFile, "TLS_CA_FILE");
+  const certFile = given(flags.tlsCertFile, "TLS_CERT_FILE");
+  const keyFile = given(flags.tlsKeyFile, "TLS_KEY_FILE");
+  const serverName = given(flags.tlsServerName, "TLS_SERVER_NAME");
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    throw new CliError(ExitCode.usage, "--tls-cert-file and --tls-key-file: give both or neither");
+  }
+  const usesTls = [caFile, certFile, serverName].some((value) => value !== undefined);
+  const tls: ClientTls = {
+    ca: read("--tls-ca-file", caFile),
+    cert: read("--tls-cert-file", certFile),
+    key: read("--tls-key-file", keyFile),
+    serverName,
+  };
+  const tokenFile = given(flags.tokenFile, "TOKEN_FILE");
+  return { tls: usesTls ? tls : undefined, token: tokenOf(read("--token-file", tokenFile), tokenFile) };
+}
+
+function read(option: string, path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new CliError(ExitCode.usage, `${option} cannot be read: ${problem}`, error);
+  }
+}
+
+function tokenOf(content: string | undefined, path: string | undefined): string | undefined {
+  if (content === undefined) return undefined;
+  const token = content.replace(/\r?\n$/, "");
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw new CliError(
+    ExitCode.usage,
+    `--token-file ${path}: must hold one token, without spaces and further lines`,
+  );
+}
