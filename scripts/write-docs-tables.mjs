@@ -14,6 +14,8 @@ import { registerConnectionMetrics } from "../dist/telemetry/connection-metrics.
 import { observeFloods } from "../dist/telemetry/floods.js";
 import { createMetrics } from "../dist/telemetry/metrics.js";
 import { registerTlsMetrics } from "../dist/telemetry/tls-metrics.js";
+// Writes or checks the schema of the chart's values, with the same arguments.
+import "./write-helm-schema.mjs";
 
 /** Each generated part: its page, the name in its markers, and what makes it. */
 const PARTS = [
