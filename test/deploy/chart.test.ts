@@ -29,7 +29,10 @@ afterAll(() => rmSync(folder, { recursive: true }));
 function schemaErrors(text: string): string {
   const builtIn = text
     .split(/^---$/m)
-    .filter((part) => /^kind:/m.test(part) && !/^apiVersion: monitoring\.coreos\.com/m.test(part));
+    .filter(
+      (part) =>
+        /^kind:/m.test(part) && !/^apiVersion: (monitoring\.coreos\.com|cert-manager\.io)/m.test(part),
+    );
   expect(builtIn.length).toBeGreaterThan(0);
   const file = join(folder, "manifests.yaml");
   writeFileSync(file, builtIn.join("---\n"));
@@ -66,6 +69,17 @@ describe.skipIf(!hasHelm)("the chart", () => {
 
   const INSECURE = "config.insecure=true";
   const POSTGRES = "config.log=postgres://u@h:5432/d";
+  const SIDECAR = ["mode=sidecar", POSTGRES];
+  const POD_MONITOR = ["metrics.podMonitor.enabled=true", "metrics.podMonitor.selector.matchLabels.a=b"];
+  const fileOf = (key: string) => [`secretFiles.${key}.secretName=a`, `secretFiles.${key}.key=b`];
+  const AUTH = fileOf("auth_file");
+  const TLS = [...fileOf("tls_cert_file"), ...fileOf("tls_key_file")];
+  const CERT_MANAGER = ["tls.certManager.enabled=true", "tls.certManager.issuerRef.name=ca"];
+  const MONITOR = "metrics.serviceMonitor.enabled=true";
+  const authorizationOf = (monitor: string) => [
+    `metrics.${monitor}.authorization.credentials.name=a`,
+    `metrics.${monitor}.authorization.credentials.key=b`,
+  ];
   it.each([
     // What the schema refuses.
     [["config.lissen=x"], /config.*lissen|lissen.*config/],
@@ -106,14 +120,55 @@ describe.skipIf(!hasHelm)("the chart", () => {
     [["config.shutdown_timeout=0.5m"], /terminationGracePeriodSeconds: must exceed/],
     [["terminationGracePeriodSeconds=10"], /terminationGracePeriodSeconds: must exceed/],
     [["metrics.podMonitor.enabled=true"], /metrics\.podMonitor\.enabled: is for mode sidecar/],
+    [[...SIDECAR, MONITOR], /metrics\.serviceMonitor\.enabled: is for mode service/],
+    [[...SIDECAR, "metrics.podMonitor.enabled=true"], /metrics\.podMonitor\.selector: is required/],
+    // Who may do what.
+    [[INSECURE, ...AUTH], /config\.insecure: remove it/],
+    [[INSECURE, "config.auth_file=/etc/auth.yaml"], /config\.insecure: remove it/],
+    [[...SIDECAR, INSECURE], /config\.insecure: is for mode service/],
     [
-      ["mode=sidecar", POSTGRES, "metrics.serviceMonitor.enabled=true"],
-      /metrics\.serviceMonitor\.enabled: is for mode service/,
+      [INSECURE, "service.type=LoadBalancer"],
+      /service\.type: LoadBalancer .* requires secretFiles\.auth_file/,
     ],
     [
-      ["mode=sidecar", POSTGRES, "metrics.podMonitor.enabled=true"],
-      /metrics\.podMonitor\.selector: is required/,
+      [INSECURE, "config.admin_listen=0.0.0.0:50052"],
+      /config\.admin_listen: 0\.0\.0\.0:50052 .* requires secretFiles\.auth_file/,
     ],
+    [
+      [INSECURE, "config.admin_listen[0]=127.0.0.1:1", "config.admin_listen[1]=127.0.0.1.nip.example:1"],
+      /config\.admin_listen: 127\.0\.0\.1\.nip\.example:1 may/,
+    ],
+    // TLS.
+    [[INSECURE, ...fileOf("tls_cert_file")], /secretFiles\.tls_key_file: is required by tls_cert_file/],
+    [[INSECURE, ...fileOf("tls_key_file")], /secretFiles\.tls_cert_file: is required by tls_key_file/],
+    [[...fileOf("tls_client_ca_file")], /secretFiles\.tls_client_ca_file: requires tls_cert_file/],
+    [[...AUTH, "tls.certManager.enabled=true"], /tls\.certManager\.issuerRef\.name: is required/],
+    [[...AUTH, ...CERT_MANAGER, ...TLS], /tls\.certManager\.enabled: sets tls_cert_file; remove it/],
+    [
+      [...AUTH, ...CERT_MANAGER, "config.tls_key_file=/k"],
+      /tls\.certManager\.enabled: sets tls_key_file; remove it/,
+    ],
+    [[...SIDECAR, ...CERT_MANAGER], /tls\.certManager\.enabled: is for mode service/],
+    // Metrics.
+    [[...AUTH, MONITOR], /metrics\.serviceMonitor\.authorization: is required, because auth_file/],
+    [
+      [INSECURE, MONITOR, ...authorizationOf("serviceMonitor")],
+      /metrics\.serviceMonitor\.authorization: requires secretFiles\.auth_file/,
+    ],
+    [
+      [INSECURE, MONITOR, "metrics.serviceMonitor.tlsConfig.serverName=x"],
+      /metrics\.serviceMonitor\.tlsConfig: requires secretFiles\.tls_cert_file/,
+    ],
+    [
+      [...TLS, ...fileOf("tls_client_ca_file"), MONITOR],
+      /metrics\.serviceMonitor\.tlsConfig\.cert: is required/,
+    ],
+    [
+      [...SIDECAR, ...POD_MONITOR, ...AUTH],
+      /metrics\.podMonitor\.authorization: is required, because auth_file/,
+    ],
+    [[...SIDECAR, ...POD_MONITOR, ...TLS], /metrics\.podMonitor\.tlsConfig: is required with TLS/],
+    [["metrics.serviceMonitor.authorization.type=Bearer"], /authorization.*credentials/],
   ])("refuses %j with the name of the field", (values, message) => {
     const { code, stderr } = helm("template", ...values.flatMap((value) => ["--set", value]));
     expect(code).not.toBe(0);
@@ -128,7 +183,21 @@ describe.skipIf(!hasHelm)("the chart", () => {
     [[INSECURE, POSTGRES, "replicas=2"]],
     [[INSECURE, "config.homeserver=one.example"]],
     [[INSECURE, "config.log=postgres://user@h:5432/d?application_name=a@b"]],
-    [["secretFiles.auth_file.secretName=a", "secretFiles.auth_file.key=b"]],
+    [AUTH],
+    [[...AUTH, ...TLS, "service.type=LoadBalancer"]],
+    [["config.auth_file=/etc/auth.yaml", "config.tls_cert_file=/c", "config.tls_key_file=/k"]],
+    [[INSECURE, "config.admin_listen=127.0.0.1:50052\\,unix:/run/a"]],
+    [[...AUTH, "config.admin_listen=0.0.0.0:50052"]],
+    [[...SIDECAR, ...AUTH]],
+    [[...SIDECAR, ...POD_MONITOR, ...AUTH, ...authorizationOf("podMonitor")]],
+    [
+      [
+        ...TLS,
+        ...fileOf("tls_client_ca_file"),
+        MONITOR,
+        "metrics.serviceMonitor.tlsConfig.cert.secret.name=a",
+      ],
+    ],
   ])("accepts %j", (values) => {
     expect(helm("template", ...values.flatMap((value) => ["--set", value]))).toMatchObject({ code: 0 });
   });
@@ -136,6 +205,72 @@ describe.skipIf(!hasHelm)("the chart", () => {
   it("keeps large counts as they are written", () => {
     const manifests = parseManifests(render("--set", INSECURE, "--set", "config.subscribers_max=100000"));
     expect(ofKind(manifests, "ConfigMap").data["splitcache.yaml"]).toContain("subscribers_max: 100000\n");
+  });
+});
+
+describe.skipIf(!hasHelm)("the chart with TLS", () => {
+  const AUTHENTICATED = ["-f", example("service-auth.yaml")];
+
+  function objectsOf(...sets: readonly string[]) {
+    return parseManifests(render(...AUTHENTICATED, ...sets.flatMap((value) => ["--set", value])));
+  }
+
+  it("scrapes over https with the token, the authority and the name of the certificate", () => {
+    const objects = objectsOf();
+    const names: unknown = ofKind(objects, "Certificate").spec.dnsNames;
+    expect(ofKind(objects, "ServiceMonitor").spec.endpoints).toEqual([
+      {
+        port: "http-metrics",
+        path: "/metrics",
+        interval: "30s",
+        scheme: "https",
+        tlsConfig: {
+          ca: { secret: { name: "cache-splitcache-tls", key: "ca.crt" } },
+          serverName: "cache-splitcache.matrix.svc",
+        },
+        authorization: { credentials: { name: "splitcache-metrics", key: "token" } },
+      },
+    ]);
+    expect(names).toContain("cache-splitcache.matrix.svc");
+    const own = objectsOf("metrics.serviceMonitor.tlsConfig.serverName=other");
+    expect(ofKind(own, "ServiceMonitor").spec.endpoints[0]?.tlsConfig?.serverName).toBe("other");
+  });
+
+  it("names no cleartext protocol", () => {
+    const protocolsOf = (objects: ReturnType<typeof objectsOf>) =>
+      ofKind(objects, "Service").spec.ports.map(({ appProtocol }) => appProtocol);
+    expect(protocolsOf(objectsOf())).toEqual(["https", "https"]);
+    expect(protocolsOf(parseManifests(render("-f", example("service-memory.yaml"))))).toEqual([
+      "kubernetes.io/h2c",
+      "http",
+    ]);
+  });
+
+  it("mounts the Secret that cert-manager writes", () => {
+    const text = render(...AUTHENTICATED);
+    expect(ofKind(parseManifests(text), "Certificate").spec.secretName).toBe("cache-splitcache-tls");
+    expect(text.match(/name: cache-splitcache-tls$/gm)).toHaveLength(3);
+  });
+
+  it("scrapes sidecars as their values say", () => {
+    const values = ["-f", example("sidecar.yaml"), "--set"].concat(
+      [
+        ...["auth_file", "tls_cert_file", "tls_key_file"].flatMap((key) => [
+          `secretFiles.${key}.secretName=s`,
+          `secretFiles.${key}.key=${key}`,
+        ]),
+        "metrics.podMonitor.authorization.credentials.name=s",
+        "metrics.podMonitor.authorization.credentials.key=token",
+        "metrics.podMonitor.tlsConfig.serverName=sidecar",
+      ].join(","),
+    );
+    expect(ofKind(parseManifests(render(...values)), "PodMonitor").spec.podMetricsEndpoints).toEqual([
+      expect.objectContaining({
+        scheme: "https",
+        tlsConfig: { serverName: "sidecar" },
+        authorization: { credentials: { name: "s", key: "token" } },
+      }),
+    ]);
   });
 });
 

@@ -44,15 +44,33 @@ export interface PodSpec {
   readonly containers: readonly Container[];
 }
 
+interface ServicePort {
+  readonly name: string;
+  readonly port: number;
+  readonly targetPort: string;
+  readonly appProtocol?: string;
+}
+
+/** What Prometheus scrapes. */
+export interface Endpoint {
+  readonly port: string;
+  readonly path: string;
+  readonly scheme?: string;
+  readonly tlsConfig?: { readonly serverName?: string };
+  readonly authorization?: object;
+}
+
 /** A Kubernetes object, with the fields that tests read; each kind has some of them. */
 export interface Manifest {
   readonly kind: string;
   readonly data: Readonly<Record<string, string>>;
   readonly spec: {
     readonly template: { readonly spec: PodSpec };
-    readonly ports: readonly { readonly name: string; readonly port: number; readonly targetPort: string }[];
-    readonly endpoints: readonly { readonly port: string; readonly path: string }[];
-    readonly podMetricsEndpoints: readonly { readonly port: string; readonly path: string }[];
+    readonly ports: readonly ServicePort[];
+    readonly endpoints: readonly Endpoint[];
+    readonly podMetricsEndpoints: readonly Endpoint[];
+    readonly secretName: string;
+    readonly dnsNames: readonly string[];
   };
 }
 

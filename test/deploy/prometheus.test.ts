@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,12 +7,14 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
 import { buildProgram, type Program, type RunningProgram } from "../support/build-program.js";
+import { type SecretFolder, useSecretFolders } from "../support/certificates.js";
 import { freePort } from "../support/free-port.js";
 import { call } from "../support/grpc-server.js";
 import { startTestServer, type TestServer } from "../support/start-server.js";
 import { cachedEvent, HOMESERVER, put, read } from "../support/wire.js";
 import { CHART } from "./chart.js";
 
+const makeFolder = useSecretFolders();
 const hasPrometheus = spawnSync("prometheus", ["--version"], { stdio: "ignore" }).status === 0;
 /** Scrapes are a second apart here, so the rules' windows of minutes shrink to this. */
 const WINDOW = "30s";
@@ -47,10 +50,12 @@ describe.skipIf(!hasPrometheus)("a real Prometheus", () => {
   let program: Program;
   let busy: TestServer;
   let broken: RunningProgram;
+  /** With TLS, a certificate that expires in two days, and an auth file. */
+  let secured: TestServer;
   let prometheus: ChildProcess;
   let api: string;
   let traffic: NodeJS.Timeout;
-  const targets = { busy: "", broken: "", gone: "" };
+  const targets = { busy: "", broken: "", gone: "", secured: "" };
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "splitcache-prometheus-"));
@@ -79,6 +84,10 @@ describe.skipIf(!hasPrometheus)("a real Prometheus", () => {
     ]);
     await broken.logLine("splitcache serves");
     traffic = makeTraffic(busy);
+    const token = randomBytes(32).toString("hex");
+    const { certificate, server } = await startSecured(await makeFolder(), token);
+    secured = server;
+    targets.secured = secured.httpUrl.replace("http://", "");
     const port = await freePort();
     api = `http://127.0.0.1:${port}/api/v1`;
     const config = join(folder, "prometheus.yml");
@@ -87,7 +96,18 @@ describe.skipIf(!hasPrometheus)("a real Prometheus", () => {
       stringify({
         global: { scrape_interval: "1s" },
         scrape_configs: [
-          { job_name: "cache-splitcache", static_configs: [{ targets: Object.values(targets) }] },
+          {
+            job_name: "cache-splitcache",
+            static_configs: [{ targets: [targets.busy, targets.broken, targets.gone] }],
+          },
+          // As the ServiceMonitor of a service with an auth file and TLS says.
+          {
+            job_name: "secured-splitcache",
+            scheme: "https",
+            static_configs: [{ targets: [targets.secured] }],
+            tls_config: { ca_file: certificate.certFile, server_name: "cache-splitcache.matrix.svc" },
+            authorization: { credentials: token },
+          },
         ],
       }),
     );
@@ -109,6 +129,7 @@ describe.skipIf(!hasPrometheus)("a real Prometheus", () => {
     broken.kill("SIGKILL");
     await Promise.all([ended, broken.end]);
     await busy.stop();
+    await secured.stop();
     await program.remove();
     rmSync(folder, { recursive: true });
   });
@@ -156,6 +177,7 @@ describe.skipIf(!hasPrometheus)("a real Prometheus", () => {
     ["SplitcacheFillsTooOld", () => undefined],
     ["SplitcacheCapacityExhausted", () => targets.busy],
     ["SplitcacheConnectionsRefused", () => undefined],
+    ["SplitcacheCertificateExpires", () => targets.secured],
     ["SplitcacheInternalErrors", () => undefined],
     ["SplitcacheRestarting", () => undefined],
   ])("%s is true of the sidecar with its fault alone", async (name, faulty) => {
@@ -166,6 +188,18 @@ describe.skipIf(!hasPrometheus)("a real Prometheus", () => {
     });
   });
 });
+
+async function startSecured(secrets: SecretFolder, token: string) {
+  const certificate = await secrets.certificate("server", { names: "DNS:cache-splitcache.matrix.svc" });
+  const digest = createHash("sha256").update(token).digest("hex");
+  const clients = [{ name: "metrics", role: "operator", tokens_sha256: [digest] }];
+  const server = await startTestServer({
+    authFile: await secrets.write("auth.yaml", JSON.stringify({ clients })),
+    tlsCertFile: certificate.certFile,
+    tlsKeyFile: certificate.keyFile,
+  });
+  return { certificate, server };
+}
 
 function soon(check: () => Promise<void>): Promise<void> {
   return vi.waitFor(check, { timeout: READY_TIMEOUT_MS, interval: 200 });
