@@ -14,7 +14,7 @@ import { startTestServer, type TestServer } from "../support/start-server.js";
 import { cachedEvent, HOMESERVER, put, read } from "../support/wire.js";
 import { CHART } from "./chart.js";
 
-const makeFolder = useSecretFolders();
+const makeFolder = useSecretFolders(afterAll);
 const hasPrometheus = spawnSync("prometheus", ["--version"], { stdio: "ignore" }).status === 0;
 /** Scrapes are a second apart here, so the rules' windows of minutes shrink to this. */
 const WINDOW = "30s";
