@@ -42,6 +42,20 @@ describe("the splitcache program as a client", () => {
     expect(nowhere).toMatchObject({ code: 4, stdout: "" });
   });
 
+  it("is an exec probe of a sidecar with TLS, with the environment of serve", async () => {
+    const own = await (await makeFolder()).certificate("server");
+    const secured = await startTestServer({ tlsCertFile: own.certFile, tlsKeyFile: own.keyFile });
+    const serving = {
+      SPLITCACHE_LISTEN: secured.address,
+      SPLITCACHE_TLS_CERT_FILE: own.certFile,
+      SPLITCACHE_TLS_KEY_FILE: own.keyFile,
+      SPLITCACHE_HEALTH_LISTEN: secured.healthAddress,
+    };
+    const run = await program.run(["health"], serving);
+    await secured.stop();
+    expect(run).toEqual({ code: 0, stdout: "SERVING\n", stderr: "" });
+  });
+
   it("calls a sidecar with TLS at an IP address without a warning", async () => {
     const own = await (await makeFolder()).certificate("server");
     const secured = await startTestServer({ tlsCertFile: own.certFile, tlsKeyFile: own.keyFile });
