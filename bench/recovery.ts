@@ -9,8 +9,8 @@ import { POSTGRES_LIMITS } from "../src/log/postgres/postgres-limits.js";
 import { createPostgresLog } from "../src/log/postgres/postgres-log.js";
 import { createEventStore } from "../src/store/event-store.js";
 import { PostgresServer } from "../test/support/postgres/postgres-server.js";
-import { readEvents } from "../test/support/read-events.js";
 import { LinkProxy } from "../test/support/redis/link-proxy.js";
+import { readEvents } from "../test/support/store/read-events.js";
 import { percentile, printMachine, printTable } from "./report.js";
 
 const ALPHA = "alpha.example" as Homeserver;

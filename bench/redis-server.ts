@@ -12,7 +12,7 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
-/** A redis-server of our own, on a free port, without persistence; a Sentinel if it is told what to watch. */
+/** A redis-server of our own, on a free port, without persistence; a Sentinel if it has a master to watch. */
 export async function startRedisServer(
   options: { readonly args?: readonly string[]; readonly watches?: string } = {},
 ): Promise<RedisServer> {

@@ -8,7 +8,7 @@ import type {
 /** Bytes of bodies as rooms of a real homeserver have them: the mean of each tenth, from small to large. */
 export const REAL_BODY_BYTES = [679, 730, 768, 800, 857, 942, 1022, 1161, 1485, 4132];
 
-/** An event ID like those of room versions 4 and up. */
+/** An event ID in the form of room versions 4 and up. */
 export function syntheticEventId(n: number): string {
   return `$${createHash("sha256").update(String(n)).digest("base64url")}`;
 }

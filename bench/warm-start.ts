@@ -13,8 +13,8 @@ import type { Tier } from "../src/tier/port.js";
 import { createRedisTier } from "../src/tier/redis/redis-tier.js";
 import { NO_CREDENTIALS } from "../src/tier/redis/target.js";
 import { PostgresServer } from "../test/support/postgres/postgres-server.js";
-import { readEvents } from "../test/support/read-events.js";
 import { readJsonLines } from "../test/support/shared-data.js";
+import { readEvents } from "../test/support/store/read-events.js";
 import { startRedisServer } from "./redis-server.js";
 import { printMachine, printTable } from "./report.js";
 

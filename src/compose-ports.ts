@@ -141,7 +141,7 @@ export function transportOf({ secureGrpc, access }: Security) {
   };
 }
 
-/** The server that listens for HTTP: itself, or one that makes TLS of its connections first. */
+/** The server that listens for HTTP: itself, or a server in front that ends TLS. */
 function httpListener(http: HttpServer, table: ConnectionTable, { secureHttp }: Security): Server {
   if (secureHttp === undefined) {
     http.on("connection", (socket) => void table.accept(socket));

@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** The tests that mutants of src/core are tried on: those that reach it without a network. */
+/** The tests that run against mutants of src/core: the tests that reach it without a network. */
 export default defineConfig({
   test: {
     include: [

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect } from "vitest";
-import { buildProgram, type Program, type RunningProgram } from "../../test/support/build-program.js";
+import { buildProgram, type Program, type RunningProgram } from "../../test/support/program/build-program.js";
 import { type Example, type Language, runExample } from "./example.js";
 
 export const HOMESERVER = "example.org";

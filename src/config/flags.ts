@@ -5,7 +5,7 @@ import type { GivenFlags } from "./settings.js";
 const INDENT = 6;
 
 /**
- * Adds a flag for each option. The values stay text: the schema reads them like those of
+ * Adds a flag for each option. The values stay text: the schema reads them like values of
  * every source. `parseConfig` also reports unknown flags, together with all other errors.
  */
 export function addConfigFlags(command: Command): Command {

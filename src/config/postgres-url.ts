@@ -14,7 +14,7 @@ export interface PostgresSettings {
   /** From the environment only. */
   readonly password: string | undefined;
   readonly sslMode: SslMode;
-  /** Certificates of the trusted authorities; undefined: those that Node.js trusts. */
+  /** Certificates of the trusted authorities; undefined: the authorities that Node.js trusts. */
   readonly sslRootCertFile: string | undefined;
   readonly sslCertFile: string | undefined;
   readonly sslKeyFile: string | undefined;

@@ -59,7 +59,7 @@ export type Contradiction = readonly [of: ConfigKey | "PGPASSFILE", problem: str
 
 /**
  * The problems of valid settings in combination. `config` holds the settings that are valid,
- * `given` the keys of those that differ from the default.
+ * `given` the keys whose values differ from the default.
  */
 export function contradictionsIn(
   config: Partial<Config>,

@@ -16,7 +16,7 @@ const DESCRIPTORS: DescriptorSource = { open: () => openSync(devNull, "r"), clos
 /**
  * File descriptors that are reserved for probes. The bounds of all ports stay below
  * the limit of open files, but other code may use up the descriptors. accept() needs
- * a free one: without it libuv silently closes new connections, including those of
+ * a free one: without it libuv silently closes new connections, including connections of
  * probes.
  */
 export class DescriptorReserve {

@@ -1,4 +1,4 @@
-import type { PostgresLogEvents } from "../log/postgres/failure-report.js";
+import type { PostgresLogEvents } from "../log/postgres/failures/failure-report.js";
 import type { TierLog } from "../tier/port.js";
 import type { Log } from "./log.js";
 

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { buildProgram, type Program } from "../support/build-program.js";
+import { buildProgram, type Program } from "../support/program/build-program.js";
 import { runAttack } from "./attack.js";
 
 let program: Program;

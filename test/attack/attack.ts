@@ -29,7 +29,7 @@ export interface AttackResult {
   readonly replies: number;
   readonly seconds: number;
   readonly faults: readonly string[];
-  /** Faults beyond those that are listed. */
+  /** Further faults, not listed. */
   readonly faultsMore: number;
   /** How often each kind of call ended in which way. */
   readonly ends: ReadonlyMap<string, ReadonlyMap<string, number>>;

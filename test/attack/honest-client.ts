@@ -4,7 +4,7 @@ import type { Findings } from "./report.js";
 
 const HOMESERVER = "honest.example";
 const ROOM_ID = "!room:honest.example";
-/** Ample, on a busy machine too: a call that takes longer is taken for one that is not answered. */
+/** Ample, on a busy machine too: a call that takes longer counts as unanswered. */
 const DEADLINE_MS = 60_000;
 
 /**

@@ -159,7 +159,7 @@ export function streamedRead(requestId: bigint, request: wire.GetEventsRequest |
   return encode(wire.GetEventsStreamRequest, { requestId, request });
 }
 
-/** A read that fails, while its stream goes on; now and then one that ends the stream. */
+/** A read that fails, while its stream goes on; now and then a read that ends the stream. */
 export function invalidStreamedRead(requestId: bigint, random: Random, homeserver: Homeserver): Buffer {
   const read = readRequest(random, homeserver);
   const epoch = random.bytes(random.pick([0, 16, 17]));
@@ -190,10 +190,10 @@ export const SUBSCRIBE: Method = {
 
 /** Methods of other services on the same port. Their requests are short, and written by hand. */
 export const FOREIGN_METHODS: readonly Method[] = [
-  foreign("/grpc.health.v1.Health/Check", (random) => text(1, random.pick(["", "nothing.of.this.Name"]))),
-  foreign("/grpc.health.v1.Health/Watch", () => text(1, "")),
+  auxiliary("/grpc.health.v1.Health/Check", (random) => text(1, random.pick(["", "nothing.of.this.Name"]))),
+  auxiliary("/grpc.health.v1.Health/Watch", () => text(1, "")),
   ...["v1", "v1alpha"].map((version) =>
-    foreign(`/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`, (random) =>
+    auxiliary(`/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`, (random) =>
       random.pick([
         text(7, "*"),
         text(4, "splitcache.v1.EventCacheService"),
@@ -205,12 +205,12 @@ export const FOREIGN_METHODS: readonly Method[] = [
   ),
 ];
 
-/** A field with a text; one that is 127 bytes long at most. */
+/** A field with a text of 127 bytes at most. */
 function text(field: number, value: string): Buffer {
   return Buffer.concat([Buffer.from([field * 8 + 2, Buffer.byteLength(value)]), Buffer.from(value)]);
 }
 
-function foreign(path: string, make: (random: Random) => Buffer): Method {
+function auxiliary(path: string, make: (random: Random) => Buffer): Method {
   return { path, singularMessages: [], texts: [1], make };
 }
 

@@ -237,7 +237,7 @@ export class Worker {
     return call;
   }
 
-  /** Those that are tracked are in the order of their start. */
+  /** The tracked ones, in the order of their start. */
   #findOverdue(): void {
     const [oldest] = this.#pending;
     if (oldest === undefined || performance.now() - oldest[1] < CALL_MS_MAX) return;

@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { useSecretFolders } from "../support/certificates.js";
-import { CHROMIUM } from "../support/chromium.js";
 import { eventually } from "../support/eventually.js";
-import { startTestServer } from "../support/start-server.js";
+import { CHROMIUM } from "../support/program/chromium.js";
+import { useSecretFolders } from "../support/server/certificates.js";
+import { startTestServer } from "../support/server/start-server.js";
 
 const makeFolder = useSecretFolders();
 

@@ -9,10 +9,10 @@ import {
   GetEventsRequest,
 } from "../../src/gen/splitcache/v1/event_cache_service.js";
 import type { StatusFigures } from "../../src/status/figures.js";
-import { callUnary } from "../support/admin-client.js";
-import { CHROMIUM } from "../support/chromium.js";
 import { eventually } from "../support/eventually.js";
-import { startTestServer, type TestServer } from "../support/start-server.js";
+import { CHROMIUM } from "../support/program/chromium.js";
+import { callUnary } from "../support/server/admin-client.js";
+import { startTestServer, type TestServer } from "../support/server/start-server.js";
 
 /** The status page as a real Chromium shows it. */
 

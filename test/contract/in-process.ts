@@ -7,8 +7,8 @@ import {
   messageEvent,
   ROOM,
   TTL_MS,
-} from "../support/store-harness.js";
-import { useStores } from "../support/use-store.js";
+} from "../support/store/store-harness.js";
+import { useStores } from "../support/store/use-store.js";
 
 /** What a store that keeps everything in this process must do besides. */
 export function describeInProcess(makeStore: MakeStore): void {

@@ -1,4 +1,4 @@
-import { makeMemoryStore } from "../support/store-harness.js";
+import { makeMemoryStore } from "../support/store/store-harness.js";
 import { describeInProcess } from "./in-process.js";
 import { describeOneSidecar } from "./one-sidecar.js";
 import { describeStore } from "./store-contract.js";

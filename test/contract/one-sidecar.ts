@@ -5,8 +5,8 @@ import {
   REJECTED_REASON_BYTES_MAX,
 } from "../../src/core/model/limits.js";
 import type { Batch } from "../../src/core/model/types.js";
-import { ALPHA, asHomeserver, type MakeStore, messageEvent } from "../support/store-harness.js";
-import { useStores } from "../support/use-store.js";
+import { ALPHA, asHomeserver, type MakeStore, messageEvent } from "../support/store/store-harness.js";
+import { useStores } from "../support/store/use-store.js";
 
 /** What one sidecar must do that several together need not: a value is written through at one of them alone. */
 export function describeOneSidecar(makeStore: MakeStore): void {

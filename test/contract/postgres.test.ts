@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe } from "vitest";
 import { createPostgresLog } from "../../src/log/postgres/postgres-log.js";
-import { hasPostgres, PostgresServer } from "../support/postgres/postgres-server.js";
+import { PostgresServer } from "../support/postgres/postgres-server.js";
+import { hasPostgres } from "../support/postgres/programs.js";
 import { useSchemas } from "../support/postgres/schemas.js";
-import { type MakeStore, makeMemoryStore } from "../support/store-harness.js";
+import { type MakeStore, makeMemoryStore } from "../support/store/store-harness.js";
 import { describeOneSidecar } from "./one-sidecar.js";
 import { describeStore } from "./store-contract.js";
 

@@ -11,8 +11,8 @@ import {
   ROOM,
   roomId,
   TTL_MS,
-} from "../support/store-harness.js";
-import { useStores } from "../support/use-store.js";
+} from "../support/store/store-harness.js";
+import { useStores } from "../support/store/use-store.js";
 
 export function describeReads(makeStore: MakeStore): void {
   describe("reads", () => {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { Batch } from "../../src/core/model/types.js";
 import { eventually } from "../support/eventually.js";
-import { ALPHA, asHomeserver, eventId, messageEvent, ROOM } from "../support/store-harness.js";
-import type { MakeSidecars } from "../support/three-sidecars.js";
-import { useStores } from "../support/use-store.js";
+import { ALPHA, asHomeserver, eventId, messageEvent, ROOM } from "../support/store/store-harness.js";
+import type { MakeSidecars } from "../support/store/three-sidecars.js";
+import { useStores } from "../support/store/use-store.js";
 
 /** What several sidecars over one log must do together. */
 export function describeSidecars(makeSidecars: MakeSidecars): void {

@@ -1,5 +1,5 @@
 import { describe } from "vitest";
-import type { MakeStore } from "../support/store-harness.js";
+import type { MakeStore } from "../support/store/store-harness.js";
 import { describeReads } from "./reads.js";
 import { describeSubscriptions } from "./subscriptions.js";
 import { describeWalks } from "./walks.js";

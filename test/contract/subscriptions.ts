@@ -9,8 +9,8 @@ import {
   OTHER_ROOM,
   ROOM,
   type TestSubscriber,
-} from "../support/store-harness.js";
-import { useStores } from "../support/use-store.js";
+} from "../support/store/store-harness.js";
+import { useStores } from "../support/store/use-store.js";
 
 export function describeSubscriptions(makeStore: MakeStore): void {
   describe("subscriptions", () => {
@@ -187,7 +187,7 @@ export function describeSubscriptions(makeStore: MakeStore): void {
   });
 }
 
-/** The changes that a subscriber is told until it has the one with this sequence number; fails on a gap. */
+/** The changes that a subscriber receives until it has the change with this sequence number; fails on a gap. */
 async function changesUntil(subscriber: TestSubscriber, sequence: number): Promise<Change[]> {
   const changes: Change[] = [];
   for (;;) {

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe } from "vitest";
-import { hasPostgres, PostgresServer } from "../support/postgres/postgres-server.js";
+import { PostgresServer } from "../support/postgres/postgres-server.js";
+import { hasPostgres } from "../support/postgres/programs.js";
 import { useSchemas } from "../support/postgres/schemas.js";
 import { hasRedisServer, RedisProcess } from "../support/redis/processes.js";
-import { type MakeSidecars, makeThreeSidecars } from "../support/three-sidecars.js";
+import { type MakeSidecars, makeThreeSidecars } from "../support/store/three-sidecars.js";
 import { targetOf } from "../support/tier/topologies.js";
 import { describeSharedTier, describeSidecars } from "./sidecars.js";
 import { describeStore } from "./store-contract.js";

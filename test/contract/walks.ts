@@ -1,6 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { ALPHA, asHomeserver, BETA, type MakeStore, messageEvent, ROOM } from "../support/store-harness.js";
-import { useStores } from "../support/use-store.js";
+import {
+  ALPHA,
+  asHomeserver,
+  BETA,
+  type MakeStore,
+  messageEvent,
+  ROOM,
+} from "../support/store/store-harness.js";
+import { useStores } from "../support/store/use-store.js";
 
 /** The three walks of the proposal that splitcache answers (matrix-org/synapse #13916). */
 export function describeWalks(makeStore: MakeStore): void {

@@ -9,8 +9,8 @@ import {
   messageEvent,
   OTHER_ROOM,
   ROOM,
-} from "../support/store-harness.js";
-import { useStores } from "../support/use-store.js";
+} from "../support/store/store-harness.js";
+import { useStores } from "../support/store/use-store.js";
 
 export function describeWrites(makeStore: MakeStore): void {
   describe("the fence", () => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { buildProgram, type Program } from "../support/build-program.js";
+import { buildProgram, type Program } from "../support/program/build-program.js";
 import { ROOT } from "./chart.js";
 
 const hasSystemd = spawnSync("systemd-analyze", ["--version"], { stdio: "ignore" }).status === 0;

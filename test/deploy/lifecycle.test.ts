@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import type { EventCacheServiceClient, Position } from "../../src/gen/splitcache/v1/event_cache_service.js";
-import { buildProgram, type Program, type RunningProgram } from "../support/build-program.js";
 import { eventually } from "../support/eventually.js";
-import { freePort } from "../support/free-port.js";
-import { clientOf } from "../support/start-server.js";
-import { cachedEvent, HOMESERVER, put, read } from "../support/wire.js";
+import { buildProgram, type Program, type RunningProgram } from "../support/program/build-program.js";
+import { freePort } from "../support/program/free-port.js";
+import { clientOf } from "../support/server/start-server.js";
+import { cachedEvent, HOMESERVER, put, read } from "../support/server/wire.js";
 
 // What Kubernetes does to a pod with a native sidecar and a homeserver, with processes.
 

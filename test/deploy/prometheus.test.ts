@@ -6,12 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parse, stringify } from "yaml";
-import { buildProgram, type Program, type RunningProgram } from "../support/build-program.js";
-import { type SecretFolder, useSecretFolders } from "../support/certificates.js";
-import { freePort } from "../support/free-port.js";
-import { call } from "../support/grpc-server.js";
-import { startTestServer, type TestServer } from "../support/start-server.js";
-import { cachedEvent, HOMESERVER, put, read } from "../support/wire.js";
+import { buildProgram, type Program, type RunningProgram } from "../support/program/build-program.js";
+import { freePort } from "../support/program/free-port.js";
+import { call } from "../support/server/calls.js";
+import { type SecretFolder, useSecretFolders } from "../support/server/certificates.js";
+import { startTestServer, type TestServer } from "../support/server/start-server.js";
+import { cachedEvent, HOMESERVER, put, read } from "../support/server/wire.js";
 import { CHART } from "./chart.js";
 
 const makeFolder = useSecretFolders(afterAll);

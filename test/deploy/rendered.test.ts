@@ -8,10 +8,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { buildProgram, type Program, type RunningProgram } from "../support/build-program.js";
-import { type Certificate, useSecretFolders } from "../support/certificates.js";
 import { eventually } from "../support/eventually.js";
-import { freePort } from "../support/free-port.js";
+import { buildProgram, type Program, type RunningProgram } from "../support/program/build-program.js";
+import { freePort } from "../support/program/free-port.js";
+import { type Certificate, useSecretFolders } from "../support/server/certificates.js";
 import { MANIFESTS, type Manifest, ofKind, parseManifests, ROOT, sidecarOf } from "./chart.js";
 
 const makeFolder = useSecretFolders();

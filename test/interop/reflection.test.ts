@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EventCacheServiceService } from "../../src/gen/splitcache/v1/event_cache_service.js";
-import { startTestServer, type TestServer } from "../support/start-server.js";
+import { startTestServer, type TestServer } from "../support/server/start-server.js";
 
 /**
  * Whether real clients, which resolve every type, can use what reflection serves.

@@ -8,10 +8,12 @@ import * as wire from "../../src/gen/splitcache/v1/event_cache_service.js";
 import { addReflection } from "../../src/probes/reflection.js";
 import { Drain } from "../../src/rpc/admission/drain.js";
 import type { TransportUsage } from "../../src/rpc/grpc-server.js";
-import { call, framed, rawCall, type TestServer, useGrpcServers } from "../support/grpc-server.js";
 import { expectIdle } from "../support/model/grpc-connection.js";
 import { runSettings } from "../support/model/run-settings.js";
-import { cachedEvent, HOMESERVER, put, read } from "../support/wire.js";
+import { call } from "../support/server/calls.js";
+import { type TestServer, useGrpcServers } from "../support/server/grpc-server.js";
+import { framed, rawCall } from "../support/server/raw-call.js";
+import { cachedEvent, HOMESERVER, put, read } from "../support/server/wire.js";
 
 const startServer = useGrpcServers();
 const { runs, timeoutMs } = runSettings(60);

@@ -95,7 +95,7 @@ function withTier({ scope }: Logs, state: LogState, fill: Fill): LogState {
   return known ? state : { ...state, tier: [...state.tier, fill] };
 }
 
-/** M5: the fence, by the local copy of the log. One that is ahead waits. */
+/** M5: the fence, by the local copy of the log. A position ahead of the copy waits. */
 function accepts({ rules }: Logs, { place, reach, names }: Sidecar, { asOf }: Fill): boolean {
   if (place === undefined) return false;
   if (rules.fenceEpoch && asOf.epoch !== place.epoch) return false;

@@ -26,8 +26,8 @@ export function startOver({ rules }: Logs, state: LogState): LogState {
   if (!rules.incarnationCompared || database.recorded === database.incarnation) return state;
   const kept = { ...database, recorded: database.incarnation, settled: false, members: [] };
   if (!rules.newEpochs) return { ...state, database: kept };
-  const afresh = { ...kept, epoch: state.nextEpoch, changes: [], trimmed: 0 };
-  return { ...state, database: afresh, nextEpoch: state.nextEpoch + 1 };
+  const emptied = { ...kept, epoch: state.nextEpoch, changes: [], trimmed: 0 };
+  return { ...state, database: emptied, nextEpoch: state.nextEpoch + 1 };
 }
 
 /** A sidecar's request reaches the database; returns the request with its result. */
@@ -102,8 +102,8 @@ export function append(logs: Logs, state: LogState, change: LogChange): [LogStat
   const { database } = state;
   const members = flushed(database.members);
   if (change === "newEpoch") {
-    const afresh: Database = { ...database, members, epoch: state.nextEpoch, changes: [], trimmed: 0 };
-    return [{ ...state, database: afresh, nextEpoch: state.nextEpoch + 1 }, headOf(afresh)];
+    const emptied: Database = { ...database, members, epoch: state.nextEpoch, changes: [], trimmed: 0 };
+    return [{ ...state, database: emptied, nextEpoch: state.nextEpoch + 1 }, headOf(emptied)];
   }
   const changes = [...database.changes, change !== "other"];
   const trimmed = Math.max(database.trimmed, changes.length - logs.scope.ring);

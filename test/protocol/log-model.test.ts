@@ -137,7 +137,7 @@ describe("each rule of the log is there for a reason", () => {
     ["M5: no epoch check", "fenceEpoch", { ...base, writers: ["newEpoch"] }],
     ["M6: a tier that is trusted", "tierIsFenced", { ...base, tier: true }],
     ["M6: a write-back as of now", "writeBackWithLookup", { ...base, tier: true }],
-    ["M8: a gap that is passed over", "gapDrops", { ...base, writers: ["invalidate", "other"], ring: 1 }],
+    ["M8: a gap that is ignored", "gapDrops", { ...base, writers: ["invalidate", "other"], ring: 1 }],
     [
       "M9: no incarnation",
       "incarnationCompared",

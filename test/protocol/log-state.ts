@@ -39,7 +39,7 @@ export interface Place {
 }
 
 export interface Database {
-  /** Of the server, and the one that its tables hold. */
+  /** Of the server, and the incarnation that its tables hold. */
   readonly incarnation: number;
   readonly recorded: number;
   /** Somebody has waited for the leases of the incarnation before. */

@@ -8,9 +8,9 @@ export interface OutboxRules {
   readonly announcesAfterReply: boolean;
   /** O3: a poll shows all rows; otherwise one of them, and counts as successful. */
   readonly pollsShowAll: boolean;
-  /** O3: a poll's time is that of its sending; otherwise of its receipt. */
+  /** O3: a poll's time is when it was sent; otherwise when it was received. */
   readonly pollFromSend: boolean;
-  /** O4: a row is as old as the last poll that did not show it; otherwise as the first one that did. */
+  /** O4: a row is as old as the last poll that did not show it; otherwise as the first poll that did. */
   readonly ageFromAbsence: boolean;
   /** O4: a row is deleted after its announcement was OK; otherwise when it is sent. */
   readonly deletesAfterOk: boolean;
@@ -26,7 +26,7 @@ export interface OutboxRules {
   readonly replyYoung: boolean;
   /** O7: a write whose announcement is not OK returns after T = max(G, A); otherwise at once. */
   readonly returnsLate: boolean;
-  /** O8: a poll compares the database's generation; one that differs closes the gate until all is purged. */
+  /** O8: a poll compares the database's generation; a different generation closes the gate until all is purged. */
   readonly generationCompared: boolean;
   /** O8, an addition: a restored database has another generation, also if no process remembers its counter. */
   readonly restoreShows: boolean;

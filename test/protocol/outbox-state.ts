@@ -34,7 +34,7 @@ export interface Database {
   readonly rows: readonly number[];
   readonly registered: number;
   readonly superseded: readonly number[];
-  /** Of the server, and the one that its tables hold. */
+  /** Of the server, and the incarnation that its tables hold. */
   readonly generation: number;
   readonly recorded: number;
 }

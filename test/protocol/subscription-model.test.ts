@@ -7,8 +7,8 @@ const base: SubscriptionScope = { ring: 1, changes: 2, epochs: 2, disconnects: 1
 
 describe("with all rules of subscriptions, I2, I3 and I4 hold", () => {
   it.each<[string, SubscriptionScope, number]>([
-    ["the log starts afresh once", base, 70_000],
-    ["the log starts afresh twice", { ...base, epochs: 3, changes: 1 }, 18_000],
+    ["one new epoch", base, 70_000],
+    ["two new epochs", { ...base, epochs: 3, changes: 1 }, 18_000],
     ["the log passes the subscriber twice", { ...base, epochs: 1, changes: 3 }, 100_000],
     ["the log holds two changes", { ...base, ring: 2, epochs: 1, changes: 3, reads: 0 }, 1_000],
     ["two frames are under way", { ...base, epochs: 1, frames: 2 }, 25_000],

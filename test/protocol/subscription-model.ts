@@ -64,9 +64,9 @@ function logSteps({ scope }: Subscription, state: SubscriptionState): Step<Subsc
     }
   }
   if (epochs.length < scope.epochs) {
-    const afresh = { ...state, epochs: [...epochs, []] };
-    steps.push({ label: "the homeserver is purged with a new epoch", state: afresh });
-    steps.push({ label: "the sidecar restarts: a new epoch", state: { ...afresh, stream: undefined } });
+    const restarted = { ...state, epochs: [...epochs, []] };
+    steps.push({ label: "the homeserver is purged with a new epoch", state: restarted });
+    steps.push({ label: "the sidecar restarts: a new epoch", state: { ...restarted, stream: undefined } });
   }
   return steps;
 }

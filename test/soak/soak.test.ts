@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { buildProgram, type Program } from "../support/build-program.js";
-import { hasPostgres } from "../support/postgres/postgres-server.js";
+import { hasPostgres } from "../support/postgres/programs.js";
+import { buildProgram, type Program } from "../support/program/build-program.js";
 import { hasRedisServer } from "../support/redis/processes.js";
 import { Cluster } from "../support/soak/cluster.js";
 import { Soak } from "../support/soak/soak.js";

@@ -10,7 +10,7 @@ import { progressBar } from "./progress-bar.js";
 import { replay } from "./replay.js";
 import { formatReport, reportFields } from "./report-text.js";
 import { TraceDatabase } from "./trace-database.js";
-import { PASSED_OVER, readTrace } from "./trace-line.js";
+import { IGNORED_OPS, readTrace } from "./trace-line.js";
 
 /** Not the homeserver of the environment: a replay purges the homeserver's cached data. */
 const DEFAULT_HOMESERVER = "replay.example";
@@ -27,10 +27,10 @@ const LINES_HELP = `What the lines of a trace become:
   purge_history             InvalidateEvents, new outliers and events no longer redacted included
   purge_room                PurgeRoom
   get (or fetch, --reads)   GetEventsStream, then PutEvents of what missed and is stored; the other of
-                            the two is passed over, being a part of it or the whole
+                            the two is ignored: it repeats the first
   restart                   a new read stream; the sidecar keeps all
-Passed over:
-${Object.entries(PASSED_OVER)
+Ignored:
+${Object.entries(IGNORED_OPS)
   .map(([op, reason]) => `  ${op.padEnd(24)}  ${reason}`)
   .join("\n")}`;
 

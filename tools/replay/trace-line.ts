@@ -47,20 +47,20 @@ export interface RestartLine {
 }
 
 export interface PassedOverLine {
-  readonly op: PassedOverOp;
+  readonly op: IgnoredOp;
 }
 
 export type TraceLine = WriteLine | ReadLine | RestartLine | PassedOverLine;
 
 /** The kinds of lines that a replay skips, with the reasons. */
-export const PASSED_OVER = {
+export const IGNORED_OPS = {
   time: "the recorded clock: a replay runs as fast as it can",
   invalidate:
     "an invalidation of the homeserver's own cache; incomplete, and every cause has a line of its own",
   have_seen: "asks whether an event is stored, which only a database may answer",
 } as const;
 
-export type PassedOverOp = keyof typeof PASSED_OVER;
+export type IgnoredOp = keyof typeof IGNORED_OPS;
 
 const KNOWN_OPS: ReadonlySet<string> = new Set<TraceLine["op"]>([
   ...(["persist", "redact", "outlier", "reject", "unreject", "censor", "expire"] as const),

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "commander";
-import { DEFAULT_SCHEMA, grantSql, SCHEMA_NAME, schemaSql } from "../../log/postgres/schema-sql.js";
+import { DEFAULT_SCHEMA, grantSql, SCHEMA_NAME, schemaSql } from "../../log/postgres/schema/schema-sql.js";
 import { localCommand } from "../command.js";
 import { ExitCode } from "../exit-code.js";
 import { parsed, text } from "../flags.js";

@@ -33,7 +33,7 @@ export interface BoundedCache<T extends Bounded> {
   /** Makes a held item the most recently used. */
   touch(item: T): void;
   delete(item: T): void;
-  /** Counts bytes that belong to no item, such as those of shared parts; negative to give back. */
+  /** Counts bytes that belong to no item, such as bytes of shared parts; negative to give back. */
   charge(heapBytes: number): void;
   stats(): CacheStats & { readonly heapBytes: number };
 }

@@ -52,7 +52,7 @@ function cutContent(text: string, content: JsonMember, kept: Kept): string {
 function cutObject(text: string, { valueStart }: JsonMember, kept: KeptMembers): string {
   if (kept.size === 0) return "{}";
   const cuts: string[] = [];
-  // The object is well-formed because the document around it is.
+  // The object is valid because the document around it is.
   for (const member of membersOfObject(text, valueStart) ?? []) {
     const keptValue = kept.get(member.key);
     if (keptValue === WHOLE) {

@@ -98,7 +98,7 @@ export class SplitCache {
     return undefined;
   }
 
-  /** A redaction without a redacted body is one that could not be made: see with-redacted-bodies.ts. */
+  /** A redaction lacks a redacted body if it could not be made: see with-redacted-bodies.ts. */
   putEvents(homeserver: HomeserverState, request: PutRequest, nowMs: number): PutResult {
     const outcomes = new Map<EventId, PutOutcome>();
     // From the end, since of an ID given twice the last event counts.

@@ -1,29 +1,39 @@
 import { randomBytes } from "node:crypto";
 import type { HomeserverLog, Log, LogCopy, LogStatus } from "../port.js";
-import { Acknowledgements } from "./acknowledgements.js";
-import { Appender } from "./appender.js";
-import { Background } from "./background.js";
-import { type LeaseClock, SuspensionClock } from "./clock.js";
-import { Enrolments } from "./enrolments.js";
-import { FailureReport } from "./failure-report.js";
-import { LogFailure } from "./failures.js";
-import { FollowedHomeserver } from "./followed-homeserver.js";
-import { Follower } from "./follower.js";
-import { Incarnation } from "./incarnation.js";
-import type { Link } from "./link.js";
-import { areOnOneServer, replaceIfApart } from "./link-pair.js";
-import { newLogLink } from "./log-link.js";
-import { LogReads } from "./log-reads.js";
-import { MembersView } from "./members-view.js";
-import { Membership } from "./membership.js";
-import { parseNotification } from "./notification.js";
+import { Acknowledgements } from "./append/acknowledgements.js";
+import { Appender } from "./append/appender.js";
+import { Background } from "./background/background.js";
+import { Trimmer } from "./background/trim.js";
+import { parseNotification } from "./codec/notification.js";
+import { LinkPair } from "./connection/link-pair.js";
+import { describeTarget, type PostgresTarget } from "./connection/session.js";
+import { FailureReport, type PostgresLogEvents } from "./failures/failure-report.js";
+import { LogFailure } from "./failures/failures.js";
+import { Enrolments } from "./follow/enrolments.js";
+import { FollowedHomeserver } from "./follow/followed-homeserver.js";
+import { FollowedHomeservers } from "./follow/followed-homeservers.js";
+import { Follower } from "./follow/follower.js";
+import { LogReads } from "./follow/log-reads.js";
+import { Reports } from "./follow/reports.js";
+import { type LeaseClock, SuspensionClock } from "./membership/clock.js";
+import { Incarnation } from "./membership/incarnation.js";
+import { MembersView } from "./membership/members-view.js";
+import { Membership } from "./membership/membership.js";
 import { POSTGRES_LIMITS, type PostgresLimits } from "./postgres-limits.js";
-import type { PostgresLogOptions } from "./postgres-log-options.js";
-import { Reports } from "./reports.js";
-import { DEFAULT_SCHEMA } from "./schema-sql.js";
-import { describeTarget } from "./target.js";
-import { Trimmer } from "./trim.js";
+import { DEFAULT_SCHEMA } from "./schema/schema-sql.js";
 import { UpState } from "./up-state.js";
+
+export interface PostgresLogOptions {
+  readonly target: PostgresTarget;
+  /** The schema that holds the tables; also the channel of notifications. */
+  readonly schema?: string;
+  readonly events: PostgresLogEvents;
+  /** How this sidecar's connections are named in pg_stat_activity. */
+  readonly applicationName?: string;
+  readonly limits?: PostgresLimits;
+  readonly clock?: LeaseClock;
+  readonly randomBytes?: (length: number) => Buffer;
+}
 
 /**
  * The invalidation logs in PostgreSQL. Any number of sidecars follow them and act as one
@@ -42,10 +52,7 @@ class PostgresLog implements Log {
   readonly #clock: LeaseClock;
   readonly #report: FailureReport;
   readonly #randomBytes: (length: number) => Buffer;
-  /** Runs LISTEN, reads, reports and renewals, which this sidecar's own copies need. */
-  readonly #followLink: Link;
-  /** Runs changes, joins and everything that waits for other members. */
-  readonly #callLink: Link;
+  readonly #links: LinkPair;
   readonly #membership: Membership;
   readonly #enrolments: Enrolments;
   readonly #follower: Follower;
@@ -55,9 +62,9 @@ class PostgresLog implements Log {
   readonly members: MembersView;
   readonly #background: Background;
   readonly #up: UpState;
-  readonly #followed = new Map<string, FollowedHomeserver>();
+  readonly #followed = new FollowedHomeservers();
   readonly #onFailure = (error: unknown) => this.#report.failed(error);
-  readonly #isOneServer = () => areOnOneServer(this.#followLink, this.#callLink);
+  readonly #isOneServer = () => this.#links.isOneServer;
   #isClosed = false;
 
   constructor(options: PostgresLogOptions) {
@@ -68,23 +75,23 @@ class PostgresLog implements Log {
     const nowMs = () => this.#clock.nowMs();
     this.#report = new FailureReport(options.events, describeTarget(options.target), nowMs);
     const { target, applicationName = "splitcache" } = options;
-    const link = { ...this.#common, target, applicationName, randomBytes: this.#randomBytes };
-    this.#followLink = newLogLink(link, {
+    this.#links = new LinkPair({
+      ...this.#common,
+      target,
+      applicationName,
+      randomBytes: this.#randomBytes,
       onNotification: (payload) => this.#notified(payload),
-      onUp: () => this.#followUp(),
-      onDown: () => this.#up.update(),
-    });
-    this.#callLink = newLogLink(link, {
-      onNotification: undefined,
-      onUp: () => this.#callUp(),
-      onDown: () => this.#callDown(),
+      onFollowUp: () => this.#followUp(),
+      onFollowDown: () => this.#up.update(),
+      onCallUp: () => this.#callUp(),
+      onCallDown: () => this.#callDown(),
     });
     const incarnation = new Incarnation(this.#clock, this.#limits.expelAfterMs, this.#schema);
     this.#membership = this.#newMembership(incarnation);
     this.#up = new UpState(this.#clock, this.#report, () => this.#isOneServer() && this.#membership.isLive());
     this.#enrolments = new Enrolments({
       ...this.#common,
-      link: this.#callLink,
+      link: this.#links.call,
       newEpoch: () => this.#randomBytes(16),
       memberId: () => this.#membership.memberId,
       onEnrolled: (followed) => this.#follower.wake(followed),
@@ -92,30 +99,30 @@ class PostgresLog implements Log {
     });
     this.#follower = new Follower({
       ...this.#common,
-      link: this.#followLink,
-      reads: new LogReads(this.#followLink, this.#schema),
+      link: this.#links.follow,
+      reads: new LogReads(this.#links.follow, this.#schema),
       reports: new Reports({
         ...this.#common,
-        link: this.#followLink,
+        link: this.#links.follow,
         memberId: () => this.#membership.memberId,
       }),
       onReachedHead: (followed) => void this.#enrolments.enrol(followed),
       onBackwards: (followed) => void this.#wentBackwards(followed),
       nowMs,
     });
-    this.#acknowledgements = new Acknowledgements({ ...this.#common, link: this.#callLink, incarnation });
+    this.#acknowledgements = new Acknowledgements({ ...this.#common, link: this.#links.call, incarnation });
     this.#appender = new Appender({
       ...this.#common,
-      link: this.#callLink,
+      link: this.#links.call,
       incarnation,
       acknowledgements: this.#acknowledgements,
       randomBytes: this.#randomBytes,
       createHead: (followed) => this.#enrolments.createHead(followed),
     });
-    this.#trimmer = new Trimmer(this.#callLink, this.#clock, this.#limits, this.#schema);
+    this.#trimmer = new Trimmer(this.#links.call, this.#clock, this.#limits, this.#schema);
     this.members = new MembersView({
       ...this.#common,
-      link: this.#callLink,
+      link: this.#links.call,
       ownId: () => this.#membership.memberId,
       isLive: () => this.#membership.isLive(),
     });
@@ -123,8 +130,7 @@ class PostgresLog implements Log {
   }
 
   start(): void {
-    this.#followLink.start();
-    this.#callLink.start();
+    this.#links.start();
     this.#background.start();
   }
 
@@ -138,7 +144,7 @@ class PostgresLog implements Log {
       wake: (target) => this.#follower.wake(target),
       leave: (target) => this.#leave(target),
     });
-    this.#followed.set(followed.key.toString("hex"), followed);
+    this.#followed.add(followed);
     this.#follower.wake(followed);
     return followed;
   }
@@ -158,12 +164,7 @@ class PostgresLog implements Log {
     this.#background.stop();
     this.#appender.close();
     await this.#membership.close();
-    this.#followLink.close();
-    this.#callLink.close();
-  }
-
-  get #all(): readonly FollowedHomeserver[] {
-    return [...this.#followed.values()];
+    this.#links.close();
   }
 
   /** The dependencies of nearly every part. */
@@ -176,30 +177,26 @@ class PostgresLog implements Log {
     return new Membership({
       ...this.#common,
       incarnation,
-      followLink: this.#followLink,
-      callLink: this.#callLink,
+      followLink: this.#links.follow,
+      callLink: this.#links.call,
       randomBytes: this.#randomBytes,
       mayRenew: () => !this.#follower.isFailing && this.#isOneServer(),
-      onLost: (reason) => {
-        for (const followed of this.#all) followed.drop(reason);
-      },
-      onJoined: () => this.#follower.restart(this.#all),
-      onRevived: () => {
-        for (const followed of this.#all) if (followed.isCurrent()) followed.becameCurrent();
-      },
+      onLost: (reason) => this.#followed.drop(reason),
+      onJoined: () => this.#follower.restart(this.#followed.all),
+      onRevived: () => this.#followed.revive(),
     });
   }
 
   #newBackground(): Background {
     return new Background({
       ...this.#common,
-      followLink: this.#followLink,
-      callLink: this.#callLink,
+      followLink: this.#links.follow,
+      callLink: this.#links.call,
       follower: this.#follower,
       enrolments: this.#enrolments,
       trimmer: this.#trimmer,
       members: this.members,
-      all: () => this.#all,
+      all: () => this.#followed.all,
       renew: () => this.#renew(),
       random: () => this.#randomBytes(1).readUInt8() / 255,
     });
@@ -207,22 +204,20 @@ class PostgresLog implements Log {
 
   #notified(payload: string): void {
     this.#background.notified();
-    const { homeserver, changes } = parseNotification(payload, this.#followLink.key);
+    const { homeserver, changes } = parseNotification(payload, this.#links.follow.key);
     const followed = this.#followed.get(homeserver);
     if (followed !== undefined) this.#follower.notified(followed, changes);
   }
 
   #followUp(): void {
-    replaceIfApart(this.#followLink, this.#callLink);
-    this.#follower.restart(this.#all);
+    this.#follower.restart(this.#followed.all);
     void this.#renew();
   }
 
   #callUp(): void {
-    replaceIfApart(this.#followLink, this.#callLink);
     void this.#renew();
     void this.#background.refreshMembers();
-    this.#follower.restart(this.#all.filter(({ enrolment }) => enrolment === undefined));
+    this.#follower.restart(this.#followed.all.filter(({ enrolment }) => enrolment === undefined));
   }
 
   #callDown(): void {
@@ -244,8 +239,7 @@ class PostgresLog implements Log {
   }
 
   #leave(followed: FollowedHomeserver): void {
-    const key = followed.key.toString("hex");
-    if (this.#followed.get(key) === followed) this.#followed.delete(key);
+    this.#followed.remove(followed);
     this.#follower.forget(followed);
     void this.#background.call(() => this.#enrolments.leave(followed));
   }

@@ -27,8 +27,8 @@ export function headerRefusal(headers: IncomingHttpHeaders): StatusObject | unde
 }
 
 /**
- * The timeout for grpc-js in place of one that is longer than a timer can run: grpc-js
- * counts milliseconds in 32 bits, and would take such a deadline for one that has passed.
+ * The timeout for grpc-js in place of a timeout that is longer than a timer can run: grpc-js
+ * counts milliseconds in 32 bits, and would treat such a deadline as passed.
  */
 export function boundedTimeout(headers: IncomingHttpHeaders): string | undefined {
   const timeout = headers["grpc-timeout"];

@@ -1,6 +1,6 @@
 /**
  * The fields of a message that are texts or messages themselves, by field number
- * (those of messages below 32): all that must be known of it to walk its wire form.
+ * (of messages: below 32): all that must be known of it to walk its wire form.
  */
 export interface MessageShape {
   readonly [fieldNumber: number]: FieldShape;

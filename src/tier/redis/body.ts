@@ -5,7 +5,7 @@ import type { NewEvent, RoomId } from "../../core/model/types.js";
  * The part of an event that all homeservers share: room ID, room version and body.
  * Stored under the SHA-256 of these bytes: version (1), room ID and room version
  * (each after its length, in 2 bytes and 1), body. The metadata contains the
- * digest, which proves that a value is the one that was stored.
+ * digest, which proves that a value is the stored one.
  */
 export interface Body {
   readonly roomId: RoomId;

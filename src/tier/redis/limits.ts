@@ -28,7 +28,7 @@ export const KEYS_AT_ONCE_MAX = 1000;
 export const KEYS_IN_FLIGHT_MAX = 3500;
 /** Bytes of bodies in one MGET, so that replies keep arriving on a slow network. */
 export const BODY_BYTES_AT_ONCE_MAX = 256 * KIB;
-/** Bytes of bodies in flight: those of nine full replies. */
+/** Bytes of bodies in flight: as many as nine full replies have. */
 export const BODY_BYTES_IN_FLIGHT_MAX = 32 * MIB;
 /** Bytes of entries that wait to be written, or for the reply: four of the largest requests. */
 export const FILL_BYTES_MAX = 16 * MIB;

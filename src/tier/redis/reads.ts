@@ -201,7 +201,7 @@ export class Reads {
 
 const REJECTED = {
   forged: "an entry was not written by a sidecar with this key file, under this name",
-  damaged: "a body is not the one that was stored",
+  damaged: "a body differs from the stored one",
   version: "an entry has a form that this version does not know",
 } as const;
 

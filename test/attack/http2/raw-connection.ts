@@ -3,7 +3,7 @@ import * as frames from "./frames.js";
 import { RawCall, WINDOW_STEP_BYTES } from "./raw-call.js";
 
 export interface RawConnectionOptions {
-  /** What the server may send of each call before it is told to go on. */
+  /** What the server may send of each call before its window is enlarged. */
   readonly initialWindowBytes?: number;
   /** Is given each complete message of a reply. */
   readonly onMessage?: (call: RawCall, message: Buffer) => void;
@@ -42,7 +42,7 @@ export class RawConnection {
     this.#onMessage = onMessage;
     socket.on("error", () => {});
     socket.on("data", (chunk: Buffer) => this.#read(chunk));
-    // The server closes connections: a half-open one is of no use.
+    // The server closes connections: a half-open one cannot be used.
     socket.on("end", () => socket.destroy());
     this.closed = new Promise((resolve) => {
       socket.once("close", () => {

@@ -1,12 +1,13 @@
 import { status } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { AdminServiceClient } from "../../../src/gen/splitcache/admin/v1/admin_service.js";
-import { adminClientOf, callUnary } from "../../support/admin-client.js";
+import { runCli } from "../../support/cli/run-cli.js";
 import { eventually } from "../../support/eventually.js";
-import { freePort } from "../../support/free-port.js";
-import { hasPostgres, PostgresServer } from "../../support/postgres/postgres-server.js";
-import { runCli } from "../../support/run-cli.js";
-import { startTestServer, type TestServer } from "../../support/start-server.js";
+import { PostgresServer } from "../../support/postgres/postgres-server.js";
+import { hasPostgres } from "../../support/postgres/programs.js";
+import { freePort } from "../../support/program/free-port.js";
+import { adminClientOf, callUnary } from "../../support/server/admin-client.js";
+import { startTestServer, type TestServer } from "../../support/server/start-server.js";
 
 const HOMESERVERS = ["alpha.example", "beta.example"];
 const FIRST_PAGE = { pageSize: 0, pageToken: "" };

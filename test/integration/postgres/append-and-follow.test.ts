@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { encodeChange } from "../../../src/log/postgres/change-codec.js";
-import { parseNotification } from "../../../src/log/postgres/notification.js";
+import { encodeChange } from "../../../src/log/postgres/codec/change-codec.js";
+import { parseNotification } from "../../../src/log/postgres/codec/notification.js";
 import { eventually } from "../../support/eventually.js";
 import { closeLogsAfterEach, startLog } from "../../support/postgres/log-harness.js";
-import { hasPostgres, PostgresServer } from "../../support/postgres/postgres-server.js";
+import { PostgresServer } from "../../support/postgres/postgres-server.js";
+import { hasPostgres } from "../../support/postgres/programs.js";
 import { invalidated } from "../../support/postgres/recording-copy.js";
 
 describe.skipIf(!hasPostgres())("the PostgreSQL log", () => {

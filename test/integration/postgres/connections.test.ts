@@ -1,10 +1,11 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { schemaSql } from "../../../src/log/postgres/schema-sql.js";
+import { schemaSql } from "../../../src/log/postgres/schema/schema-sql.js";
 import { eventually } from "../../support/eventually.js";
 import { closeLogsAfterEach, startLog } from "../../support/postgres/log-harness.js";
-import { hasPostgres, PostgresServer } from "../../support/postgres/postgres-server.js";
+import { PostgresServer } from "../../support/postgres/postgres-server.js";
+import { hasPostgres } from "../../support/postgres/programs.js";
 import { invalidated } from "../../support/postgres/recording-copy.js";
 
 describe.skipIf(!hasPostgres())("connections of the PostgreSQL log", () => {

@@ -2,10 +2,11 @@ import type { Client } from "pg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { POSTGRES_LIMITS } from "../../../src/log/postgres/postgres-limits.js";
 import { eventually } from "../../support/eventually.js";
-import { freePort } from "../../support/free-port.js";
 import { closeLogsAfterEach, startLog } from "../../support/postgres/log-harness.js";
-import { hasPostgres, PostgresServer } from "../../support/postgres/postgres-server.js";
+import { PostgresServer } from "../../support/postgres/postgres-server.js";
+import { hasPostgres } from "../../support/postgres/programs.js";
 import { invalidated } from "../../support/postgres/recording-copy.js";
+import { freePort } from "../../support/program/free-port.js";
 import { LinkProxy } from "../../support/redis/link-proxy.js";
 
 /** A crash that the server mends by itself takes back what was committed without a flush: renewals and reports. */

@@ -3,13 +3,14 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { FailureCause } from "../../../src/log/postgres/failures.js";
-import { grantSql, schemaSql } from "../../../src/log/postgres/schema-sql.js";
-import type { PostgresTarget } from "../../../src/log/postgres/target.js";
+import type { PostgresTarget } from "../../../src/log/postgres/connection/session.js";
+import type { FailureCause } from "../../../src/log/postgres/failures/failures.js";
+import { grantSql, schemaSql } from "../../../src/log/postgres/schema/schema-sql.js";
 import { eventually } from "../../support/eventually.js";
 import { DeafProxy } from "../../support/postgres/deaf-proxy.js";
 import { closeLogsAfterEach, type LogUnderTest, startLog } from "../../support/postgres/log-harness.js";
-import { hasPostgres, PostgresServer } from "../../support/postgres/postgres-server.js";
+import { PostgresServer } from "../../support/postgres/postgres-server.js";
+import { hasPostgres } from "../../support/postgres/programs.js";
 import { invalidated } from "../../support/postgres/recording-copy.js";
 
 const PASSWORD = "correct horse battery staple";

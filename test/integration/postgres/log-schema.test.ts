@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runCli } from "../../support/cli/run-cli.js";
 import { closeLogsAfterEach, startLog } from "../../support/postgres/log-harness.js";
-import { hasPostgres, PostgresServer } from "../../support/postgres/postgres-server.js";
+import { PostgresServer } from "../../support/postgres/postgres-server.js";
+import { hasPostgres } from "../../support/postgres/programs.js";
 import { invalidated } from "../../support/postgres/recording-copy.js";
-import { runCli } from "../../support/run-cli.js";
 
 describe.skipIf(!hasPostgres())("splitcache log-schema", () => {
   let server: PostgresServer;

@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createPostgresLog } from "../../../src/log/postgres/postgres-log.js";
 import { eventually } from "../../support/eventually.js";
-import { hasPostgres, PostgresServer } from "../../support/postgres/postgres-server.js";
+import { PostgresServer } from "../../support/postgres/postgres-server.js";
+import { hasPostgres } from "../../support/postgres/programs.js";
 import {
   asHomeserver,
   homeserver,
@@ -10,7 +11,7 @@ import {
   ROOM,
   type StoreHarness,
   TestSubscriber,
-} from "../../support/store-harness.js";
+} from "../../support/store/store-harness.js";
 
 describe.skipIf(!hasPostgres())("three sidecars over one PostgreSQL log", () => {
   let server: PostgresServer;

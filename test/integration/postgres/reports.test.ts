@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../../support/eventually.js";
 import { closeLogsAfterEach, startLog } from "../../support/postgres/log-harness.js";
-import { hasPostgres, PostgresServer } from "../../support/postgres/postgres-server.js";
+import { PostgresServer } from "../../support/postgres/postgres-server.js";
+import { hasPostgres } from "../../support/postgres/programs.js";
 import { invalidated } from "../../support/postgres/recording-copy.js";
 
 describe.skipIf(!hasPostgres())("reports to the PostgreSQL log", () => {
@@ -32,7 +33,7 @@ describe.skipIf(!hasPostgres())("reports to the PostgreSQL log", () => {
       "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'splitcache'",
     );
 
-  it("are repeated when a crash of the server has taken back those of a new epoch", async () => {
+  it("are repeated when a crash of the server has undone reports of a new epoch", async () => {
     const { a, b } = await two("lost.example");
     const before = a.copy.position.epoch;
     const { epoch } = await a.log.startEpoch();
@@ -52,7 +53,7 @@ describe.skipIf(!hasPostgres())("reports to the PostgreSQL log", () => {
     expect(b.copy.calls.filter((call) => call.startsWith("restart"))).toHaveLength(2);
   });
 
-  it("that a lock holds up cost neither the lease nor those of other homeservers", async () => {
+  it("that a lock delays cost neither the lease nor the reports of other homeservers", async () => {
     const { a, b } = await two("locked.example");
     const failing = startLog(server.target());
     const [c, d] = [failing.follow("locked.example"), failing.follow("free.example")];

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { eventually } from "../../support/eventually.js";
 import { closeLogsAfterEach, type FollowedUnderTest, startLog } from "../../support/postgres/log-harness.js";
-import { hasPostgres, PostgresServer } from "../../support/postgres/postgres-server.js";
+import { PostgresServer } from "../../support/postgres/postgres-server.js";
+import { hasPostgres } from "../../support/postgres/programs.js";
 import { invalidated } from "../../support/postgres/recording-copy.js";
 import { LinkProxy } from "../../support/redis/link-proxy.js";
 

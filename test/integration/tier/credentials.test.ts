@@ -40,7 +40,7 @@ describe.skipIf(!(await hasRedisServer()))("credentials for the tier", () => {
     await tier.close();
   };
 
-  /** Takes away all rights from whoever does not log in, and gives the user those that the documentation lists. */
+  /** Takes all rights from connections that do not log in, and gives the user the rights that the documentation lists. */
   const demandLogin = async (server: RedisProcess, ...more: string[]) => {
     const rights = "reset on >a-secret +hello +auth +ping +get +mget +set +unlink".split(" ");
     await server.command("ACL", "SETUSER", "cache", ...rights, ...more, `~${tiers.keyPrefix()}:*`);

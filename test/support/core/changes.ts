@@ -1,6 +1,6 @@
 import type { Batch, Change, Position } from "../../../src/core/model/types.js";
 import { type Notice, SubscribeResponse } from "../../../src/gen/splitcache/v1/event_cache_service.js";
-import { eventId, ROOM } from "../store-harness.js";
+import { eventId, ROOM } from "../store/store-harness.js";
 
 export const invalidated = (...ids: string[]): Change => ({
   kind: "invalidated",

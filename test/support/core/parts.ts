@@ -5,7 +5,7 @@ import { EventCache } from "../../../src/core/memory/event-cache.js";
 import { type HomeserverMetadata, MetadataCache } from "../../../src/core/memory/metadata-cache.js";
 import { ShardedLru } from "../../../src/core/memory/sharded-lru.js";
 import type { Epoch, EventState, NewEvent, Position } from "../../../src/core/model/types.js";
-import { messageEvent } from "../store-harness.js";
+import { messageEvent } from "../store/store-harness.js";
 
 /** The bounded cache of the memory store: of one shard at the sizes of these tests, so exact. */
 export const makeCache: MakeBoundedCache = (bounds, onEvict) => new ShardedLru(bounds, onEvict);

@@ -27,7 +27,7 @@ export function auditedSidecar(sidecar: Sidecar, { epochsMayReturn = false } = {
     return log;
   };
 
-  /** Makes a call whose reply has a position that must not lie before one that was known when it began. */
+  /** Makes a call whose reply has a position that must not lie before any position that was known when it began. */
   async function observe<Reply>(
     homeserver: Homeserver,
     call: Promise<Reply>,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import type { EventId } from "../../../src/core/model/types.js";
-import { eventId } from "../store-harness.js";
+import { eventId } from "../store/store-harness.js";
 import { fills, hearings, homeservers, keeps, lateKeeps, persists, races, spansMs, writes } from "./plans.js";
 import { type FillPlan, persist, putAheadOfLog, readAndFill } from "./reader.js";
 import { EVENTS, type Scenario } from "./scenario.js";

@@ -7,13 +7,13 @@ import type { TestHomeserver } from "./test-homeserver.js";
 import { staleness } from "./truth.js";
 
 /**
- * A worker with a near cache: it follows its homeserver's changes, as slowly as it
- * is told to, and fails if what it is told would leave it with anything outdated.
+ * A worker with a near cache: it follows its homeserver's changes, as slowly as the test
+ * chooses, and fails if the notices would leave it with anything outdated.
  */
 export class Follower {
   readonly #homeserver: TestHomeserver;
   readonly #cursor = new LogCursor();
-  /** Where it began, or began again: what changed before, it was not told. */
+  /** Where it began, or began again: it receives no earlier changes. */
   #beginning = 0;
   /** What it has applied since. */
   #applied: Notice[] = [];

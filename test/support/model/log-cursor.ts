@@ -8,7 +8,7 @@ export class LogCursor {
   #here: Position | undefined;
   #isReady = false;
 
-  /** The last position that was told; kept over lost connections, to resume there. */
+  /** The last position that was received; kept over lost connections, to resume there. */
   get here(): Position | undefined {
     return this.#here;
   }

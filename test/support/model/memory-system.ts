@@ -1,7 +1,7 @@
 import { vi } from "vitest";
 import type { EventStore } from "../../../src/core/model/store.js";
 import type { Homeserver } from "../../../src/core/model/types.js";
-import { makeMemoryStore } from "../store-harness.js";
+import { makeMemoryStore } from "../store/store-harness.js";
 import type { Sidecar } from "./sidecar.js";
 import type { SystemUnderTest } from "./system-under-test.js";
 
@@ -22,7 +22,7 @@ export interface Connection {
 /** A sidecar that fails when it answers what it must not. */
 export interface Watch {
   readonly sidecar: Sidecar;
-  /** Is told that timers ran. */
+  /** Called when timers ran. */
   ticked(): void;
   /** Judges what can only be judged when no call is under way. */
   check(): void;
@@ -38,7 +38,7 @@ export interface WatchSurroundings {
 
 /**
  * Starts a memory store that lives by the system's clock. `setInterval` must be
- * fake: the store's background work runs when the system is told to tick or sweep.
+ * fake: the store's background work runs when a test calls tick or sweep.
  */
 export async function startMemoryHost({
   tinyBytes,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { HOMESERVER_IDLE_MS } from "../../../src/core/model/limits.js";
-import { TTL_MS } from "../store-harness.js";
+import { TTL_MS } from "../store/store-harness.js";
 import type { Plan } from "./changes.js";
 import { LONG_TEXT, UNKNOWN_VERSION } from "./event-facts.js";
 import { EVENTS, ROOMS } from "./scenario.js";

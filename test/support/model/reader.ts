@@ -74,7 +74,7 @@ export async function putAheadOfLog(homeserver: TestHomeserver, eventIds: readon
 /** More changes than the others make meanwhile. */
 const FAR_AHEAD = 1_000_000;
 
-/** Those of the events that are in the database now. */
+/** The events that are in the database now. */
 function snapshot({ database }: TestHomeserver, eventIds: readonly EventId[]): NewEvent[] {
   return eventIds.flatMap((eventId) => {
     const facts = database.read(eventId);

@@ -21,7 +21,7 @@ import { type Facts, factsOf, type SeenEvent, seenAs } from "./event-facts.js";
  * looking through the whole list, so that it has nothing to get wrong.
  */
 export class ReferenceHomeserver {
-  /** The current epoch, once a client was told of it. */
+  /** The current epoch, once a client has received it. */
   epoch: Epoch | undefined;
   /** The changes of this epoch: number n is at n - 1. */
   changes: Change[] = [];

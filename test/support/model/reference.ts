@@ -1,6 +1,6 @@
 import { HOMESERVER_IDLE_MS } from "../../../src/core/model/limits.js";
 import type { Epoch, Homeserver, Position } from "../../../src/core/model/types.js";
-import { TTL_MS } from "../store-harness.js";
+import { TTL_MS } from "../store/store-harness.js";
 import { expectSame } from "./expect-same.js";
 import type { WatchSurroundings } from "./memory-system.js";
 import { ReferenceHomeserver } from "./reference-homeserver.js";
@@ -13,7 +13,7 @@ export class Reference {
   readonly #surroundings: WatchSurroundings;
   readonly #epochs: Set<Epoch>;
 
-  /** `epochs` holds those of earlier sidecars: none of them may come back. */
+  /** `epochs` holds the epochs of earlier sidecars: none of them may come back. */
   constructor(surroundings: WatchSurroundings, epochs: Set<Epoch>) {
     this.#surroundings = surroundings;
     this.#epochs = epochs;
@@ -57,7 +57,7 @@ export class Reference {
     this.#homeservers.delete(name);
   }
 
-  /** A position that a client is told of: the first one of an epoch must be of one that nobody has seen. */
+  /** A position that a client receives: the first position of an epoch must be of an epoch that was never seen. */
   expectPosition(homeserver: ReferenceHomeserver, actual: Position, sequence = homeserver.sequence): void {
     if (homeserver.epoch === undefined) {
       expectSame(`whether epoch ${actual.epoch} was there before`, this.#epochs.has(actual.epoch), false);

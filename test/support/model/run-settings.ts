@@ -18,7 +18,7 @@ export function runSettings(runsByDefault: number): RunSettings {
     soakMs: limitMs ?? SOAK_MS * factor,
     runs: {
       numRuns: limitMs === undefined ? Math.ceil(runsByDefault * factor) : Number.MAX_SAFE_INTEGER,
-      // Of a failure the shortest story by then is told, rather than that a shorter one took too long to find.
+      // Reports the shortest failing run found so far, instead of a search that took too long.
       interruptAfterTimeLimit: limitMs ?? STORIES_MS * Math.max(1, factor),
       ...(seed !== undefined && { seed: Number(seed) }),
       ...(path !== undefined && { path }),

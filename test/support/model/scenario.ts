@@ -1,6 +1,6 @@
 import { HOMESERVER_IDLE_MS } from "../../../src/core/model/limits.js";
 import type { EventId, Homeserver, RoomId } from "../../../src/core/model/types.js";
-import { ALPHA, BETA, eventId, homeserver, roomId } from "../store-harness.js";
+import { ALPHA, BETA, eventId, homeserver, roomId } from "../store/store-harness.js";
 import { NO_FACTS, UNKNOWN_VERSION } from "./event-facts.js";
 import { Follower } from "./follower.js";
 import { type Scheduler, unlessLost } from "./scheduler.js";

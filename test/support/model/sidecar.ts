@@ -2,7 +2,7 @@ import { frameBody, frameRoomVersion } from "../../../src/core/memory/encoded-ev
 import { CacheError, type CacheErrorKind } from "../../../src/core/model/errors.js";
 import type { EventStore, PutRequest, ReadRequest } from "../../../src/core/model/store.js";
 import type { Position, PutOutcome, RedactionView, StoredEvent } from "../../../src/core/model/types.js";
-import { readEvents } from "../read-events.js";
+import { readEvents } from "../store/read-events.js";
 import type { SeenEvent } from "./event-facts.js";
 import { SidecarLost } from "./scheduler.js";
 
@@ -12,7 +12,7 @@ export interface Sidecar extends Omit<EventStore, "getEvents" | "putEvents" | "s
   putEvents(request: PutRequest): Promise<SeenPutResult>;
 }
 
-/** A reply without a position says that the sidecar is unverified: then it is as good as lost. */
+/** A reply without a position says that the sidecar is unverified: it counts as lost. */
 export interface SeenPutResult {
   readonly outcomes: readonly PutOutcome[];
   readonly position: Position;
@@ -24,7 +24,7 @@ export interface SeenReply {
   readonly events: readonly (SeenEvent | undefined)[];
 }
 
-/** A store, called directly. One that has no place for a homeserver is lost to it. */
+/** A store, called directly. A store that has no place for a homeserver is lost to it. */
 export function storeSidecar(store: EventStore): Sidecar {
   return {
     getEvents: (request) =>

@@ -2,7 +2,7 @@ import type { Sidecar } from "./sidecar.js";
 
 /** The sidecar that a scenario is about, and what only its surroundings can do to it. */
 export interface SystemUnderTest {
-  /** The one that runs now; it fails where it answers what it must not. */
+  /** The sidecar that runs now; it fails on a reply that must not be given. */
   readonly sidecar: Sidecar;
   nowMs(): number;
   /** Lets the clock go on; nothing else happens. */

@@ -15,7 +15,7 @@ export class TestHomeserver {
   readonly name: Homeserver;
   readonly #sidecar: () => Sidecar;
 
-  /** `sidecar` gives the one that runs now. */
+  /** `sidecar` returns the sidecar that runs now. */
   constructor(name: Homeserver, sidecar: () => Sidecar) {
     this.name = name;
     this.#sidecar = sidecar;

@@ -20,7 +20,7 @@ export const tally = { reads: 0, hits: 0 };
 
 /**
  * Why a reader must not be served what it saw, if it must not: each fact must be
- * one that the database has had since the newest of the announcements that name
+ * a state that the database has had since the newest of the announcements that name
  * the event.
  */
 export function staleness(

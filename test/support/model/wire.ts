@@ -17,7 +17,7 @@ import * as pb from "../../../src/gen/splitcache/v1/event_cache_service.js";
 import type { SeenEvent } from "./event-facts.js";
 import { SidecarLost } from "./scheduler.js";
 
-/** The words of the contract in those of the tests, and back; written apart from the server's own. */
+/** Converts the terms of the contract to terms of the tests, and back; written apart from the server's own. */
 
 export function toWirePosition(position: Position | undefined): pb.Position | undefined {
   return position && { epoch: Buffer.from(position.epoch, "hex"), sequence: BigInt(position.sequence) };
@@ -93,7 +93,7 @@ export function fromWireSetOutcome(outcome: pb.SetOutcome): SetOutcome {
   return named(outcome, { 1: "applied", 2: "dropped", 3: "absent" });
 }
 
-/** A frame of a subscription; undefined for the one that says goodbye. */
+/** A frame of a subscription; undefined for the frame GoingAway. */
 export function fromWireFrame({ frame }: pb.SubscribeResponse): SubscriptionFrame | undefined {
   switch (frame?.$case) {
     case "ready":

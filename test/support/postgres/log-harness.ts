@@ -1,11 +1,11 @@
 import { afterEach } from "vitest";
 import type { Change, Position } from "../../../src/core/model/types.js";
 import type { HomeserverLog, Log } from "../../../src/log/port.js";
-import type { FailureCause } from "../../../src/log/postgres/failures.js";
+import type { PostgresTarget } from "../../../src/log/postgres/connection/session.js";
+import type { FailureCause } from "../../../src/log/postgres/failures/failures.js";
 import { POSTGRES_LIMITS, type PostgresLimits } from "../../../src/log/postgres/postgres-limits.js";
+import type { PostgresLogOptions } from "../../../src/log/postgres/postgres-log.js";
 import { createPostgresLog } from "../../../src/log/postgres/postgres-log.js";
-import type { PostgresLogOptions } from "../../../src/log/postgres/postgres-log-options.js";
-import type { PostgresTarget } from "../../../src/log/postgres/target.js";
 import { eventually } from "../eventually.js";
 import { RecordingCopy } from "./recording-copy.js";
 

@@ -1,26 +1,13 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { chown, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir, userInfo } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { Client } from "pg";
-import type { PostgresTarget } from "../../../src/log/postgres/target.js";
-import { freePort } from "../free-port.js";
+import type { PostgresTarget } from "../../../src/log/postgres/connection/session.js";
+import { freePort } from "../program/free-port.js";
+import { ACCOUNT, PROGRAMS, readLines, runAs } from "./programs.js";
 import { SmallDisk } from "./small-disk.js";
-
-const run = promisify(execFile);
-
-/** Where the server's programs are: of the newest version, as Debian installs them. */
-const PROGRAMS = process.env["POSTGRES_BIN"] ?? newestPrograms();
-
-/** Whether this machine has PostgreSQL; without one, its tests are skipped (in CI they fail). */
-export function hasPostgres(): boolean {
-  return process.env["CI"] === "true" || existsSync(join(PROGRAMS, "postgres"));
-}
-
-/** PostgreSQL refuses to run as root. */
-const ACCOUNT = userInfo().uid === 0 ? { uid: idOf("postgres", 2), gid: idOf("postgres", 3) } : undefined;
 
 export const SUPERUSER = "postgres";
 
@@ -169,7 +156,7 @@ export class PostgresServer {
     process.kill(rows[0]!.pid, "SIGKILL");
   }
 
-  /** Processor time of the postmaster and its children, those that have ended included, in clock ticks. */
+  /** Processor time of the postmaster and its children, including ended children, in clock ticks. */
   cpuTicks(): number {
     const postmaster = this.#child?.pid;
     let ticks = 0;
@@ -224,28 +211,5 @@ export class PostgresServer {
     await writeFile(path, text, { mode });
     if (ACCOUNT !== undefined) await chown(path, ACCOUNT.uid, ACCOUNT.gid);
     return path;
-  }
-}
-
-async function runAs(program: string, args: readonly string[]): Promise<void> {
-  await run(program, args, { cwd: "/", ...ACCOUNT });
-}
-
-function newestPrograms(): string {
-  const root = "/usr/lib/postgresql";
-  const versions = existsSync(root) ? readdirSync(root).map(Number).filter(Number.isFinite) : [];
-  return join(root, String(Math.max(0, ...versions)), "bin");
-}
-
-function idOf(account: string, column: number): number {
-  const line = readLines("/etc/passwd").find((text) => text.startsWith(`${account}:`));
-  return Number(line?.split(":")[column] ?? 65_534);
-}
-
-function readLines(path: string): readonly string[] {
-  try {
-    return readFileSync(path, "utf8").split("\n");
-  } catch {
-    return [];
   }
 }

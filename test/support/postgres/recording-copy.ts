@@ -1,7 +1,7 @@
 import type { Change, Epoch, EventId, Homeserver, Position } from "../../../src/core/model/types.js";
 import type { LogCopy } from "../../../src/log/port.js";
 
-/** A copy that keeps what it was told. */
+/** A copy that records the calls that it received. */
 export class RecordingCopy implements LogCopy {
   readonly homeserver: Homeserver;
   position: Position = { epoch: "" as Epoch, sequence: 0 };

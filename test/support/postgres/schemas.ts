@@ -1,4 +1,4 @@
-import { schemaSql } from "../../../src/log/postgres/schema-sql.js";
+import { schemaSql } from "../../../src/log/postgres/schema/schema-sql.js";
 import type { PostgresServer } from "./postgres-server.js";
 
 /** Each store of a suite has a log of its own, in a schema that is made in advance. */

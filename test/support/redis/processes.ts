@@ -159,7 +159,7 @@ export class RedisProcess {
 /** Workers that run beside each other take theirs from different thousands: a server that is killed needs its own again. */
 const FIRST_PORT = 12_000 + (Number(process.env["VITEST_POOL_ID"] ?? 0) % 10) * 1000;
 
-/** One that nobody listens at, of those that no outgoing connection takes while a server is down. */
+/** A port without a listener, from a range that no outgoing connection takes while a server is down. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(FIRST_PORT, FIRST_PORT + 1000);

@@ -1,6 +1,6 @@
 import type { Change, Homeserver, Position } from "../../../src/core/model/types.js";
 import type { Sidecar } from "../model/sidecar.js";
-import { eventId } from "../store-harness.js";
+import { eventId } from "../store/store-harness.js";
 import { ALL, nameOf, roomOf } from "./soaked-home.js";
 
 /** How many kinds of changes there are; most of them concern one event. */

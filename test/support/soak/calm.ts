@@ -1,6 +1,6 @@
 import { eventually } from "../eventually.js";
 import type { Sidecar } from "../model/sidecar.js";
-import { messageEvent } from "../store-harness.js";
+import { messageEvent } from "../store/store-harness.js";
 import type { Cluster } from "./cluster.js";
 import { ALL, nameOf, roomOf, type SoakedHome } from "./soaked-home.js";
 
@@ -9,7 +9,7 @@ const AT_ONCE = 500;
 /**
  * When nothing befalls the cluster any more, and nobody writes: every event is stored at one sidecar
  * and read at the others. Then the sidecars are killed and started again, one after the other. Fails
- * if one that goes on has lost anything or, with a tier, if one that starts lacks anything.
+ * if a sidecar that kept running has lost anything or, with a tier, if a sidecar that starts lacks anything.
  *
  * It begins with a purge, so that every event is stored anew: of what a sidecar has in its memory, a
  * fault may have taken the copy in the tier.

@@ -1,8 +1,8 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Program } from "../build-program.js";
 import { PostgresServer } from "../postgres/postgres-server.js";
+import type { Program } from "../program/build-program.js";
 import { LinkProxy } from "../redis/link-proxy.js";
 import { RedisProcess } from "../redis/processes.js";
 import { SidecarProcess } from "./sidecar-process.js";

@@ -118,7 +118,7 @@ export interface BefallOptions {
   count(name: string): void;
 }
 
-/** Lets faults befall a cluster until it is over: those of one group follow each other, those of two may overlap. */
+/** Injects faults into a cluster until the run ends: faults of one group follow each other, faults of two groups may overlap. */
 export async function befall(cluster: Cluster, options: BefallOptions): Promise<void> {
   const groups = [
     { faults: { ...ofSidecars, ...ofLinks, ...(cluster.tier && ofTier) }, pauseMs: 1500 },
@@ -137,7 +137,7 @@ async function befallFrom(
 ): Promise<void> {
   const names = Object.keys(faults);
   for (let calm = 1; !isOver(); calm++) {
-    // Now and then all is well for a while, so that there is something to lose.
+    // Now and then there is no fault for a while, so that there is something to lose.
     await pause(200 + below(calm % 4 === 0 ? 4 * pauseMs : pauseMs));
     const name = names[below(names.length)]!;
     note(name);

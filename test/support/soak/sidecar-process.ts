@@ -2,10 +2,10 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { credentials } from "@grpc/grpc-js";
 import { EventCacheServiceClient } from "../../../src/gen/splitcache/v1/event_cache_service.js";
-import type { Program, RunningProgram } from "../build-program.js";
-import { freePort } from "../free-port.js";
 import { grpcSidecar } from "../model/grpc-sidecar.js";
 import type { Sidecar } from "../model/sidecar.js";
+import type { Program, RunningProgram } from "../program/build-program.js";
+import { freePort } from "../program/free-port.js";
 import { LinkProxy } from "../redis/link-proxy.js";
 import { pause } from "./random.js";
 
@@ -34,7 +34,7 @@ export class SidecarProcess {
     this.sidecar = grpcSidecar(this.#client, () => false);
   }
 
-  /** Starts it with these arguments, beside those that say where it listens and where its log is. */
+  /** Starts it with these arguments, beside the arguments for listener and log. */
   static async start(
     program: Program,
     postgresPort: number,

@@ -50,7 +50,7 @@ export class SoakFollower {
     }
   }
 
-  /** That it has heard of all up to a position, or was told to begin anew there. */
+  /** That it has received all notices up to a position, or a Reset to it. */
   expectAt({ epoch, sequence }: Position): void {
     const { here } = this.#cursor;
     if (here?.epoch !== epoch || here.sequence < sequence)
@@ -78,5 +78,5 @@ function textOf(change: Change): string {
   }
 }
 
-/** More than are told of between the change and the last subscriber that hears of it. */
+/** More than are announced between the change and the last subscriber that receives it. */
 const PLACES_MAX = 20_000;

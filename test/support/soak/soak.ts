@@ -1,7 +1,7 @@
 import type { Position } from "../../../src/core/model/types.js";
 import { unlessLost } from "../model/scheduler.js";
 import type { Sidecar } from "../model/sidecar.js";
-import { ALPHA, BETA, messageEvent } from "../store-harness.js";
+import { ALPHA, BETA, messageEvent } from "../store/store-harness.js";
 import { announce, KINDS, touchedBy } from "./announce.js";
 import { expectWarmAfterRestarts } from "./calm.js";
 import type { Cluster } from "./cluster.js";
@@ -71,7 +71,7 @@ export class Soak {
       ),
     );
     await Promise.all([
-      // Each sidecar has its own: those of one that stands still do not wait for the others.
+      // Each sidecar has its own: a sidecar that stands still does not delay the others.
       ...sidecars.flatMap((_, at) =>
         Array.from({ length: READERS }, () => this.#repeat(() => this.#readAt(at))),
       ),
@@ -188,7 +188,7 @@ export class Soak {
     this.#cluster.mend();
   }
 
-  /** Once all is well again, a change comes to everybody. */
+  /** Once the faults are over, a change reaches every subscriber. */
   async #hearTheLast(): Promise<void> {
     for (const [at, home] of this.#homes.entries()) {
       const last = await healed(async () =>

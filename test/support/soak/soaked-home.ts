@@ -1,6 +1,6 @@
 import type { Epoch, Homeserver, Position, RoomId } from "../../../src/core/model/types.js";
 import type { SeenEvent } from "../model/event-facts.js";
-import { eventId, roomId } from "../store-harness.js";
+import { eventId, roomId } from "../store/store-harness.js";
 import { ToldLog } from "./soak-follower.js";
 
 export const EVENTS = 2000;

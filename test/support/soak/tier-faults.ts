@@ -36,9 +36,10 @@ export const ofTier: Readonly<Record<string, Fault>> = {
     await redis.command("CONFIG", "SET", "maxmemory", "0");
   }),
   "a replica of the tier is promoted": ofRedis(async (tier, below) => {
-    const config = () => `replicaof 127.0.0.1 ${tier.redis.port}\n`;
-    const replica = await RedisProcess.start([], { config });
+    const replica = await RedisProcess.start();
     try {
+      // By command, so that it does not become a replica again when it is started again.
+      await replica.command("REPLICAOF", "127.0.0.1", String(tier.redis.port));
       await eventually(async () => {
         const info = await replica.command<string>("INFO", "replication");
         if (!info.includes("master_link_status:up")) throw new Error("the replica has no data yet");

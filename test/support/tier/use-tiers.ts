@@ -62,7 +62,7 @@ export interface OpenTier {
   read(homeserver: Homeserver, ids: readonly EventId[]): Promise<readonly TierEntry[]>;
 }
 
-/** Tiers that are closed after each test; those of one test share keys that no other test has. */
+/** Tiers that are closed after each test; tiers of one test share keys that no other test has. */
 export function useTiers() {
   let keyPrefix = `test-${randomUUID()}`;
   let opened: Tier[] = [];

@@ -2,7 +2,7 @@ import type { Change, Homeserver, Position } from "../../../src/core/model/types
 import { eventually } from "../eventually.js";
 import { SidecarLost } from "../model/scheduler.js";
 import type { Sidecar } from "../model/sidecar.js";
-import { eventId, homeserver, messageEvent } from "../store-harness.js";
+import { eventId, homeserver, messageEvent } from "../store/store-harness.js";
 
 const EVENTS = 100;
 const idOf = (n: number) => eventId(`$${n}`);
@@ -44,7 +44,7 @@ export class UpgradedHome {
     }
   }
 
-  /** Changes an event at one sidecar; none of those that run may serve it from then on. */
+  /** Changes an event at one sidecar; no running sidecar may serve the old state from then on. */
   async change(at: Sidecar, running: readonly Sidecar[]): Promise<void> {
     const n = this.#changed.size;
     this.#changed.add(n);

@@ -1,4 +1,4 @@
-import { type Alteration, alterProgram, type Program } from "../build-program.js";
+import { type Alteration, alterProgram, type Program } from "../program/build-program.js";
 
 const CODEC = "log/postgres/change-codec.js";
 const NOTIFICATION = "log/postgres/notification.js";
@@ -15,7 +15,7 @@ const READS_NEXT: readonly Alteration[] = [
   [BODY, "value[0] !== FORMAT", "value[0] !== 1 && value[0] !== 2"],
 ];
 
-/** And one that writes it. */
+/** And a version that writes it. */
 const WRITES_NEXT: readonly Alteration[] = [
   ...READS_NEXT,
   [CODEC, "const VERSION = 1;", "const VERSION = 2;"],

@@ -6,14 +6,14 @@ import { CacheError } from "../../../src/core/model/errors.js";
 import type { AdminServiceClient } from "../../../src/gen/splitcache/admin/v1/admin_service.js";
 import { LogLevel } from "../../../src/gen/splitcache/admin/v1/admin_service.js";
 import { Gate } from "../../../src/rpc/admission/gate.js";
-import { adminClientOf, callUnary } from "../../support/admin-client.js";
+import { adminClientOf, callUnary } from "../../support/server/admin-client.js";
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
   for (const cleanup of cleanups.splice(0)) cleanup();
 });
 
-/** A server with one call, which answers when it is told to. */
+/** A server with one call, which answers when the test lets it. */
 async function start(options: Partial<AdmissionOptions>, isOperator = true) {
   const refusal = new CacheError("permissionDenied", "not an operator");
   const gate = new Gate(

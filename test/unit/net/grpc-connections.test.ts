@@ -53,7 +53,7 @@ async function serve(times: Partial<GrpcConnectionTimes>, max = 100) {
 }
 
 function silentClient(port: number, bytes: Buffer = PREFACE): Socket {
-  // One that is refused may be reset while it writes.
+  // A refused connection may be reset while it writes.
   const socket = connect(port, "127.0.0.1")
     .on("error", () => {})
     .resume();

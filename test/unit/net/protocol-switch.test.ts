@@ -7,7 +7,7 @@ let server: Server;
 
 afterEach(() => server.close());
 
-/** A port whose connections are told what they were taken for, then echoed. */
+/** A port whose connections receive the name of the detected protocol, then an echo. */
 async function listen(timeoutMs = 60_000): Promise<() => Socket> {
   const take = (name: string) => (socket: Socket) => {
     socket.write(`${name}:`);

@@ -10,8 +10,8 @@ import {
   homeserver,
   makeMemoryStore,
   messageEvent,
-} from "../../support/store-harness.js";
-import { useStores } from "../../support/use-store.js";
+} from "../../support/store/store-harness.js";
+import { useStores } from "../../support/store/use-store.js";
 
 const MIB = 2 ** 20;
 

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { frameBody } from "../../../src/core/memory/encoded-event.js";
 import type { EventStore } from "../../../src/core/model/store.js";
 import type { ReadResult } from "../../../src/core/model/types.js";
-import { decorateStore } from "../../support/decorate-store.js";
-import { readEvents } from "../../support/read-events.js";
+import { decorateStore } from "../../support/store/decorate-store.js";
+import { readEvents } from "../../support/store/read-events.js";
 import {
   ALPHA,
   asHomeserver,
@@ -11,8 +11,8 @@ import {
   eventId,
   makeMemoryStore,
   messageEvent,
-} from "../../support/store-harness.js";
-import { useStores } from "../../support/use-store.js";
+} from "../../support/store/store-harness.js";
+import { useStores } from "../../support/store/use-store.js";
 
 const laterTurn = () => new Promise(setImmediate);
 

@@ -12,8 +12,8 @@ import {
   newEpoch,
   ROOM,
   TTL_MS,
-} from "../../support/store-harness.js";
-import { TierUnderTest } from "../../support/tier-under-test.js";
+} from "../../support/store/store-harness.js";
+import { TierUnderTest } from "../../support/store/tier-under-test.js";
 
 /** One log for several stores: each change is applied by all of them before it is confirmed. */
 function sharedLog(): Log {

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Position } from "../../../src/core/model/types.js";
-import { LogUnderTest } from "../../support/log-under-test.js";
+import { LogUnderTest } from "../../support/store/log-under-test.js";
 import {
   ALPHA,
   asHomeserver,
@@ -9,8 +9,8 @@ import {
   makeMemoryStore,
   messageEvent,
   ROOM,
-} from "../../support/store-harness.js";
-import { useStores } from "../../support/use-store.js";
+} from "../../support/store/store-harness.js";
+import { useStores } from "../../support/store/use-store.js";
 
 describe("a store over a log that others append to", () => {
   const newStore = useStores((log: LogUnderTest) => makeMemoryStore({ invalidationLog: log }));
@@ -164,7 +164,7 @@ describe("a store over a log that others append to", () => {
     expect(await alpha.hits("$a", "$b")).toEqual([]);
   });
 
-  it("fences a fill that is older than another's change, and takes one that is ahead once the copy has caught up", async () => {
+  it("fences a fill that is older than another's change, and accepts a fill that is ahead once the copy has caught up", async () => {
     const { log, alpha } = await filled();
     const before = await alpha.position();
     const ahead = { ...before, sequence: 1 };

@@ -171,7 +171,7 @@ describe("of more homeservers than a hundred", () => {
     expect((await scrape()).get("splitcache_hits_total h40")).toBe(10_000);
   });
 
-  it("shows those that the configuration names", async () => {
+  it("shows the homeservers that the configuration names", async () => {
     const { scrape } = metricsOf(manyHomeservers(200), ["h0", "h1"]);
     const samples = await scrape();
     expect(samples.get("splitcache_hits_total h1")).toBe(1);
@@ -197,7 +197,7 @@ it("escapes what a homeserver's name must not do to the page", async () => {
   expect((await scrape()).get('splitcache_hits_total a"b\\c\nd')).toBe(4);
 });
 
-it("has no label but those that configuration bounds", () => {
+it("has only labels that the configuration bounds", () => {
   const { registry, families } = metricsOf(new Map());
   observeCalls(registry);
   const names = [...registry.getMetricsAsArray(), ...families].flatMap((metric) =>

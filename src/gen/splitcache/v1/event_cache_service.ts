@@ -245,7 +245,7 @@ export interface GetEventsResponse {
   /**
    * The event IDs that the cache does not hold for this homeserver, in request
    * order, one for each mention. The reply does not state the reason: unknown,
-   * evicted and purged events, and those of other homeservers, look the same.
+   * evicted and purged events, and events of other homeservers, look the same.
    */
   missingEventIds: string[];
   /**

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { collectGarbage, newCaches } from "../../../support/core/parts.js";
-import { messageEvent } from "../../../support/store-harness.js";
+import { messageEvent } from "../../../support/store/store-harness.js";
 
 const event = (id: string, text: string) => messageEvent(id, { body: Buffer.from(text) });
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { HomeserverMetadata } from "../../../../src/core/memory/metadata-cache.js";
 import type { EventState } from "../../../../src/core/model/types.js";
 import { newCaches, putBoth } from "../../../support/core/parts.js";
-import { eventId, roomId } from "../../../support/store-harness.js";
+import { eventId, roomId } from "../../../support/store/store-harness.js";
 
 const NOTHING = { entries: 0, bytes: 0, heapBytes: 0 };
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { InvalidationLog } from "../../../../src/core/rules/invalidation-log.js";
 import { invalidated, roomPurged } from "../../../support/core/changes.js";
 import { at, collectGarbage } from "../../../support/core/parts.js";
-import { roomId } from "../../../support/store-harness.js";
+import { roomId } from "../../../support/store/store-harness.js";
 
 const newLog = (bounds: { bytesMax?: number; eventIdsMax?: number } = {}) =>
   new InvalidationLog(at(0), { bytesMax: 1e6, eventIdsMax: 65_536, ...bounds });

@@ -10,7 +10,7 @@ import {
   roomPurged,
 } from "../../../support/core/changes.js";
 import { at, type EPOCH, epoch } from "../../../support/core/parts.js";
-import { eventId, roomId } from "../../../support/store-harness.js";
+import { eventId, roomId } from "../../../support/store/store-harness.js";
 
 describe("InvalidationLog", () => {
   it("agrees with a log that keeps everything, wherever it does not say that it is too old", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { newSweep } from "../../../support/core/new-sweep.js";
-import { eventId, OTHER_ROOM, ROOM } from "../../../support/store-harness.js";
+import { eventId, OTHER_ROOM, ROOM } from "../../../support/store/store-harness.js";
 
 const AT_ONCE = (): boolean => true;
 

@@ -5,7 +5,7 @@ import type { ReadRequest } from "../../../../src/core/model/store.js";
 import type { Epoch, NewEvent, RedactionView, StoredEvent } from "../../../../src/core/model/types.js";
 import * as wire from "../../../../src/gen/splitcache/v1/event_cache_service.js";
 import { getEventsReply, streamedReply } from "../../../../src/rpc/wire/reply-encoder.js";
-import { ALPHA, eventId, roomId } from "../../../support/store-harness.js";
+import { ALPHA, eventId, roomId } from "../../../support/store/store-harness.js";
 
 /** An event as a store holds it: its frame somewhere in a larger stretch of memory. */
 function stored(event: NewEvent): StoredEvent {

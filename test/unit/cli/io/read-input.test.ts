@@ -31,7 +31,7 @@ describe("readLines", () => {
     expect(await linesOf(Buffer.from("\na\n\nb"))).toEqual(["a", "b"]);
   });
 
-  it("counts empty lines, so that line numbers match those of an editor", async () => {
+  it("counts empty lines, so that line numbers match the numbers of an editor", async () => {
     const lines = await gather(readLines(Readable.from([Buffer.from("\na\n\n\nb")]), "f"));
     expect(lines).toEqual([
       { where: "f, line 2", text: "a" },

@@ -13,7 +13,7 @@ import {
 } from "../../../../src/core/memory/encoded-event.js";
 import type { ByteRange, NewEvent } from "../../../../src/core/model/types.js";
 import { CachedEvent } from "../../../../src/gen/splitcache/v1/event_cache_service.js";
-import { eventId, messageEvent, roomId } from "../../../support/store-harness.js";
+import { eventId, messageEvent, roomId } from "../../../support/store/store-harness.js";
 
 /** The event's frame between other bytes, as it lies in a page. */
 function frameOf(event: NewEvent): ByteRange {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { frameBody } from "../../../../src/core/memory/encoded-event.js";
 import type { Variant } from "../../../../src/core/memory/event-cache.js";
 import { newCaches } from "../../../support/core/parts.js";
-import { eventId, messageEvent, OTHER_ROOM } from "../../../support/store-harness.js";
+import { eventId, messageEvent, OTHER_ROOM } from "../../../support/store/store-harness.js";
 
 const bodyOf = (variant: Variant) => frameBody(variant.frame!).toString();
 

@@ -6,7 +6,7 @@ import { ExtendibleHashMap, hashOf } from "../../../../src/core/memory/extendibl
 const COLLIDING = "$".padEnd(48, "c");
 
 describe("ExtendibleHashMap", () => {
-  it("tells an absent key from one that was never set, and counts an overwritten one once", () => {
+  it("has nothing under an absent key, and counts an overwritten key once", () => {
     const map = new ExtendibleHashMap<string, number>();
     expect([map.size, map.get("a"), map.delete("a")]).toEqual([0, undefined, false]);
     map.set("a", 1);

@@ -149,7 +149,7 @@ describe("a document", () => {
     '{"\\\\u0061":1,"a":2}',
     '{"\\ud800":1,"\\udbff":2}',
     '{"é":1,"e\u0301":2}',
-  ])("may have a key again in another object, or one that only looks the same: %s", (text) => {
+  ])("may have a key again in another object, or a key that only looks the same: %s", (text) => {
     expect(membersOfDocument(text)).toBeDefined();
   });
 });

@@ -63,7 +63,7 @@ describe("the content", () => {
     }
   });
 
-  it("that is not an object becomes an empty one, and one that is missing stays so", () => {
+  it("that is not an object becomes an empty object, and missing content stays missing", () => {
     for (const type of ["m.room.create", "m.room.member", "m.room.message"]) {
       for (const content of ["null", "1", '"membership"', '["membership"]', "true"]) {
         for (const version of ["10", "11"]) {

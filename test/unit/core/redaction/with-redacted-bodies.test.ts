@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { withRedactedBodies } from "../../../../src/core/redaction/with-redacted-bodies.js";
-import { eventId, messageEvent } from "../../../support/store-harness.js";
+import { eventId, messageEvent } from "../../../support/store/store-harness.js";
 
 const unmade = { redactedBy: eventId("$r"), redactedBody: undefined };
 

@@ -4,7 +4,7 @@ import { HOMESERVER_IDLE_MS } from "../../../../src/core/model/limits.js";
 import { HomeserverState } from "../../../../src/core/rules/homeserver-state.js";
 import { Homeservers } from "../../../../src/core/rules/homeservers.js";
 import { at } from "../../../support/core/parts.js";
-import { ALPHA, BETA, eventId, homeserver, storeLogInto } from "../../../support/store-harness.js";
+import { ALPHA, BETA, eventId, homeserver, storeLogInto } from "../../../support/store/store-harness.js";
 
 const GAMMA = homeserver("gamma.example");
 
@@ -74,7 +74,7 @@ describe("Homeservers", () => {
     expect(shares()).toEqual([1500, 1500]);
     homeservers.enter(BETA, 0).state.announce(PURGED);
     expect(shares()).toEqual([1500, 1500]);
-    // One that only reads takes nothing from the others.
+    // A homeserver that only reads takes nothing from the others.
     homeservers.enter(GAMMA, 0);
     expect(shares()).toEqual([1500, 1500, 0]);
     homeservers.enter(GAMMA, 0).state.announce(PURGED);
@@ -122,7 +122,7 @@ describe("Homeservers", () => {
     expect([...homeservers.all()].map(({ name }) => name)).toEqual([ALPHA, BETA]);
   });
 
-  it("forgets the one that is idle longest to make room", () => {
+  it("forgets the homeserver that is idle longest to make room", () => {
     const { homeservers, forgotten } = newHomeservers(3);
     const old = homeservers.enter(ALPHA, 10);
     homeservers.enter(BETA, 5);

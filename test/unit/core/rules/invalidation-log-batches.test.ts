@@ -10,7 +10,7 @@ import {
   wireBytes,
 } from "../../../support/core/changes.js";
 import { at } from "../../../support/core/parts.js";
-import { roomId } from "../../../support/store-harness.js";
+import { roomId } from "../../../support/store/store-harness.js";
 
 const newLog = (bounds: { bytesMax?: number; eventIdsMax?: number } = {}) =>
   new InvalidationLog(at(0), { bytesMax: 1e6, eventIdsMax: 65_536, ...bounds });

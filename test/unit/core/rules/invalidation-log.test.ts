@@ -9,7 +9,7 @@ import {
   roomPurged,
 } from "../../../support/core/changes.js";
 import { at, collectGarbage, epoch } from "../../../support/core/parts.js";
-import { eventId, OTHER_ROOM, ROOM, roomId } from "../../../support/store-harness.js";
+import { eventId, OTHER_ROOM, ROOM, roomId } from "../../../support/store/store-harness.js";
 
 const A = eventId("$a");
 

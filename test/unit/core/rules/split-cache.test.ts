@@ -5,7 +5,7 @@ import type { Epoch, Homeserver, NewEvent, Position, PutOutcome } from "../../..
 import { HomeserverState } from "../../../../src/core/rules/homeserver-state.js";
 import { SplitCache, type SplitCacheOptions } from "../../../../src/core/rules/split-cache.js";
 import { laterTurns, makeCache } from "../../../support/core/parts.js";
-import { lookUp } from "../../../support/read-events.js";
+import { lookUp } from "../../../support/store/read-events.js";
 import {
   ALPHA,
   BETA,
@@ -14,7 +14,7 @@ import {
   OTHER_ROOM,
   ROOM,
   storeLogInto,
-} from "../../../support/store-harness.js";
+} from "../../../support/store/store-harness.js";
 
 const TTL = 1000;
 const MIB = 2 ** 20;

@@ -50,7 +50,7 @@ const ended = { done: true, value: undefined };
 const frame = (value: object) => ({ done: false, value: expect.objectContaining(value) });
 
 describe("SubscriberHub", () => {
-  it("takes a subscriber's place when it opens, not when it first asks: what comes between is told", async () => {
+  it("takes a subscriber's place when it opens, not when it first asks: changes in between are sent", async () => {
     const { open, append } = newHub();
     append();
     const { frames } = open();
@@ -73,9 +73,9 @@ describe("SubscriberHub", () => {
   it("resets who cannot resume, counts it by reason, and goes on from now", async () => {
     const { open, append, counters } = newHub({ bytesMax: 500 });
     append(10);
-    const [foreign, ahead, old] = [open(at(9, epoch("b"))), open(at(11)), open(at(1))];
+    const [otherEpoch, ahead, old] = [open(at(9, epoch("b"))), open(at(11)), open(at(1))];
     const reasons = ["wrongEpoch", "wrongEpoch", "tooOld"];
-    for (const [n, { frames }] of [foreign, ahead, old].entries()) {
+    for (const [n, { frames }] of [otherEpoch, ahead, old].entries()) {
       expect(await frames.next()).toEqual(frame({ kind: "reset", position: at(10), reason: reasons[n] }));
       append();
       expect((await frames.next()).value).toMatchObject({ kind: "batch", from: at(10) });

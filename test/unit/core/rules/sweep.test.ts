@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { HomeserverMetadata } from "../../../../src/core/memory/metadata-cache.js";
 import { NEVER, newSweep } from "../../../support/core/new-sweep.js";
-import { OTHER_ROOM, ROOM } from "../../../support/store-harness.js";
+import { OTHER_ROOM, ROOM } from "../../../support/store/store-harness.js";
 
 const AT_ONCE = (): boolean => true;
 

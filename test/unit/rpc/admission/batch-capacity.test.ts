@@ -47,7 +47,7 @@ describe("room for batches", () => {
     expect(all.take(holder("beta"), MIB - 1)).toBeDefined();
   });
 
-  it("goes to those that wait in the order of coming, and to nobody before them", async () => {
+  it("goes to waiting streams in the order of arrival, and to no stream before them", async () => {
     const { all, served, wait } = capacity(2 * MIB);
     const held = all.take(holder("alpha"), 2 * MIB)!;
     const first = wait("alpha");

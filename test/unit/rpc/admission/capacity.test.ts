@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ActiveParties } from "../../../../src/rpc/admission/active-parties.js";
 import { Capacity, type Holder } from "../../../../src/rpc/admission/capacity.js";
-import { idleConnection } from "../../../support/connection.js";
+import { idleConnection } from "../../../support/server/idle-connection.js";
 
 /** Takes one by one until there is no room; returns how many were taken. */
 function takeAll(capacity: Capacity, holder: Holder): number {

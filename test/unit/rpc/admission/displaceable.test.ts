@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { ActiveParties } from "../../../../src/rpc/admission/active-parties.js";
 import { Capacity, type FullCapacity, type Holder } from "../../../../src/rpc/admission/capacity.js";
 import { Place } from "../../../../src/rpc/admission/displaceable.js";
-import { idleConnection } from "../../../support/connection.js";
+import { idleConnection } from "../../../support/server/idle-connection.js";
 
 function places(max: number) {
   const reports: FullCapacity[] = [];

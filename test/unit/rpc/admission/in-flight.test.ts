@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Holder } from "../../../../src/rpc/admission/capacity.js";
 import { InFlight, InFlightTicket } from "../../../../src/rpc/admission/in-flight.js";
-import { idleConnection } from "../../../support/connection.js";
+import { idleConnection } from "../../../support/server/idle-connection.js";
 
 const MIB = 1024 * 1024;
 /** The largest request and the largest reply. */

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { MessageHeads } from "../../../../src/rpc/admission/message-heads.js";
-import { framed } from "../../../support/grpc-server.js";
+import { framed } from "../../../support/server/raw-call.js";
 
 describe("the heads of messages", () => {
   it("are found however the bytes are cut", () => {

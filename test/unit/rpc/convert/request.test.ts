@@ -3,7 +3,7 @@ import { CacheError } from "../../../../src/core/model/errors.js";
 import * as wire from "../../../../src/gen/splitcache/v1/event_cache_service.js";
 import * as convert from "../../../../src/rpc/convert/request.js";
 import { checked, type RequestCheck } from "../../../../src/rpc/convert/request-check.js";
-import { cachedEvent, HOMESERVER } from "../../../support/wire.js";
+import { cachedEvent, HOMESERVER } from "../../../support/server/wire.js";
 
 const EPOCH = Buffer.alloc(16, 1);
 const POSITION = { epoch: EPOCH, sequence: 3n };

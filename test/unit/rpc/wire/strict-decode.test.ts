@@ -182,7 +182,7 @@ interface SingularMessage {
   readonly method: string;
   readonly field: string;
   readonly decode: (bytes: Buffer) => unknown;
-  /** A request that holds the message once, empty, and one that holds it twice. */
+  /** A request that holds the message once, empty, and a request that holds it twice. */
   readonly once: Buffer;
   readonly twice: Buffer;
 }

@@ -162,7 +162,7 @@ describe("reads of the tier", () => {
     await vi.advanceTimersByTimeAsync(2);
     expect(await found).toEqual([]);
     expect([breaker.isOpen, failures.counts.timeout]).toEqual([true, 1]);
-    // A late answer is of no use to anybody.
+    // A late answer is dropped.
     answer(received[0]!, valuesOf([entryOf(1).event]));
     await turn();
     expect(received).toHaveLength(1);
