@@ -2,6 +2,8 @@
 # Installs the chart at a real Kubernetes API server, which validates, admits and stores each object: each
 # example is installed, upgraded, rolled back and removed, and the plain manifests are applied. The pods must
 # pass the Pod Security Standard "restricted". There is no kubelet, so no pod runs.
+# CRDS names a folder of CustomResourceDefinitions; without it the kinds of Prometheus' operator and of
+# cert-manager take any field.
 # Needs etcd, helm and Go. ETCD, HELM and KUBE_APISERVER name the programs; without KUBE_APISERVER it is built
 # from its Go module into .tools/, which takes some ten minutes once.
 set -euo pipefail
@@ -31,7 +33,9 @@ build_apiserver() {
       echo "replace $staged => $staged v0.${KUBERNETES#1.}"
     done
   } > "$1/go.mod"
-  (cd "$1" && go mod tidy -e && go build -ldflags="-s -w" -o kube-apiserver .)
+  local version="k8s.io/component-base/version"
+  (cd "$1" && go mod tidy && go build -o kube-apiserver -ldflags="-s -w -X $version.gitVersion=v$KUBERNETES \
+    -X $version.gitMajor=1 -X $version.gitMinor=${KUBERNETES:2:2}" .)
 }
 if [[ -z ${KUBE_APISERVER:-} ]]; then
   KUBE_APISERVER=$PWD/.tools/apiserver/kube-apiserver

@@ -1,11 +1,11 @@
 // What deploy/test-apiserver.sh asks of the API server at KUBE_SERVER, as the client of KUBE_TOKEN:
 //   ready | prepare | apply FILE | delete FILE | list | pods
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { parseAllDocuments } from "yaml";
 
-const { KUBE_SERVER, KUBE_TOKEN } = process.env;
+const { KUBE_SERVER, KUBE_TOKEN, CRDS } = process.env;
 const NAMESPACE = "matrix";
-/** Kinds of other projects that the chart makes; their fields are not checked. */
+/** Kinds of other projects that the chart makes. Their fields are checked if CRDS names a folder of definitions. */
 const CUSTOM = [
   ["monitoring.coreos.com", "ServiceMonitor"],
   ["monitoring.coreos.com", "PodMonitor"],
@@ -49,22 +49,29 @@ async function prepare() {
   // The namespace enforces the strictest of the Pod Security Standards.
   const labels = { "pod-security.kubernetes.io/enforce": "restricted" };
   await call("POST", "/api/v1/namespaces", { metadata: { name: NAMESPACE, labels } });
-  for (const [group, kind] of CUSTOM) {
-    const plural = `${kind.toLowerCase()}s`;
-    const schema = { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } };
-    const spec = {
-      group,
-      scope: "Namespaced",
-      names: { kind, plural, singular: kind.toLowerCase(), listKind: `${kind}List` },
-      versions: [{ name: "v1", served: true, storage: true, schema }],
-    };
-    await call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", {
-      metadata: { name: `${plural}.${group}` },
-      spec,
-    });
+  // As the controller manager would.
+  await call("POST", pathOf("v1", "serviceaccounts"), { metadata: { name: "default" } });
+  for (const definition of CRDS
+    ? readdirSync(CRDS).flatMap((name) => documentsIn(`${CRDS}/${name}`))
+    : withoutFields()) {
+    await call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition);
   }
   for (const [group, kind] of CUSTOM)
     await until(() => call("GET", pathOf(`${group}/v1`, `${kind.toLowerCase()}s`)));
+}
+
+/** Definitions that take any field. */
+function withoutFields() {
+  return CUSTOM.map(([group, kind]) => {
+    const plural = `${kind.toLowerCase()}s`;
+    const names = { kind, plural, singular: kind.toLowerCase(), listKind: `${kind}List` };
+    const schema = { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } };
+    const versions = [{ name: "v1", served: true, storage: true, schema }];
+    return {
+      metadata: { name: `${plural}.${group}` },
+      spec: { group, scope: "Namespaced", names, versions },
+    };
+  });
 }
 
 async function until(attempt) {
