@@ -18,6 +18,8 @@ export default defineConfig({
   test: {
     // Many of them wait for servers more than they work.
     maxWorkers: "100%",
+    // Transformed files are kept between runs, in node_modules.
+    experimental: { fsModuleCache: true },
     coverage: {
       provider: "v8",
       include: ["src/**/*.ts"],

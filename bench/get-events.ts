@@ -10,9 +10,9 @@ import { createConnection, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { GetEventsRequest } from "../src/gen/splitcache/v1/event_cache_service.js";
-import { percentile, printMachine, printTable } from "./report.js";
-import { startSidecar } from "./sidecar.js";
-import { fill, syntheticEvent, syntheticEventId } from "./synthetic.js";
+import { percentile, printMachine, printTable } from "./support/report.js";
+import { startSidecar } from "./support/sidecar.js";
+import { fill, syntheticEvent, syntheticEventId } from "./support/synthetic.js";
 
 const EVENTS = 100_000;
 const BODY_BYTES = 900;

@@ -2,7 +2,7 @@ import type { Change, Epoch, EventId, Homeserver, Position } from "../src/core/m
 import type { HomeserverLog, Log, LogCopy } from "../src/log/port.js";
 import { createPostgresLog } from "../src/log/postgres/postgres-log.js";
 import { PostgresServer } from "../test/support/postgres/postgres-server.js";
-import { percentile, printMachine } from "./report.js";
+import { percentile, printMachine } from "./support/report.js";
 
 /**
  * What the PostgreSQL log costs: a change against a bare INSERT commit, with 3, 10 and 50

@@ -6,9 +6,9 @@
  */
 import { execFileSync } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
-import { printMachine, printTable } from "./report.js";
-import { startSidecar } from "./sidecar.js";
-import { fill } from "./synthetic.js";
+import { printMachine, printTable } from "./support/report.js";
+import { startSidecar } from "./support/sidecar.js";
+import { fill } from "./support/synthetic.js";
 
 const MIB = 1024 * 1024;
 const node = process.env["BENCH_NODE"] ?? process.execPath;

@@ -3,9 +3,9 @@
  * small read waits meanwhile and while the sweep removes what the purge left.
  */
 import type { EventCacheServiceClient } from "../src/gen/splitcache/v1/event_cache_service.js";
-import { percentile, printMachine, printTable } from "./report.js";
-import { startSidecar } from "./sidecar.js";
-import { positionOf, putEvents, syntheticEvent } from "./synthetic.js";
+import { percentile, printMachine, printTable } from "./support/report.js";
+import { startSidecar } from "./support/sidecar.js";
+import { positionOf, putEvents, syntheticEvent } from "./support/synthetic.js";
 
 const ROOM_SIZES = [1000, 1_000_000];
 const HOMESERVER = "alpha.example";

@@ -3,7 +3,7 @@
  * log, over PostgreSQL, and over PostgreSQL with a Redis tier; the same requests go to
  * each in turns, 10 IDs by read stream, all hits. What a sidecar uses when idle is
  * measured first and taken off: on a busy machine a turn lasts long. Needs PostgreSQL and redis-server.
- * BENCH=read-by-log npm run bench. BENCH_OTHER_BUILD names another build's `dist`
+ * Run with `npm run bench -- read-by-log`. BENCH_OTHER_BUILD names another build's `dist`
  * folder, which is compared with the memory log.
  */
 import { randomBytes } from "node:crypto";
@@ -17,10 +17,10 @@ import {
   GetEventsStreamResponse,
 } from "../src/gen/splitcache/v1/event_cache_service.js";
 import { PostgresServer, SUPERUSER } from "../test/support/postgres/postgres-server.js";
-import { startRedisServer } from "./redis-server.js";
-import { percentile, printMachine, printTable } from "./report.js";
-import { type Sidecar, startSidecar } from "./sidecar.js";
-import { fill, positionOf, syntheticEventId } from "./synthetic.js";
+import { startRedisServer } from "./support/redis-server.js";
+import { percentile, printMachine, printTable } from "./support/report.js";
+import { type Sidecar, startSidecar } from "./support/sidecar.js";
+import { fill, positionOf, syntheticEventId } from "./support/synthetic.js";
 
 const HOMESERVER = "alpha.example";
 const EVENTS = 20_000;

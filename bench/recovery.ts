@@ -1,7 +1,7 @@
 /**
  * How long the PostgreSQL log takes to recover: from the moment at which the network heals, or
  * PostgreSQL starts or is promoted, until every sidecar serves and a change is confirmed. The limits
- * that follow from the rules are 2 s and W + 2 s. Needs PostgreSQL. BENCH=recovery npm run bench
+ * that follow from the rules are 2 s and W + 2 s. Needs PostgreSQL. Run with `npm run bench -- recovery`.
  */
 import type { EventStore } from "../src/core/model/store.js";
 import type { EventId, Homeserver } from "../src/core/model/types.js";
@@ -11,7 +11,7 @@ import { createEventStore } from "../src/store/event-store.js";
 import { PostgresServer } from "../test/support/postgres/postgres-server.js";
 import { LinkProxy } from "../test/support/redis/link-proxy.js";
 import { readEvents } from "../test/support/store/read-events.js";
-import { percentile, printMachine, printTable } from "./report.js";
+import { percentile, printMachine, printTable } from "./support/report.js";
 
 const ALPHA = "alpha.example" as Homeserver;
 const SIDECARS = 3;
@@ -121,7 +121,7 @@ function openSidecar(): EventStore {
     heapBytesMax: 64 * MIB,
     clock: () => performance.now(),
     wallClock: () => Date.now(),
-    log: { logRestarted: () => {}, homeserverForgotten: () => {} },
+    observer: { logRestarted: () => {}, homeserverForgotten: () => {} },
   });
 }
 

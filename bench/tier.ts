@@ -9,9 +9,9 @@ import type { Epoch, EventId, Homeserver, RoomId } from "../src/core/model/types
 import type { Tier, TierEntry } from "../src/tier/port.js";
 import { createRedisTier } from "../src/tier/redis/redis-tier.js";
 import { NO_CREDENTIALS } from "../src/tier/redis/target.js";
-import { startRedisServer } from "./redis-server.js";
-import { percentile, printMachine, printTable } from "./report.js";
-import { REAL_BODY_BYTES, syntheticEvent } from "./synthetic.js";
+import { startRedisServer } from "./support/redis-server.js";
+import { percentile, printMachine, printTable } from "./support/report.js";
+import { REAL_BODY_BYTES, syntheticEvent } from "./support/synthetic.js";
 
 const HOMESERVERS = 20;
 const SHARED_EVENTS = Number(process.env["BENCH_SHARED_EVENTS"] ?? 5000);
@@ -64,7 +64,7 @@ async function openTier(keyPrefix: string): Promise<Tier> {
     ttlMs: 3_600_000,
     clock: () => performance.now(),
     wallClock: () => Date.now(),
-    log: { connected: () => {}, failed: (cause, message) => console.log(cause, message) },
+    observer: { connected: () => {}, failed: (cause, message) => console.log(cause, message) },
   });
   // Both connections are there when a put is written.
   while (tier.status().entries.written === 0 || !tier.status().isUp) {

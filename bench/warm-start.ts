@@ -15,8 +15,8 @@ import { NO_CREDENTIALS } from "../src/tier/redis/target.js";
 import { PostgresServer } from "../test/support/postgres/postgres-server.js";
 import { readJsonLines } from "../test/support/shared-data.js";
 import { readEvents } from "../test/support/store/read-events.js";
-import { startRedisServer } from "./redis-server.js";
-import { printMachine, printTable } from "./report.js";
+import { startRedisServer } from "./support/redis-server.js";
+import { printMachine, printTable } from "./support/report.js";
 
 const FOLDER = process.env["SPLITCACHE_DATA"] ?? "demo";
 const AT = Number(process.env["BENCH_AT"] ?? 0.5);
@@ -164,7 +164,7 @@ async function start(hasTier: boolean): Promise<OpenSidecar> {
     heapBytesMax: 512 * MIB,
     clock: () => performance.now(),
     wallClock: () => Date.now(),
-    log: { logRestarted: () => {}, homeserverForgotten: () => {} },
+    observer: { logRestarted: () => {}, homeserverForgotten: () => {} },
   });
   open.push(store);
   // Both connections are there when a put is written.
@@ -198,7 +198,7 @@ function openTier(): Tier {
     readMsMax: 5000,
     clock: () => performance.now(),
     wallClock: () => Date.now(),
-    log: { connected: () => {}, failed: (cause, message) => console.error(cause, message) },
+    observer: { connected: () => {}, failed: (cause, message) => console.error(cause, message) },
   });
 }
 

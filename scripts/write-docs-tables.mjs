@@ -10,10 +10,9 @@ import { EXIT_CODES } from "../dist/cli/exit-code.js";
 import { configTable } from "../dist/config/flags.js";
 import * as limits from "../dist/core/model/limits.js";
 import { observeCalls } from "../dist/telemetry/call-metrics.js";
-import { registerConnectionMetrics } from "../dist/telemetry/connection-metrics.js";
+import { registerConnectionMetrics, registerTlsMetrics } from "../dist/telemetry/connection-metrics.js";
 import { observeFloods } from "../dist/telemetry/floods.js";
 import { createMetrics } from "../dist/telemetry/metrics.js";
-import { registerTlsMetrics } from "../dist/telemetry/tls-metrics.js";
 // Writes or checks the schema of the chart's values, with the same arguments.
 import "./write-helm-schema.mjs";
 

@@ -15,8 +15,8 @@ import { createMemoryLog } from "./log/memory/memory-log.js";
 import type { Log as InvalidationLog } from "./log/port.js";
 import { createPostgresLog } from "./log/postgres/postgres-log.js";
 import { WRITE_BACK_INTERVAL_MS } from "./store/shared-tier.js";
-import { postgresLogTo, tierLogTo } from "./telemetry/backend-reports.js";
-import type { Log } from "./telemetry/log.js";
+import { reportPostgresLog, reportTier } from "./telemetry/backend-reports.js";
+import type { Logger } from "./telemetry/logger.js";
 import type { Tier } from "./tier/port.js";
 import { createRedisTier } from "./tier/redis/redis-tier.js";
 
@@ -33,7 +33,7 @@ export interface Backends {
 
 export interface BackendDeps {
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly log: Log;
+  readonly logger: Logger;
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
   /** Milliseconds since 1970. */
@@ -60,7 +60,7 @@ export async function openBackends(config: Config, deps: BackendDeps): Promise<B
         : createPostgresLog({
             target: { ...settings, ...postgres!.secrets },
             schema: config.logSchema,
-            events: postgresLogTo(deps.log),
+            events: reportPostgresLog(deps.logger),
           }),
     tier:
       config.tier === "none"
@@ -71,7 +71,7 @@ export async function openBackends(config: Config, deps: BackendDeps): Promise<B
             keyPrefix: config.tierKeyPrefix,
             secret: Buffer.from(tierFiles!.texts.secret ?? ""),
             ttlMs: config.tierTtlMs,
-            log: tierLogTo(deps.log),
+            observer: reportTier(deps.logger),
           }),
     metadataTtlMs: config.metadataTtlMs ?? ttlMs,
     // Short enough that an entry in use does not expire in the tier.

@@ -19,8 +19,8 @@ import type { FloodObserver } from "./rpc/admission/connection.js";
 import { Gate } from "./rpc/admission/gate.js";
 import type { StatusPages } from "./status/pages.js";
 import { registerConnectionMetrics } from "./telemetry/connection-metrics.js";
-import { listenerLogTo } from "./telemetry/connection-reports.js";
-import type { Log } from "./telemetry/log.js";
+import { reportListeners } from "./telemetry/connection-reports.js";
+import type { Logger } from "./telemetry/logger.js";
 import type { MetricFamilies } from "./telemetry/metric-families.js";
 
 /** The connections of each kind of listener. */
@@ -39,7 +39,7 @@ export interface PortSources {
   readonly scrape: MetricsSource;
   /** The status page and its resources. */
   readonly pages: StatusPages;
-  readonly log: Log;
+  readonly logger: Logger;
   /** Called when a connection is closed because of a flood. */
   readonly onFlood: FloodObserver;
   /** The limit of file descriptors of the process. No limit if absent. */
@@ -65,8 +65,8 @@ export interface Ports {
 
 /** Opens all configured ports. Rejects with a ListenError if a port cannot be opened. */
 export async function openPorts(config: Config, sources: PortSources): Promise<Ports> {
-  const { grpc, health, families, scrape, log, onFlood, security } = sources;
-  const listenerLog = listenerLogTo(log);
+  const { grpc, health, families, scrape, logger, onFlood, security } = sources;
+  const listenerLog = reportListeners(logger);
   const bounds = boundsOf(config, sources);
   const descriptors = new DescriptorReserve();
   const table = (listener: Purpose, max: number) => {
@@ -157,7 +157,7 @@ function httpListener(http: HttpServer, table: ConnectionTable, { secureHttp }: 
  * The limits of connections. Throws if the limit of open files is too small for gRPC,
  * and warns if it allows fewer connections than the limits of calls need.
  */
-function boundsOf(config: Config, { log, openFilesMax = Number.POSITIVE_INFINITY }: PortSources) {
+function boundsOf(config: Config, { logger, openFilesMax = Number.POSITIVE_INFINITY }: PortSources) {
   const { http, healthListen, adminListen } = config;
   const probePorts = [http !== "off", healthListen.length > 0, adminListen.length > 0].filter(Boolean).length;
   const bounds = connectionBounds(config, openFilesMax, probePorts);
@@ -168,7 +168,7 @@ function boundsOf(config: Config, { log, openFilesMax = Number.POSITIVE_INFINITY
     );
   }
   if (bounds.grpc < bounds.grpcWanted) {
-    log.warn(
+    logger.warn(
       "the limit of open files allows fewer connections than the limits of calls need; raise it with ulimit -n",
       { openFilesMax, connectionsMax: bounds.grpc, connectionsWanted: bounds.grpcWanted },
     );

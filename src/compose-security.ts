@@ -12,8 +12,8 @@ import type { Problem } from "./config/settings.js";
 import { readTlsFiles, type TlsMaterial, tlsPaths } from "./config/tls-files.js";
 import { CacheError } from "./core/model/errors.js";
 import { type Secure, TlsFront } from "./net/tls-front.js";
-import type { Log } from "./telemetry/log.js";
-import { securityLogTo } from "./telemetry/security-log.js";
+import type { Logger } from "./telemetry/logger.js";
+import { reportSecurity } from "./telemetry/security-reports.js";
 
 /** TLS and authentication of all ports, as the files say at present. */
 export interface Security {
@@ -32,7 +32,7 @@ export interface Security {
 }
 
 export interface SecurityDeps {
-  readonly log: Log;
+  readonly logger: Logger;
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
   /** How often the files are checked; 5 s unless given. */
@@ -42,7 +42,7 @@ export interface SecurityDeps {
 /** Reads the files of TLS and authentication. Rejects with a ConfigError that names every problem. */
 export async function openSecurity(config: Config, deps: SecurityDeps): Promise<Security> {
   const { wallClock } = deps;
-  const log = securityLogTo(deps.log);
+  const log = reportSecurity(deps.logger);
   const around = surroundingsOf(config);
   const { authFile } = config;
   let paths: readonly string[] = [];

@@ -7,7 +7,7 @@ import type { GrpcServer } from "./rpc/grpc-server.js";
 import { createStatusPages, type StatusPages } from "./status/pages.js";
 import { Sampler } from "./status/sampler.js";
 import { readCallCounts } from "./telemetry/call-counts.js";
-import type { Log } from "./telemetry/log.js";
+import type { Logger } from "./telemetry/logger.js";
 
 export interface StatusParts {
   readonly registry: Registry;
@@ -15,7 +15,7 @@ export interface StatusParts {
   readonly rpc: GrpcServer;
   readonly backends: Backends;
   readonly health: Health;
-  readonly log: Log;
+  readonly logger: Logger;
   readonly version: string;
   readonly nodeVersion: string;
   readonly clock: () => number;
@@ -29,7 +29,7 @@ export interface Status {
 
 /** Makes the status page; without an HTTP port nothing is sampled. */
 export function openStatus(config: Config, parts: StatusParts): Status {
-  const { registry, store, rpc, backends, health, log, version, nodeVersion, clock, statusIntervalMs } =
+  const { registry, store, rpc, backends, health, logger, version, nodeVersion, clock, statusIntervalMs } =
     parts;
   const sampler = new Sampler({
     sources: {
@@ -45,7 +45,7 @@ export function openStatus(config: Config, parts: StatusParts): Status {
       limits: config,
     },
     clock,
-    onError: (err) => log.error("the figures of the status page could not be read", { err }),
+    onError: (err) => logger.error("the figures of the status page could not be read", { err }),
     ...(statusIntervalMs !== undefined && { intervalMs: statusIntervalMs }),
   });
   if (config.http !== "off") sampler.start();

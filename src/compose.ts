@@ -20,18 +20,18 @@ import { Gate } from "./rpc/admission/gate.js";
 import { createGrpcServer, type GrpcServer, type GrpcServerOptions } from "./rpc/grpc-server.js";
 import { createEventStore } from "./store/event-store.js";
 import { observeCalls } from "./telemetry/call-metrics.js";
+import { registerTlsMetrics } from "./telemetry/connection-metrics.js";
 import { observeFloods } from "./telemetry/floods.js";
 import { reportFullCapacities } from "./telemetry/full-capacities.js";
-import { sendGrpcLogTo } from "./telemetry/grpc-log.js";
-import { type LeveledLog, type Log, storeLogTo } from "./telemetry/log.js";
+import { reportGrpcLibrary } from "./telemetry/grpc-reports.js";
+import { type LeveledLogger, type Logger, reportStore } from "./telemetry/logger.js";
 import type { MetricFamilies } from "./telemetry/metric-families.js";
 import { createMetrics } from "./telemetry/metrics.js";
 import { createScrape } from "./telemetry/scrape.js";
 import { reportStart, type SecurityReport } from "./telemetry/start-report.js";
-import { registerTlsMetrics } from "./telemetry/tls-metrics.js";
 
 export interface ServerDeps {
-  readonly log: LeveledLog;
+  readonly logger: LeveledLogger;
   /** The PG… variables of PostgreSQL clients are the defaults of the log's URL. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
@@ -100,36 +100,36 @@ interface AdminParts {
   readonly service: ServiceState;
   readonly tables: ConnectionTables;
   readonly security: Security;
-  readonly log: LeveledLog;
+  readonly logger: LeveledLogger;
 }
 
 function createAdmin(parts: AdminParts, clock: () => number, onFlood: FloodObserver): AdminServer {
-  const { store, rpc, backends, health, service, tables, security, log } = parts;
+  const { store, rpc, backends, health, service, tables, security, logger } = parts;
   const sources = {
     store,
     members: backends.invalidationLog.members,
     subscriptions: rpc.subscriptions,
     connections: tables,
-    log,
+    logger,
     service,
   };
   return createAdminServer({
     sources,
     transport: transportOf(security),
     health,
-    log,
+    logger,
     clock,
     connections: tables.admin,
     gate: new Gate(clock, onFlood, security.access),
   });
 }
 
-type RpcParts = Pick<GrpcServerOptions, "store" | "log" | "clock" | "observer" | "onFlood" | "access">;
+type RpcParts = Pick<GrpcServerOptions, "store" | "clock" | "observer" | "onFlood" | "access">;
 
-function createRpc(config: Config, parts: RpcParts & { readonly log: Log }): GrpcServer {
+function createRpc(config: Config, parts: RpcParts & { readonly logger: Logger }): GrpcServer {
   return createGrpcServer({
     ...parts,
-    onFull: reportFullCapacities(parts.log),
+    onFull: reportFullCapacities(parts.logger),
     allowedHomeservers: config.homeservers.length === 0 ? undefined : new Set(config.homeservers),
     limits: config,
     silenceLimitMs: SILENCE_LIMIT_MS,
@@ -139,27 +139,27 @@ function createRpc(config: Config, parts: RpcParts & { readonly log: Log }): Grp
 
 /** Builds all parts and opens the listeners. Rejects with a ListenError or a ConfigError if that fails. */
 export async function startServer(config: Config, deps: ServerDeps): Promise<RunningServer> {
-  const { log } = deps;
+  const { logger } = deps;
   const clock = () => performance.now();
   const registry = deps.registry ?? new Registry();
-  const onFlood = observeFloods(registry, log);
-  sendGrpcLogTo(log);
+  const onFlood = observeFloods(registry, logger);
+  reportGrpcLibrary(logger);
   const heapBytesMax = Math.floor(HEAP_SHARE * deps.heapLimitBytes);
-  const storeLog = storeLogTo(log, config.homeserversMax);
+  const observer = reportStore(logger, config.homeserversMax);
   const clocks = { clock, wallClock: Date.now };
   const security = await openSecurity(config, { ...deps, ...clocks });
   const backends = await openBackends(config, { ...deps, ...clocks }).catch((failure: unknown) => {
     security.stop();
     throw failure;
   });
-  const store = createEventStore({ ...config, ...backends, ...clocks, heapBytesMax, log: storeLog });
-  const observer = observeCalls(registry);
-  const rpc = createRpc(config, { store, log, clock, observer, onFlood, access: security.access });
+  const store = createEventStore({ ...config, ...backends, ...clocks, heapBytesMax, observer });
+  const callParts = { clock, observer: observeCalls(registry), onFlood, access: security.access };
+  const rpc = createRpc(config, { store, logger, ...callParts });
   const health = createHealth(backends);
   health.addTo(rpc.server);
   const stopping = new Drain();
   addReflection(rpc.server, { drain: stopping, absentServices: [ADMIN_SERVICE] });
-  const service = new ServiceState({ health, rpc, log });
+  const service = new ServiceState({ health, rpc, logger });
   const { families, scrape } = metricsOf(registry, { store, rpc, backends, security }, config, deps);
   const status = openStatus(config, { ...deps, registry, store, rpc, backends, health, clock });
 
@@ -178,7 +178,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     health,
     grpc: rpc.server,
     makeAdmin: (tables) => {
-      const parts = { store, rpc, backends, health, service, tables, security, log };
+      const parts = { store, rpc, backends, health, service, tables, security, logger };
       return createAdmin(parts, clock, onFlood);
     },
     onFlood,
@@ -186,7 +186,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     await closeAll();
     throw failure;
   });
-  reportStart(log, {
+  reportStart(logger, {
     ...deps,
     ...ports,
     ...backends,
@@ -202,10 +202,10 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     // Sends GOAWAY, so that clients start no more calls.
     rpc.server.tryShutdown(() => {});
     const calls = await ports.drainGrpc(config.shutdownTimeoutMs);
-    if (calls > 0) log.warn("the shutdown timeout has passed; unfinished calls were cut", { calls });
+    if (calls > 0) logger.warn("the shutdown timeout has passed; unfinished calls were cut", { calls });
     ports.destroy();
     await closeAll();
-    log.info("stopped");
+    logger.info("stopped");
   }
   return {
     addresses: ports.addresses,

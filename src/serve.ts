@@ -12,7 +12,7 @@ import { MEMORY_BUDGET_BYTES_MIN } from "./core/model/limits.js";
 import { ListenError } from "./net/listeners.js";
 import { formatted } from "./telemetry/console-lines.js";
 import type { LineOutput } from "./telemetry/line-output.js";
-import { createLog } from "./telemetry/log.js";
+import { createLogger } from "./telemetry/logger.js";
 import { registerProcessMetrics } from "./telemetry/metrics.js";
 
 /** The parts of the process that `serve` uses. */
@@ -91,12 +91,12 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
 async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void> {
   const { logOutput } = io;
   const target = { isTerminal: io.logsToTerminal, env: io.env };
-  const log = createLog({ level: config.logLevel, to: formatted(logOutput, config.logFormat, target) });
+  const logger = createLogger({ level: config.logLevel, to: formatted(logOutput, config.logFormat, target) });
   logOutput.onRecovered((dropped) =>
-    log.warn("log lines were dropped because they could not be written", { dropped }),
+    logger.warn("log lines were dropped because they could not be written", { dropped }),
   );
   const fail = (message: string, fields: Readonly<Record<string, unknown>> = {}): never => {
-    log.fatal(message, fields);
+    logger.fatal(message, fields);
     return io.exit(ExitCode.failure);
   };
   // Garbage may add a quarter of the budget. The smallest budget leaves no room for garbage on top.
@@ -104,23 +104,23 @@ async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void>
   io.onUnexpectedFailure((err) => fail("unexpected failure", { err }));
   let reload = () => {};
   io.onReloadRequested(() => {
-    log.info("SIGHUP: certificates and clients are read again; other options require a restart");
+    logger.info("SIGHUP: certificates and clients are read again; other options require a restart");
     reload();
   });
   const registry = new Registry();
   registerProcessMetrics(registry);
   const droppedLogLines = () => logOutput.dropped;
-  const deps = { ...io, log, registry, droppedLogLines };
+  const deps = { ...io, logger, registry, droppedLogLines };
   const server = await startServer(config, deps).catch((error: unknown) => {
     if (!(error instanceof ListenError || error instanceof ConfigError)) throw error;
     const lines = error.message.split("\n");
-    for (const line of lines.slice(1)) log.fatal(line);
+    for (const line of lines.slice(1)) logger.fatal(line);
     return fail(lines[0]!);
   });
   reload = () => server.reload();
   const { stopRequested } = io;
   if (!stopRequested.aborted) await once(stopRequested, "abort");
-  log.info("stopping", { signal: stopRequested.reason });
+  logger.info("stopping", { signal: stopRequested.reason });
   await server.stop();
   io.exit(ExitCode.done);
 }

@@ -76,7 +76,7 @@ export const CACHE_MUTANTS = [
   {
     rule: "M7",
     what: "gives a reply a position from after its lookup",
-    file: "src/store/reads.ts",
+    file: "src/store/store-reads.ts",
     change: [
       "this.#cache.getEvents(state, request, this.#clock(), take);",
       "this.#cache.getEvents(state, request, this.#clock(), (found) =>" +

@@ -5,7 +5,7 @@ const RESTARTS = "test/integration/postgres/restarts.test.ts";
 const FAILURES = "test/integration/postgres/failures.test.ts";
 const CRASH = "test/integration/postgres/crash.test.ts";
 const LATE = "test/integration/postgres/late-statements.test.ts";
-const CLOCK = "test/unit/log/postgres/membership/clock.test.ts";
+const CLOCK = "test/unit/log/postgres/clock.test.ts";
 
 /** Mutants of the PostgreSQL log, as `mutate-log.mjs` takes them. */
 export const LOG_MUTANTS = [
@@ -46,7 +46,7 @@ export const LOG_MUTANTS = [
   {
     rule: "M2",
     what: "a clock that stands still while the machine is suspended",
-    file: `${SOURCE}membership/clock.ts`,
+    file: `${SOURCE}clock.ts`,
     change: ["this.#sources.monotonicMs() + this.#suspendedMs", "this.#sources.monotonicMs()"],
     test: [CLOCK, "suspended"],
   },

@@ -1,5 +1,5 @@
-import { textProblem } from "../rpc/convert/field-problems.js";
 import type { RequestCheck } from "../rpc/convert/request-check.js";
+import { textProblem } from "../rpc/convert/request-check.js";
 import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PAGE_TOKEN_BYTES_MAX } from "./limits.js";
 
 /** The page fields of a request. */

@@ -9,7 +9,7 @@ import { addReflection } from "../probes/reflection.js";
 import { Drain } from "../rpc/admission/drain.js";
 import type { Gate } from "../rpc/admission/gate.js";
 import { catchMalformedRequests } from "../rpc/calls/auxiliary-request.js";
-import type { RpcLog } from "../rpc/status.js";
+import type { RpcLogger } from "../rpc/status.js";
 import { admitOperators } from "./admission.js";
 import { ADMIN_SERVICE, adminDefinition } from "./definition.js";
 import { ADMIN_CALL_TIME_LIMIT_MS, ADMIN_REQUEST_BYTES_MAX } from "./limits.js";
@@ -28,7 +28,7 @@ const CONNECTION_IDLE_MS = 60_000;
 export interface AdminServerOptions {
   readonly sources: AdminSources;
   readonly health: Health;
-  readonly log: RpcLog;
+  readonly logger: RpcLogger;
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
   readonly connections: ConnectionTable;
@@ -47,10 +47,10 @@ export interface AdminServer {
 
 /** Creates the server of AdminService, health and reflection. It does not serve the cache. */
 export function createAdminServer(options: AdminServerOptions): AdminServer {
-  const { sources, health, log, clock, gate } = options;
+  const { sources, health, logger, clock, gate } = options;
   const grpc = new GrpcServer({ ...GRPC_OPTIONS, interceptors: [admitOperators({ gate })] });
   gate.guard(grpc);
-  grpc.addService(adminDefinition, createAdminService(sources, log, clock));
+  grpc.addService(adminDefinition, createAdminService(sources, logger, clock));
   catchMalformedRequests(grpc);
   health.addTo(grpc, [ADMIN_SERVICE]);
   const drain = new Drain();

@@ -6,7 +6,7 @@ import type { ServiceControl } from "./sources.js";
 export interface ServiceStateDeps {
   readonly health: Pick<Health, "setDrained" | "stop">;
   readonly rpc: Pick<GrpcServer, "drain" | "endDrain" | "usage" | "subscriptions">;
-  readonly log: { info(message: string): void };
+  readonly logger: { info(message: string): void };
 }
 
 /** Whether the sidecar accepts cache calls. An operator can drain it and undrain it until it stops. */
@@ -21,8 +21,8 @@ export class ServiceState implements ServiceControl {
   drain(): void {
     if (this.#state !== "serving") return;
     this.#state = "drained";
-    const { health, rpc, log } = this.#deps;
-    log.info("the sidecar was drained by an operator; it refuses calls until it is undrained");
+    const { health, rpc, logger } = this.#deps;
+    logger.info("the sidecar was drained by an operator; it refuses calls until it is undrained");
     health.setDrained(true);
     rpc.drain();
   }
@@ -31,10 +31,10 @@ export class ServiceState implements ServiceControl {
     if (this.#state === "stopping") throw new CacheError("unavailable", "the process is stopping");
     if (this.#state === "serving") return;
     this.#state = "serving";
-    const { health, rpc, log } = this.#deps;
+    const { health, rpc, logger } = this.#deps;
     rpc.endDrain();
     health.setDrained(false);
-    log.info("the sidecar was undrained; it accepts calls again");
+    logger.info("the sidecar was undrained; it accepts calls again");
   }
 
   /** Drains the sidecar finally, because the process ends. */

@@ -1,10 +1,9 @@
 import { NAME_BYTES_MAX } from "../core/model/limits.js";
 import type { Homeserver } from "../core/model/types.js";
 import type * as wire from "../gen/splitcache/admin/v1/admin_service.js";
-import { textProblem } from "../rpc/convert/field-problems.js";
-import { checked, type RequestCheck } from "../rpc/convert/request-check.js";
+import { checked, type RequestCheck, textProblem } from "../rpc/convert/request-check.js";
 import { unaryHandler } from "../rpc/handlers/unary-and-stream.js";
-import type { RpcLog } from "../rpc/status.js";
+import type { RpcLogger } from "../rpc/status.js";
 import { cutPage, type Page, pageOf, takeAfter } from "./page.js";
 import {
   fromLogLevel,
@@ -18,13 +17,14 @@ import {
 import type { AdminSources } from "./sources.js";
 
 /** Creates the handlers of AdminService. Each checks its request and reads or changes one source. */
-export function createAdminService(sources: AdminSources, log: RpcLog, clock: () => number) {
+export function createAdminService(sources: AdminSources, logger: RpcLogger, clock: () => number) {
   const unary = <Request, Converted, Response>(
     convert: (check: RequestCheck, request: Request) => Converted,
     serve: (converted: Converted) => Promise<Response>,
-  ) => unaryHandler((request: Request) => serve(checked(undefined, (check) => convert(check, request))), log);
+  ) =>
+    unaryHandler((request: Request) => serve(checked(undefined, (check) => convert(check, request))), logger);
   const withoutInput = <Response>(serve: () => Response) =>
-    unaryHandler(async (_request: unknown) => serve(), log);
+    unaryHandler(async (_request: unknown) => serve(), logger);
 
   return {
     listHomeservers: unary(
@@ -60,16 +60,16 @@ export function createAdminService(sources: AdminSources, log: RpcLog, clock: ()
         }),
       async (page) => listConnections(sources, page, clock()),
     ),
-    getLogLevel: withoutInput(() => ({ logLevel: toLogLevel(sources.log.level) })),
+    getLogLevel: withoutInput(() => ({ logLevel: toLogLevel(sources.logger.level) })),
     setLogLevel: unary(
       (check, request: wire.SetLogLevelRequest) => {
         const level = fromLogLevel(request.logLevel);
         if (level === undefined) check.note("log_level", "is required and must be a value of LogLevel");
-        return level ?? sources.log.level;
+        return level ?? sources.logger.level;
       },
       async (level) => {
-        const previousLogLevel = toLogLevel(sources.log.level);
-        sources.log.level = level;
+        const previousLogLevel = toLogLevel(sources.logger.level);
+        sources.logger.level = level;
         return { previousLogLevel };
       },
     ),

@@ -13,7 +13,7 @@ export interface AdminSources {
   /** The connections of each kind of listener, the oldest first. */
   readonly connections: Readonly<Record<string, { list(): Iterable<ConnectionView> }>>;
   /** The level of the log. */
-  readonly log: { level: LogLevel };
+  readonly logger: { level: LogLevel };
   readonly service: ServiceControl;
 }
 

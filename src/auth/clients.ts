@@ -12,7 +12,7 @@ export interface ClientEntry {
   readonly unixSockets: readonly string[];
 }
 
-/** What a call brings to show who makes it. */
+/** The credentials of a call. */
 export interface Credentials {
   /** The values of all `authorization` headers. */
   readonly authorization: readonly string[];

@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import { digestOf, TOKEN_BYTES_MAX } from "./clients.js";
 
-/** As many characters as `openssl rand -hex 16` prints: nobody guesses such a token. */
+/** As many characters as `openssl rand -hex 16` prints: such a token cannot be guessed. */
 const CHARACTERS_MIN = 32;
 const OTHERS_MAY_READ = 0o004;
 

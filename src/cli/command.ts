@@ -10,7 +10,7 @@ import {
   PROBE_ADDRESS_HELP,
   parseAddress,
 } from "./client/address.js";
-import { type Connection, connect } from "./client/connection.js";
+import { connect, type SidecarConnection } from "./client/connection.js";
 import { describeFailure } from "./client/describe-failure.js";
 import { type ClientSecurity, securityFlags, securityOf } from "./client/security.js";
 import { CliError, ExitCode } from "./exit-code.js";
@@ -50,7 +50,7 @@ export interface Call<F extends Flags> {
 export interface SidecarCall<F extends Flags> extends Call<F> {
   readonly flags: ValuesOf<F> & ValuesOf<typeof sidecarFlags>;
   /** Closed when the command ends. */
-  readonly connection: Connection;
+  readonly connection: SidecarConnection;
 }
 
 export interface HomeserverCall<F extends Flags> extends SidecarCall<F> {

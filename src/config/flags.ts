@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
-import { configOptions, fileKeyOf, type OptionText, variableOf } from "./options.js";
+import type { OptionText } from "./option.js";
+import { configOptions, fileKeyOf, variableOf } from "./options.js";
 import type { GivenFlags } from "./settings.js";
 
 const INDENT = 6;

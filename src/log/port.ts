@@ -1,4 +1,4 @@
-import type { RestartReason } from "../core/model/store-observer.js";
+import type { RestartReason } from "../core/model/store.js";
 import type { Change, Homeserver, Position } from "../core/model/types.js";
 
 /**

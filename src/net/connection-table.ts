@@ -41,9 +41,9 @@ export interface ConnectionUsage {
 interface Peer {
   open: number;
   /** Connections without any call so far. They are closed before `idle`. */
-  readonly unused: Set<Connection>;
+  readonly unused: Set<OpenConnection>;
   /** Connections that have carried calls and carry none now. */
-  readonly idle: Set<Connection>;
+  readonly idle: Set<OpenConnection>;
 }
 
 /** A connection, as administrators see it. */
@@ -58,7 +58,7 @@ export interface ConnectionView {
 }
 
 /** A connection in a table. It counts as idle until `busy` is called. */
-export interface Connection {
+export interface OpenConnection {
   readonly socket: Socket;
   /** The number of its calls; its owner counts them. */
   calls: number;
@@ -84,7 +84,7 @@ export class ConnectionTable {
     CloseReason,
     number
   >;
-  readonly #all = new Map<Connection, Omit<ConnectionView, "calls">>();
+  readonly #all = new Map<OpenConnection, Omit<ConnectionView, "calls">>();
   #open = 0;
   #count = 0;
 
@@ -93,7 +93,7 @@ export class ConnectionTable {
   }
 
   /** Adds an accepted socket. Undefined if there is no room; the socket is then destroyed. */
-  accept(socket: Socket): Connection | undefined {
+  accept(socket: Socket): OpenConnection | undefined {
     // A Unix socket's peer has no address: all of them count as one peer.
     const address = socket.remoteAddress ?? "unix";
     const { max, log } = this.#options;
@@ -131,7 +131,7 @@ export class ConnectionTable {
     socket.destroy();
   }
 
-  #enter(socket: Socket, address: string): Connection {
+  #enter(socket: Socket, address: string): OpenConnection {
     const peer = this.#peers.get(address) ?? { open: 0, unused: new Set(), idle: new Set() };
     this.#peers.set(address, peer);
     peer.open += 1;
@@ -149,7 +149,7 @@ export class ConnectionTable {
       peer.open -= 1;
       if (peer.open === 0) this.#peers.delete(address);
     };
-    const connection: Connection = {
+    const connection: OpenConnection = {
       socket,
       calls: 0,
       busy: () => {

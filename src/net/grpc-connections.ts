@@ -1,7 +1,7 @@
 import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import type { ListenAddress } from "../config/address.js";
-import type { CloseReason, Connection, ConnectionTable, ConnectionUsage } from "./connection-table.js";
+import type { CloseReason, ConnectionTable, ConnectionUsage, OpenConnection } from "./connection-table.js";
 import type { OpenSession } from "./grpc-sessions.js";
 import type { Secure } from "./tls-front.js";
 
@@ -48,7 +48,7 @@ export class GrpcConnections {
     else secure(socket, (secured) => this.#open(entry, secured, listener));
   }
 
-  #open(entry: Connection, socket: Socket, listener: ListenAddress): void {
+  #open(entry: OpenConnection, socket: Socket, listener: ListenAddress): void {
     const session = this.#openSession(socket);
     if (session === undefined) {
       entry.cut("peer");
@@ -107,13 +107,13 @@ export class GrpcConnections {
 
 /** One connection: its calls, and the timer that closes it while it has none. */
 class GrpcConnection {
-  readonly #entry: Connection;
+  readonly #entry: OpenConnection;
   readonly #session: ServerHttp2Session;
   #timer: NodeJS.Timeout;
   #isEnding = false;
 
   constructor(
-    entry: Connection,
+    entry: OpenConnection,
     session: ServerHttp2Session,
     { idleTimeoutMs, prefaceTimeoutMs = PREFACE_TIMEOUT_MS }: GrpcConnectionTimes,
     onCallsEnded: () => void,

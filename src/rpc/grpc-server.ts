@@ -31,7 +31,7 @@ import {
   REQUEST_TIME_LIMIT_MS,
   SUBSCRIPTION_BYTES_MAX,
 } from "./limits.js";
-import type { RpcLog } from "./status.js";
+import type { RpcLogger } from "./status.js";
 import { FrameEncoder } from "./wire/subscription-frames.js";
 
 /** The capacities of a server. Their defaults are in core/model/limits.ts. */
@@ -52,7 +52,7 @@ export interface ServerLimits {
 export interface GrpcServerOptions {
   readonly store: EventStore;
   readonly observer: CallObserver;
-  readonly log: RpcLog;
+  readonly logger: RpcLogger;
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
   /** Decides who may make a call. Undefined: every caller may do everything. */
@@ -99,7 +99,7 @@ export interface GrpcServer {
 
 /** Creates the gRPC server of a store. */
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const { store, observer, log, clock, allowedHomeservers, limits = {} } = options;
+  const { store, observer, logger, clock, allowedHomeservers, limits = {} } = options;
   const { onFlood = () => {}, onFull = () => {}, access } = options;
   const gate = new Gate(clock, onFlood, access);
   const shared = { activePeers: new ActiveParties(clock), onFull };
@@ -151,7 +151,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     serviceDefinition,
     createService({
       store,
-      log,
+      logger,
       drain,
       inFlight,
       allowedHomeservers,

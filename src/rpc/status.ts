@@ -17,7 +17,7 @@ export const NOT_FOUND = status.NOT_FOUND;
 export const INVALID_ARGUMENT = status.INVALID_ARGUMENT;
 
 /** The log of the gRPC layer. Fields never contain event content. */
-export interface RpcLog {
+export interface RpcLogger {
   /** A defect of the server, with the error in the field `err`. */
   error(message: string, fields: Readonly<Record<string, unknown>>): void;
   debug(message: string, fields: Readonly<Record<string, unknown>>): void;
@@ -39,10 +39,10 @@ export function toRequestFailure(error: CacheError): RequestFailure {
 }
 
 /** Converts any error to a CacheError. An unexpected error is a defect and is logged. */
-export function toCacheError(error: unknown, log: RpcLog): CacheError {
+export function toCacheError(error: unknown, logger: RpcLogger): CacheError {
   const known =
     error instanceof CacheError ? error : new CacheError("internal", "unexpected failure", { cause: error });
-  if (known.kind === "internal") log.error("a call failed", { err: known.cause ?? known });
+  if (known.kind === "internal") logger.error("a call failed", { err: known.cause ?? known });
   return known;
 }
 

@@ -9,11 +9,11 @@ import type {
   SetRedactionRequest,
   SetRejectedRequest,
   SetResult,
+  StoreObserver,
   StoreStats,
   SubscribeRequest,
   TakeEvents,
 } from "../core/model/store.js";
-import type { StoreObserver } from "../core/model/store-observer.js";
 import type {
   Change,
   EventId,
@@ -30,9 +30,9 @@ import type { Log } from "../log/port.js";
 import type { Tier } from "../tier/port.js";
 import { startBackgroundWork } from "./background-work.js";
 import { splitBudget } from "./budget.js";
-import { FollowedHomeserver } from "./followed-homeserver.js";
-import { Reads, unverified, whenCurrent } from "./reads.js";
+import { ServedHomeserver } from "./served-homeserver.js";
 import { SharedTier } from "./shared-tier.js";
+import { StoreReads, unverified, whenCurrent } from "./store-reads.js";
 
 export interface EventStoreOptions {
   /** The invalidation logs. The store closes it. */
@@ -43,7 +43,7 @@ export interface EventStoreOptions {
   readonly memoryBytes: number;
   /** The part of the budget that may be in the JavaScript heap. */
   readonly heapBytesMax: number;
-  readonly log: StoreObserver;
+  readonly observer: StoreObserver;
   /** A monotonic clock in milliseconds. */
   readonly clock: () => number;
   /** Milliseconds since 1970. */
@@ -64,8 +64,8 @@ export function createEventStore(options: EventStoreOptions): EventStore {
 
 class CachedEventStore implements EventStore {
   readonly #cache: SplitCache;
-  readonly #reads: Reads;
-  readonly #homeservers: Homeservers<FollowedHomeserver>;
+  readonly #reads: StoreReads;
+  readonly #homeservers: Homeservers<ServedHomeserver>;
   readonly #invalidationLog: Log;
   readonly #tier: Tier | undefined;
   readonly #sharedTier: SharedTier | undefined;
@@ -94,18 +94,18 @@ class CachedEventStore implements EventStore {
       defer,
       ...(this.#sharedTier && { writeBack: this.#sharedTier.writeBack }),
     });
-    this.#reads = new Reads({ cache: this.#cache, tier: this.#sharedTier, clock });
+    this.#reads = new StoreReads({ cache: this.#cache, tier: this.#sharedTier, clock });
     const discard = this.#cache.sweep.discard.bind(this.#cache.sweep);
     this.#homeservers = new Homeservers({
       homeserversMax: options.homeserversMax ?? HOMESERVERS_MAX,
       logBytesMax: this.#logBytesMax,
       create: (name, nowMs, onLogStarts) => {
-        const deps = { clock, defer, discard, onLogStarts, log: options.log };
-        return new FollowedHomeserver(name, nowMs, invalidationLog, this.#cache, deps);
+        const deps = { clock, defer, discard, onLogStarts, observer: options.observer };
+        return new ServedHomeserver(name, nowMs, invalidationLog, this.#cache, deps);
       },
       onForget: (homeserver) => {
         homeserver.leave();
-        options.log.homeserverForgotten(homeserver.name);
+        options.observer.homeserverForgotten(homeserver.name);
       },
     });
     this.#stopBackgroundWork = startBackgroundWork({
@@ -205,23 +205,23 @@ class CachedEventStore implements EventStore {
     await Promise.all([this.#invalidationLog.close(), this.#tier?.close()]);
   }
 
-  #enter(name: Homeserver): FollowedHomeserver {
+  #enter(name: Homeserver): ServedHomeserver {
     return this.#homeservers.enter(name, this.#clock());
   }
 
   /** A change may be made while the copy is not current: then the log decides whether it can be confirmed. */
-  async #enterCurrent(name: Homeserver, position?: Position): Promise<FollowedHomeserver> {
+  async #enterCurrent(name: Homeserver, position?: Position): Promise<ServedHomeserver> {
     const homeserver = this.#enter(name);
     await whenCurrent(homeserver, position);
     return homeserver;
   }
 
-  #append(homeserver: FollowedHomeserver, change: Change): Promise<Position> {
+  #append(homeserver: ServedHomeserver, change: Change): Promise<Position> {
     return homeserver.log.append(change, () => homeserver.apply(change));
   }
 
   async #set(
-    homeserver: FollowedHomeserver,
+    homeserver: ServedHomeserver,
     eventId: EventId,
     change: Change,
     apply: () => SetOutcome,

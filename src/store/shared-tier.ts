@@ -1,7 +1,7 @@
 import type { EventId, NewEvent, Position } from "../core/model/types.js";
 import type { LateFill, SplitCache, WriteBack } from "../core/rules/split-cache.js";
 import type { Tier } from "../tier/port.js";
-import type { FollowedHomeserver } from "./followed-homeserver.js";
+import type { ServedHomeserver } from "./served-homeserver.js";
 
 /** An entry in use is written again at most once in this time, which is short compared with its time to live. */
 export const WRITE_BACK_INTERVAL_MS = 10 * 60 * 1000;
@@ -37,7 +37,7 @@ export class SharedTier {
    * wait. Expired entries, and entries that the fence refuses, are not stored.
    */
   load(
-    { name, state }: FollowedHomeserver,
+    { name, state }: ServedHomeserver,
     eventIds: readonly EventId[],
     cache: SplitCache,
   ): Promise<void> | undefined {
@@ -51,7 +51,7 @@ export class SharedTier {
     });
   }
 
-  put({ name }: FollowedHomeserver, events: readonly NewEvent[], asOf: Position, ttlMs: number): void {
+  put({ name }: ServedHomeserver, events: readonly NewEvent[], asOf: Position, ttlMs: number): void {
     const expiresAtMs = this.#clocks.wallClock() + ttlMs;
     if (events.length > 0)
       this.#tier.put(
@@ -60,7 +60,7 @@ export class SharedTier {
       );
   }
 
-  drop({ name }: FollowedHomeserver, eventIds: readonly EventId[]): void {
+  drop({ name }: ServedHomeserver, eventIds: readonly EventId[]): void {
     this.#tier.drop(name, eventIds);
   }
 

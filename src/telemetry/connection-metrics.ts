@@ -1,5 +1,5 @@
 import type { ConnectionUsage } from "../net/connection-table.js";
-import type { MetricFamilies } from "./metric-families.js";
+import { type MetricFamilies, only } from "./metric-families.js";
 
 /** The connections of each kind of listener, read at each scrape. */
 export type ConnectionSources = Readonly<Record<string, { usage(): ConnectionUsage }>>;
@@ -24,6 +24,22 @@ export function registerConnectionMetrics(families: MetricFamilies, sources: Con
       for (const [listener, table] of listeners) {
         for (const [reason, count] of Object.entries(table.usage().closed)) yield [[listener, reason], count];
       }
+    },
+  );
+}
+
+/** Registers when the server certificate expires. */
+export function registerTlsMetrics(
+  families: MetricFamilies,
+  source: { expiresMs(): number | undefined },
+): void {
+  families.gauge(
+    "splitcache_tls_certificate_expiry_seconds",
+    "When the server certificate expires, in seconds since 1970; no series without TLS",
+    [],
+    () => {
+      const expiresMs = source.expiresMs();
+      return expiresMs === undefined ? [] : only(expiresMs / 1000);
     },
   );
 }

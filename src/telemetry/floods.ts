@@ -1,7 +1,7 @@
 import { Counter, type Registry } from "prom-client";
 import type { FloodKind, FloodObserver } from "../rpc/admission/connection.js";
 import { LineLimit } from "./line-limit.js";
-import type { Log } from "./log.js";
+import type { Logger } from "./logger.js";
 
 /** The end of the log line about each kind of flood. */
 const DESCRIPTIONS: Readonly<Record<FloodKind, string>> = {
@@ -14,7 +14,7 @@ const DESCRIPTIONS: Readonly<Record<FloodKind, string>> = {
  * Counts and logs connections that were closed because of a flood. Of each kind it
  * logs one line in 10 seconds, then the number of further connections.
  */
-export function observeFloods(registry: Registry, log: Log): FloodObserver {
+export function observeFloods(registry: Registry, logger: Logger): FloodObserver {
   const counter = new Counter({
     name: "splitcache_floods_total",
     help: "Connections that were closed because of a flood, by kind: tiny_data (too many small frames), unknown_method (too many calls of unknown methods), reset_call (too many reset calls)",
@@ -27,10 +27,10 @@ export function observeFloods(registry: Registry, log: Log): FloodObserver {
     windowMs: 10_000,
     keysMax: Object.keys(DESCRIPTIONS).length,
     onSuppressed: (kind, suppressed) =>
-      log.warn("further connections were closed because of a flood", { kind, suppressed }),
+      logger.warn("further connections were closed because of a flood", { kind, suppressed }),
   });
   return ({ kind, peer }) => {
     counter.inc({ kind });
-    if (limit.admits(kind)) log.warn(`a connection was closed: ${DESCRIPTIONS[kind]}`, { kind, peer });
+    if (limit.admits(kind)) logger.warn(`a connection was closed: ${DESCRIPTIONS[kind]}`, { kind, peer });
   };
 }

@@ -1,6 +1,6 @@
 import { formatListenAddress, isLocal, type ListenAddress } from "../config/address.js";
 import { EVENTS_SHARE_EIGHTHS, LOG_SHARE_EIGHTHS, METADATA_SHARE_EIGHTHS } from "../core/model/limits.js";
-import type { Log } from "./log.js";
+import type { Logger } from "./logger.js";
 
 /** The facts about a started process that operators need. */
 export interface StartReport {
@@ -30,10 +30,10 @@ export interface SecurityReport {
 }
 
 /** Logs the start in one line, then a warning for each risk of the configuration. */
-export function reportStart(log: Log, report: StartReport): void {
+export function reportStart(logger: Logger, report: StartReport): void {
   const { version, nodeVersion, pid, memoryBytes, heapBytesMax, heapLimitBytes, httpAddress } = report;
   const share = (eighths: number) => Math.floor((memoryBytes * eighths) / 8);
-  log.info("splitcache serves", {
+  logger.info("splitcache serves", {
     version,
     nodeVersion,
     pid,
@@ -54,10 +54,10 @@ export function reportStart(log: Log, report: StartReport): void {
     connectionsMax: report.connectionsMax,
   });
   for (const address of report.addresses.filter((address) => !isLocal(address))) {
-    warnOfListener(log, address, report.security);
+    warnOfListener(logger, address, report.security);
   }
   if (httpAddress !== undefined && !isLocal(httpAddress) && !report.security.isAuthenticated) {
-    log.warn("any client that can reach this listener can read the names of homeservers in the metrics", {
+    logger.warn("any client that can reach this listener can read the names of homeservers in the metrics", {
       http: formatListenAddress(httpAddress),
     });
   }
@@ -65,7 +65,7 @@ export function reportStart(log: Log, report: StartReport): void {
   if (inHeapBytes > heapBytesMax) {
     const message =
       "with small events the heap fills before the memory budget is used, and entries are evicted earlier; raise the heap limit with node --max-old-space-size";
-    log.warn(message, { inHeapBytes, heapBytesMax });
+    logger.warn(message, { inHeapBytes, heapBytesMax });
   }
 }
 
@@ -73,19 +73,19 @@ export function reportStart(log: Log, report: StartReport): void {
 const SMALL_EVENTS_HEAP_EIGHTHS = 5;
 
 function warnOfListener(
-  log: Log,
+  logger: Logger,
   address: ListenAddress,
   { isAuthenticated, usesTls }: SecurityReport,
 ): void {
   const listen = formatListenAddress(address);
   if (!isAuthenticated) {
-    log.warn(
+    logger.warn(
       "this listener requires no credentials; any client that can reach it can read and purge everything",
       {
         listen,
       },
     );
   } else if (!usesTls) {
-    log.warn("tokens and events cross the network in cleartext: give --tls-cert-file", { listen });
+    logger.warn("tokens and events cross the network in cleartext: give --tls-cert-file", { listen });
   }
 }

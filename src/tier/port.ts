@@ -46,7 +46,7 @@ export interface TierStatus {
 }
 
 /** Receives a tier's reports for the operator. They never contain events, rooms, users or secrets. */
-export interface TierLog {
+export interface TierObserver {
   /** The tier became available, for the first time or after a reported failure. */
   connected(target: string): void;
   /** The first failure of its cause after a minute without one, and the remedy. */

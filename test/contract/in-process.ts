@@ -73,7 +73,7 @@ export function describeInProcess(makeStore: MakeStore): void {
       expect(await alpha.hits("$0", "$250")).toEqual([]);
     });
 
-    it("removes from memory what nobody can reach: purged rooms, purged homeservers, expired entries", async () => {
+    it("removes unreachable data from memory: purged rooms, purged homeservers, expired entries", async () => {
       const { store, alpha, advance } = newAlpha();
       const ids = Array.from({ length: 500 }, (_, at) => `$${at}`);
       const emptied = () => {

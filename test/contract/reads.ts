@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { frameBody, frameRoomVersion } from "../../src/core/memory/encoded-event.js";
+import { encodedBody, encodedRoomVersion } from "../../src/core/memory/encoded-event.js";
 import {
   ALPHA,
   asHomeserver,
@@ -22,7 +22,7 @@ export function describeReads(makeStore: MakeStore): void {
       return { ...harness, alpha: asHomeserver(harness.store, ALPHA) };
     };
 
-    it("gives the bytes back that were put, whatever the caller does with his", async () => {
+    it("returns the bytes that were put, even if the caller changes its buffer", async () => {
       const { alpha } = newAlpha();
       const body = Buffer.from('{"content":{"body":"\\u00e9\u0000é"}}');
       const event = messageEvent("$a", { body, roomVersion: "9" });
@@ -30,8 +30,8 @@ export function describeReads(makeStore: MakeStore): void {
       const wanted = Buffer.from(body);
       body.fill(0);
       const [hit] = (await alpha.get(["$a"])).events;
-      expect(frameBody(hit!.frame)).toEqual(wanted);
-      expect(frameRoomVersion(hit!.frame)).toBe("9");
+      expect(encodedBody(hit!.encoded)).toEqual(wanted);
+      expect(encodedRoomVersion(hit!.encoded)).toBe("9");
     });
 
     it("answers once per mention, in request order", async () => {
@@ -146,10 +146,10 @@ export function describeReads(makeStore: MakeStore): void {
       for (const variant of variants) {
         await beta.put([variant]);
         const [hit] = (await beta.get(["$a"])).events;
-        expect(frameBody(hit!.frame)).toEqual(variant.body);
-        expect(frameRoomVersion(hit!.frame)).toBe(variant.roomVersion);
+        expect(encodedBody(hit!.encoded)).toEqual(variant.body);
+        expect(encodedRoomVersion(hit!.encoded)).toBe(variant.roomVersion);
       }
-      expect(frameBody((await alpha.get(["$a"])).events[0]!.frame)).toEqual(variants[0]!.body);
+      expect(encodedBody((await alpha.get(["$a"])).events[0]!.encoded)).toEqual(variants[0]!.body);
     });
   });
 }

@@ -135,7 +135,7 @@ export function describeSubscriptions(makeStore: MakeStore): void {
       await subscriber.close();
     });
 
-    it("gives a sign of life when there is nothing to tell, after all notices before it", async () => {
+    it("sends Progress when there are no changes, after all earlier notices", async () => {
       const { alpha } = newAlpha();
       const subscriber = alpha.subscribe();
       await subscriber.frame();

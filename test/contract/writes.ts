@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { frameBody } from "../../src/core/memory/encoded-event.js";
+import { encodedBody } from "../../src/core/memory/encoded-event.js";
 import type { Epoch, Position } from "../../src/core/model/types.js";
 import {
   ALPHA,
@@ -41,7 +41,7 @@ export function describeWrites(makeStore: MakeStore): void {
       expect(await alpha.put(events, before)).toEqual(["fenced", "stored", "fenced"]);
     });
 
-    it("fences by event ID whatever the room, and holds while the event is evicted or was never there", async () => {
+    it("fences by event ID in any room, also while the event is evicted or was never stored", async () => {
       const alpha = newAlpha();
       const before = await alpha.position();
       await alpha.invalidate(["$a"], OTHER_ROOM);
@@ -68,7 +68,7 @@ export function describeWrites(makeStore: MakeStore): void {
       expect(await alpha.hits("$a")).toEqual([]);
     });
 
-    it("refuses a position that is older than the log reaches, even for events that nobody changed", async () => {
+    it("refuses a position that is older than the log reaches, even for events that did not change", async () => {
       const alpha = newAlpha();
       const before = await alpha.position();
       for (let at = 0; at < 140; at++) {
@@ -86,7 +86,7 @@ export function describeWrites(makeStore: MakeStore): void {
       expect(await alpha.put([kept, lost], before)).toEqual(["fenced", "fenced"]);
       expect(await alpha.hits("$a")).toEqual([]);
       expect(await alpha.put([lost, kept], before)).toEqual(["stored", "stored"]);
-      expect(frameBody((await alpha.get(["$a"])).events[0]!.frame)).toEqual(kept.body);
+      expect(encodedBody((await alpha.get(["$a"])).events[0]!.encoded)).toEqual(kept.body);
     });
 
     it("stores nothing for an empty put", async () => {

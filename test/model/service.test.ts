@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, it, vi } from "vitest";
 import type { Epoch } from "../../src/core/model/types.js";
-import { auditedSidecar } from "../support/model/audit.js";
-import { checkedSidecar } from "../support/model/checked-sidecar.js";
-import { commandArbitraries } from "../support/model/commands.js";
-import { connectOverSocket } from "../support/model/grpc-connection.js";
-import { startMemoryHost } from "../support/model/memory-system.js";
-import { runSettings } from "../support/model/run-settings.js";
-import { Scenario } from "../support/model/scenario.js";
+import { auditedSidecar } from "../support/model/oracle/audit.js";
+import { checkedSidecar } from "../support/model/oracle/checked-sidecar.js";
+import { commandArbitraries } from "../support/model/runs/commands.js";
+import { runSettings } from "../support/model/runs/run-settings.js";
+import { Scenario } from "../support/model/runs/scenario.js";
+import { connectOverSocket } from "../support/model/system/grpc-connection.js";
+import { startMemoryHost } from "../support/model/system/memory-system.js";
 
 const { runs, commands, timeoutMs } = runSettings(100);
 

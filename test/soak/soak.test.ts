@@ -10,7 +10,7 @@ const forMs = minutes === undefined ? 6000 : Number(minutes) * 60_000;
 const seed = Number(process.env["SPLITCACHE_SOAK_SEED"] ?? Date.now() % 1_000_000);
 const isHere = hasPostgres() && (await hasRedisServer());
 
-describe.skipIf(!isHere)("three sidecars over one PostgreSQL log, whatever befalls them", () => {
+describe.skipIf(!isHere)("three sidecars over one PostgreSQL log, under faults", () => {
   let program: Program;
   beforeAll(async () => {
     program = await buildProgram();

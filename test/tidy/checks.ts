@@ -32,6 +32,37 @@ export function deadFiles(tree: Tree): string[] {
     .filter((path) => !imported.has(path));
 }
 
+/** The rooms of the PostgreSQL log, from the top down; a room imports from rooms below it. */
+const LOG_ROOMS = [
+  "background",
+  "append",
+  "follow",
+  "membership",
+  "connection",
+  "schema",
+  "codec",
+  "failures",
+];
+/** The schema is made over a session, whose opening checks the schema. */
+const LOG_ROOMS_EXCEPTION = "schema -> connection";
+
+/** Imports in the PostgreSQL log that point up. The folder's own files are above the rooms, but for limits and clock. */
+export function upwardLogImports(tree: Tree): string[] {
+  const found: string[] = [];
+  for (const [path, text] of sources(tree)) {
+    const room = /^src\/log\/postgres\/(\w+)\//.exec(path)?.[1];
+    if (room === undefined) continue;
+    for (const [, target = ""] of text.matchAll(/from "\.\.\/([^"]+)\.js"/g)) {
+      const other = target.includes("/") ? target.split("/")[0]! : target;
+      const isUp = LOG_ROOMS.includes(other)
+        ? LOG_ROOMS.indexOf(other) < LOG_ROOMS.indexOf(room)
+        : !["..", "postgres-limits", "clock"].includes(other);
+      if (isUp && `${room} -> ${other}` !== LOG_ROOMS_EXCEPTION) found.push(`${path}: ${other}`);
+    }
+  }
+  return found;
+}
+
 /** Exported values of src whose name no other file mentions. A type may be part of an exported signature. */
 export function deadExports(tree: Tree): string[] {
   const declared = /^export (?:async )?(?:function\*?|const|class) (\w+)/gm;

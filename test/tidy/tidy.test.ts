@@ -1,5 +1,9 @@
 import { spawnSync } from "node:child_process";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { gitIn } from "../../tools/release/git.js";
+import { readVersionFiles } from "../../tools/release/read-state.js";
+import { versionErrors } from "../../tools/release/versions.js";
 import {
   deadExports,
   deadFiles,
@@ -9,18 +13,20 @@ import {
   registryHosts,
   unknownPaths,
   unknownScripts,
+  upwardLogImports,
 } from "./checks.js";
 import { exists, readTree, type Tree } from "./tree.js";
 import { bannedWords } from "./words.js";
-
-/** Files above the limit that are not split yet. */
-const STILL_LONG = new Set(["src/config/options.ts", "test/unit/config/config.test.ts"]);
 
 describe("the repository", () => {
   const tree = readTree();
 
   it(`has no file of code with more than ${LINES_MAX} lines`, () => {
-    expect(longFiles(tree).filter((path) => !STILL_LONG.has(path))).toEqual([]);
+    expect(longFiles(tree)).toEqual([]);
+  });
+
+  it("has imports between the rooms of the PostgreSQL log that point down only", () => {
+    expect(upwardLogImports(tree)).toEqual([]);
   });
 
   it("has no source file that nothing imports", () => {
@@ -52,6 +58,11 @@ describe("the repository", () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   });
 
+  it("has one version, from package.json", () => {
+    const root = join(import.meta.dirname, "../..");
+    expect(versionErrors(readVersionFiles(root, gitIn(root)))).toEqual([]);
+  });
+
   it("does without the words on the list", () => {
     expect(bannedWords(tree)).toEqual([]);
   });
@@ -67,6 +78,12 @@ describe("each check finds what it is for", () => {
       longFiles,
       { "src/a.ts": "x\n".repeat(251), "src/b.ts": "x\n".repeat(250) },
       ["src/a.ts"],
+    ],
+    [
+      "an upward import",
+      upwardLogImports,
+      { "src/log/postgres/codec/a.ts": 'import "x"; from "../append/b.js"; from "../postgres-limits.js";' },
+      ["src/log/postgres/codec/a.ts: append"],
     ],
     [
       "a dead file",

@@ -55,8 +55,10 @@ export function bannedWords(tree: Tree, banned: readonly Banned[] = BANNED): str
   const found: string[] = [];
   for (const [path, text] of tree) {
     if (!READ.test(path) || path.startsWith(ITSELF)) continue;
+    const present = banned.filter(({ pattern }) => pattern.test(text));
+    if (present.length === 0) continue;
     for (const [at, line] of text.split("\n").entries()) {
-      for (const { pattern, use } of banned) {
+      for (const { pattern, use } of present) {
         const word = pattern.exec(line)?.[0];
         if (word !== undefined) found.push(`${path}:${at + 1}: ${word} (use ${use})`);
       }

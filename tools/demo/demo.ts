@@ -3,7 +3,7 @@ import process from "node:process";
 import { getHeapStatistics } from "node:v8";
 import { abortScope } from "../../src/cli/client/abort.js";
 import { askPosition } from "../../src/cli/client/calls.js";
-import { type Connection, connect } from "../../src/cli/client/connection.js";
+import { connect, type SidecarConnection } from "../../src/cli/client/connection.js";
 import { follow } from "../../src/cli/client/follow.js";
 import { formatPairs } from "../../src/cli/io/text.js";
 import { startServer } from "../../src/compose.js";
@@ -11,7 +11,7 @@ import { formatListenAddress } from "../../src/config/address.js";
 import { parseConfig } from "../../src/config/parse-config.js";
 import { standardErrorWriter } from "../../src/process/standard-error.js";
 import { LineOutput } from "../../src/telemetry/line-output.js";
-import { createLog } from "../../src/telemetry/log.js";
+import { createLogger } from "../../src/telemetry/logger.js";
 import { ChangeObserver, formatChange, type ObservedChange } from "../replay/change-observer.js";
 import { readCorpus } from "../replay/corpus.js";
 import { replay } from "../replay/replay.js";
@@ -70,7 +70,7 @@ function startSidecar() {
   ]);
   const sources = { flags: { texts: flags, unknown: [] }, environment: {}, file: undefined };
   return startServer(parseConfig({ ...sources, memoryLimitBytes: undefined }).config, {
-    log: createLog({ level: "warn", to: new LineOutput(standardErrorWriter()) }),
+    logger: createLogger({ level: "warn", to: new LineOutput(standardErrorWriter()) }),
     version: "demo",
     nodeVersion: process.version,
     pid: process.pid,
@@ -79,7 +79,7 @@ function startSidecar() {
   });
 }
 
-async function demonstrate(worker: Connection, sampleDir: string, print: Print): Promise<boolean> {
+async function demonstrate(worker: SidecarConnection, sampleDir: string, print: Print): Promise<boolean> {
   const corpus = await readCorpus(join(sampleDir, "events.jsonl.gz"));
   const rooms = new Set(Array.from(corpus.values(), (event) => event.room_id));
   print(`A sidecar is running at ${worker.address}. A worker replays a homeserver's trace`);

@@ -1,5 +1,5 @@
 import { chunks } from "../../src/cli/client/batches.js";
-import type { Connection } from "../../src/cli/client/connection.js";
+import type { SidecarConnection } from "../../src/cli/client/connection.js";
 import { terminalText } from "../../src/cli/io/text.js";
 import { BATCH_MAX } from "../../src/core/model/limits.js";
 import {
@@ -23,11 +23,11 @@ const PREVIEW_CHARACTERS = 56;
 /** Reads the events of every change before and after it, on a connection of its own, like another worker. */
 export class ChangeObserver implements ReplayObserver {
   readonly changes: ObservedChange[] = [];
-  readonly #connection: Connection;
+  readonly #connection: SidecarConnection;
   readonly #homeserver: string;
   #before: readonly CachedEvent[] = [];
 
-  constructor(connection: Connection, homeserver: string) {
+  constructor(connection: SidecarConnection, homeserver: string) {
     this.#connection = connection;
     this.#homeserver = homeserver;
   }

@@ -1,5 +1,5 @@
 import { chunks, putBatches } from "../../src/cli/client/batches.js";
-import type { Connection } from "../../src/cli/client/connection.js";
+import type { SidecarConnection } from "../../src/cli/client/connection.js";
 import { CliError, ExitCode } from "../../src/cli/exit-code.js";
 import { BATCH_MAX } from "../../src/core/model/limits.js";
 import {
@@ -11,8 +11,8 @@ import {
   type RedactionView,
   type SetOutcome,
 } from "../../src/gen/splitcache/v1/event_cache_service.js";
+import { EventReader } from "./event-reader.js";
 import { Latencies } from "./latencies.js";
-import { ReadStream } from "./read-stream.js";
 import type { Effect } from "./trace-database.js";
 
 /** An effect that must be announced. A put need not be. */
@@ -21,15 +21,15 @@ export type Announcement = Exclude<Effect, { kind: "persisted" }>;
 /** The calls of a replay. Each is timed. Keeps the position of the last reply. */
 export class ReplayClient {
   readonly latencies = new Latencies();
-  readonly #connection: Connection;
+  readonly #connection: SidecarConnection;
   readonly #homeserver: string;
-  #reads: ReadStream;
+  #reads: EventReader;
   #position: Position | undefined;
 
-  constructor(connection: Connection, homeserver: string) {
+  constructor(connection: SidecarConnection, homeserver: string) {
     this.#connection = connection;
     this.#homeserver = homeserver;
-    this.#reads = new ReadStream(connection);
+    this.#reads = new EventReader(connection);
   }
 
   /** The position of the last reply: the as_of of rows that are read from the database now. */
@@ -96,7 +96,7 @@ export class ReplayClient {
   /** Opens a new read stream, like a worker that has just started. */
   async reopen(): Promise<void> {
     await this.#reads.close();
-    this.#reads = new ReadStream(this.#connection);
+    this.#reads = new EventReader(this.#connection);
   }
 
   async close(): Promise<void> {

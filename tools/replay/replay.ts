@@ -1,5 +1,5 @@
 import { chunks } from "../../src/cli/client/batches.js";
-import type { Connection } from "../../src/cli/client/connection.js";
+import type { SidecarConnection } from "../../src/cli/client/connection.js";
 import { outcomeName } from "../../src/cli/io/contract-text.js";
 import { BATCH_MAX } from "../../src/core/model/limits.js";
 import {
@@ -43,7 +43,7 @@ export interface ReplayObserver {
  * database at the time of each reply is known.
  */
 export async function replay(
-  connection: Connection,
+  connection: SidecarConnection,
   database: TraceDatabase,
   lines: AsyncIterable<TraceLine>,
   options: ReplayOptions,

@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 from .client import User, call
 from .cluster import Cluster
+from .large_room import TIMEOUT_S, make_large_room, read_state
 from .readers import Cost, Meter, Reader
 from .resolver import PATH as RESOLVE
 from .sidecar_reader import SidecarReader
 
 CHAT_ROOMS, MESSAGES = 6, 100
-TIMEOUT_S = 1_200.0
 
 Load = Callable[[int], object]
 
@@ -61,16 +61,8 @@ class Bench:
         """A room with many state events, made by a user of its own: others sync without it."""
         if self.large_room:
             return
-        # So many events are too much for one request between processes.
         port = self.cluster.ports["persister1"]
-        state = [
-            {"type": f"org.example.kind{n}", "state_key": "", "content": {"of": "x" * 300, "n": n}}
-            for n in range(self.state_events)
-        ]
-        body = {"room_version": "10", "preset": "public_chat", "initial_state": state}
-        path = "/_matrix/client/v3/createRoom"
-        made = call(port, "POST", path, body, self.founder.token, timeout_s=TIMEOUT_S)
-        self.large_room = made["room_id"]
+        self.large_room = make_large_room(port, self.founder, self.state_events)
 
     def messages(self, port: int) -> None:
         for room_id in self.chat_rooms:
@@ -90,8 +82,7 @@ class Bench:
             self.user.get(port, f"{path}?limit=50")
 
     def state(self, port: int) -> None:
-        path = f"/_matrix/client/v3/rooms/{quote(self.large_room, safe='')}/state"
-        call(port, "GET", path, None, self.founder.token, timeout_s=TIMEOUT_S)
+        read_state(port, self.founder, self.large_room)
 
     def resolve(self, port: int) -> None:
         room_id = quote(self.large_room, safe="")

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .cluster import SYNAPSE
+from .large_room import make_large_room, read_state
 from .metrics import FETCHES, LOOKUPS, count
 from .scenario import BOUND_S, Scenario
 
@@ -14,6 +15,8 @@ from .scenario import BOUND_S, Scenario
 READER = "generic2"
 ROOMS = 3
 MESSAGES = 30
+STATE_EVENTS = 1_000
+LARGE_READS = 3
 
 
 class Drop(Scenario):
@@ -23,6 +26,7 @@ class Drop(Scenario):
         return [
             self.rolls_the_sidecar_over_with_a_common_log,
             self.drops_nothing_when_anything_restarts,
+            self.reads_a_large_room_from_the_sidecar_as_soon_as_it_has_started,
         ]
 
     def rolls_the_sidecar_over_with_a_common_log(self) -> None:
@@ -51,8 +55,12 @@ class Drop(Scenario):
     def drops_nothing_when_anything_restarts(self) -> None:
         self.until_open("persister1")
         rooms = [self.room("10", messages=MESSAGES) for _ in range(ROOMS)]
-        room_ids = [room_id for room_id, _ in rooms]
-        fetches, hits, misses = self._first_reads((), room_ids)
+
+        def read() -> None:
+            for room_id, _ in rooms:
+                self._alice.messages(self._two, room_id)
+
+        fetches, hits, misses = self._first_reads((), read)
         print(f"  read for the first time: {fetches} fetches, {hits} hits, {misses} misses")
         if self._cluster.bridge and misses > hits / 10:
             self._comparison.differences.append("what was stored was not put")
@@ -67,26 +75,48 @@ class Drop(Scenario):
             "everything": ("sidecar", *SYNAPSE),
         }
         for what, names in restarts.items():
-            fetches, hits, misses = self._first_reads(names, room_ids)
+            fetches, hits, misses = self._first_reads(names, read)
             print(f"  after a restart of {what}: {fetches} fetches, {hits} hits, {misses} misses")
             if self._cluster.bridge and (fetches > 0 or misses > 0 or hits == 0):
                 self._comparison.differences.append(f"a restart of {what} emptied the cache")
         # What it would be otherwise.
         self._comparison.empty_sidecar()
-        fetches, hits, misses = self._first_reads((), room_ids)
+        fetches, hits, misses = self._first_reads((), read)
         print(f"  after the cache was emptied: {fetches} fetches, {hits} hits, {misses} misses")
         if fetches == 0:
             self._comparison.differences.append("the reads that were counted need no database")
         for room_id, said in rooms:
             self.compare(room_id, said[:3])
 
-    def _first_reads(self, restarted: tuple[str, ...], room_ids: list[str]) -> tuple[int, int, int]:
+    def reads_a_large_room_from_the_sidecar_as_soon_as_it_has_started(self) -> None:
+        """Many replies, of which the first ones are old when the last one comes."""
+        room_id = make_large_room(self._cluster.ports["persister1"], self._alice, STATE_EVENTS)
+
+        def read() -> None:
+            read_state(self._two, self._alice, room_id)
+
+        def is_warm() -> bool:
+            fetches, _, _ = self._first_reads((), read)
+            return fetches == 0
+
+        if self._cluster.bridge:
+            self.until(is_warm)
+        for _ in range(LARGE_READS):
+            fetches, hits, misses = self._first_reads((), read)
+            print(f"  state of a large room: {fetches} fetches, {hits} hits, {misses} misses")
+            if self._cluster.bridge and (fetches > 0 or misses > 0 or hits < STATE_EVENTS):
+                self._comparison.differences.append("what the sidecar held was not used")
+        said = [self._alice.say(self._one, room_id, "after all of it")]
+        self.compare(room_id, said)
+
+    def _first_reads(
+        self, restarted: tuple[str, ...], read: Callable[[], None]
+    ) -> tuple[int, int, int]:
         """What a reader that has just started fetches, and what it finds and misses."""
         self._cluster.restart(*dict.fromkeys((*restarted, READER)))
         self.until_open(READER)
         before = self._counts()
-        for room_id in room_ids:
-            self._alice.messages(self._two, room_id)
+        read()
         after = self._counts()
         fetches, hits, misses = (int(now - then) for now, then in zip(after, before, strict=True))
         return fetches, hits, misses

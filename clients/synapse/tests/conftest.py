@@ -60,11 +60,19 @@ def start_sidecar() -> Iterator[Callable[[str], SidecarProcess]]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
+def module_options() -> dict[str, object]:
+    """Of the homeserver's module. A file of tests may have its own."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def home(
+    tmp_path_factory: pytest.TempPathFactory, module_options: dict[str, object]
+) -> Iterator[Homeserver]:
     """One for all: each test has a room of its own."""
     folder = tmp_path_factory.mktemp("homeserver")
     sidecar = SidecarProcess(f"unix:{folder}/s.sock")
-    home = Homeserver(folder, sidecar.address)
+    home = Homeserver(folder, sidecar.address, **module_options)
     yield home
     home.stop()
     sidecar.stop()

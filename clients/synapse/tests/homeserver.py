@@ -74,14 +74,15 @@ class Homeserver:
     Asks the sidecar by a channel of its own as well, past every cache of Synapse.
     """
 
-    def __init__(self, folder: Path, address: str) -> None:
+    def __init__(self, folder: Path, address: str, **options: object) -> None:
+        """`options` are further keys of the module's configuration."""
         self.database = folder / "synapse.db"
         self.reactor: Any = SelectReactor()
         self.hs: Any = _OneProcess(NAME, config=_config(folder), reactor=self.reactor)
         self.hs.setup()
         self.store: Any = self.hs.get_datastores().main
         self._direct = BlockingTransport(address, self.reactor)
-        bridge = {"address": address, "read_deadline": "5s", "audit": "0%"}
+        bridge = {"address": address, "read_deadline": "5s", "audit": "0%", **options}
         module = SplitcacheModule(SplitcacheModule.parse_config(bridge), self.hs.get_module_api())
         assert module.bridge is not None
         self.module = module.bridge

@@ -17,6 +17,7 @@ def test_takes_defaults() -> None:
     assert config.read_deadline_ms == 20
     assert config.audit_share == 0.001
     assert not config.shadow
+    assert config.read_back
 
 
 def test_takes_every_key() -> None:
@@ -27,6 +28,7 @@ def test_takes_every_key() -> None:
             "enabled": False,
             "audit": "12.5%",
             "shadow": True,
+            "read_back": False,
         }
     )
     assert config.address == "unix:/run/s.sock"
@@ -34,6 +36,7 @@ def test_takes_every_key() -> None:
     assert not config.enabled
     assert config.audit_share == 0.125
     assert config.shadow
+    assert not config.read_back
 
 
 def test_needs_no_address_while_it_is_disabled() -> None:
@@ -72,6 +75,7 @@ def test_takes_a_share_of_hits(given: str, share: float) -> None:
         ({"address": "a:1", "read_deadline": True}, "read_deadline"),
         ({"address": "a:1", "enabled": "no"}, "enabled must be true or false"),
         ({"address": "a:1", "shadow": 1}, "shadow must be true or false"),
+        ({"address": "a:1", "read_back": "off"}, "read_back must be true or false"),
         ({"address": "a:1", "audit": 0.1}, "audit must be a percentage, such as 0.1%"),
         ({"address": "a:1", "audit": True}, "audit must be a percentage"),
         ({"address": "a:1", "audit": "0.1"}, "audit must be a percentage"),

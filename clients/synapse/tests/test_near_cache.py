@@ -43,6 +43,24 @@ def test_frames_of_the_stream_alone_prove_nothing(near: NearCache) -> None:
     assert not near.is_proved(13.0)
 
 
+def test_answers_of_one_position_prove_from_the_newest_request(near: NearCache) -> None:
+    """Lookups of one moment are answered in any order."""
+    for sent_at in (10.5, 11.5, 11.0):
+        near.answered(E1, 7, sent_at)
+    near.advanced(7)
+    assert near.is_proved(11.5 + POSITION_AGE_MAX_S - 0.01)
+
+
+def test_many_answers_do_not_displace_the_first_that_the_stream_will_apply(
+    near: NearCache,
+) -> None:
+    """Each lookup is an answer: a stream that is always a little behind must prove something."""
+    for sequence in range(6, 1_000):
+        near.answered(E1, sequence, 10.5)
+    near.advanced(6)
+    assert near.is_proved(10.6)
+
+
 def test_a_position_of_another_epoch_proves_nothing(near: NearCache) -> None:
     near.answered(E2, 5, 10.5)
     assert not near.is_proved(10.6)

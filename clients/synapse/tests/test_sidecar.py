@@ -12,6 +12,7 @@ import pytest
 from splitcache_synapse.breaker import FAILURES_TO_OPEN
 from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.lookups import REQUESTS_MAX, Lookup
+from splitcache_synapse.outbox_rules import REPLY_AGE_MAX_S
 from splitcache_synapse.read_stream import LookupFailed
 from tests.bridge import Bridge, event, fills, requests
 from tests.conftest import SidecarProcess
@@ -216,6 +217,41 @@ def test_a_lookup_of_thousands_goes_in_a_few_requests_at_once(bridge: Bridge) ->
     assert len(bridge.look(*many).hits) == 1_000
     assert asked == [100] * 10
     assert 1 < max(at_once) == REQUESTS_MAX
+
+
+def test_a_long_lookup_of_a_process_that_has_just_started_uses_its_first_replies(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """O6: they are too old when the last reply comes, so they are used as what is kept is. Nothing
+    but the lookup itself proves that it may: no position was requested since the gate opened."""
+    many = [f"$small{n}" for n in range(300)]
+    bridge.fill(*many)
+    unary, lookup = bridge.transport.unary, bridge.transport.lookup
+
+    def without_positions(method: str, *of: Any) -> None:
+        if method != "GetEvents":
+            unary(method, *of)
+
+    monkeypatch.setattr(bridge.transport, "unary", without_positions)
+    bridge.reactor.run_until(lambda: not bridge.sidecar.may_use_kept())
+    held_back: list[Any] = []
+    answered: list[Any] = []
+
+    def third_waits(request: Any, timeout_s: float, on_done: Any) -> None:
+        if many[299] in request.event_ids:
+            held_back.append(lambda: lookup(request, timeout_s, on_done))
+        else:
+            lookup(request, timeout_s, lambda reply: (on_done(reply), answered.append(reply)))
+
+    monkeypatch.setattr(bridge.transport, "lookup", third_waits)
+    found: list[Any] = []
+    bridge.sidecar.lookup(many).addCallback(found.append)
+    bridge.reactor.run_until(lambda: len(answered) == 2)
+    now = bridge.sidecar._monotonic
+    monkeypatch.setattr(bridge.sidecar, "_monotonic", lambda: now() + REPLY_AGE_MAX_S)
+    held_back[0]()
+    bridge.reactor.run_until(lambda: bool(found))
+    assert set(found[0].hits) == set(many)
 
 
 def test_says_what_it_misses_while_the_rest_of_a_lookup_is_under_way(bridge: Bridge) -> None:

@@ -5,10 +5,10 @@ import {
   RedactionView,
 } from "../../gen/splitcache/v1/event_cache_service.js";
 import { CliError, ExitCode } from "../exit-code.js";
-import type { Connection } from "./connection.js";
+import type { SidecarConnection } from "./connection.js";
 
 /** Asks for the homeserver's current position. */
-export async function askPosition(connection: Connection, homeserver: string): Promise<Position> {
+export async function askPosition(connection: SidecarConnection, homeserver: string): Promise<Position> {
   const redactionView = RedactionView.UNSPECIFIED;
   const request = { homeserver, eventIds: [], redactionView, minPosition: undefined };
   const { position } = await connection.call(Calls.getEvents, request);
@@ -17,7 +17,11 @@ export async function askPosition(connection: Connection, homeserver: string): P
 }
 
 /** Asks grpc.health.v1 for the status of a service; the empty name is the sidecar as a whole. */
-export async function servingStatus(connection: Connection, name: string, limitMs?: number): Promise<string> {
+export async function servingStatus(
+  connection: SidecarConnection,
+  name: string,
+  limitMs?: number,
+): Promise<string> {
   const { Check: check } = health;
   if (check === undefined) throw new CliError(ExitCode.failure, "the health service has no Check");
   const reply: unknown = await connection.call(check, { service: name }, limitMs);

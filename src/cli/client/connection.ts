@@ -12,7 +12,7 @@ import { CliError, ExitCode } from "../exit-code.js";
 import type { ClientSecurity, ClientTls } from "./security.js";
 
 /** A channel to one sidecar. Connects with the first call, and again when it breaks. */
-export interface Connection {
+export interface SidecarConnection {
   readonly address: string;
   readonly security: ClientSecurity;
   /** For streams; single calls go through `call`. */
@@ -59,7 +59,7 @@ const CHANNEL_OPTIONS = {
   "grpc.max_reconnect_backoff_ms": 1000,
 };
 
-export function connect({ address, timeoutMs, signal, security }: ConnectionOptions): Connection {
+export function connect({ address, timeoutMs, signal, security }: ConnectionOptions): SidecarConnection {
   const { tls, token } = security;
   const client = new EventCacheServiceClient(address, channelCredentials(tls), {
     ...CHANNEL_OPTIONS,
@@ -140,7 +140,7 @@ function call<Request, Response>(
   method: Method<Request, Response>,
   request: Request,
   timeoutMs: number,
-  cancelOnAbort: Connection["cancelOnAbort"],
+  cancelOnAbort: SidecarConnection["cancelOnAbort"],
 ): Promise<Response> {
   return new Promise((resolve, reject) => {
     const running = client.makeUnaryRequest(

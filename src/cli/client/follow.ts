@@ -8,7 +8,7 @@ import type {
 import { CliError, ExitCode } from "../exit-code.js";
 import { epochText, formatPosition } from "../io/contract-text.js";
 import { abortableDelay } from "./abort.js";
-import type { Connection } from "./connection.js";
+import type { SidecarConnection } from "./connection.js";
 import { describeFailure, isPermanent } from "./describe-failure.js";
 import { EpochHistory } from "./epoch-history.js";
 
@@ -41,7 +41,10 @@ const RETRY_MS_MAX = 5000;
  * and resumes after the last position that it yielded. Throws if the sidecar refuses the
  * subscription, if it skips a notice, and if an epoch comes back after another epoch.
  */
-export async function* follow(connection: Connection, options: FollowOptions): AsyncGenerator<Followed> {
+export async function* follow(
+  connection: SidecarConnection,
+  options: FollowOptions,
+): AsyncGenerator<Followed> {
   const epochs = new EpochHistory();
   const { homeserver, subscriber, signal = connection.signal } = options;
   let { resumeAfter } = options;

@@ -4,7 +4,7 @@ import { CliError, ExitCode } from "../exit-code.js";
 import { text, type ValuesOf } from "../flags.js";
 import type { CliIo } from "../io/cli-io.js";
 
-/** How a command shows the sidecar who it is, and makes sure of the sidecar. */
+/** How a command authenticates itself and verifies the sidecar. */
 export interface ClientSecurity {
   /** Undefined: cleartext. */
   readonly tls: ClientTls | undefined;

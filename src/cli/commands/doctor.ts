@@ -3,7 +3,7 @@ import { isLocal, parseListenAddress } from "../../config/address.js";
 import { readVersion } from "../../process/version.js";
 import { defaultHttpAddress, HTTP_ADDRESS_HELP, parseHttpAddress } from "../client/address.js";
 import { askPosition, servingStatus } from "../client/calls.js";
-import type { Connection } from "../client/connection.js";
+import type { SidecarConnection } from "../client/connection.js";
 import { describeFailure } from "../client/describe-failure.js";
 import {
   callFinding,
@@ -68,14 +68,17 @@ export const doctor = sidecarCommand({
 });
 
 /** Checks the connection, and its TLS if the client uses TLS. */
-async function checkTransport({ address, security }: Connection, timeoutMs: number): Promise<Finding[]> {
+async function checkTransport(
+  { address, security }: SidecarConnection,
+  timeoutMs: number,
+): Promise<Finding[]> {
   const reached = connectionFinding(address, await probeConnection(address, timeoutMs));
   const { tls } = security;
   if (reached.result !== "ok" || tls === undefined) return [reached];
   return [reached, tlsFinding(await probeTls(address, tls, timeoutMs), tls)];
 }
 
-async function checkService(connection: Connection, timeoutMs: number): Promise<Finding> {
+async function checkService(connection: SidecarConnection, timeoutMs: number): Promise<Finding> {
   try {
     const state = await servingStatus(connection, "");
     if (state === "SERVING") return ok("service", "the sidecar serves");
@@ -92,7 +95,7 @@ const BACKENDS = {
   tier: "Sidecars that start are cold. Check Redis and the sidecar's log lines.",
 } as const;
 
-async function checkBackend(connection: Connection, name: keyof typeof BACKENDS): Promise<Finding> {
+async function checkBackend(connection: SidecarConnection, name: keyof typeof BACKENDS): Promise<Finding> {
   try {
     const state = await servingStatus(connection, `splitcache.${name}`);
     if (state === "SERVING") return ok(name, `the ${name} is up`);
@@ -108,7 +111,7 @@ const ROUND_TRIPS = 5;
 const SLOW_MS = 50;
 
 /** Checks whether the sidecar accepts calls of this client, and for this homeserver. */
-async function checkCalls(connection: Connection, homeserver = ""): Promise<Finding[]> {
+async function checkCalls(connection: SidecarConnection, homeserver = ""): Promise<Finding[]> {
   const credentials = await checkCredentials(connection);
   if (credentials.result !== "ok") return [credentials];
   if (homeserver === "") {
@@ -118,7 +121,7 @@ async function checkCalls(connection: Connection, homeserver = ""): Promise<Find
 }
 
 /** Health needs no credentials, so a call without a homeserver is made: it is refused for no other reason first. */
-async function checkCredentials(connection: Connection): Promise<Finding> {
+async function checkCredentials(connection: SidecarConnection): Promise<Finding> {
   const failure = await askPosition(connection, "").catch((failure: unknown) => failure);
   if (isStatus(failure, status.INVALID_ARGUMENT) || isStatus(failure, status.PERMISSION_DENIED)) {
     return ok("credentials", "the sidecar accepts calls of this client");
@@ -131,7 +134,7 @@ async function checkCredentials(connection: Connection): Promise<Finding> {
 }
 
 /** Reads the homeserver's position, which is the smallest call of the contract. */
-async function checkHomeserver(connection: Connection, homeserver: string): Promise<Finding[]> {
+async function checkHomeserver(connection: SidecarConnection, homeserver: string): Promise<Finding[]> {
   try {
     await askPosition(connection, homeserver);
     const times: number[] = [];
@@ -160,7 +163,7 @@ const CLOCK_SKEW_MAX_MS = 5000;
 
 /** Compares clocks and versions. The HTTP listener of another machine must be given. */
 async function checkHttp(
-  { address, security, signal }: Connection,
+  { address, security, signal }: SidecarConnection,
   given: string | undefined,
   timeoutMs: number,
   env: Readonly<Record<string, string | undefined>>,

@@ -6,7 +6,7 @@ import {
   RedactionView,
 } from "../../gen/splitcache/v1/event_cache_service.js";
 import { chunks } from "../client/batches.js";
-import type { Connection } from "../client/connection.js";
+import type { SidecarConnection } from "../client/connection.js";
 import { homeserverCommand } from "../command.js";
 import { ExitCode } from "../exit-code.js";
 import { choice } from "../flags.js";
@@ -51,7 +51,7 @@ interface Found {
 
 /** Reads any number of events, in chunks. Asks again for the events that did not fit into a reply. */
 async function readEvents(
-  connection: Connection,
+  connection: SidecarConnection,
   homeserver: string,
   eventIds: readonly string[],
   redactionView: RedactionView,

@@ -1,7 +1,7 @@
 import { formatDuration } from "../../config/duration.js";
 import { abortableDelay } from "../client/abort.js";
 import { servingStatus } from "../client/calls.js";
-import type { Connection } from "../client/connection.js";
+import type { SidecarConnection } from "../client/connection.js";
 import { isUnavailable } from "../client/describe-failure.js";
 import { probeCommand } from "../command.js";
 import { CliError, ExitCode } from "../exit-code.js";
@@ -25,7 +25,7 @@ export const wait = probeCommand({
   },
 });
 
-async function untilServing(connection: Connection, timeoutMs: number): Promise<void> {
+async function untilServing(connection: SidecarConnection, timeoutMs: number): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!connection.signal.aborted) {
     const limitMs = Math.min(ATTEMPT_MS_MAX, Math.max(deadline - performance.now(), 1));

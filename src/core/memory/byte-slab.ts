@@ -31,9 +31,9 @@ export class SlabRange implements ByteRange {
   }
 }
 
-/** Who holds a range; the slab gives it another when it moves the bytes. */
+/** The holder of a range; the slab gives it another when it moves the bytes. */
 export interface RangeOwner {
-  frame: SlabRange | undefined;
+  range: SlabRange | undefined;
 }
 
 /**
@@ -86,13 +86,13 @@ export class ByteSlab {
 
   /** Takes an owner's range back; its bytes stay readable until the turn ends. */
   free(owner: RangeOwner): void {
-    const { frame } = owner;
-    if (frame === undefined) return;
-    owner.frame = undefined;
+    const { range } = owner;
+    if (range === undefined) return;
+    owner.range = undefined;
     // A page full of dead ranges must not keep their owners in memory.
-    frame.page.owners[frame.place] = undefined;
-    this.#release(frame);
-    if (frame.page.liveBytes === 0 && frame.page !== this.#open) this.#retire(frame.page);
+    range.page.owners[range.place] = undefined;
+    this.#release(range);
+    if (range.page.liveBytes === 0 && range.page !== this.#open) this.#retire(range.page);
   }
 
   #release(range: SlabRange): void {
@@ -123,7 +123,7 @@ export class ByteSlab {
     this.#usedBytes += size;
     this.#liveBytes += size;
     const range = new SlabRange(page, start, start + size, place);
-    owner.frame = range;
+    owner.range = range;
     return range;
   }
 
@@ -136,7 +136,7 @@ export class ByteSlab {
     let budget = allocatedBytes * MOVED_PER_ALLOCATED;
     while (budget > 0 && this.#victim === victim) {
       const owner: RangeOwner | undefined = victim.owners[this.#victimNext++];
-      const from: SlabRange | undefined = owner?.frame;
+      const from: SlabRange | undefined = owner?.range;
       if (owner === undefined || from === undefined) continue;
       const size = from.end - from.start;
       const to = this.#append(owner, size);
@@ -187,13 +187,13 @@ export class ByteSlab {
 /** One page; its fields belong to the slab. */
 export interface Page {
   readonly bytes: Buffer;
-  /** Who got a range of it, in the order of their places; undefined who has left since. */
+  /** The owners of its ranges, in the order of their places; undefined for a freed range. */
   owners: (RangeOwner | undefined)[];
   usedBytes: number;
   liveBytes: number;
 }
 
-/** Holds three of the largest frames, and hundreds of usual ones. */
+/** Holds three of the largest ranges, and hundreds of usual ones. */
 export const PAGE_BYTES = 1024 * 1024;
 /** More dead space than this is compacted. */
 const DEAD_SHARE_MAX = 1 / 8;

@@ -13,10 +13,10 @@ const ROOM_ID_TAG = 0x12;
 const ROOM_VERSION_TAG = 0x1a;
 const BODY_TAG = 0x22;
 
-type FrameParts = Pick<NewEvent, "eventId" | "roomId" | "roomVersion" | "body">;
+type EventParts = Pick<NewEvent, "eventId" | "roomId" | "roomVersion" | "body">;
 
 /** The size of the event's encoding in bytes. */
-export function frameBytes(event: FrameParts): number {
+export function encodedBytes(event: EventParts): number {
   return (
     fieldBytes(Buffer.byteLength(event.eventId)) +
     fieldBytes(Buffer.byteLength(event.roomId)) +
@@ -25,8 +25,8 @@ export function frameBytes(event: FrameParts): number {
   );
 }
 
-/** Writes the event's encoding, `frameBytes` long, at `start`. */
-export function writeFrame(target: Buffer, start: number, event: FrameParts): void {
+/** Writes the event's encoding, `encodedBytes` long, at `start`. */
+export function writeEncoded(target: Buffer, start: number, event: EventParts): void {
   let at = writeStringField(target, start, EVENT_ID_TAG, event.eventId);
   at = writeStringField(target, at, ROOM_ID_TAG, event.roomId);
   at = writeStringField(target, at, ROOM_VERSION_TAG, event.roomVersion);
@@ -35,9 +35,9 @@ export function writeFrame(target: Buffer, start: number, event: FrameParts): vo
 }
 
 /** Whether the range holds the encoding of `event`; compares without encoding. */
-export function frameHolds(frame: ByteRange, event: FrameParts): boolean {
-  const { bytes } = frame;
-  let at = frame.start;
+export function isEncodingOf(encoded: ByteRange, event: EventParts): boolean {
+  const { bytes } = encoded;
+  let at = encoded.start;
   for (const text of [event.eventId, event.roomId, event.roomVersion]) {
     const field = readField(bytes, at);
     if (bytes.toString("utf8", field.start, field.end) !== text) return false;
@@ -51,24 +51,24 @@ export function frameHolds(frame: ByteRange, event: FrameParts): boolean {
 }
 
 /** Where the body's field begins: the bytes before it are event ID, room ID and room version. */
-export function bodyFieldStart(frame: ByteRange): number {
-  const eventIdEnd = readField(frame.bytes, frame.start).end;
-  const roomIdEnd = readField(frame.bytes, eventIdEnd).end;
-  return readField(frame.bytes, roomIdEnd).end;
+export function bodyFieldStart(encoded: ByteRange): number {
+  const eventIdEnd = readField(encoded.bytes, encoded.start).end;
+  const roomIdEnd = readField(encoded.bytes, eventIdEnd).end;
+  return readField(encoded.bytes, roomIdEnd).end;
 }
 
 /** The room version. */
-export function frameRoomVersion(frame: ByteRange): string {
-  const eventId = readField(frame.bytes, frame.start);
-  const roomId = readField(frame.bytes, eventId.end);
-  const roomVersion = readField(frame.bytes, roomId.end);
-  return frame.bytes.toString("utf8", roomVersion.start, roomVersion.end);
+export function encodedRoomVersion(encoded: ByteRange): string {
+  const eventId = readField(encoded.bytes, encoded.start);
+  const roomId = readField(encoded.bytes, eventId.end);
+  const roomVersion = readField(encoded.bytes, roomId.end);
+  return encoded.bytes.toString("utf8", roomVersion.start, roomVersion.end);
 }
 
-/** The body, as a view of the frame's memory. */
-export function frameBody(frame: ByteRange): Buffer {
-  const body = readField(frame.bytes, bodyFieldStart(frame));
-  return frame.bytes.subarray(body.start, body.end);
+/** The body, as a view of the range's memory. */
+export function encodedBody(encoded: ByteRange): Buffer {
+  const body = readField(encoded.bytes, bodyFieldStart(encoded));
+  return encoded.bytes.subarray(body.start, body.end);
 }
 
 /** The bytes of a varint that holds `value`, below 2^28. */

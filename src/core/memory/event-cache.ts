@@ -2,7 +2,7 @@ import type { CacheStats } from "../model/store.js";
 import type { EventId, NewEvent } from "../model/types.js";
 import type { Bounded, BoundedCache, Bounds, Cost, MakeBoundedCache } from "./bounded-cache.js";
 import { ByteSlab, type RangeOwner, type SlabRange, slabCost } from "./byte-slab.js";
-import { frameBytes, frameHolds, writeFrame } from "./encoded-event.js";
+import { encodedBytes, isEncodingOf, writeEncoded } from "./encoded-event.js";
 import { ExtendibleHashMap, hashOf } from "./extendible-hash-map.js";
 import { CACHE_SLOT_BYTES, MAP_SLOT_BYTES, residentBytes, stringBytes } from "./heap-cost.js";
 
@@ -14,7 +14,7 @@ import { CACHE_SLOT_BYTES, MAP_SLOT_BYTES, residentBytes, stringBytes } from "./
 export interface Variant extends Bounded, RangeOwner {
   readonly eventId: EventId;
   /** The bytes; absent once the variant was evicted. All metadata that refers to it is then dead. */
-  frame: SlabRange | undefined;
+  range: SlabRange | undefined;
   /** How many metadata entries refer to it. Only the event cache changes it. */
   references: number;
   /** The next variant of the same event. */
@@ -49,7 +49,7 @@ export class EventCache {
 
   /** Returns the variant of exactly this event, with one more reference; stores it if it is new. */
   acquire(event: NewEvent): Variant {
-    const size = frameBytes(event);
+    const size = encodedBytes(event);
     let variant = this.#firstVariants.get(event.eventId);
     while (variant !== undefined && !holds(variant, event, size)) variant = variant.next;
     if (variant === undefined) return this.#insert(event, size);
@@ -61,7 +61,7 @@ export class EventCache {
   /** Releases one reference. With the last one the variant leaves memory. */
   release(variant: Variant): void {
     variant.references -= 1;
-    if (variant.references > 0 || variant.frame === undefined) return;
+    if (variant.references > 0 || variant.range === undefined) return;
     this.#recency.delete(variant);
     this.#unlink(variant);
   }
@@ -82,14 +82,14 @@ export class EventCache {
       cost,
       lastUse: 0,
       eventId: event.eventId,
-      frame: undefined,
+      range: undefined,
       references: 1,
       next: undefined,
     };
     // Making room may evict other variants of the same event, so link the new one afterwards.
     this.#recency.add(variant, cost);
     const { bytes, start } = this.#slab.allocate(variant, size);
-    writeFrame(bytes, start, event);
+    writeEncoded(bytes, start, event);
     variant.next = this.#firstVariants.get(event.eventId);
     this.#firstVariants.set(event.eventId, variant);
     return variant;
@@ -114,8 +114,8 @@ export class EventCache {
 const VARIANT_HEAP_BYTES = 136 + 80 + MAP_SLOT_BYTES + CACHE_SLOT_BYTES;
 
 /** Whether a variant is the event. Most variants differ in size, which is compared first. */
-function holds({ frame }: Variant, event: NewEvent, size: number): boolean {
-  return frame !== undefined && frame.end - frame.start === size && frameHolds(frame, event);
+function holds({ range }: Variant, event: NewEvent, size: number): boolean {
+  return range !== undefined && range.end - range.start === size && isEncodingOf(range, event);
 }
 
 function variantCost(eventId: EventId, size: number): Cost {

@@ -84,7 +84,7 @@ export class MetadataCache {
 
   /** The reason why an entry must not be served; undefined if it may be. */
   deadBecause(entry: MetadataEntry, nowMs: number): MissReason | undefined {
-    if (entry.room.purged || entry.variant.frame === undefined) return "orphaned";
+    if (entry.room.purged || entry.variant.range === undefined) return "orphaned";
     return nowMs >= entry.expiresAtMs ? "expired" : undefined;
   }
 

@@ -1,4 +1,4 @@
-import { frameBody, frameRoomVersion } from "../memory/encoded-event.js";
+import { encodedBody, encodedRoomVersion } from "../memory/encoded-event.js";
 import { redactEvent } from "../redaction/redaction.js";
 import type { ByteRange, EventState, NewEvent, Redaction } from "./types.js";
 
@@ -12,12 +12,12 @@ export function stateOf(event: NewEvent): EventState {
   return { rejected, rejectedReason, redaction: redaction && ownCopy(redaction) };
 }
 
-/** A redaction of the event in a frame, with the redacted body if it is given or can be made. */
-export function completeRedaction(redaction: Redaction, frame: ByteRange): Redaction {
+/** A redaction of an encoded event, with the redacted body if it is given or can be made. */
+export function completeRedaction(redaction: Redaction, encoded: ByteRange): Redaction {
   if (redaction.redactedBody !== undefined) return ownCopy(redaction);
   return {
     redactedBy: redaction.redactedBy,
-    redactedBody: redactEvent(frameBody(frame), frameRoomVersion(frame)),
+    redactedBody: redactEvent(encodedBody(encoded), encodedRoomVersion(encoded)),
   };
 }
 

@@ -76,7 +76,7 @@ export const CALL_TIME_LIMIT_MS = 30_000;
 
 // --- Times ---
 
-/** How long a metadata entry lives after its put: the last bound for changes that nobody announced. */
+/** How long a metadata entry lives after its put: the last bound for changes that were not announced. */
 export const METADATA_TTL_MS_DEFAULT = 60 * 60 * 1000;
 /** The same over a log that outlives a sidecar: a longer life keeps the cache warm. */
 export const METADATA_TTL_MS_WITH_SHARED_LOG = 24 * 60 * 60 * 1000;

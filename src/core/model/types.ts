@@ -60,7 +60,7 @@ export interface EventState {
 export interface StoredEvent {
   readonly eventId: EventId;
   /** Readable only while the lookup lends it. */
-  readonly frame: ByteRange;
+  readonly encoded: ByteRange;
   readonly state: EventState;
   /** Opaque bytes, one per character (latin1): a string is far smaller than a Buffer. */
   readonly internalMetadata: string;

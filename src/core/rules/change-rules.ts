@@ -86,7 +86,7 @@ export class ChangeRules {
     return this.#applySet(homeserver, change, request, nowMs, ({ state, variant }) => ({
       rejected: state.rejected,
       rejectedReason: state.rejectedReason,
-      redaction: completeRedaction(request.redaction, variant.frame!),
+      redaction: completeRedaction(request.redaction, variant.range!),
     }));
   }
 

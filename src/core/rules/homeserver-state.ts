@@ -1,8 +1,7 @@
 import { HomeserverMetadata } from "../memory/metadata-cache.js";
 import { type Counters, newCounters } from "../model/counters.js";
 import { LOG_EVENT_IDS_MAX } from "../model/limits.js";
-import type { HomeserverStats } from "../model/store.js";
-import type { RestartReason, StoreObserver } from "../model/store-observer.js";
+import type { HomeserverStats, RestartReason, StoreObserver } from "../model/store.js";
 import type { Change, Epoch, Homeserver, Position } from "../model/types.js";
 import { InvalidationLog } from "./invalidation-log.js";
 import { SubscriberHub } from "./subscription.js";
@@ -17,7 +16,7 @@ export interface HomeserverDeps {
   readonly defer: (wake: () => void) => void;
   /** Takes metadata that no read can reach any more, for the sweep. */
   readonly discard: (metadata: HomeserverMetadata) => void;
-  readonly log: StoreObserver;
+  readonly observer: StoreObserver;
 }
 
 /** The whole state of one homeserver. Nothing in it is shared with another homeserver. */
@@ -62,14 +61,14 @@ export class HomeserverState {
     this.dropMetadata();
     this.log.restart(position);
     if (isNewEpoch) this.counters.epochs += 1;
-    this.#deps.log.logRestarted(this.name, position.epoch, reason);
+    this.#deps.observer.logRestarted(this.name, position.epoch, reason);
     this.hub.wake();
   }
 
   /** Drops all entries and keeps the position in the log, the fence and the subscribers. */
   dropEntries(reason: RestartReason): void {
     this.dropMetadata();
-    this.#deps.log.logRestarted(this.name, this.log.position.epoch, reason);
+    this.#deps.observer.logRestarted(this.name, this.log.position.epoch, reason);
   }
 
   /** Appends to the copy of the log and wakes the subscribers. */

@@ -1,10 +1,9 @@
 import type { MakeBoundedCache } from "../memory/bounded-cache.js";
-import { frameBody, frameRoomVersion } from "../memory/encoded-event.js";
+import { encodedBody, encodedRoomVersion } from "../memory/encoded-event.js";
 import { EventCache } from "../memory/event-cache.js";
 import { Loan } from "../memory/loan.js";
 import { type HomeserverMetadata, MetadataCache, type MetadataEntry } from "../memory/metadata-cache.js";
 import { isUnredactable, stateOf } from "../model/event-state.js";
-import { isBehind } from "../model/position.js";
 import type { PutRequest, PutResult, ReadRequest, TakeEvents } from "../model/store.js";
 import type { EventId, NewEvent, Position, PutOutcome, ReadResult, StoredEvent } from "../model/types.js";
 import { ChangeRules } from "./change-rules.js";
@@ -166,7 +165,7 @@ export class SplitCache {
     counters.hits += 1;
     if (nowMs >= entry.writeBackAtMs) this.#writeToTier(homeserver, entry, nowMs);
     const { variant, state, internalMetadata } = entry;
-    return { eventId: variant.eventId, frame: loan.lend(variant.frame!), state, internalMetadata };
+    return { eventId: variant.eventId, encoded: loan.lend(variant.range!), state, internalMetadata };
   }
 
   #store(owner: HomeserverMetadata, event: NewEvent, nowMs: number, expiresAtMs: number): void {
@@ -205,12 +204,12 @@ export interface LateFill {
 
 /** A live entry as it was put, with what was set since. */
 function eventOf({ eventId, room, variant, state, internalMetadata }: MetadataEntry): NewEvent {
-  const frame = variant.frame!;
+  const encoded = variant.range!;
   return {
     eventId,
     roomId: room.roomId,
-    roomVersion: frameRoomVersion(frame),
-    body: frameBody(frame),
+    roomVersion: encodedRoomVersion(encoded),
+    body: encodedBody(encoded),
     rejected: state.rejected,
     rejectedReason: state.rejectedReason,
     redaction: state.redaction,
@@ -228,4 +227,10 @@ function lend(result: ReadResult, loan: Loan, take: TakeEvents): void {
 
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+}
+
+/** Whether `position` has been reached. Positions of two epochs are never compared: the answer is then false. */
+function isBehind(position: Position, minPosition: Position | undefined): boolean {
+  if (minPosition === undefined) return false;
+  return minPosition.epoch !== position.epoch || minPosition.sequence > position.sequence;
 }

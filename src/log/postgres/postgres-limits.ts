@@ -40,7 +40,7 @@ export interface PostgresLimits {
   readonly reconnectMs: { readonly min: number; readonly max: number; readonly refusedMax: number };
   /** Between two polls for acknowledgements: short at first, since a change usually takes a few ms, longer while a member is dead. */
   readonly acknowledgePollMs: { readonly min: number; readonly max: number };
-  /** How often rows beyond the bounds are removed, and members that died without anybody waiting for them. */
+  /** How often rows beyond the bounds are removed, and dead members that no change waits for. */
   readonly trimIntervalMs: number;
   /** How often the members are counted. */
   readonly membersIntervalMs: number;

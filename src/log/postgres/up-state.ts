@@ -1,5 +1,5 @@
+import type { LeaseClock } from "./clock.js";
 import type { FailureReport } from "./failures/failure-report.js";
-import type { LeaseClock } from "./membership/clock.js";
 
 /** Whether the log answers and this sidecar holds a live lease, and since when not. */
 export class UpState {

@@ -6,8 +6,8 @@ import {
 } from "../../core/model/limits.js";
 import type { NewEvent, Redaction } from "../../core/model/types.js";
 import type * as wire from "../../gen/splitcache/v1/event_cache_service.js";
-import { countProblem, requiredTextProblem, textProblem } from "./field-problems.js";
 import type { RequestCheck } from "./request-check.js";
+import { countProblem, requiredTextProblem, textProblem } from "./request-check.js";
 
 /** Converts an event that a homeserver puts. `path` is its place in the request. */
 export function fromCachedEvent(check: RequestCheck, path: string, event: wire.CachedEvent): NewEvent {

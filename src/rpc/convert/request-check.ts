@@ -8,7 +8,6 @@ import {
 } from "../../core/model/limits.js";
 import type { Epoch, EventId, Homeserver, Position, RoomId } from "../../core/model/types.js";
 import type * as wire from "../../gen/splitcache/v1/event_cache_service.js";
-import { countProblem, requiredTextProblem, textProblem } from "./field-problems.js";
 
 /** The homeservers that requests may name. Undefined: any. */
 export type AllowedHomeservers = ReadonlySet<string> | undefined;
@@ -114,3 +113,19 @@ export class RequestCheck {
 const SEQUENCE_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 /** The placeholder of a missing required position, until the request is refused. */
 const NO_POSITION: Position = { epoch: "" as Epoch, sequence: 0 };
+
+/** The problem of a text that must have 1 to `bytesMax` bytes of UTF-8, or undefined. */
+export function requiredTextProblem(text: string, bytesMax: number): string | undefined {
+  return text.length === 0 ? "is required" : textProblem(text, bytesMax);
+}
+
+/** The problem of an optional text, or undefined. */
+export function textProblem(text: string, bytesMax: number): string | undefined {
+  // A UTF-16 unit takes at most three bytes, so a short text need not be measured.
+  return text.length * 3 <= bytesMax ? undefined : countProblem(Buffer.byteLength(text), bytesMax, "bytes");
+}
+
+/** The problem of a list or of bytes with at most `max` of `unit`, or undefined. */
+export function countProblem(count: number, max: number, unit: "bytes" | "elements"): string | undefined {
+  return count > max ? `must have at most ${max} ${unit}, has ${count}` : undefined;
+}

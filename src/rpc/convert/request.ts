@@ -15,8 +15,8 @@ import type {
 } from "../../core/model/types.js";
 import * as wire from "../../gen/splitcache/v1/event_cache_service.js";
 import { fromCachedEvent, fromRedaction } from "./event.js";
-import { countProblem, textProblem } from "./field-problems.js";
 import type { RequestCheck } from "./request-check.js";
+import { countProblem, textProblem } from "./request-check.js";
 
 /** Converts requests to the core's form. Each function is for `checked`, which throws if there is a violation. */
 

@@ -11,7 +11,7 @@ import { denied, draining } from "../calls/refusals.js";
 import { fromGetEvents } from "../convert/request.js";
 import { type AllowedHomeservers, checked, homeserverProblem } from "../convert/request-check.js";
 import { STREAM_LOOKUP_IDS_MAX } from "../limits.js";
-import { type RpcLog, toCacheError, toRequestFailure } from "../status.js";
+import { type RpcLogger, toCacheError, toRequestFailure } from "../status.js";
 import type { Outgoing } from "../wire/outgoing.js";
 import { streamedReply } from "../wire/reply-encoder.js";
 import type { Decoded } from "../wire/strict-decode.js";
@@ -21,7 +21,7 @@ import { StreamWriter } from "./stream-writer.js";
 /** The state that all read streams of a server share. */
 export interface ReadStreamContext {
   readonly store: EventStore;
-  readonly log: RpcLog;
+  readonly logger: RpcLogger;
   readonly drain: Drain;
   readonly inFlight: InFlight;
   readonly allowedHomeservers: AllowedHomeservers;
@@ -41,7 +41,7 @@ export function readStreamHandler(
   context: ReadStreamContext,
 ): handleBidiStreamingCall<Decoded<wire.GetEventsStreamRequest>, Message> {
   return (call) => {
-    const writer = new StreamWriter<Message>(call, context.log);
+    const writer = new StreamWriter<Message>(call, context.logger);
     void writer.finish(new ReadStream(context, call, writer).run());
   };
 }
@@ -164,7 +164,7 @@ class ReadStream {
     this.#underWay += 1;
     this.#idsUnderWay += eventIds;
     void answered
-      .catch((error: unknown) => this.#writer.fail(toCacheError(error, this.#context.log)))
+      .catch((error: unknown) => this.#writer.fail(toCacheError(error, this.#context.logger)))
       .finally(() => {
         this.#underWay -= 1;
         this.#idsUnderWay -= eventIds;
@@ -193,7 +193,7 @@ class ReadStream {
       if (written === undefined) throw new CacheError("internal", "the store answered a read with nothing");
       await written;
     } catch (error) {
-      await this.#write(requestId, failureReply(requestId, toCacheError(error, this.#context.log)));
+      await this.#write(requestId, failureReply(requestId, toCacheError(error, this.#context.logger)));
     } finally {
       ticket.release();
     }

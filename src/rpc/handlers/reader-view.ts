@@ -14,8 +14,8 @@ export function asSeenBy(caller: Principal | undefined, result: ReadResult): Rea
   if (!isReader(caller)) return result;
   const events = result.events.map((event) => {
     if (event === undefined || event.state.rejected) return undefined;
-    const { eventId, frame, state } = event;
-    return { eventId, frame, state, internalMetadata: "" };
+    const { eventId, encoded, state } = event;
+    return { eventId, encoded, state, internalMetadata: "" };
   });
   return { position: result.position, events };
 }

@@ -16,7 +16,7 @@ import { serverStreamHandler, unaryHandler, unaryReplyHandler } from "./unary-an
 
 /** Creates the handlers of the service. Each converts the request, calls the store and converts the result. */
 export function createService(context: ReadStreamContext & SubscribeContext) {
-  const { store, log, allowedHomeservers } = context;
+  const { store, logger, allowedHomeservers } = context;
 
   const unary = <Request, Converted, Response>(
     convert: (check: RequestCheck, request: Request) => Converted,
@@ -24,7 +24,7 @@ export function createService(context: ReadStreamContext & SubscribeContext) {
   ) =>
     unaryHandler(
       async (request: Request) => serve(checked(allowedHomeservers, (check) => convert(check, request))),
-      log,
+      logger,
     );
 
   return {
@@ -34,7 +34,7 @@ export function createService(context: ReadStreamContext & SubscribeContext) {
         checked(allowedHomeservers, (check) => from.fromGetEvents(check, request)),
       );
       return store.getEvents(read, (result) => reply(getEventsReply(read, asSeenBy(caller, result))));
-    }, log),
+    }, logger),
     getEventsStream: readStreamHandler(context),
     putEvent: unary(from.fromPutEvent, async (put) => toPutEventResponse(await store.putEvents(put))),
     putEvents: unary(from.fromPutEvents, async (put) => toPutEventsResponse(await store.putEvents(put))),
@@ -56,7 +56,7 @@ export function createService(context: ReadStreamContext & SubscribeContext) {
           checked(allowedHomeservers, (check) => from.fromSubscribe(check, request)),
           caller,
         ),
-      log,
+      logger,
     ),
   };
 }

@@ -1,19 +1,19 @@
 import type { ServerDuplexStream, ServerWritableStream } from "@grpc/grpc-js";
 import type { CacheError } from "../../core/model/errors.js";
-import { type RpcLog, toCacheError, toStatus } from "../status.js";
+import { type RpcLogger, toCacheError, toStatus } from "../status.js";
 
 type StreamingCall<Message> = ServerWritableStream<unknown, Message> | ServerDuplexStream<unknown, Message>;
 
 /** The writing side of a streaming call: one message at a time, until the client has gone. */
 export class StreamWriter<Message> {
   readonly #call: StreamingCall<Message>;
-  readonly #log: RpcLog;
+  readonly #logger: RpcLogger;
   readonly #gone = new AbortController();
   #stopWaiting: (() => void) | undefined;
 
-  constructor(call: StreamingCall<Message>, log: RpcLog) {
+  constructor(call: StreamingCall<Message>, logger: RpcLogger) {
     this.#call = call;
-    this.#log = log;
+    this.#logger = logger;
     const leave = () => this.#leave();
     call.once("cancelled", leave);
     call.once("close", leave);
@@ -43,7 +43,7 @@ export class StreamWriter<Message> {
       await work;
       this.#call.end();
     } catch (error) {
-      this.fail(toCacheError(error, this.#log));
+      this.fail(toCacheError(error, this.#logger));
     }
   }
 

@@ -4,7 +4,7 @@ import type { Holder } from "../admission/capacity.js";
 import type { Drain } from "../admission/drain.js";
 import { draining } from "../calls/refusals.js";
 import type { Subscribe } from "../convert/request.js";
-import type { RpcLog } from "../status.js";
+import type { RpcLogger } from "../status.js";
 import { BatchMessage } from "../wire/outgoing.js";
 import type { FrameEncoder } from "../wire/subscription-frames.js";
 import type { Subscription, SubscriptionTable } from "./subscription-table.js";
@@ -13,7 +13,7 @@ import type { Caller } from "./unary-and-stream.js";
 /** The state that all subscriptions of a server share. */
 export interface SubscribeContext {
   readonly store: EventStore;
-  readonly log: RpcLog;
+  readonly logger: RpcLogger;
   readonly drain: Drain;
   readonly encoder: FrameEncoder;
   /** Bytes of batches being sent to subscribers. */
@@ -32,14 +32,14 @@ export async function* subscriptionFrames(
   request: Subscribe,
   { connection, gone }: Caller,
 ): AsyncIterable<Buffer | BatchMessage> {
-  const { log, drain, encoder, subscriptions } = context;
+  const { logger, drain, encoder, subscriptions } = context;
   const stop = new AbortController();
   const end = () => stop.abort();
   const forgetDrain = drain.onStart(end);
   gone.addEventListener("abort", end, { once: true });
   if (drain.started || gone.aborted) end();
   const fields = { homeserver: printable(request.homeserver), subscriber: printable(request.subscriber) };
-  log.debug("a subscriber connected", fields);
+  logger.debug("a subscriber connected", fields);
   const { homeserver, subscriber, resumeAfter } = request;
   const subscription = subscriptions.enter({
     homeserver,
@@ -55,7 +55,7 @@ export async function* subscriptionFrames(
   } finally {
     subscriptions.leave(subscription);
     forgetDrain();
-    log.debug("a subscriber disconnected", fields);
+    logger.debug("a subscriber disconnected", fields);
   }
 }
 

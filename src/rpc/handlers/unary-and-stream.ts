@@ -2,18 +2,18 @@ import type { handleServerStreamingCall, handleUnaryCall, ServerWritableStream }
 import type { Principal } from "../../auth/principal.js";
 import { CacheError } from "../../core/model/errors.js";
 import { type Connection, connectionOf, principalOf } from "../admission/connection.js";
-import { type RpcLog, toCacheError, toStatus } from "../status.js";
+import { type RpcLogger, toCacheError, toStatus } from "../status.js";
 import type { Decoded } from "../wire/strict-decode.js";
 import { StreamWriter } from "./stream-writer.js";
 
 /** A unary call from a promise. */
 export function unaryHandler<Request, Response>(
   serve: (request: Request) => Promise<Response>,
-  log: RpcLog,
+  logger: RpcLogger,
 ): handleUnaryCall<Decoded<Request>, Response> {
   return unaryReplyHandler(async (request: Request, reply: (response: Response) => void) => {
     reply(await serve(request));
-  }, log);
+  }, logger);
 }
 
 /**
@@ -26,7 +26,7 @@ export function unaryReplyHandler<Request, Response>(
     reply: (response: Response) => void,
     principal: Principal | undefined,
   ) => Promise<void> | undefined,
-  log: RpcLog,
+  logger: RpcLogger,
 ): handleUnaryCall<Decoded<Request>, Response> {
   return (call, callback) => {
     let hasReplied = false;
@@ -35,7 +35,7 @@ export function unaryReplyHandler<Request, Response>(
       callback(null, response);
     };
     const fail = (error: unknown) => {
-      const status = toStatus(toCacheError(error, log));
+      const status = toStatus(toCacheError(error, logger));
       if (!hasReplied) callback(status);
     };
     try {
@@ -52,10 +52,10 @@ export function unaryReplyHandler<Request, Response>(
  */
 export function serverStreamHandler<Request, Response>(
   serve: (request: Request, caller: Caller) => AsyncIterable<Response>,
-  log: RpcLog,
+  logger: RpcLogger,
 ): handleServerStreamingCall<Decoded<Request>, Response> {
   return (call: ServerWritableStream<Decoded<Request>, Response>) => {
-    const writer = new StreamWriter<Response>(call, log);
+    const writer = new StreamWriter<Response>(call, logger);
     const caller = { connection: connectionOf(call.metadata), gone: writer.gone };
     const writeAll = async () => {
       for await (const message of serve(requestOf(call), caller)) {

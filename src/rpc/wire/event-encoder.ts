@@ -14,12 +14,12 @@ const REJECTED_FIELD_BYTES = 2;
 
 /** The bytes of a showable event as a CachedEvent. */
 export function cachedEventBytes(event: StoredEvent, view: RedactionView): number {
-  const { frame, state, internalMetadata } = event;
+  const { encoded, state, internalMetadata } = event;
   const { redaction, rejectedReason } = state;
-  let bytes = frame.end - frame.start;
+  let bytes = encoded.end - encoded.start;
   if (redaction !== undefined) {
     if (view === "redacted") {
-      bytes = bodyFieldStart(frame) - frame.start + fieldBytes(redactedBody(redaction).byteLength);
+      bytes = bodyFieldStart(encoded) - encoded.start + fieldBytes(redactedBody(redaction).byteLength);
     }
     bytes += fieldBytes(redactionBytes(redaction, view));
   }
@@ -36,14 +36,14 @@ export function writeCachedEvent(
   event: StoredEvent,
   view: RedactionView,
 ): number {
-  const { frame, state, internalMetadata } = event;
+  const { encoded, state, internalMetadata } = event;
   const { redaction, rejectedReason } = state;
   let at = start;
   if (redaction !== undefined && view === "redacted") {
-    at += frame.bytes.copy(target, at, frame.start, bodyFieldStart(frame));
+    at += encoded.bytes.copy(target, at, encoded.start, bodyFieldStart(encoded));
     at = writeBytesField(target, at, BODY_TAG, redactedBody(redaction));
   } else {
-    at += frame.bytes.copy(target, at, frame.start, frame.end);
+    at += encoded.bytes.copy(target, at, encoded.start, encoded.end);
   }
   if (state.rejected) {
     target[at++] = REJECTED_TAG;

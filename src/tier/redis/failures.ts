@@ -1,5 +1,5 @@
 import { ConnectionTimeoutError, ErrorReply, SocketTimeoutError } from "@redis/client";
-import type { TierLog } from "../port.js";
+import type { TierObserver } from "../port.js";
 import { EPISODE_MS } from "./limits.js";
 
 /** Why an operation failed or an entry was rejected, and the remedy. The names are label values of a metric. */
@@ -60,11 +60,11 @@ export class Failures {
     number
   >;
   readonly #lastMs = new Map<Cause, number>();
-  readonly #log: TierLog;
+  readonly #observer: TierObserver;
   readonly #clock: () => number;
 
-  constructor(log: TierLog, clock: () => number) {
-    this.#log = log;
+  constructor(observer: TierObserver, clock: () => number) {
+    this.#observer = observer;
     this.#clock = clock;
   }
 
@@ -74,7 +74,7 @@ export class Failures {
     const nowMs = this.#clock();
     const isNew = nowMs - (this.#lastMs.get(cause) ?? Number.NEGATIVE_INFINITY) >= EPISODE_MS;
     this.#lastMs.set(cause, nowMs);
-    if (isNew) this.#log.failed(cause, message, REMEDIES[cause]);
+    if (isNew) this.#observer.failed(cause, message, REMEDIES[cause]);
     return isNew;
   }
 

@@ -1,15 +1,15 @@
 import type { EventId, Homeserver } from "../../core/model/types.js";
 import type { TierEntry } from "../port.js";
 import { bodiesOf, encodeBody, referenceTo } from "./body.js";
-import type { Argument, Connection } from "./connection.js";
 import type { Failures } from "./failures.js";
 import type { KeyNames } from "./keys.js";
 import { FILL_BYTES_AT_ONCE_MAX, FILL_BYTES_MAX, FILLS_AT_ONCE_MAX, FILLS_MAX } from "./limits.js";
-import type { Link } from "./link.js";
 import type { MetadataCodec } from "./metadata.js";
+import type { Argument, RedisConnection } from "./redis-connection.js";
+import type { RedisLink } from "./redis-link.js";
 
 export interface FillsOptions {
-  readonly link: Link;
+  readonly link: RedisLink;
   readonly names: KeyNames;
   readonly codec: MetadataCodec;
   readonly failures: Failures;
@@ -131,7 +131,7 @@ export class Fills {
     }
   }
 
-  async #writeOne(connection: Connection, { entries, commands }: Fill): Promise<void> {
+  async #writeOne(connection: RedisConnection, { entries, commands }: Fill): Promise<void> {
     const sent = commands().map(([key, command]) => connection.send(key, command));
     const failed = (await Promise.allSettled(sent)).find(({ status }) => status === "rejected");
     if (failed === undefined) this.#written += entries;

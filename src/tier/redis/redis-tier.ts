@@ -1,15 +1,15 @@
 import type { EventId, Homeserver } from "../../core/model/types.js";
-import type { Tier, TierEntry, TierLog, TierStatus } from "../port.js";
+import type { Tier, TierEntry, TierObserver, TierStatus } from "../port.js";
 import { Breaker } from "./breaker.js";
-import { createConnection, nameOf } from "./connection.js";
 import { Failures } from "./failures.js";
 import { Fills } from "./fills.js";
 import { KeyNames } from "./keys.js";
 import { READ_MS_MAX } from "./limits.js";
-import { Link, type LinkObserver, type OpenConnection } from "./link.js";
 import { MetadataCodec } from "./metadata.js";
-import { Reads } from "./reads.js";
+import { createConnection, nameOf } from "./redis-connection.js";
+import { type LinkObserver, type OpenConnection, RedisLink } from "./redis-link.js";
 import type { RedisTarget } from "./target.js";
+import { TierReads } from "./tier-reads.js";
 
 export interface RedisTierOptions {
   readonly target: RedisTarget;
@@ -25,7 +25,7 @@ export interface RedisTierOptions {
   readonly clock: () => number;
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
-  readonly log: TierLog;
+  readonly observer: TierObserver;
 }
 
 /** Connects to Redis in the background. Until Redis is available reads miss and writes are dropped. */
@@ -38,9 +38,9 @@ class RedisTier implements Tier {
   readonly #failures: Failures;
   readonly #breaker: Breaker;
   /** One connection for reads, one for fills: a read never queues behind a bulk fill. */
-  readonly #readLink: Link;
-  readonly #fillLink: Link;
-  readonly #reads: Reads;
+  readonly #readLink: RedisLink;
+  readonly #fillLink: RedisLink;
+  readonly #reads: TierReads;
   readonly #fills: Fills;
   /** Whether the next connection must be reported. */
   #isUnreported = true;
@@ -50,16 +50,16 @@ class RedisTier implements Tier {
   constructor(options: RedisTierOptions) {
     this.#options = options;
     const { target, clock, wallClock, ttlMs } = options;
-    const failures = new Failures(options.log, clock);
+    const failures = new Failures(options.observer, clock);
     this.#failures = failures;
     this.#breaker = new Breaker(clock);
     const open: OpenConnection = (onLost) => createConnection(target, onLost);
-    this.#readLink = new Link(
+    this.#readLink = new RedisLink(
       open,
       clock,
       this.#observer(() => this.#reportConnected()),
     );
-    this.#fillLink = new Link(
+    this.#fillLink = new RedisLink(
       open,
       clock,
       this.#observer(() => {}),
@@ -67,7 +67,7 @@ class RedisTier implements Tier {
     const names = new KeyNames(options.keyPrefix);
     const codec = new MetadataCodec(options.secret);
     const common = { names, codec, failures, wallClock };
-    this.#reads = new Reads({
+    this.#reads = new TierReads({
       ...common,
       link: this.#readLink,
       breaker: this.#breaker,
@@ -129,6 +129,6 @@ class RedisTier implements Tier {
   #reportConnected(): void {
     if (!this.#isUnreported) return;
     this.#isUnreported = false;
-    this.#options.log.connected(nameOf(this.#options.target));
+    this.#options.observer.connected(nameOf(this.#options.target));
   }
 }

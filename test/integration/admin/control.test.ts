@@ -29,7 +29,7 @@ describe("the log level", () => {
 });
 
 describe("drain", () => {
-  it("takes the sidecar out of service, keeps what it holds, and is taken back", async () => {
+  it("takes the sidecar out of service, keeps its cache, and can be undone", async () => {
     const { admin, client, server } = await start();
     await putAndRead(client, "alpha.example", Buffer.from("{}"));
     const subscriber = await subscribe(client, "alpha.example", "one");

@@ -73,7 +73,7 @@ describe("authentication", () => {
     expect(known?.code).toBe(status.PERMISSION_DENIED);
   });
 
-  it("answers a read stream's request for another's homeserver with a failure, and goes on", async () => {
+  it("answers a read stream's request for another's homeserver with a failure, and answers the next request", async () => {
     const { client, tokens } = await start();
     const stream = client.getEventsStream(bearing(tokens.alpha));
     cleanups.push(() => stream.cancel());
@@ -150,7 +150,7 @@ describe("roles", () => {
     for (const path of ["/livez", "/readyz"]) expect((await get(path)).status).toBe(200);
   });
 
-  it("let an operator purge and administer, and nobody else", async () => {
+  it("let only an operator purge and administer", async () => {
     const { client, tokens, server } = await start();
     const admin = adminClientOf(server.adminAddress);
     cleanups.push(() => admin.close());

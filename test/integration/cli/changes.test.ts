@@ -53,7 +53,7 @@ describe("announcements", () => {
     expect(stdout).toMatch(/^outcome {3}dropped; the next read refills the entry\n/);
   });
 
-  it("warn of arguments that are no ID of their kind, and call the sidecar all the same", async () => {
+  it("warn of arguments that are no ID of their kind, and still call the sidecar", async () => {
     const warning = (id: string, kind: string, sigil: string) =>
       `warning: ${id} is not a ${kind} ID: ${kind} IDs begin with ${sigil}\n`;
     const room = await run(["purge-room", "nota\u0007room"]);

@@ -3,17 +3,17 @@ import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { status } from "@grpc/grpc-js";
 import { afterEach, describe, expect, it } from "vitest";
-import type { NaiveSidecar } from "../../support/cli/naive-sidecar.js";
-import { startNaiveSidecar } from "../../support/cli/naive-sidecar.js";
+import type { FakeSidecar } from "../../support/cli/fake-sidecar.js";
+import { startFakeSidecar } from "../../support/cli/fake-sidecar.js";
 import { runCli } from "../../support/cli/run-cli.js";
 
 describe("the client commands against a faulty sidecar", () => {
-  let sidecar: NaiveSidecar | undefined;
+  let sidecar: FakeSidecar | undefined;
 
   afterEach(() => sidecar?.stop());
 
   it("health exits with 1 if the sidecar does not serve, and wait continues", async () => {
-    sidecar = await startNaiveSidecar();
+    sidecar = await startFakeSidecar();
     sidecar.health.setStatus("", "NOT_SERVING");
     expect(await runCli(["health", "--address", sidecar.address, "-o", "json"])).toEqual({
       code: 1,
@@ -45,7 +45,7 @@ describe("the client commands against a faulty sidecar", () => {
   });
 
   it("a call without an answer ends at its deadline, with 4", async () => {
-    sidecar = await startNaiveSidecar({ getEvents: () => {} });
+    sidecar = await startFakeSidecar({ getEvents: () => {} });
     const args = ["get", "-H", "h", "--address", sidecar.address, "--timeout", "200ms", "$one"];
     const { code, stderr } = await runCli(args);
     expect({ code, stderr }).toEqual({
@@ -56,14 +56,14 @@ describe("the client commands against a faulty sidecar", () => {
 
   it("an interrupted command ends at once, with 130", async () => {
     const interrupt = new AbortController();
-    sidecar = await startNaiveSidecar({ getEvents: () => interrupt.abort() });
+    sidecar = await startFakeSidecar({ getEvents: () => interrupt.abort() });
     const args = ["get", "-H", "h", "--address", sidecar.address, "$one"];
     const { code, stderr } = await runCli(args, { signal: interrupt.signal });
     expect({ code, stderr }).toEqual({ code: 130, stderr: "splitcache: interrupted\n" });
   });
 
   it("the text of an error cannot control the terminal", async () => {
-    sidecar = await startNaiveSidecar({
+    sidecar = await startFakeSidecar({
       getEvents: (_call, reply) => reply({ code: status.INTERNAL, details: "\u001b[2J" }),
     });
     const { code, stderr } = await runCli(["get", "-H", "h", "--address", sidecar.address]);

@@ -4,7 +4,7 @@ import type {
   SubscribeRequest,
   SubscribeResponse,
 } from "../../../src/gen/splitcache/v1/event_cache_service.js";
-import { type NaiveSidecar, startNaiveSidecar } from "../../support/cli/naive-sidecar.js";
+import { type FakeSidecar, startFakeSidecar } from "../../support/cli/fake-sidecar.js";
 import { runCli } from "../../support/cli/run-cli.js";
 import { startTestServer, type TestServer } from "../../support/server/start-server.js";
 
@@ -96,14 +96,14 @@ describe("watch, on a real sidecar", () => {
 });
 
 describe("watch, on scripted streams", () => {
-  let sidecar: NaiveSidecar | undefined;
+  let sidecar: FakeSidecar | undefined;
 
   afterEach(() => sidecar?.stop());
 
   /** Each script answers one Subscribe call; the last one also answers all further ones. */
   async function watch(...scripts: ((call: SubscribeCall) => void)[]) {
     const requests: SubscribeRequest[] = [];
-    sidecar = await startNaiveSidecar({
+    sidecar = await startFakeSidecar({
       subscribe: (call) => {
         requests.push(call.request);
         (scripts.length > 1 ? scripts.shift() : scripts[0])?.(call);

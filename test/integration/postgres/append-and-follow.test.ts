@@ -64,7 +64,7 @@ describe.skipIf(!hasPostgres())("the PostgreSQL log", () => {
     expect(Number(row?.transactions)).toBeLessThanOrEqual(4);
   });
 
-  it("keeps homeservers apart, whatever their names", async () => {
+  it("keeps homeservers apart, with any names", async () => {
     const one = startLog(server.target());
     const names = ["x.example", "münchen.example", "nul\0.example", "'; drop table x; --"];
     const followed = names.map((name) => one.follow(name));

@@ -7,8 +7,8 @@ import type { PostgresTarget } from "../../../src/log/postgres/connection/sessio
 import type { FailureCause } from "../../../src/log/postgres/failures/failures.js";
 import { grantSql, schemaSql } from "../../../src/log/postgres/schema/schema-sql.js";
 import { eventually } from "../../support/eventually.js";
-import { DeafProxy } from "../../support/postgres/deaf-proxy.js";
 import { closeLogsAfterEach, type LogUnderTest, startLog } from "../../support/postgres/log-harness.js";
+import { LossyProxy } from "../../support/postgres/lossy-proxy.js";
 import { PostgresServer } from "../../support/postgres/postgres-server.js";
 import { hasPostgres } from "../../support/postgres/programs.js";
 import { invalidated } from "../../support/postgres/recording-copy.js";
@@ -79,7 +79,7 @@ describe.skipIf(!hasPostgres())("what fails at the PostgreSQL log", () => {
     await expectRecovery(sidecar);
   });
 
-  it("a role that may not create the tables, until somebody else does", async () => {
+  it("a role that may not create the tables, until another role does", async () => {
     const sidecar = startLog(server.target({ user: "limited" }), { schema: "by_hand" });
     await expectFailure(sidecar, "privileges", "splitcache log-schema --grant-to");
     await server.query(schemaSql("by_hand"));
@@ -108,13 +108,13 @@ describe.skipIf(!hasPostgres())("what fails at the PostgreSQL log", () => {
   });
 
   it("a pooler that loses notifications", async () => {
-    const proxy = await DeafProxy.start(server.port);
+    const proxy = await LossyProxy.start(server.port);
     try {
       const sidecar = startLog(server.target({ socketDirectory: undefined, port: proxy.port }), {
         limits: { notificationMs: 300 },
       });
       await expectFailure(sidecar, "notifications", "connect to PostgreSQL directly");
-      proxy.isDeaf = false;
+      proxy.isLossy = false;
       await expectRecovery(sidecar);
     } finally {
       await proxy.stop();
@@ -122,8 +122,8 @@ describe.skipIf(!hasPostgres())("what fails at the PostgreSQL log", () => {
   });
 
   it("a connection that loses its notifications later: changes are found by polling, and it is replaced", async () => {
-    const proxy = await DeafProxy.start(server.port);
-    proxy.isDeaf = false;
+    const proxy = await LossyProxy.start(server.port);
+    proxy.isLossy = false;
     try {
       const limits = { pollMs: 50 };
       const near = startLog(server.target(), { schema: "deaf_later" });
@@ -135,7 +135,7 @@ describe.skipIf(!hasPostgres())("what fails at the PostgreSQL log", () => {
       await Promise.all([a.untilCurrent(), b.untilCurrent()]);
       await a.append(invalidated("$0"));
       expect(far.failures).toEqual([]);
-      proxy.isDeaf = true;
+      proxy.isLossy = true;
       for (let n = 1; far.failures.length === 0; n++) {
         const { sequence } = await a.append(invalidated(`$${n}`));
         expect(b.copy.position.sequence >= sequence || !b.log.isCurrent()).toBe(true);
@@ -204,7 +204,7 @@ describe.skipIf(!hasPostgres())("what fails at the PostgreSQL log", () => {
     expect(followed.copy.applied).toEqual(["1 $2"]);
   });
 
-  it("a lock that somebody holds", async () => {
+  it("a lock that another session holds", async () => {
     const sidecar = startLog(server.target(), { schema: "locked" });
     const followed = sidecar.follow();
     await followed.untilCurrent();

@@ -66,7 +66,7 @@ describe.skipIf(!hasPostgres())("members of the PostgreSQL log", () => {
     },
   );
 
-  it("keeps everything if nobody has expelled it while its link was held up", async () => {
+  it("keeps everything if no other member expelled it while its link was delayed", async () => {
     const { b } = await two("kept.example");
     proxy.set({ toServer: "held", fromServer: "held" });
     await eventually(() => expect(b.log.isCurrent()).toBe(false));
@@ -110,7 +110,7 @@ describe.skipIf(!hasPostgres())("members of the PostgreSQL log", () => {
     await followed.untilCurrent();
   });
 
-  it("rejects changes while its link is held up, and appends again afterwards", async () => {
+  it("rejects changes while its link is delayed, and appends again afterwards", async () => {
     const { a, b } = await two("rejects.example");
     proxy.set({ toServer: "held", fromServer: "held" });
     await expect(b.append(invalidated("$1"))).rejects.toMatchObject({ kind: "unavailable" });
@@ -170,7 +170,7 @@ describe.skipIf(!hasPostgres())("members of the PostgreSQL log", () => {
     });
   });
 
-  it("begins a new epoch, loudly, when a homeserver's log has gone back", async () => {
+  it("begins a new epoch, and reports it, when a homeserver's log has gone back", async () => {
     const { a, b, near, far } = await two("back.example");
     const before = a.copy.position.epoch;
     for (const id of ["$1", "$2", "$3"]) await a.append(invalidated(id));

@@ -29,7 +29,7 @@ describe.skipIf(!hasPostgres())("rows of the PostgreSQL log that nobody needs an
     return Number(row?.count);
   };
 
-  it("removes logs that nobody follows any more, with all their changes", async () => {
+  it("removes logs without followers, with all their changes", async () => {
     const { a } = await two("kept-log.example", { trimIntervalMs: 20 });
     await server.query(
       `with heads as (
@@ -93,7 +93,7 @@ describe.skipIf(!hasPostgres())("rows of the PostgreSQL log that nobody needs an
     await eventually(async () => expect(await countMembers("left.example")).toBe(2));
   });
 
-  it("removes the members of sidecars that died before anybody waits for them", async () => {
+  it("removes the members of sidecars that died before a change waits for them", async () => {
     const { a } = await two("swept.example", { trimIntervalMs: 50 });
     await server.query("insert into splitcache.member values ('dead', 7)");
     await server.query(

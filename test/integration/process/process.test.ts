@@ -85,7 +85,7 @@ describe("serve", () => {
     await closed;
   });
 
-  it("goes on at SIGHUP, and reads certificates and clients again", async () => {
+  it("keeps running at SIGHUP, and reads certificates and clients again", async () => {
     const { process, address } = await serve("--listen", ANY_PORT);
     process.kill("SIGHUP");
     await process.logLine("SIGHUP: certificates and clients are read again");

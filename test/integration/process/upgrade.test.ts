@@ -5,7 +5,7 @@ import { buildProgram, type Program } from "../../support/program/build-program.
 import { hasRedisServer } from "../../support/redis/processes.js";
 import { Cluster } from "../../support/soak/cluster.js";
 import { SidecarProcess } from "../../support/soak/sidecar-process.js";
-import { UpgradedHome } from "../../support/upgrade/upgraded-home.js";
+import { UpgradeHomeserver } from "../../support/upgrade/upgrade-homeserver.js";
 import { type Versions, versionsOf } from "../../support/upgrade/versions.js";
 
 const isHere = hasPostgres() && (await hasRedisServer());
@@ -14,13 +14,13 @@ const isHere = hasPostgres() && (await hasRedisServer());
 describe.skipIf(!isHere)("two versions over one log and one tier", () => {
   let versions: Versions;
   let cluster: Cluster;
-  let home: UpgradedHome;
-  let homes = 0;
+  let homeserver: UpgradeHomeserver;
+  let homeservers = 0;
   beforeAll(async () => {
     versions = await versionsOf(await buildProgram());
     cluster = await Cluster.start(versions.now, { hasTier: true });
   }, 120_000);
-  afterEach(() => home?.hangUp());
+  afterEach(() => homeserver?.disconnect());
   afterAll(async () => {
     await cluster?.stop();
     await versions?.remove();
@@ -29,17 +29,17 @@ describe.skipIf(!isHere)("two versions over one log and one tier", () => {
   const all = () => cluster.sidecars.map(({ sidecar }) => sidecar);
   const begin = async (version: Program) => {
     for (const one of cluster.sidecars) await one.replace(version);
-    home = new UpgradedHome(`home-${++homes}.example`, all());
-    await home.fill();
+    homeserver = new UpgradeHomeserver(`home-${++homeservers}.example`, all());
+    await homeserver.fill();
   };
   /** Replaces one after the other; changes are made at the sidecars that run. */
   const upgrade = async (to: Program, afterEachStep: () => Promise<void>) => {
     for (const [at, one] of cluster.sidecars.entries()) {
       const others = all().filter((_, n) => n !== at);
       const replaced = one.replace(to);
-      await home.change(others[0]!, others);
+      await homeserver.change(others[0]!, others);
       await replaced;
-      for (const sidecar of all()) await eventually(() => home.change(sidecar, all()));
+      for (const sidecar of all()) await eventually(() => homeserver.change(sidecar, all()));
       await afterEachStep();
     }
   };
@@ -53,11 +53,11 @@ describe.skipIf(!isHere)("two versions over one log and one tier", () => {
       [readsNext, now],
     ] as const) {
       await begin(from);
-      await upgrade(to, () => eventually(() => home.expectWarm(all())));
-      const [one, ...others] = await home.heard();
+      await upgrade(to, () => eventually(() => homeserver.expectWarm(all())));
+      const [one, ...others] = await homeserver.received();
       expect(one!.every(({ kind }) => kind === "invalidated")).toBe(true);
       expect(others).toEqual([one, one]);
-      home.hangUp();
+      homeserver.disconnect();
     }
   }, 120_000);
 
@@ -69,12 +69,12 @@ describe.skipIf(!isHere)("two versions over one log and one tier", () => {
     ] as const) {
       await begin(from);
       await upgrade(to, async () => {});
-      const heard = await home.heard();
+      const received = await homeserver.received();
       // What a version does not know it takes for a purge of the homeserver.
-      const kinds = new Set(heard.flat().map(({ kind }) => kind));
+      const kinds = new Set(received.flat().map(({ kind }) => kind));
       expect([...kinds].sort()).toEqual(["homeserverPurged", "invalidated"]);
-      expect(new Set(heard.map(({ length }) => length)).size).toBe(1);
-      home.hangUp();
+      expect(new Set(received.map(({ length }) => length)).size).toBe(1);
+      homeserver.disconnect();
     }
   }, 120_000);
 
@@ -84,21 +84,21 @@ describe.skipIf(!isHere)("two versions over one log and one tier", () => {
     await first!.replace(versions.otherSchema);
     const line = await first!.logLine("has version 1, this sidecar needs version 2");
     expect(line).toContain("upgrade the schema");
-    await expect(home.expectWarm([first!.sidecar])).rejects.toThrow();
+    await expect(homeserver.expectWarm([first!.sidecar])).rejects.toThrow();
     const running = others.map(({ sidecar }) => sidecar);
-    await home.change(running[0]!, running);
-    await home.expectWarm(running);
+    await homeserver.change(running[0]!, running);
+    await homeserver.expectWarm(running);
   }, 60_000);
 
   it("that need other tables: the older one refuses and says what to do", async () => {
     const args = ["--log-schema", "later"];
     const one = await SidecarProcess.start(versions.otherSchema, cluster.postgres.port, args);
     try {
-      await eventually(() => one.sidecar.purgeHomeserver(home.name, false));
+      await eventually(() => one.sidecar.purgeHomeserver(homeserver.name, false));
       await one.replace(versions.now);
       const line = await one.logLine("has version 2, this sidecar needs version 1");
       expect(line).toContain("upgrade this sidecar");
-      await expect(one.sidecar.purgeHomeserver(home.name, false)).rejects.toThrow();
+      await expect(one.sidecar.purgeHomeserver(homeserver.name, false)).rejects.toThrow();
     } finally {
       await one.stop();
     }

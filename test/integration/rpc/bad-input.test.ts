@@ -94,7 +94,7 @@ describe("bad input", () => {
     });
   });
 
-  it("refuses rubbish instead of protobuf, and strings that are not UTF-8, as INVALID_ARGUMENT", async () => {
+  it("refuses bytes that are not protobuf, and strings that are not UTF-8, as INVALID_ARGUMENT", async () => {
     const { server } = await open();
     const session = server.raw();
     const messages = [

@@ -13,9 +13,9 @@ import {
 import { framed } from "../../support/server/raw-call.js";
 import { read } from "../../support/server/wire.js";
 
-describe("what a client gets wrong", () => {
+describe("an error of the client", () => {
   it.each(["", "soon", "5", "5 S", "x5S", "123456789S", "-1S", "5s", "1S, 1S"])(
-    "is its own fault, in the answer and in the count: grpc-timeout %j",
+    "is answered and counted as its own: grpc-timeout %j",
     async (timeout) => {
       const server = await startServer();
       const { stream, end } = begin(server.raw(), "GetEvents", { "grpc-timeout": timeout });
@@ -51,7 +51,7 @@ describe("what a client gets wrong", () => {
     await expectIdle(server);
   });
 
-  it.each(ALL_METHODS)("never counts as our failure: %s", async (method) => {
+  it.each(ALL_METHODS)("never counts as a failure of the server: %s", async (method) => {
     const server = await startWithAllServices();
     const bodies = [
       Buffer.alloc(0),

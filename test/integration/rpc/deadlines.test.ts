@@ -16,7 +16,7 @@ import { framed, rawCall } from "../../support/server/raw-call.js";
 import { cachedEvent, put, read } from "../../support/server/wire.js";
 
 describe("a call whose deadline passes while its client keeps it open", () => {
-  it.each(ALL_METHODS)("is over, and gives back what it took: %s", async (method) => {
+  it.each(ALL_METHODS)("is over, and releases its capacity: %s", async (method) => {
     const server = await startWithAllServices({ limits: { requestTimeLimitMs: 60_000 } });
     const { end } = begin(server.raw(), method, { "grpc-timeout": "20m" });
     expect(await end).toBe(`${status.DEADLINE_EXCEEDED}`);

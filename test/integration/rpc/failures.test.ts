@@ -117,7 +117,7 @@ describe("errors", () => {
     await store.close();
   });
 
-  it("gives back what a cancelled call held", async () => {
+  it("releases the capacity of a cancelled call", async () => {
     const { server, client } = await open({ store: storeThat({ getEvents: () => new Promise(() => {}) }) });
     const pending = client.getEvents(read(["$a"]), () => {});
     await eventually(() => expect(server.usage().callsInFlight).toBe(1));

@@ -42,7 +42,7 @@ describe("a read stream", () => {
     await expectIdle(server);
   });
 
-  it("ends one bad request with its failure, and goes on", async () => {
+  it("ends one bad request with its failure, and answers the next", async () => {
     const { openReader } = await open();
     const reader = openReader();
     reader.ask(1n, ["$a", ""], { homeserver: "" });
@@ -218,7 +218,7 @@ describe("a read stream", () => {
     await expectIdle(server);
   });
 
-  it("fails a request whose reply has no room, and goes on", async () => {
+  it("fails a request whose reply has no room, and answers the next", async () => {
     const { server, openReader } = await open({ limits: { bytesInFlightMax: 210_000 } });
     const reader = openReader();
     reader.ask(1n, ["$large", "$large"]);

@@ -36,7 +36,7 @@ describe("a client that never opens its window", () => {
     expect((await call(client, client.getEvents, read(["$large"]))).events).toHaveLength(1);
   });
 
-  it("is cut off when the server's own time limit has passed, and what it held is free", async () => {
+  it("is cut off when the server's own time limit has passed, and its capacity is free", async () => {
     const { server, client } = await startWithLargeEvent({ limits: { callTimeLimitMs: 50 } });
     const session = server.raw({ initialWindowSize: 0 });
     const calls = Array.from({ length: 20 }, () => startRead(session));
@@ -64,7 +64,7 @@ describe("a client that never opens its window", () => {
 });
 
 describe("a peer that takes nothing from its socket any more", () => {
-  it("loses its connection soon after the time limit, and what it held is free", async () => {
+  it("loses its connection soon after the time limit, and its capacity is free", async () => {
     const { server, client } = await startWithLargeEvent({ limits: { callTimeLimitMs: 1000 } });
     const { session, stop } = server.tapped();
     await once(session, "remoteSettings");

@@ -25,7 +25,7 @@ async function expectNoSubscribers(server: TestServer): Promise<void> {
 }
 
 describe("a subscription", () => {
-  it("starts with Ready, carries every kind of change, and shows signs of life", async () => {
+  it("starts with Ready, carries every kind of change, and sends Progress", async () => {
     const { server, client, invalidate } = await open();
     const subscriber = subscribe(client);
     await eventually(() => expect(subscriber.kinds).toEqual(["ready"]));
@@ -112,7 +112,7 @@ describe("a subscription", () => {
 });
 
 describe("a subscriber that is silent", () => {
-  it("leaves nothing when it cancels, before any sign of life is due", async () => {
+  it("leaves nothing when it cancels, before any Progress is due", async () => {
     const { store } = makeMemoryStore({ progressIntervalMs: HOUR_MS });
     const { server, client } = await open({ store });
     const subscriber = subscribe(client);
@@ -145,7 +145,7 @@ describe("a subscriber that does not read", () => {
     await eventually(() => expect(server.handled.filter((call) => call === "Subscribe 1")).toHaveLength(2));
   });
 
-  it("delays nobody, and gets what it missed when it reads again", async () => {
+  it("delays no other subscriber, and receives the missed changes when it reads again", async () => {
     const { server, client, invalidate } = await open();
     const stalled = stall(server);
     const reading = subscribe(client);
@@ -183,7 +183,7 @@ describe("a subscriber that does not read", () => {
     await expectNoSubscribers(server);
   });
 
-  it("is not cut off while only signs of life are due", async () => {
+  it("is not cut off while only Progress is due", async () => {
     const { server, client } = await open({ limits: { callTimeLimitMs: 50 } });
     const stalled = stall(server);
     const reading = subscribe(client);

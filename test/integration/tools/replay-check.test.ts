@@ -4,19 +4,19 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { SetOutcome } from "../../../src/gen/splitcache/v1/event_cache_service.js";
 import { registerReplay } from "../../../tools/replay/command.js";
-import { type NaiveFaults, type NaiveSidecar, startNaiveSidecar } from "../../support/cli/naive-sidecar.js";
+import { type FakeFaults, type FakeSidecar, startFakeSidecar } from "../../support/cli/fake-sidecar.js";
 import { runCli } from "../../support/cli/run-cli.js";
 
 const DEMO = join(import.meta.dirname, "../../../demo");
 
 /** The check is worth something only if it finds a sidecar that is wrong. */
 describe("replay --check", () => {
-  let sidecar: NaiveSidecar | undefined;
+  let sidecar: FakeSidecar | undefined;
 
   afterEach(() => sidecar?.stop());
 
-  async function replayAgainst(faults: NaiveFaults) {
-    sidecar = await startNaiveSidecar({}, faults);
+  async function replayAgainst(faults: FakeFaults) {
+    sidecar = await startFakeSidecar({}, faults);
     const files = [join(DEMO, "events.jsonl.gz"), join(DEMO, "trace.jsonl.gz")];
     return runCli(["replay", ...files, "--check", "--address", sidecar.address, "-o", "json"], {
       register: registerReplay,
@@ -58,7 +58,7 @@ describe("replay --check", () => {
   });
 
   it("finds an event that is served although it is no longer stored", async () => {
-    sidecar = await startNaiveSidecar({}, { forgetsInvalidations: true });
+    sidecar = await startFakeSidecar({}, { forgetsInvalidations: true });
     const { code, stderr } = await replayLines(
       { op: "persist", n: 0, event_id: "$e", room_id: "!r", stream_ordering: 1, txn: 1 },
       { op: "purge_room", room_id: "!r", count: 1 },
@@ -69,7 +69,7 @@ describe("replay --check", () => {
 
   it("does not take an event for lost whose entry a redaction dropped", async () => {
     const position = { epoch: Buffer.alloc(16), sequence: 1n };
-    sidecar = await startNaiveSidecar(
+    sidecar = await startFakeSidecar(
       { setRedaction: (_call, reply) => reply(null, { outcome: SetOutcome.DROPPED, position }) },
       { losesEverything: true },
     );
@@ -84,7 +84,7 @@ describe("replay --check", () => {
   });
 
   it("refuses a kind of line that it does not know", async () => {
-    sidecar = await startNaiveSidecar();
+    sidecar = await startFakeSidecar();
     const { code, stderr } = await replayLines({ op: "restart" }, { op: "vacuum" });
     expect(code).toBe(2);
     expect(stderr).toContain("trace.jsonl, line 2: unknown operation vacuum");

@@ -13,7 +13,7 @@ export function checkedSlab() {
     turns,
     live,
     allocate(size: number): RangeOwner {
-      const owner: RangeOwner = { frame: undefined };
+      const owner: RangeOwner = { range: undefined };
       const fill = count++ % 251;
       const range = slab.allocate(owner, size);
       range.bytes.fill(fill, range.start, range.end);
@@ -30,7 +30,7 @@ export function checkedSlab() {
     },
     check(): void {
       for (const { owner, size, fill } of live) {
-        if (!holds(owner.frame!, size, fill)) throw new Error("bytes were lost");
+        if (!holds(owner.range!, size, fill)) throw new Error("bytes were lost");
       }
     },
   };

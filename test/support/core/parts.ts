@@ -29,7 +29,7 @@ export function laterTurns() {
   };
 }
 
-/** An event cache and a metadata cache over it, with what they told of orphans. */
+/** An event cache and a metadata cache over it, with the orphans that they reported. */
 export function newCaches(options: { events?: Partial<Bounds>; metadata?: Partial<Bounds> } = {}) {
   const orphans: number[] = [];
   const events = new EventCache({

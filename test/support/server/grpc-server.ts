@@ -52,7 +52,7 @@ export function useGrpcServers(): (options?: Partial<GrpcServerOptions>) => Prom
         started: ({ method }) => started.push(method),
         handled: ({ method }: CallLabels, code) => handled.push(`${method} ${code}`),
       },
-      log: { error: (_message, { err }) => errors.push(err), debug: () => {} },
+      logger: { error: (_message, { err }) => errors.push(err), debug: () => {} },
       clock: () => performance.now(),
       allowedHomeservers: undefined,
       onFlood: ({ kind }) => floods.push(kind),

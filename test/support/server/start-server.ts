@@ -4,7 +4,7 @@ import { formatListenAddress } from "../../../src/config/address.js";
 import type { Config } from "../../../src/config/options.js";
 import { parseConfig } from "../../../src/config/parse-config.js";
 import { EventCacheServiceClient } from "../../../src/gen/splitcache/v1/event_cache_service.js";
-import { createLog } from "../../../src/telemetry/log.js";
+import { createLogger } from "../../../src/telemetry/logger.js";
 
 /** The real server on real sockets, in this process. */
 export interface TestServer {
@@ -68,7 +68,7 @@ export async function startTestServer(
       ...given,
     },
     {
-      log: createLog({ level: "debug", to: { write: (line) => void logLines.push(JSON.parse(line)) } }),
+      logger: createLogger({ level: "debug", to: { write: (line) => void logLines.push(JSON.parse(line)) } }),
       ...deps,
       env: {},
       version: "0.0.0-test",

@@ -1,7 +1,7 @@
 import type { Change, Homeserver, Position } from "../../../src/core/model/types.js";
-import type { Sidecar } from "../model/sidecar.js";
+import type { Sidecar } from "../model/system/sidecar.js";
 import { eventId } from "../store/store-harness.js";
-import { ALL, nameOf, roomOf } from "./soaked-home.js";
+import { ALL, nameOf, roomOf } from "./soak-homeserver.js";
 
 /** How many kinds of changes there are; most of them concern one event. */
 export const KINDS = 1000;
@@ -14,7 +14,7 @@ export interface Made {
   readonly asOf: Position | undefined;
 }
 
-export interface Told {
+export interface Announced {
   readonly position: Position;
   /** Undefined: a new epoch. */
   readonly change: Change | undefined;
@@ -31,7 +31,7 @@ export async function announce(
   at: Sidecar,
   name: Homeserver,
   { n, kind, version, asOf }: Made,
-): Promise<Told> {
+): Promise<Announced> {
   const one = { roomId: undefined, eventId: nameOf(n) };
   if (kind === 0) return { position: await at.purgeHomeserver(name, true), change: undefined };
   if (kind < 3)

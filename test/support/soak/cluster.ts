@@ -16,7 +16,7 @@ const DISK_MB = 384;
 /** Sidecars over one PostgreSQL, with or without a tier in Redis. */
 export class Cluster {
   readonly sidecars: readonly SidecarProcess[];
-  readonly tier: SoakedTier | undefined;
+  readonly tier: TierServer | undefined;
   /** The primary. */
   postgres: PostgresServer;
 
@@ -25,7 +25,7 @@ export class Cluster {
   private constructor(
     sidecars: readonly SidecarProcess[],
     postgres: PostgresServer,
-    tier: SoakedTier | undefined,
+    tier: TierServer | undefined,
     folder: string,
   ) {
     this.sidecars = sidecars;
@@ -36,7 +36,7 @@ export class Cluster {
 
   static async start(program: Program, { hasTier }: { readonly hasTier: boolean }): Promise<Cluster> {
     const postgres = await PostgresServer.start(POSTGRES, { diskMb: DISK_MB });
-    const tier = hasTier ? await SoakedTier.start() : undefined;
+    const tier = hasTier ? await TierServer.start() : undefined;
     const folder = await mkdtemp(join(tmpdir(), "splitcache-soak-"));
     const keyFile = join(folder, "tier-key");
     await writeFile(keyFile, "a secret of tests that is long enough");
@@ -73,7 +73,7 @@ export class Cluster {
 }
 
 /** A tier in Redis, at one address whichever server has it. */
-export class SoakedTier {
+export class TierServer {
   readonly link: LinkProxy;
   redis: RedisProcess;
 
@@ -82,9 +82,9 @@ export class SoakedTier {
     this.redis = redis;
   }
 
-  static async start(): Promise<SoakedTier> {
+  static async start(): Promise<TierServer> {
     const redis = await RedisProcess.start();
-    return new SoakedTier(await LinkProxy.start(redis.port), redis);
+    return new TierServer(await LinkProxy.start(redis.port), redis);
   }
 
   /** A replica takes over, with what it has of the primary, which is lost. */

@@ -3,7 +3,7 @@ import type { Cluster } from "./cluster.js";
 /** A whole number below a bound, as the seed determines. */
 export type Below = (bound: number) => number;
 
-/** Something that befalls a part; it ends when that part works again. */
+/** Disturbs a part of the cluster; resolves when that part works again. */
 export type Fault = (cluster: Cluster, below: Below) => Promise<void>;
 
 /** Longer than a lease, and often longer than it takes until a member is expelled. */

@@ -110,7 +110,7 @@ const ofDisk: Readonly<Record<string, Fault>> = {
   },
 };
 
-export interface BefallOptions {
+export interface FaultOptions {
   readonly seed: number;
   isOver(): boolean;
   note(what: string): void;
@@ -119,21 +119,21 @@ export interface BefallOptions {
 }
 
 /** Injects faults into a cluster until the run ends: faults of one group follow each other, faults of two groups may overlap. */
-export async function befall(cluster: Cluster, options: BefallOptions): Promise<void> {
+export async function injectFaults(cluster: Cluster, options: FaultOptions): Promise<void> {
   const groups = [
     { faults: { ...ofSidecars, ...ofLinks, ...(cluster.tier && ofTier) }, pauseMs: 1500 },
     { faults: { ...ofPostgres, ...(cluster.postgres.disk && ofDisk) }, pauseMs: 8000 },
   ];
   await Promise.all(
-    groups.map((group, at) => befallFrom(cluster, group, belowOf(options.seed + at + 1), options)),
+    groups.map((group, at) => injectFaultsOf(cluster, group, belowOf(options.seed + at + 1), options)),
   );
 }
 
-async function befallFrom(
+async function injectFaultsOf(
   cluster: Cluster,
   { faults, pauseMs }: { readonly faults: Readonly<Record<string, Fault>>; readonly pauseMs: number },
   below: Below,
-  { isOver, note, count }: BefallOptions,
+  { isOver, note, count }: FaultOptions,
 ): Promise<void> {
   const names = Object.keys(faults);
   for (let calm = 1; !isOver(); calm++) {

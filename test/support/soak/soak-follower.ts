@@ -1,42 +1,42 @@
 import type { Change, Homeserver, Position } from "../../../src/core/model/types.js";
-import { LogCursor } from "../model/log-cursor.js";
-import type { Sidecar } from "../model/sidecar.js";
+import { LogCursor } from "../model/clients/log-cursor.js";
+import type { Sidecar } from "../model/system/sidecar.js";
 
 /**
- * What stands at each place of a homeserver's log, as writers and subscribers tell it.
- * Fails if two of them tell of different changes at one place.
+ * The change at each place of a homeserver's log, as writers and subscribers report it.
+ * Fails if two of them report different changes at one place.
  */
-export class ToldLog {
-  readonly #told = new Map<string, string>();
+export class AgreedLog {
+  readonly #changes = new Map<string, string>();
 
-  tell({ epoch, sequence }: Position, change: Change): void {
+  record({ epoch, sequence }: Position, change: Change): void {
     const place = `${epoch}/${sequence}`;
     const what = textOf(change);
-    const known = this.#told.get(place);
+    const known = this.#changes.get(place);
     if (known !== undefined && known !== what) throw new Error(`at ${place} is ${what}, and ${known}`);
-    this.#told.set(place, what);
-    for (const oldest of this.#told.keys()) {
-      if (this.#told.size <= PLACES_MAX) break;
-      this.#told.delete(oldest);
+    this.#changes.set(place, what);
+    for (const oldest of this.#changes.keys()) {
+      if (this.#changes.size <= PLACES_MAX) break;
+      this.#changes.delete(oldest);
     }
   }
 }
 
-/** A subscriber at one sidecar, which connects again and again, and checks all that it hears. */
+/** A subscriber at one sidecar, which connects again and again, and checks all that it receives. */
 export class SoakFollower {
   readonly #name: Homeserver;
-  readonly #log: ToldLog;
+  readonly #log: AgreedLog;
   readonly #cursor = new LogCursor();
   #connection = new AbortController();
-  /** Changes that it has heard of. */
-  heard = 0;
+  /** Changes that it has received. */
+  received = 0;
 
-  constructor(name: Homeserver, log: ToldLog) {
+  constructor(name: Homeserver, log: AgreedLog) {
     this.#name = name;
     this.#log = log;
   }
 
-  /** Follows until it is hung up, or the sidecar is lost. */
+  /** Follows until it is disconnected, or the sidecar is lost. */
   async follow(sidecar: Sidecar): Promise<void> {
     this.#connection = new AbortController();
     const { signal } = this.#connection;
@@ -44,8 +44,8 @@ export class SoakFollower {
     const request = { homeserver: this.#name, resumeAfter: this.#cursor.here, signal };
     for await (const frame of sidecar.subscribe(request)) {
       for (const { sequence, change } of this.#cursor.apply(frame) ?? []) {
-        this.#log.tell({ epoch: this.#cursor.here!.epoch, sequence }, change);
-        this.heard += 1;
+        this.#log.record({ epoch: this.#cursor.here!.epoch, sequence }, change);
+        this.received += 1;
       }
     }
   }
@@ -57,12 +57,12 @@ export class SoakFollower {
       throw new Error(`a subscriber is at ${here?.epoch}/${here?.sequence}, not at ${epoch}/${sequence}`);
   }
 
-  hangUp(): void {
+  disconnect(): void {
     this.#connection.abort();
   }
 }
 
-/** What writers know of it, too: they need not name an event's room. */
+/** The parts that writers know, too: they need not name an event's room. */
 function textOf(change: Change): string {
   switch (change.kind) {
     case "redacted":

@@ -1,15 +1,15 @@
 import type { Position } from "../../../src/core/model/types.js";
-import { unlessLost } from "../model/scheduler.js";
-import type { Sidecar } from "../model/sidecar.js";
+import { unlessLost } from "../model/runs/scheduler.js";
+import type { Sidecar } from "../model/system/sidecar.js";
 import { ALPHA, BETA, messageEvent } from "../store/store-harness.js";
 import { announce, KINDS, touchedBy } from "./announce.js";
-import { expectWarmAfterRestarts } from "./calm.js";
+import { expectWarmAfterRestarts, healed } from "./calm.js";
 import type { Cluster } from "./cluster.js";
 import type { Below } from "./fault.js";
-import { befall } from "./faults.js";
+import { injectFaults } from "./faults.js";
 import { belowOf, pause } from "./random.js";
 import { SoakFollower } from "./soak-follower.js";
-import { EVENTS, nameOf, roomOf, SoakedHome } from "./soaked-home.js";
+import { EVENTS, nameOf, roomOf, SoakHomeserver } from "./soak-homeserver.js";
 
 export interface SoakSettings {
   readonly forMs: number;
@@ -22,29 +22,28 @@ export interface SoakFigures {
   hits: number;
   fills: number;
   changes: number;
-  /** Changes that subscribers heard of. */
+  /** Changes that subscribers received. */
   notices: number;
   faults: Record<string, number>;
 }
 
 /**
- * Two homeservers read, fill and change the same events through several sidecars, with
- * all the speed that there is, and follow the changes at each of them, while one thing
- * after another befalls what they stand on.
+ * Two homeservers read, fill and change the same events through several sidecars, as fast
+ * as possible, and follow the changes at each of them, while faults are injected.
  */
 export class Soak {
   readonly figures: SoakFigures = { reads: 0, hits: 0, fills: 0, changes: 0, notices: 0, faults: {} };
   readonly #cluster: Cluster;
   readonly #settings: SoakSettings;
   readonly #below: Below;
-  readonly #homes = [ALPHA, BETA].map((name) => new SoakedHome(name));
+  readonly #homeservers = [ALPHA, BETA].map((name) => new SoakHomeserver(name));
   readonly #followers: readonly (readonly SoakFollower[])[];
   /** What was changed last, for each sidecar: nothing is as likely to be served as it was. */
   readonly #recent: readonly Recent[][];
-  readonly #diary: string[] = [];
+  readonly #notes: string[] = [];
   #endMs = Number.POSITIVE_INFINITY;
   #failure: Error | undefined;
-  #isHeard = false;
+  #isComplete = false;
 
   constructor(cluster: Cluster, settings: SoakSettings) {
     this.#cluster = cluster;
@@ -52,7 +51,7 @@ export class Soak {
     this.#below = belowOf(settings.seed);
     this.#recent = cluster.sidecars.map(() => []);
     this.#followers = cluster.sidecars.map(() =>
-      this.#homes.map(({ name, log }) => new SoakFollower(name, log)),
+      this.#homeservers.map(({ name, log }) => new SoakFollower(name, log)),
     );
   }
 
@@ -64,7 +63,7 @@ export class Soak {
    */
   async run(): Promise<SoakFigures> {
     const { sidecars } = this.#cluster;
-    const isDone = () => this.#isHeard || this.#failure !== undefined;
+    const isDone = () => this.#isComplete || this.#failure !== undefined;
     const following = this.#followers.flatMap((here, at) =>
       here.map((follower) =>
         this.#repeat(() => follower.follow(sidecars[at]!.sidecar).finally(() => pause(20)), isDone),
@@ -76,17 +75,17 @@ export class Soak {
         Array.from({ length: READERS }, () => this.#repeat(() => this.#readAt(at))),
       ),
       ...Array.from({ length: WRITERS }, () => this.#repeat(() => this.#change())),
-      this.#befall().catch((cause) => this.#fail(cause)),
+      this.#injectFaults().catch((cause) => this.#fail(cause)),
     ]);
     if (this.#failure === undefined) {
-      await this.#hearTheLast()
-        .then(() => expectWarmAfterRestarts(this.#cluster, this.#homes))
+      await this.#expectLastChange()
+        .then(() => expectWarmAfterRestarts(this.#cluster, this.#homeservers))
         .catch((cause) => this.#fail(cause));
     }
-    this.#isHeard = true;
+    this.#isComplete = true;
     for (const follower of this.#followers.flat()) {
-      follower.hangUp();
-      this.figures.notices += follower.heard;
+      follower.disconnect();
+      this.figures.notices += follower.received;
     }
     await Promise.all(following);
     if (this.#failure !== undefined) throw this.#failure;
@@ -102,82 +101,91 @@ export class Soak {
     return sidecars[this.#below(sidecars.length)]!.sidecar;
   }
 
-  get #anyHome(): SoakedHome {
-    return this.#homes[this.#below(this.#homes.length)]!;
+  get #anyHomeserver(): SoakHomeserver {
+    return this.#homeservers[this.#below(this.#homeservers.length)]!;
   }
 
   #readAt(at: number): Promise<void> {
     const recent = this.#recent[at]!.shift();
-    const home = recent?.home ?? this.#anyHome;
+    const homeserver = recent?.homeserver ?? this.#anyHomeserver;
     const from = recent?.from ?? this.#below(EVENTS - BATCH);
-    return this.#readAndFill(home, from, this.#cluster.sidecars[at]!.sidecar);
+    return this.#readAndFill(homeserver, from, this.#cluster.sidecars[at]!.sidecar);
   }
 
-  async #readAndFill(home: SoakedHome, from: number, sidecar: Sidecar): Promise<void> {
+  async #readAndFill(homeserver: SoakHomeserver, from: number, sidecar: Sidecar): Promise<void> {
     const ids = Array.from({ length: BATCH }, (_, n) => from + n);
-    const since = home.since(ids);
-    const request = { homeserver: home.name, eventIds: ids.map(nameOf), view: "original" } as const;
+    const since = homeserver.since(ids);
+    const request = { homeserver: homeserver.name, eventIds: ids.map(nameOf), view: "original" } as const;
     const reply = await unlessLost(sidecar.getEvents({ ...request, minPosition: undefined }));
     if (reply === undefined) return pause(5);
     this.figures.reads += ids.length;
-    home.checkEpoch(reply.position, since);
+    homeserver.checkEpoch(reply.position, since);
     const absent: number[] = [];
     for (const [at, n] of ids.entries()) {
       const hit = reply.events[at];
       if (hit === undefined) absent.push(n);
       else {
         this.figures.hits += 1;
-        home.check(n, hit, since.versions[at]!);
+        homeserver.check(n, hit, since.versions[at]!);
       }
     }
     const filled = this.#below(4) > 0 ? sidecar : this.#anySidecar;
-    if (this.#below(4) > 0) await this.#fill(home, filled, absent, reply.position);
+    if (this.#below(4) > 0) await this.#fill(homeserver, filled, absent, reply.position);
   }
 
-  async #fill(home: SoakedHome, sidecar: Sidecar, absent: readonly number[], asOf: Position): Promise<void> {
-    const events = absent.map((n) => messageEvent(nameOf(n), { roomId: roomOf(n), text: home.textOf(n) }));
+  async #fill(
+    homeserver: SoakHomeserver,
+    sidecar: Sidecar,
+    absent: readonly number[],
+    asOf: Position,
+  ): Promise<void> {
+    const events = absent.map((n) =>
+      messageEvent(nameOf(n), { roomId: roomOf(n), text: homeserver.textOf(n) }),
+    );
     // What was read may be outdated when it arrives.
     if (this.#below(3) === 0) await pause(this.#below(20));
     if (events.length === 0) return;
-    await unlessLost(sidecar.putEvents({ homeserver: home.name, events, asOf }));
+    await unlessLost(sidecar.putEvents({ homeserver: homeserver.name, events, asOf }));
     this.figures.fills += events.length;
   }
 
   async #change(): Promise<void> {
-    const home = this.#anyHome;
+    const homeserver = this.#anyHomeserver;
     const n = this.#below(EVENTS);
     const kind = this.#below(KINDS);
     const touched = touchedBy(kind, n);
-    const asOf = this.#below(2) === 0 ? await this.#positionOf(home) : undefined;
-    const version = home.commit(touched);
+    const asOf = this.#below(2) === 0 ? await this.#positionOf(homeserver) : undefined;
+    const version = homeserver.commit(touched);
     while (!this.#isOver) {
-      const before = home.epoch;
-      const told = await unlessLost(announce(this.#anySidecar, home.name, { n, kind, version, asOf }));
-      if (told === undefined) {
+      const before = homeserver.epoch;
+      const announced = await unlessLost(
+        announce(this.#anySidecar, homeserver.name, { n, kind, version, asOf }),
+      );
+      if (announced === undefined) {
         await pause(10);
         continue;
       }
-      const { position, change } = told;
-      if (change !== undefined) home.log.tell(position, change);
-      home.acknowledge(touched, version, position, before);
+      const { position, change } = announced;
+      if (change !== undefined) homeserver.log.record(position, change);
+      homeserver.acknowledge(touched, version, position, before);
       this.figures.changes += 1;
       break;
     }
     const from = Math.max(0, Math.min(n - this.#below(BATCH), EVENTS - BATCH));
-    for (const recent of this.#recent) if (recent.length < RECENT_MAX) recent.push({ home, from });
+    for (const recent of this.#recent) if (recent.length < RECENT_MAX) recent.push({ homeserver, from });
   }
 
-  async #positionOf({ name }: SoakedHome): Promise<Position | undefined> {
+  async #positionOf({ name }: SoakHomeserver): Promise<Position | undefined> {
     const request = { homeserver: name, eventIds: [], view: "original", minPosition: undefined } as const;
     return (await unlessLost(this.#anySidecar.getEvents(request)))?.position;
   }
 
-  /** The time counts from when there is something to compare: nothing befalls the cluster before. */
-  async #befall(): Promise<void> {
+  /** The time counts from when there is something to compare: there is no fault before. */
+  async #injectFaults(): Promise<void> {
     const { forMs, seed } = this.#settings;
     while (!this.#isOver && (this.figures.hits === 0 || this.figures.changes === 0)) await pause(10);
     this.#endMs = performance.now() + forMs;
-    await befall(this.#cluster, {
+    await injectFaults(this.#cluster, {
       seed,
       isOver: () => this.#isOver,
       note: (what) => this.#note(what),
@@ -189,10 +197,10 @@ export class Soak {
   }
 
   /** Once the faults are over, a change reaches every subscriber. */
-  async #hearTheLast(): Promise<void> {
-    for (const [at, home] of this.#homes.entries()) {
+  async #expectLastChange(): Promise<void> {
+    for (const [at, homeserver] of this.#homeservers.entries()) {
       const last = await healed(async () =>
-        this.#cluster.sidecars[0]!.sidecar.invalidateEvents(home.name, undefined, [nameOf(0)]),
+        this.#cluster.sidecars[0]!.sidecar.invalidateEvents(homeserver.name, undefined, [nameOf(0)]),
       );
       await healed(async () => {
         for (const here of this.#followers) here[at]!.expectAt(last);
@@ -201,13 +209,13 @@ export class Soak {
   }
 
   #note(what: string): void {
-    this.#diary.push(`${Math.round(performance.now())} ms: ${what}`);
-    if (this.#diary.length > NOTES_MAX) this.#diary.shift();
+    this.#notes.push(`${Math.round(performance.now())} ms: ${what}`);
+    if (this.#notes.length > NOTES_MAX) this.#notes.shift();
   }
 
   #fail(cause: unknown): void {
     const now = Math.round(performance.now());
-    const text = `seed ${this.#settings.seed}: ${cause}\nat ${now} ms, after:\n${this.#diary.join("\n")}`;
+    const text = `seed ${this.#settings.seed}: ${cause}\nat ${now} ms, after:\n${this.#notes.join("\n")}`;
     this.#failure ??= new Error(text, { cause });
   }
 
@@ -223,21 +231,8 @@ export class Soak {
   }
 }
 
-/** Everything that befalls the cluster is over: by then it must have healed. */
-async function healed<T>(check: () => Promise<T>): Promise<T> {
-  const endMs = performance.now() + HEAL_MS;
-  for (;;) {
-    try {
-      return await check();
-    } catch (error) {
-      if (performance.now() > endMs) throw error;
-      await pause(50);
-    }
-  }
-}
-
 interface Recent {
-  readonly home: SoakedHome;
+  readonly homeserver: SoakHomeserver;
   readonly from: number;
 }
 
@@ -245,6 +240,4 @@ const BATCH = 100;
 const READERS = 3;
 const RECENT_MAX = 50;
 const WRITERS = 12;
-/** Many times what it takes on a machine of its own. */
-const HEAL_MS = 20_000;
 const NOTES_MAX = 30;

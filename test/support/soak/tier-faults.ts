@@ -1,6 +1,6 @@
 import { eventually } from "../eventually.js";
 import { RedisProcess } from "../redis/processes.js";
-import type { SoakedTier } from "./cluster.js";
+import type { TierServer } from "./cluster.js";
 import { type Below, type Fault, longMs } from "./fault.js";
 import { pause } from "./random.js";
 
@@ -80,8 +80,8 @@ export const ofTier: Readonly<Record<string, Fault>> = {
   }),
 };
 
-function ofRedis(befall: (tier: SoakedTier, below: Below) => Promise<void>): Fault {
-  return ({ tier }, below) => befall(tier!, below);
+function ofRedis(disturb: (tier: TierServer, below: Below) => Promise<void>): Fault {
+  return ({ tier }, below) => disturb(tier!, below);
 }
 
 const COPY_ALL = `for _, key in ipairs(redis.call('KEYS', ARGV[1])) do

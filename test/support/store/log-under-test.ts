@@ -3,7 +3,7 @@ import type { HomeserverLog, Log, LogCopy } from "../../../src/log/port.js";
 import { newEpoch } from "./store-harness.js";
 
 /**
- * A log whose other members a test plays: it appends and applies only when told
+ * A log whose other members a test plays: it appends and applies only when the test calls
  * to, and says whether it is current as the test wishes.
  */
 export class LogUnderTest implements Log {

@@ -1,7 +1,7 @@
 import type { EventStore, ReadRequest, TakeEvents } from "../../../src/core/model/store.js";
 import type { ReadResult } from "../../../src/core/model/types.js";
 
-/** Reads events from a store and keeps them: the frames are copied while they are lent. */
+/** Reads events from a store and keeps them: the bytes are copied during the lookup. */
 export async function readEvents(
   store: Pick<EventStore, "getEvents">,
   request: ReadRequest,
@@ -29,9 +29,9 @@ function copyOf({ position, events }: ReadResult): ReadResult {
     position,
     events: events.map((event) => {
       if (event === undefined) return undefined;
-      const { bytes, start, end } = event.frame;
+      const { bytes, start, end } = event.encoded;
       const copy = Buffer.from(bytes.subarray(start, end));
-      return { ...event, frame: { bytes: copy, start: 0, end: copy.length } };
+      return { ...event, encoded: { bytes: copy, start: 0, end: copy.length } };
     }),
   };
 }

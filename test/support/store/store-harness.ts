@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { EventStore } from "../../../src/core/model/store.js";
-import type { StoreObserver } from "../../../src/core/model/store-observer.js";
+import type { EventStore, StoreObserver } from "../../../src/core/model/store.js";
 import type {
   Epoch,
   EventId,
@@ -50,7 +49,7 @@ export const makeMemoryStore = (options: Partial<EventStoreOptions> = {}): Store
     sweepIntervalMs: 5,
     clock: () => nowMs,
     wallClock: () => nowMs,
-    log: storeLogInto(logged),
+    observer: recordStore(logged),
     ...options,
   });
   return {
@@ -64,7 +63,7 @@ export const makeMemoryStore = (options: Partial<EventStoreOptions> = {}): Store
 };
 
 /** Writes what a store tells the operator to a list. */
-export function storeLogInto(logged: string[]): StoreObserver {
+export function recordStore(logged: string[]): StoreObserver {
   return {
     logRestarted: (homeserver, _epoch, reason) => logged.push(`${homeserver} ${reason}`),
     homeserverForgotten: (homeserver) => logged.push(`${homeserver} forgotten`),

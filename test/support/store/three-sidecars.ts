@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { performance } from "node:perf_hooks";
-import { frameHolds } from "../../../src/core/memory/encoded-event.js";
+import { isEncodingOf } from "../../../src/core/memory/encoded-event.js";
 import type {
   EventStore,
   HomeserverStats,
@@ -90,7 +90,7 @@ function openTier(target: RedisTarget, keyPrefix: string, wallClock: () => numbe
     readMsMax: 5000,
     clock: () => performance.now(),
     wallClock,
-    log: { connected: () => {}, failed: () => {} },
+    observer: { connected: () => {}, failed: () => {} },
   });
 }
 
@@ -207,7 +207,7 @@ class TurningStore implements EventStore {
     return events.every((event, at) => {
       const hit = found[at];
       // It may have had another variant already.
-      return hit !== undefined && frameHolds(hit.frame, event);
+      return hit !== undefined && isEncodingOf(hit.encoded, event);
     });
   }
 }

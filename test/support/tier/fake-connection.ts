@@ -1,4 +1,4 @@
-import type { Argument, Connection } from "../../../src/tier/redis/connection.js";
+import type { Argument, RedisConnection } from "../../../src/tier/redis/redis-connection.js";
 
 /** A command that a fake server has received, and how it is answered. */
 export interface Received {
@@ -8,7 +8,7 @@ export interface Received {
 }
 
 /** The client's end of a connection whose server is the test: it answers nothing by itself. */
-export class FakeConnection implements Connection {
+export class FakeConnection implements RedisConnection {
   readonly received: Received[] = [];
   isDestroyed = false;
   readonly onLost: (error: unknown) => void;

@@ -2,8 +2,8 @@ import { vi } from "vitest";
 import { Failures } from "../../../src/tier/redis/failures.js";
 import { Fills } from "../../../src/tier/redis/fills.js";
 import { KeyNames } from "../../../src/tier/redis/keys.js";
-import { Link } from "../../../src/tier/redis/link.js";
 import { MetadataCodec } from "../../../src/tier/redis/metadata.js";
+import { RedisLink } from "../../../src/tier/redis/redis-link.js";
 import { FakeConnection } from "./fake-connection.js";
 import { SECRET } from "./use-tiers.js";
 
@@ -16,7 +16,7 @@ const clock = () => vi.getMockedSystemTime()!.getTime();
 export async function openFills() {
   const failures = new Failures({ connected: () => {}, failed: () => {} }, clock);
   let connection!: FakeConnection;
-  const link = new Link(
+  const link = new RedisLink(
     (onLost) => {
       connection = new FakeConnection(onLost);
       return connection;

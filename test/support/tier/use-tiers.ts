@@ -89,7 +89,7 @@ export function useTiers() {
         readMsMax: 5000,
         clock: () => performance.now(),
         wallClock: () => Date.now(),
-        log: {
+        observer: {
           connected: (target) => logged.push(`connected ${target}`),
           failed: (cause, message) => logged.push(`${cause}: ${message}`),
         },

@@ -1,8 +1,8 @@
 import { type Alteration, alterProgram, type Program } from "../program/build-program.js";
 
-const CODEC = "log/postgres/change-codec.js";
-const NOTIFICATION = "log/postgres/notification.js";
-const SCHEMA = "log/postgres/schema-sql.js";
+const CODEC = "log/postgres/codec/change-codec.js";
+const NOTIFICATION = "log/postgres/codec/notification.js";
+const SCHEMA = "log/postgres/schema/schema-sql.js";
 const METADATA = "tier/redis/metadata.js";
 const BODY = "tier/redis/body.js";
 

@@ -29,7 +29,7 @@ it("has a page size if none is given", () => {
   expect(read("", 0).size).toBe(100);
 });
 
-it("makes tokens that are short enough of the longest names, whatever their characters", () => {
+it("makes short enough tokens from the longest names, with any characters", () => {
   const name = "\x01".repeat(255);
   const { nextPageToken } = cutPage({ size: 1, after: undefined }, ["a", "b"], () => [name, name]);
   const request = { pageSize: 1, pageToken: nextPageToken };

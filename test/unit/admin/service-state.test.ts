@@ -18,7 +18,7 @@ function make() {
       }),
       subscriptions: new Set(),
     },
-    log: { info: () => {} },
+    logger: { info: () => {} },
   });
   return { state, done };
 }

@@ -1,7 +1,5 @@
-import { Command } from "commander";
 import { describe, expect, it } from "vitest";
 import { formatListenAddress, parseListenAddress } from "../../../src/config/address.js";
-import { addConfigFlags, configTable, givenFlags } from "../../../src/config/flags.js";
 import {
   type Config,
   type ConfigOption,
@@ -9,39 +7,7 @@ import {
   fileKeyOf,
   variableOf,
 } from "../../../src/config/options.js";
-import { ConfigError, type ConfigSources, parseConfig } from "../../../src/config/parse-config.js";
-
-interface Given {
-  readonly flags?: readonly string[];
-  readonly environment?: ConfigSources["environment"];
-  readonly file?: string;
-  readonly memoryLimitBytes?: number;
-}
-
-function parse({ flags = [], environment = {}, file, memoryLimitBytes }: Given) {
-  const command = addConfigFlags(new Command("serve")).exitOverride();
-  command.parse([...flags], { from: "user" });
-  return parseConfig({
-    flags: givenFlags(command),
-    environment,
-    file: file === undefined ? undefined : { path: "test.yaml", text: file },
-    memoryLimitBytes,
-  });
-}
-
-const configOf = (given: Given): Config => parse(given).config;
-
-function problemsOf(given: Given): string[] {
-  try {
-    parse(given);
-  } catch (error) {
-    if (error instanceof ConfigError) return error.message.split("\n");
-    throw error;
-  }
-  return [];
-}
-
-const MIB = 2 ** 20;
+import { configOf, MIB, OVER_POSTGRES, parse, problemsOf, withTier } from "../../support/config/parse.js";
 
 describe("defaults", () => {
   it("listen on loopback alone", () => {
@@ -98,6 +64,7 @@ describe("sources", () => {
   });
 
   it("read every option from each source alike", () => {
+    const defaults = configOf({});
     for (const option of configOptions) {
       const text = EXAMPLES[option.key];
       const flags = COMPANIONS[option.key] ?? [];
@@ -105,7 +72,7 @@ describe("sources", () => {
       const fromFlag = configOf({ flags: [...flags, ...flagWords(option, text)] })[option.key];
       const fromVariable = configOf({ flags, environment: { [variableOf(option)]: text } })[option.key];
       const fromFile = configOf({ flags, file: `${fileKeyOf(option)}: ${text}` })[option.key];
-      expect(fromFlag, option.name).not.toEqual(configOf({})[option.key]);
+      expect(fromFlag, option.name).not.toEqual(defaults[option.key]);
       expect(fromVariable, option.name).toEqual(fromFlag);
       expect(fromFile, option.name).toEqual(fromFlag);
     }
@@ -159,179 +126,6 @@ describe("sources", () => {
   });
 });
 
-describe("errors", () => {
-  it("are reported together, each with its place and the valid values", () => {
-    const problems = problemsOf({
-      flags: ["--colour", "red", "--memory", "3", "--shutdown-timeout=5"],
-      environment: { SPLITCACHE_HTTP: "on", SPLITCACHE_TYPO: "1" },
-      file: "listen:\n  - nowhere\nlog_level: loud\nshutdown: 3s\n",
-    });
-    expect(problems).toHaveLength(8);
-    expect(problems).toEqual(
-      expect.arrayContaining([
-        "--colour: is an unknown flag; see splitcache serve --help",
-        '--memory: "3" must be a number of bytes, plain or in KiB, MiB or GiB, at least 32MiB; such as 256MiB',
-        '--shutdown-timeout: "5" must be a duration with a unit (ms, s, m, h, d) from 0s to 1h, such as 5s',
-        'SPLITCACHE_HTTP: "on" must be host:port, [ipv6]:port or off',
-        expect.stringMatching(
-          /^SPLITCACHE_TYPO: is an unknown variable; valid variables are SPLITCACHE_LISTEN, /,
-        ),
-        expect.stringMatching(/^listen \(test\.yaml, line 1\): "nowhere" must be host:port/),
-        'log_level (test.yaml, line 3): "loud" must be one of debug, info, warn, error, fatal, silent',
-        expect.stringMatching(/^shutdown \(test\.yaml, line 4\): is an unknown key; valid keys are listen, /),
-      ]),
-    );
-  });
-
-  it("count even if another source overrides them", () => {
-    const problems = problemsOf({ flags: ["--memory", "64MiB"], environment: { SPLITCACHE_MEMORY: "lots" } });
-    expect(problems).toHaveLength(1);
-  });
-
-  it("include an argument without a flag", () => {
-    expect(problemsOf({ flags: ["now"] })).toEqual([
-      "an argument without a flag: is not expected; see splitcache serve --help",
-    ]);
-  });
-
-  it.each([
-    ["listen: []", "listen (test.yaml, line 1)"],
-    ["memory: [64MiB]", "memory (test.yaml, line 1)"],
-    ["memory:", "memory (test.yaml, line 1)"],
-    ["memory: {a: 1}", "memory (test.yaml, line 1)"],
-    ["- memory", "test.yaml"],
-    ["memory: 64MiB\nmemory: 64MiB", "test.yaml, line 2"],
-    ["memory: [", "test.yaml, line 1"],
-  ])("refuse the file %j", (file, place) => {
-    expect(problemsOf({ file })).toEqual([expect.stringMatching(new RegExp(`^${escapeRegExp(place)}: `))]);
-  });
-
-  it("include a file that cannot be read", () => {
-    const sources = {
-      flags: { texts: new Map(), unknown: [] },
-      environment: {},
-      memoryLimitBytes: undefined,
-    };
-    expect(() => parseConfig({ ...sources, file: { path: "gone.yaml", problem: "cannot be read" } })).toThrow(
-      "gone.yaml: cannot be read",
-    );
-  });
-
-  it.each([
-    ["--memory", "31MiB"],
-    ["--memory", "1e9"],
-    ["--memory", "64MB"],
-    ["--memory", "1gb"],
-    ["--socket-mode", "0999"],
-    ["--socket-mode", "rw"],
-    ["--shutdown-timeout", "61m"],
-    ["--shutdown-timeout", "2 s"],
-    ["--metadata-ttl", "31d"],
-    ["--homeservers-max", "0"],
-    ["--homeservers-max", "1.5"],
-    ["--homeserver", ""],
-    ["--homeserver", "x".repeat(256)],
-    // Node.js reads a name that is not UTF-8 as this.
-    ["--homeserver", "x\ufffd"],
-    ["--listen", "127.0.0.1"],
-    ["--listen", "127.0.0.1:65536"],
-    ["--listen", "::1:80"],
-    ["--listen", "[127.0.0.1]:80"],
-    ["--listen", "unix:"],
-    ["--listen", `unix:/${"x".repeat(103)}`],
-    ["--http", "unix:/s"],
-    ["--health-listen", "off"],
-    ["--admin-listen", "0.0.0.0:1"],
-    ["--admin-listen", "localhost:1"],
-    ["--log-level", "trace"],
-    ["--log-format", "text"],
-  ])("refuse %s %j", (flag, value) => {
-    expect(problemsOf({ flags: [flag, value] })).toEqual([expect.stringMatching(new RegExp(`^${flag}: `))]);
-  });
-});
-
-describe("listeners off loopback", () => {
-  it.each([
-    [[], true],
-    [["--insecure"], false],
-    [["--auth-file", "/a"], false],
-    [["--tls-client-ca-file", "/ca", "--tls-cert-file", "/c", "--tls-key-file", "/k"], false],
-    [["--tls-cert-file", "/c", "--tls-key-file", "/k"], true],
-  ])("with %j need authentication: %j", (flags, isRefused) => {
-    const problem =
-      "--listen: 0.0.0.0:1 may be reached from other machines, so it requires --auth-file or --tls-client-ca-file, or --insecure to serve any client";
-    const sources = { flags: ["--listen", "unix:/s", "--listen", "0.0.0.0:1", ...flags] };
-    if (isRefused) expect(problemsOf(sources)).toEqual([problem]);
-    else expect(configOf(sources).listen).toHaveLength(2);
-  });
-
-  it("of operators need it even with --insecure", () => {
-    const flags = ["--admin-listen", "[::]:2", "--insecure"];
-    expect(problemsOf({ flags })).toEqual([
-      "--admin-listen: [::]:2 may be reached from other machines, so it requires --auth-file or --tls-client-ca-file",
-    ]);
-    expect(configOf({ flags: [...flags, "--auth-file", "/a"] }).adminListen).toHaveLength(1);
-  });
-
-  it("need certificate and key together, and authorities of clients with both", () => {
-    expect(problemsOf({ flags: ["--tls-cert-file", "/c"] })).toEqual([
-      "--tls-cert-file: requires --tls-key-file",
-    ]);
-    expect(problemsOf({ flags: ["--tls-client-ca-file", "/c"] })).toEqual([
-      "--tls-client-ca-file: requires --tls-cert-file",
-    ]);
-  });
-});
-
-describe("log and tier", () => {
-  it("must fit each other, and each of their options", () => {
-    expect(problemsOf({ flags: ["--tier", "redis://r"] })).toEqual([
-      "--tier: requires --log postgres://…",
-      "--tier: requires --tier-key-file",
-    ]);
-    const flags = ["--log-password-file", "/p", "--log-schema", "s", "--tier-key-file", "/k"];
-    expect(problemsOf({ flags })).toEqual([
-      "--log-password-file: requires --log postgres://…",
-      "--log-schema: requires --log postgres://…",
-      "--tier-key-file: requires --tier",
-    ]);
-    expect(problemsOf({ flags: [...withTier("redis://r"), "--tier-tls-cert-file", "/c"] })).toEqual([
-      "--tier-tls-cert-file: requires --tier rediss://… (or rediss-sentinel, rediss-cluster)",
-      "--tier-tls-cert-file: requires --tier-tls-key-file",
-    ]);
-    expect(problemsOf({ flags: [...withTier("redis://r"), "--tier-sentinel-password-file", "/c"] })).toEqual([
-      "--tier-sentinel-password-file: requires --tier redis-sentinel://…",
-    ]);
-    expect(problemsOf({ flags: withTier("redis://r") })).toEqual([]);
-  });
-
-  it("takes missing parameters of a PostgreSQL URL from the variables of libpq", () => {
-    const flags = ["--log", "postgres://db/synapse"];
-    expect(problemsOf({ flags })).toEqual([expect.stringMatching(/^--log: .*user/)]);
-    expect(problemsOf({ flags, environment: { PGUSER: "splitcache" } })).toEqual([]);
-  });
-
-  it("reports an ignored password file of libpq, unless another password is given", () => {
-    const flags = ["--log", "postgres://splitcache@db/splitcache"];
-    const environment = { PGPASSFILE: "/secrets/pgpass" };
-    expect(problemsOf({ flags, environment })).toEqual([
-      "PGPASSFILE: is not supported; use --log-password-file or PGPASSWORD",
-    ]);
-    expect(problemsOf({ flags, environment: { ...environment, PGPASSWORD: "secret" } })).toEqual([]);
-    const withFile = [...flags, "--log-password-file", "/secrets/password"];
-    expect(problemsOf({ flags: withFile, environment })).toEqual([]);
-  });
-
-  it.each(["postgres://u:hunter2@db/x", "postgres://u@db/x?password=hunter2"])(
-    "refuses the password in %s, and does not print it",
-    (url) => {
-      const [problem] = problemsOf({ flags: ["--log", url] });
-      expect(problem).toMatch(/^--log: .*password/);
-      expect(problem).not.toContain("hunter2");
-    },
-  );
-});
-
 it("prints a configuration that reads back unchanged", () => {
   const given = {
     flags: ["--listen", "127.0.0.1:0", "--listen", "unix:/s", "--socket-mode", "0600", "--homeserver", "h"],
@@ -341,31 +135,6 @@ it("prints a configuration that reads back unchanged", () => {
   expect(configOf({ file: yaml })).toEqual(config);
   expect(yaml).toContain("memory: 64Mi # SPLITCACHE_MEMORY\n");
   expect(yaml).toContain("shutdown_timeout: 10s # default\n");
-});
-
-describe("the help of serve", () => {
-  const help = (helpWidth: number) =>
-    addConfigFlags(
-      new Command("serve").configureOutput({ getOutHelpWidth: () => helpWidth }),
-    ).helpInformation();
-
-  it("shows every option with its names and default, as the table of docs/ does", () => {
-    const text = help(80).replace(/\s+/g, " ");
-    for (const option of configOptions) {
-      expect(text).toContain(`--${option.name} ${option.placeholder}`);
-      expect(text).toContain(variableOf(option));
-      expect(configTable()).toContain(`\`${variableOf(option)}\``);
-    }
-    expect(text).toContain("default: a quarter of the container's memory limit");
-  });
-
-  it.each([60, 80, 100])("wraps at %i columns", (columns) => {
-    const [longest = ""] = help(columns)
-      .split("\n")
-      .toSorted((a, b) => b.length - a.length);
-    expect(longest.length).toBeLessThanOrEqual(columns);
-    expect(longest.length).toBeGreaterThan(columns / 2);
-  });
 });
 
 it.each(["127.0.0.1:0", "[::1]:50051", "localhost:9464", "unix:relative/s"])(
@@ -421,9 +190,6 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   logFormat: "console",
 };
 
-const OVER_POSTGRES = ["--log", "postgres://u@db/synapse"];
-const withTier = (url: string) => [...OVER_POSTGRES, "--tier", url, "--tier-key-file", "/k"];
-
 /** The options that an option requires. */
 const COMPANIONS: Partial<Record<keyof Config, readonly string[]>> = {
   tlsCertFile: ["--tls-key-file", "/key"],
@@ -443,7 +209,3 @@ const COMPANIONS: Partial<Record<keyof Config, readonly string[]>> = {
   tierTlsCertFile: [...withTier("rediss://r"), "--tier-tls-key-file", "/key"],
   tierTlsKeyFile: [...withTier("rediss://r"), "--tier-tls-cert-file", "/cert"],
 };
-
-function escapeRegExp(text: string): string {
-  return text.replace(/[()[\].]/g, "\\$&");
-}

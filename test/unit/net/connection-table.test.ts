@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { Socket } from "node:net";
 import { expect, it } from "vitest";
-import { type Connection, ConnectionTable } from "../../../src/net/connection-table.js";
+import { ConnectionTable, type OpenConnection } from "../../../src/net/connection-table.js";
 
 /** A table; `free` says whether there is a descriptor for one more connection. */
 function tableOf(max: number, free: () => boolean = () => true, reserve = 0) {
@@ -17,12 +17,12 @@ function tableOf(max: number, free: () => boolean = () => true, reserve = 0) {
     descriptors: { hasFree: free, lend: () => ++lent <= reserve },
     usesReserve: reserve > 0,
   });
-  const accept = (peer: string): Connection | undefined =>
+  const accept = (peer: string): OpenConnection | undefined =>
     table.accept(Object.defineProperty(new Socket(), "remoteAddress", { value: peer }));
   return { table, lines, accept };
 }
 
-const isOpen = (connection: Connection | undefined) => connection?.socket.destroyed === false;
+const isOpen = (connection: OpenConnection | undefined) => connection?.socket.destroyed === false;
 
 it("closes an idle connection of the peer with the most connections to make room", () => {
   const { table, accept, lines } = tableOf(4);
@@ -47,7 +47,7 @@ it("first closes connections that never carried a call, then the longest idle co
   expect([first, second].map(isOpen)).toEqual([true, false]);
 });
 
-it("spares a peer with more connections if all of them carry calls", () => {
+it("keeps the connections of a peer that has more if all of them carry calls", () => {
   const { accept } = tableOf(3);
   const busy = ["a", "a"].map(accept);
   for (const connection of busy) connection?.busy();

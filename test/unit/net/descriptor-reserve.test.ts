@@ -32,7 +32,7 @@ it("holds 16 descriptors, and says whether another is free", () => {
   expect(reserve.hasFree()).toBe(true);
 });
 
-it("lends what it holds, takes it back when it can, and closes all", () => {
+it("lends its descriptors, takes them back when it can, and closes all", () => {
   const { source, open } = processWith(16);
   const reserve = new DescriptorReserve(source);
   reserve.lend();

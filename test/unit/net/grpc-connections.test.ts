@@ -85,7 +85,7 @@ it.each([
   await eventually(() => expect(connections.usage()).toMatchObject({ open: 0, closed: { silent: 1 } }));
 });
 
-it("ends a connection that carries no call, and spares one with a call", async () => {
+it("ends a connection that carries no call, and keeps a connection with a call", async () => {
   const { connections, port } = await serve({ idleTimeoutMs: 200 });
   const busy = await busyClient(port);
   await once(silentClient(port), "close");
@@ -154,7 +154,7 @@ it("ends each connection with its last call while it drains", async () => {
   expect(connections.usage()).toMatchObject({ open: 0, closed: { drained: 1 } });
 });
 
-it("fails loudly if grpc-js keeps its HTTP/2 servers elsewhere", () => {
+it("throws if grpc-js keeps its HTTP/2 servers elsewhere", () => {
   const elsewhere = { createConnectionInjector: () => ({}) } as unknown as GrpcServer;
   expect(() => sessionsOf(elsewhere)).toThrow(/http2Servers/);
 });

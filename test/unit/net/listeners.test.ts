@@ -33,7 +33,7 @@ it("tells the port that it took for port 0", async () => {
   expect(address).not.toMatchObject({ port: 0 });
 });
 
-it.each([0o600, 0o660, 0o666])("makes a socket of the mode %o, whatever the umask", async (mode) => {
+it.each([0o600, 0o660, 0o666])("makes a socket of the mode %o, under any umask", async (mode) => {
   const before = process.umask(0o077);
   try {
     await open(`unix:${folder}/s`, createServer(), mode);
@@ -44,7 +44,7 @@ it.each([0o600, 0o660, 0o666])("makes a socket of the mode %o, whatever the umas
   }
 });
 
-it("removes its socket when it stops accepting, and keeps what it accepted", async () => {
+it("removes its socket when it stops accepting, and keeps accepted connections", async () => {
   const server = createServer((socket) => socket.pipe(socket));
   const listener = await open(`unix:${folder}/s`, server);
   const client = connect(join(folder, "s"));
@@ -61,7 +61,7 @@ it("removes its socket when it stops accepting, and keeps what it accepted", asy
   await stopped;
 });
 
-it("does not touch a socket that somebody answers on", async () => {
+it("does not touch a socket with a listener", async () => {
   await open(`unix:${folder}/s`);
   await expect(open(`unix:${folder}/s`)).rejects.toThrow(/another process listens there/);
   await once(connect(join(folder, "s")), "connect");

@@ -21,7 +21,7 @@ async function serve(sources: AdminSources): Promise<(path: string, method?: str
 
 const metrics = { contentType: "text/x", metrics: async () => Buffer.from("up 1\n") };
 
-it("answers /readyz by readiness, and /livez whatever else", async () => {
+it("answers /readyz by readiness, and /livez always", async () => {
   let isReady = true;
   const request = await serve({ isReady: () => isReady });
   expect((await request("/readyz")).status).toBe(200);

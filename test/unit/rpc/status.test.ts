@@ -48,7 +48,7 @@ describe("a failure's status", () => {
     expect(bytes!.length).toBeLessThanOrEqual(4096);
   });
 
-  it("has a message that grpc-js can send, whatever the error said", () => {
+  it("has a message that grpc-js can send, for any text of the error", () => {
     const { details } = toStatus(new CacheError("unavailable", "lost \uD800\n\0ü"));
     expect(details).toBe("lost ????");
     expect(encodeURI(details)).toBe("lost%20????");

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { frameBody } from "../../../src/core/memory/encoded-event.js";
+import { encodedBody } from "../../../src/core/memory/encoded-event.js";
 import type { EventStore } from "../../../src/core/model/store.js";
 import type { ReadResult } from "../../../src/core/model/types.js";
 import { decorateStore } from "../../support/store/decorate-store.js";
@@ -39,7 +39,7 @@ describe("events that a store lends", () => {
     for (let n = 0; n < 10; n++) await beta.put([messageEvent(`$${n}`, { text: "x".repeat(400_000) })]);
   }
 
-  const textOf = ({ events: [event] }: ReadResult) => event && frameBody(event.frame).toString();
+  const textOf = ({ events: [event] }: ReadResult) => event && encodedBody(event.encoded).toString();
 
   it("can be read in the step of the lookup", async () => {
     const store = await filled();

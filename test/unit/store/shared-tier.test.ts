@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { frameBody } from "../../../src/core/memory/encoded-event.js";
+import { encodedBody } from "../../../src/core/memory/encoded-event.js";
 import type { HomeserverLog, Log, LogCopy } from "../../../src/log/port.js";
 import { WRITE_BACK_INTERVAL_MS } from "../../../src/store/shared-tier.js";
 import {
@@ -68,7 +68,7 @@ describe("stores that share a tier", () => {
     const event = messageEvent("$a", { internalMetadata: Buffer.from("own") });
     await alpha.put([event]);
     const [hit] = (await other.get(["$a"])).events;
-    expect(frameBody(hit!.frame)).toEqual(event.body);
+    expect(encodedBody(hit!.encoded)).toEqual(event.body);
     expect(hit!.internalMetadata).toBe("own");
     expect(await other.hits("$a")).toEqual(["$a"]);
     expect(tier.reads).toEqual([["$a"]]);
@@ -189,7 +189,7 @@ describe("stores that share a tier", () => {
     await store.close();
   });
 
-  it("write the value of a Set… as of its own change, and drop what it did not write", async () => {
+  it("write the value of a Set… as of its own change, and drop the entry that it did not write", async () => {
     const { tier, alpha, other } = twoStores();
     await other.position();
     const asOf = await alpha.position();

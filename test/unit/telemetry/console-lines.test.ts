@@ -1,15 +1,15 @@
 import { expect, it } from "vitest";
 import { consoleText, formatted } from "../../../src/telemetry/console-lines.js";
-import { createLog } from "../../../src/telemetry/log.js";
+import { createLogger } from "../../../src/telemetry/logger.js";
 
 const TIME = /^\d{4}-\d\d-\d\dT[\d:.]+Z /;
 const LINE = '{"level":"info","time":"T","msg":"m"}\n';
 
 /** What a log writes in a format, without the time. */
-function written(write: (log: ReturnType<typeof createLog>) => void): string {
+function written(write: (log: ReturnType<typeof createLogger>) => void): string {
   const lines: string[] = [];
   const sink = { write: (line: string) => void lines.push(line) };
-  write(createLog({ level: "debug", to: formatted(sink, "console", { isTerminal: false, env: {} }) }));
+  write(createLogger({ level: "debug", to: formatted(sink, "console", { isTerminal: false, env: {} }) }));
   expect(lines.join("")).toMatch(TIME);
   return lines.join("").replace(TIME, "");
 }

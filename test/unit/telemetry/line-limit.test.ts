@@ -5,42 +5,42 @@ beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
 
 function limitOf(given: { keysMax?: number } = {}) {
-  const told: [string, number][] = [];
+  const reported: [string, number][] = [];
   const limit = new LineLimit({
     linesMax: 2,
     windowMs: 100,
     keysMax: 10,
-    onSuppressed: (key, count) => told.push([key, count]),
+    onSuppressed: (key, count) => reported.push([key, count]),
     ...given,
   });
   const admitted = (...keys: string[]) => keys.map((key) => limit.admits(key));
-  return { admitted, told };
+  return { admitted, reported };
 }
 
-it("admits so many lines of each key in a window, whatever other keys do", () => {
+it("admits a number of lines of each key in a window, independent of other keys", () => {
   const { admitted } = limitOf();
   expect(admitted("a", "a", "a", "b", "b", "b")).toEqual([true, true, false, true, true, false]);
 });
 
 it("reports the number of suppressed lines at the end of the window, then admits again", () => {
-  const { admitted, told } = limitOf();
+  const { admitted, reported } = limitOf();
   admitted("a", "a", "a", "a");
   vi.advanceTimersByTime(99);
-  expect(told).toEqual([]);
+  expect(reported).toEqual([]);
   vi.advanceTimersByTime(1);
-  expect(told).toEqual([["a", 2]]);
+  expect(reported).toEqual([["a", 2]]);
   expect(admitted("a")).toEqual([true]);
 });
 
 it("reports nothing about a window without suppressed lines, and forgets it", () => {
-  const { admitted, told } = limitOf();
+  const { admitted, reported } = limitOf();
   admitted("a", "a");
   vi.advanceTimersByTime(100);
-  expect([told, vi.getTimerCount()]).toEqual([[], 0]);
+  expect([reported, vi.getTimerCount()]).toEqual([[], 0]);
 });
 
 it("ends the oldest window early for a key beyond its bound", () => {
-  const { admitted, told } = limitOf({ keysMax: 2 });
+  const { admitted, reported } = limitOf({ keysMax: 2 });
   admitted("a", "a", "a", "b", "c");
-  expect([told, vi.getTimerCount()]).toEqual([[["a", 1]], 2]);
+  expect([reported, vi.getTimerCount()]).toEqual([[["a", 1]], 2]);
 });

@@ -23,7 +23,7 @@ it("writes a line before it returns", () => {
   expect(file.text).toBe("one\n");
 });
 
-it("keeps what a full pipe does not take, and goes on where it stopped", () => {
+it("keeps the bytes that a full pipe refuses, and continues there", () => {
   const { file, output } = fileOf(6);
   for (const line of ["one\n", "two\n", "three\n"]) output.write(line);
   expect(file.text).toBe("one\ntw");

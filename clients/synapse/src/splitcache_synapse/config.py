@@ -29,6 +29,8 @@ class BridgeConfig:
     # Of hits that are read from the database as well: 0 to 1.
     audit_share: float = 0.001
     shadow: bool = False
+    # Whether new events are put when they are stored, and not by their first read.
+    read_back: bool = True
     security: Security = NO_SECURITY
 
 
@@ -51,10 +53,11 @@ def parse_config(config: Mapping[str, Any] | None) -> BridgeConfig:
         "homeserver": given.get("homeserver"),
         "transport": given.get("transport", "grpc"),
         "shadow": given.get("shadow", False),
+        "read_back": given.get("read_back", True),
     }
     if values["transport"] not in ("grpc", "blocking"):
         raise ConfigError("splitcache: transport must be grpc or blocking")
-    for key in ("enabled", "shadow"):
+    for key in ("enabled", "shadow", "read_back"):
         if not isinstance(values[key], bool):
             raise ConfigError(f"splitcache: {key} must be true or false")
     if "audit" in given:
@@ -81,7 +84,9 @@ def _security(given: Mapping[str, Any], is_used: bool) -> Security:
 
 
 _SECURITY = frozenset(field.name for field in fields(Security))
-_NAMES = frozenset({"address", "enabled", "homeserver", "transport", "audit", "shadow"})
+_NAMES = frozenset(
+    {"address", "enabled", "homeserver", "transport", "audit", "shadow", "read_back"}
+)
 _PERCENTAGE = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,9})?\s?%")
 # Key in the file -> field, least and most milliseconds.
 _DURATIONS = {

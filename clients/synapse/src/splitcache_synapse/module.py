@@ -132,7 +132,7 @@ class Bridge:
             self._announcer,
             has_outbox=self._outbox is not None,
             position=self._sidecar.position,
-            stored=self._read_back.stored,
+            stored=self._read_back.stored if config.read_back else None,
         )
         self._audit = Audit(
             share=config.audit_share,

@@ -10,14 +10,14 @@ from collections import deque
 
 # N: what is kept may be used for this long after a position request was sent.
 POSITION_AGE_MAX_S = 2.0
-# Answers whose position the stream has not applied yet.
+# Positions of answers that the stream has not applied yet.
 _ANSWERS_MAX = 100
 
 
 class NearCache:
-    """What is kept is used only once a position request, sent while the gate was open and younger
-    than N, was answered, and the stream of notices has applied that position. Frames of the stream
-    alone prove nothing: after a freeze they may be old ones that lay in a buffer."""
+    """What is kept is used only once a request, sent while the gate was open and younger than N,
+    was answered with a position, and the stream of notices has applied that position. Frames of
+    the stream alone prove nothing: after a freeze they may be old ones that lay in a buffer."""
 
     def __init__(self) -> None:
         # The epoch of the stream, and what it has applied; no epoch before its first frame. One
@@ -26,10 +26,10 @@ class NearCache:
         # When the last Reset or fresh start of the stream was applied: a reply to an older request
         # is not kept.
         self._reset_at = math.inf
-        # When the newest position request was sent whose position is applied.
+        # When the newest request was sent whose position is applied.
         self._proved_at = -math.inf
-        # Of answered requests: when sent, and the position.
-        self._answers: deque[tuple[float, int]] = deque(maxlen=_ANSWERS_MAX)
+        # Of answered requests: when sent, and the position, each position once.
+        self._answers: deque[tuple[float, int]] = deque()
 
     @property
     def epoch(self) -> bytes:
@@ -53,11 +53,16 @@ class NearCache:
             self._proved_at = max(self._proved_at, self._answers.popleft()[0])
 
     def answered(self, epoch: bytes, sequence: int, sent_at: float) -> None:
-        """A position request, sent while the gate was open, was answered so."""
+        """A request, sent while the gate was open, was answered with this position."""
         if epoch != self.epoch or sent_at < self._reset_at:
             return
-        self._answers.append((sent_at, sequence))
-        self.advanced(self.applied)
+        if sequence <= self.applied:
+            self._proved_at = max(self._proved_at, sent_at)
+        elif self._answers and self._answers[-1][1] == sequence:
+            self._answers[-1] = (max(self._answers[-1][0], sent_at), sequence)
+        elif len(self._answers) < _ANSWERS_MAX:
+            # Else it is left out: the stream applies the first ones first.
+            self._answers.append((sent_at, sequence))
 
     def is_proved(self, now: float) -> bool:
         """Whether what is kept may be used, if the gate is open now."""

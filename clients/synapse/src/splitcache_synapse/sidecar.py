@@ -217,6 +217,9 @@ class Sidecar:
                 return False
             self._breaker.succeeded()
             self._observe(reply.position, sent_at)
+            # As good as the answer to a position request: the gate was open when it was sent. In a
+            # process that has just started there may be no other yet.
+            self._near.answered(reply.position.epoch, reply.position.sequence, sent_at)
             return self._freshness.uses(reply.position.epoch)
 
         def ask(request: pb.GetEventsRequest, on_done: Callable[[Any], None]) -> None:

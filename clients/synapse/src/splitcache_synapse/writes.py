@@ -36,10 +36,11 @@ class Writes:
         *,
         has_outbox: bool,
         position: Callable[[], pb.Position | None],
-        stored: Callable[[Sequence[str], pb.Position | None], None],
+        stored: Callable[[Sequence[str], pb.Position | None], None] | None,
     ) -> None:
         """`position` gives one that is known now, in any thread. `stored` is called after each
-        transaction that stores events, with their IDs and a position from before it."""
+        transaction that stores events, with their IDs and a position from before it, unless it is
+        None."""
         self._announcer = announcer
         self._has_outbox = has_outbox
         self._position = position
@@ -123,6 +124,8 @@ class Writes:
     def _report_stored(self, txn: Any, event_ids: list[str]) -> None:
         """Called before the first statement, so that the position is older than the transaction.
         Once for all attempts: that of the first holds, since its COMMIT may have taken effect."""
+        if self._stored is None:
+            return
         if all(callback != self._stored for callback, _, _ in txn.after_callbacks or ()):
             txn.call_after(self._stored, event_ids, self._position())
 

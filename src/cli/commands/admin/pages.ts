@@ -1,4 +1,4 @@
-import type { Connection, Method } from "../../client/connection.js";
+import type { Method, SidecarConnection } from "../../client/connection.js";
 
 /** The largest page that the contract allows. */
 const PAGE_SIZE = 500;
@@ -14,7 +14,7 @@ export async function readPages<
   Response extends { readonly nextPageToken: string },
   Item,
 >(
-  connection: Connection,
+  connection: SidecarConnection,
   method: Method<Request, Response>,
   request: Omit<Request, keyof PageRequest>,
   itemsOf: (response: Response) => readonly Item[],

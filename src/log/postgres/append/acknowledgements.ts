@@ -1,15 +1,15 @@
 import { CacheError } from "../../../core/model/errors.js";
 import type { Position } from "../../../core/model/types.js";
+import type { LeaseClock } from "../clock.js";
 import { bytesOf } from "../codec/change-codec.js";
-import type { Link } from "../connection/link.js";
+import type { PostgresLink } from "../connection/postgres-link.js";
 import type { Session, Statement } from "../connection/session.js";
 import type { FollowedHomeserver } from "../follow/followed-homeserver.js";
-import type { LeaseClock } from "../membership/clock.js";
 import type { ClusterRow, Incarnation } from "../membership/incarnation.js";
 import type { PostgresLimits } from "../postgres-limits.js";
 
 export interface AcknowledgementsOptions {
-  readonly link: Link;
+  readonly link: PostgresLink;
   readonly schema: string;
   readonly clock: LeaseClock;
   readonly limits: PostgresLimits;

@@ -2,7 +2,7 @@ import { CacheError } from "../../../core/model/errors.js";
 import type { Change, Epoch, Position } from "../../../core/model/types.js";
 import { encodeChange, epochOf, TOKEN_BYTES, weightOf } from "../codec/change-codec.js";
 import { encodeChanges, signedSql } from "../codec/notification.js";
-import type { Link } from "../connection/link.js";
+import type { PostgresLink } from "../connection/postgres-link.js";
 import type { Statement } from "../connection/session.js";
 import type { FollowedHomeserver } from "../follow/followed-homeserver.js";
 import type { ClusterRow, Incarnation } from "../membership/incarnation.js";
@@ -11,7 +11,7 @@ import type { Acknowledgements } from "./acknowledgements.js";
 import { type AppendQueue, newQueue, type PendingChange, takeBatch } from "./append-queue.js";
 
 export interface AppenderOptions {
-  readonly link: Link;
+  readonly link: PostgresLink;
   readonly schema: string;
   readonly limits: PostgresLimits;
   readonly incarnation: Incarnation;

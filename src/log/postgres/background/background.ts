@@ -1,4 +1,4 @@
-import type { Link } from "../connection/link.js";
+import type { PostgresLink } from "../connection/postgres-link.js";
 import { LogFailure } from "../failures/failures.js";
 import type { Enrolments } from "../follow/enrolments.js";
 import type { FollowedHomeserver } from "../follow/followed-homeserver.js";
@@ -9,8 +9,8 @@ import type { Trimmer } from "./trim.js";
 
 export interface BackgroundOptions {
   readonly limits: PostgresLimits;
-  readonly followLink: Link;
-  readonly callLink: Link;
+  readonly followLink: PostgresLink;
+  readonly callLink: PostgresLink;
   readonly follower: Follower;
   readonly enrolments: Enrolments;
   readonly trimmer: Trimmer;

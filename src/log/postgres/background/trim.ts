@@ -1,7 +1,7 @@
-import type { Link } from "../connection/link.js";
+import type { LeaseClock } from "../clock.js";
+import type { PostgresLink } from "../connection/postgres-link.js";
 import type { Session, Statement } from "../connection/session.js";
 import type { FollowedHomeserver } from "../follow/followed-homeserver.js";
-import type { LeaseClock } from "../membership/clock.js";
 import { type PostgresLimits, TRIM_HOMESERVERS_MAX, TRIM_ROWS_MAX } from "../postgres-limits.js";
 
 /**
@@ -10,14 +10,14 @@ import { type PostgresLimits, TRIM_HOMESERVERS_MAX, TRIM_ROWS_MAX } from "../pos
  * time under a lock.
  */
 export class Trimmer {
-  readonly #link: Link;
+  readonly #link: PostgresLink;
   readonly #clock: LeaseClock;
   readonly #limits: PostgresLimits;
   readonly #statements: ReturnType<typeof statements>;
   /** The members' counters as an earlier run has seen them. */
   #seen: SeenCounters | undefined;
 
-  constructor(link: Link, clock: LeaseClock, limits: PostgresLimits, schema: string) {
+  constructor(link: PostgresLink, clock: LeaseClock, limits: PostgresLimits, schema: string) {
     this.#link = link;
     this.#clock = clock;
     this.#limits = limits;

@@ -1,6 +1,6 @@
 import { LogFailure } from "../failures/failures.js";
-import type { Link } from "./link.js";
 import { type LogLinkOptions, newLogLink } from "./log-link.js";
+import type { PostgresLink } from "./postgres-link.js";
 
 /** What both links of a sidecar report. */
 export interface LinkPairOptions extends LogLinkOptions {
@@ -14,9 +14,9 @@ export interface LinkPairOptions extends LogLinkOptions {
 /** The two connections of a sidecar to the log. */
 export class LinkPair {
   /** Runs LISTEN, reads, reports and renewals, which this sidecar's own copies need. */
-  readonly follow: Link;
+  readonly follow: PostgresLink;
   /** Runs changes, joins and everything that waits for other members. */
-  readonly call: Link;
+  readonly call: PostgresLink;
 
   constructor(options: LinkPairOptions) {
     this.follow = newLogLink(options, {

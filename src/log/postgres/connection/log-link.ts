@@ -1,8 +1,8 @@
+import type { LeaseClock } from "../clock.js";
 import type { FailureCause } from "../failures/failures.js";
-import type { LeaseClock } from "../membership/clock.js";
 import type { PostgresLimits } from "../postgres-limits.js";
-import { Link } from "./link.js";
 import { openLogSession } from "./open-log-session.js";
+import { PostgresLink } from "./postgres-link.js";
 import type { PostgresTarget } from "./session.js";
 
 /** The settings that both links of a sidecar share. */
@@ -25,9 +25,12 @@ export interface LogLinkRole {
 }
 
 /** A link whose sessions are on a primary whose schema fits. */
-export function newLogLink(options: LogLinkOptions, { onNotification, onUp, onDown }: LogLinkRole): Link {
+export function newLogLink(
+  options: LogLinkOptions,
+  { onNotification, onUp, onDown }: LogLinkRole,
+): PostgresLink {
   const { limits, clock, randomBytes, onFailure } = options;
-  return new Link({
+  return new PostgresLink({
     limits,
     open: (onEnd) =>
       openLogSession({ ...options, nonce: randomBytes(8).toString("hex"), onNotification, onEnd }),

@@ -1,7 +1,7 @@
 import { LogFailure } from "../failures/failures.js";
 import type { PostgresLimits } from "../postgres-limits.js";
 import { ensureSchema, readVersion } from "../schema/schema.js";
-import type { PreparedSession } from "./link.js";
+import type { PreparedSession } from "./postgres-link.js";
 import type { PostgresTarget } from "./session.js";
 import { limitsSql, openSession, type Session } from "./session.js";
 

@@ -1,10 +1,10 @@
 import { epochOf } from "../codec/change-codec.js";
-import type { Link } from "../connection/link.js";
+import type { PostgresLink } from "../connection/postgres-link.js";
 import type { Statement } from "../connection/session.js";
 import type { Enrolment, FollowedHomeserver } from "./followed-homeserver.js";
 
 export interface EnrolmentsOptions {
-  readonly link: Link;
+  readonly link: PostgresLink;
   readonly schema: string;
   newEpoch(): Buffer;
   /** Whether the log is followed at the server at which rows are inserted. */
@@ -22,7 +22,7 @@ export interface EnrolmentsOptions {
  */
 export class Enrolments {
   readonly #options: EnrolmentsOptions;
-  readonly #link: Link;
+  readonly #link: PostgresLink;
   readonly #statements: ReturnType<typeof statements>;
   readonly #pending = new Set<FollowedHomeserver>();
   /**

@@ -1,14 +1,14 @@
 import type { Position } from "../../../core/model/types.js";
 import { decodeChange } from "../codec/change-codec.js";
 import type { NotifiedChanges } from "../codec/notification.js";
-import type { Link } from "../connection/link.js";
+import type { PostgresLink } from "../connection/postgres-link.js";
 import { APPLY_SLICE_MS, READ_HOMESERVERS_MAX } from "../postgres-limits.js";
 import type { Enrolment, FollowedHomeserver } from "./followed-homeserver.js";
 import type { LogReads, ReadRow } from "./log-reads.js";
 import type { Reports } from "./reports.js";
 
 export interface FollowerOptions {
-  readonly link: Link;
+  readonly link: PostgresLink;
   readonly reads: LogReads;
   readonly reports: Reports;
   /** Whether the log is read from the server at which this sidecar is enrolled. */

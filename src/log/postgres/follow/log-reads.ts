@@ -1,6 +1,6 @@
 import type { Epoch } from "../../../core/model/types.js";
 import { bytesOf, epochOf } from "../codec/change-codec.js";
-import type { Link } from "../connection/link.js";
+import type { PostgresLink } from "../connection/postgres-link.js";
 import type { Statement } from "../connection/session.js";
 import { READ_BYTES_MAX, READ_CHANGES_MAX } from "../postgres-limits.js";
 import type { FollowedHomeserver } from "./followed-homeserver.js";
@@ -17,10 +17,10 @@ export interface ReadRow {
 
 /** The statements that read homeservers' logs. */
 export class LogReads {
-  readonly #link: Link;
+  readonly #link: PostgresLink;
   readonly #statements: ReturnType<typeof statements>;
 
-  constructor(link: Link, schema: string) {
+  constructor(link: PostgresLink, schema: string) {
     this.#link = link;
     this.#statements = statements(schema);
   }

@@ -1,6 +1,6 @@
 import type { Position } from "../../../core/model/types.js";
 import { bytesOf, epochOf } from "../codec/change-codec.js";
-import type { Link } from "../connection/link.js";
+import type { PostgresLink } from "../connection/postgres-link.js";
 import type { Statement } from "../connection/session.js";
 import { causeOf } from "../failures/failures.js";
 import type { Enrolment, FollowedHomeserver } from "./followed-homeserver.js";
@@ -9,7 +9,7 @@ import type { Enrolment, FollowedHomeserver } from "./followed-homeserver.js";
 const ATTEMPTS = 2;
 
 export interface ReportsOptions {
-  readonly link: Link;
+  readonly link: PostgresLink;
   readonly schema: string;
   memberId(): string | undefined;
   onFailure(error: unknown): void;
@@ -17,7 +17,7 @@ export interface ReportsOptions {
 
 /** Reports the applied positions of this sidecar. Other sidecars' changes wait for the reports. */
 export class Reports {
-  readonly #link: Link;
+  readonly #link: PostgresLink;
   readonly #memberId: () => string | undefined;
   readonly #onFailure: (error: unknown) => void;
   readonly #statements: ReturnType<typeof statements>;

@@ -1,6 +1,6 @@
-import type { Link } from "../connection/link.js";
+import type { LeaseClock } from "../clock.js";
+import type { PostgresLink } from "../connection/postgres-link.js";
 import type { Statement } from "../connection/session.js";
-import type { LeaseClock } from "./clock.js";
 
 /** What every statement that reads the recorded incarnation returns of it. */
 export interface ClusterRow {
@@ -8,7 +8,7 @@ export interface ClusterRow {
   readonly incarnation: string;
   /** Whether the server's incarnation is the recorded one. */
   readonly same: boolean;
-  /** Whether somebody has waited until no lease of an earlier incarnation can be live. */
+  /** Whether a sidecar has waited until no lease of an earlier incarnation can be live. */
   readonly settled: boolean;
 }
 
@@ -51,7 +51,7 @@ export class Incarnation {
   }
 
   /** Records that this sidecar has waited, so that sidecars that start later need not. */
-  async settle(link: Link): Promise<void> {
+  async settle(link: PostgresLink): Promise<void> {
     if (this.#isSettled || this.#seen === undefined || this.#waitedMs < this.#waitMs) return;
     const { incarnation } = this.#seen;
     await link.run(this.#statements.settle, [incarnation]);
@@ -62,7 +62,7 @@ export class Incarnation {
    * Records the server's incarnation if it is not the recorded one: in one transaction all
    * members are removed and every homeserver gets a new epoch.
    */
-  async renew(link: Link, random: Buffer): Promise<void> {
+  async renew(link: PostgresLink, random: Buffer): Promise<void> {
     await link.runLong(this.#statements.renew, [random]);
   }
 

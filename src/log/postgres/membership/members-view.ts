@@ -1,14 +1,14 @@
 import { CacheError } from "../../../core/model/errors.js";
 import type { LogMember, LogMembers, MemberPosition, MembersPage, PositionsPage } from "../../port.js";
+import type { LeaseClock } from "../clock.js";
 import { epochOf } from "../codec/change-codec.js";
-import type { Link } from "../connection/link.js";
+import type { PostgresLink } from "../connection/postgres-link.js";
 import type { Statement } from "../connection/session.js";
 import { causeOf } from "../failures/failures.js";
 import type { PostgresLimits } from "../postgres-limits.js";
-import type { LeaseClock } from "./clock.js";
 
 export interface MembersViewOptions {
-  readonly link: Link;
+  readonly link: PostgresLink;
   readonly schema: string;
   readonly clock: LeaseClock;
   readonly limits: PostgresLimits;

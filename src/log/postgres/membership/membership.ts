@@ -1,7 +1,7 @@
-import type { Link } from "../connection/link.js";
+import type { LeaseClock } from "../clock.js";
+import type { PostgresLink } from "../connection/postgres-link.js";
 import type { Statement } from "../connection/session.js";
 import type { PostgresLimits } from "../postgres-limits.js";
-import type { LeaseClock } from "./clock.js";
 import type { ClusterRow, Incarnation } from "./incarnation.js";
 
 /** Why a membership ended. */
@@ -13,9 +13,9 @@ export interface MembershipOptions {
   readonly schema: string;
   readonly incarnation: Incarnation;
   /** Renewals. */
-  readonly followLink: Link;
+  readonly followLink: PostgresLink;
   /** Joins: these must be on disk before they count. */
-  readonly callLink: Link;
+  readonly callLink: PostgresLink;
   randomBytes(length: number): Buffer;
   /** Whether both links are connected to the same server. */
   isOneServer(): boolean;

@@ -87,7 +87,7 @@ insert into ${s}.cluster (version, incarnation, settled)
 
 /**
  * The SQL that lets a role use the tables and nothing else. The three functions of
- * pg_catalog that tell incarnations apart may be called by every role, unless somebody
+ * pg_catalog that tell incarnations apart may be called by every role, unless an operator
  * has revoked that.
  */
 export function grantSql(schema: string, role: string): string {

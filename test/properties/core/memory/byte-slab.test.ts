@@ -38,10 +38,10 @@ describe("ByteSlab", () => {
   });
 
   it.each<[string, (random: number) => number]>([
-    ["small frames", (random) => 100 + Math.floor(random * 2000)],
-    ["frames of 100 bytes to 260 KiB", (random) => Math.floor(100 * (LARGEST / 100) ** random)],
-    ["large frames", (random) => Math.floor(LARGEST * (0.5 + random / 2))],
-    ["frames of one size", () => 900],
+    ["small ranges", (random) => 100 + Math.floor(random * 2000)],
+    ["ranges of 100 bytes to 260 KiB", (random) => Math.floor(100 * (LARGEST / 100) ** random)],
+    ["large ranges", (random) => Math.floor(LARGEST * (0.5 + random / 2))],
+    ["ranges of one size", () => 900],
   ])("takes little more memory than what is live is counted to cost, under long churn: %s", (_, sizeOf) => {
     const checked = checkedSlab();
     const random = numbers(7);
@@ -66,6 +66,27 @@ describe("ByteSlab", () => {
       checked.turns.next();
       expect(checked.slab.pageBytes).toBeLessThan(counted + 5 * PAGE_BYTES);
     }
+    checked.check();
+  });
+
+  it("moves a few bytes for each allocated byte, and continues where it was", () => {
+    const checked = checkedSlab();
+    for (let n = 0; n < 16 * KIB; n++) checked.allocate(KIB);
+    // A quarter stays, scattered over 16 pages.
+    for (let which = checked.live.length - 1; which >= 0; which--) if (which % 4 !== 0) checked.free(which);
+    const survivors = checked.live.slice();
+    const pagesBefore = checked.slab.pageBytes;
+    let moved = 0;
+    while (survivors.length > 0 && moved < 2048) {
+      const places = survivors.map(({ owner }) => owner.range);
+      checked.allocate(KIB);
+      const movedNow = survivors.filter(({ owner }, n) => owner.range !== places[n]).length;
+      expect(movedNow).toBeGreaterThan(0);
+      expect(movedNow).toBeLessThanOrEqual(8);
+      moved += movedNow;
+    }
+    checked.turns.next();
+    expect(checked.slab.pageBytes).toBeLessThan(pagesBefore - 2 * PAGE_BYTES);
     checked.check();
   });
 });

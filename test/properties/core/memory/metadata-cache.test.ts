@@ -10,7 +10,7 @@ const NOTHING = { entries: 0, bytes: 0, heapBytes: 0 };
 const rejected: EventState = { rejected: true, rejectedReason: "auth", redaction: undefined };
 
 describe("MetadataCache", () => {
-  it("leaves no byte, room or reference behind, whatever was done", () => {
+  it("leaves no byte, room or reference behind after any operations", () => {
     const step = fc.record({
       act: fc.constantFrom("put", "put", "put", "drop", "set", "purge", "touch"),
       id: fc.nat(5),
@@ -35,7 +35,7 @@ describe("MetadataCache", () => {
           const held = owners.flatMap((one) => [...one.entries.values()]);
           expect(metadata.stats().entries).toBe(held.length);
           const alive = new Set(
-            held.map(({ variant }) => variant).filter(({ frame }) => frame !== undefined),
+            held.map(({ variant }) => variant).filter(({ range }) => range !== undefined),
           );
           expect(events.stats().entries).toBe(alive.size);
           for (const variant of alive) {

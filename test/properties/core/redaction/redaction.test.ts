@@ -125,7 +125,7 @@ const eventText = fc
   );
 const roomVersion = fc.integer({ min: 1, max: 12 });
 
-describe("redaction, for whatever JSON text", () => {
+describe("redaction of any JSON text", () => {
   it("gives what the specification's words give when the text is parsed, and gives it again for its own result", () => {
     fc.assert(
       fc.property(eventText, roomVersion, (text, version) => {

@@ -83,12 +83,12 @@ function checkBatch(batch: Batch | undefined, sequence: number, since: readonly 
     if (batch !== undefined) throw new Error("a batch of nothing");
     return;
   }
-  const told = batch?.notices ?? [];
+  const notices = batch?.notices ?? [];
   const exact =
     batch?.from.sequence === sequence &&
     batch.to.sequence === sequence + since.length &&
-    told.length === since.length &&
-    told.every((notice, n) => notice.change === since[n] && notice.sequence === sequence + n + 1);
+    notices.length === since.length &&
+    notices.every((notice, n) => notice.change === since[n] && notice.sequence === sequence + n + 1);
   if (!exact) throw new Error(`the batch after ${sequence}`);
 }
 

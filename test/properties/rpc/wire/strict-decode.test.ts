@@ -28,7 +28,7 @@ const putRequest = fc.record({
 });
 
 describe("the strict deserialiser", () => {
-  it("reads whatever the generated code writes", () => {
+  it("reads everything that the generated code writes", () => {
     fc.assert(
       fc.property(putRequest, (request) => {
         const encoded = Buffer.from(wire.PutEventsRequest.encode(request).finish());
@@ -38,7 +38,7 @@ describe("the strict deserialiser", () => {
     );
   });
 
-  it("refuses every message that is cut short inside a field, and never throws on rubbish", () => {
+  it("refuses every message that is cut short inside a field, and never throws on random bytes", () => {
     fc.assert(
       fc.property(putRequest, bytes(40), fc.nat(), (request, rubbish, cut) => {
         const encoded = Buffer.from(wire.PutEventsRequest.encode(request).finish());

@@ -2,24 +2,24 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   bodyFieldStart,
+  encodedBody,
+  encodedBytes,
+  encodedRoomVersion,
   fieldBytes,
-  frameBody,
-  frameBytes,
-  frameHolds,
-  frameRoomVersion,
+  isEncodingOf,
   varintBytes,
-  writeFrame,
+  writeEncoded,
   writeVarint,
 } from "../../../../src/core/memory/encoded-event.js";
 import type { ByteRange, NewEvent } from "../../../../src/core/model/types.js";
 import { CachedEvent } from "../../../../src/gen/splitcache/v1/event_cache_service.js";
 import { eventId, messageEvent, roomId } from "../../../support/store/store-harness.js";
 
-/** The event's frame between other bytes, as it lies in a page. */
-function frameOf(event: NewEvent): ByteRange {
-  const size = frameBytes(event);
+/** The encoded event between other bytes, as it lies in a page. */
+function encode(event: NewEvent): ByteRange {
+  const size = encodedBytes(event);
   const bytes = Buffer.alloc(size + 20, 0xff);
-  writeFrame(bytes, 7, event);
+  writeEncoded(bytes, 7, event);
   expect(bytes.subarray(0, 7)).toEqual(Buffer.alloc(7, 0xff));
   expect(bytes.subarray(7 + size)).toEqual(Buffer.alloc(13, 0xff));
   return { bytes, start: 7, end: 7 + size };
@@ -32,11 +32,11 @@ const anyEvent = fc
     messageEvent(id, { roomId: roomId(room), roomVersion: version, body }),
   );
 
-describe("an event frame", () => {
+describe("an encoded event", () => {
   it("is what the contract's CachedEvent decodes to, for any text and any bytes", () => {
     fc.assert(
       fc.property(anyEvent, (event) => {
-        const { bytes, start, end } = frameOf(event);
+        const { bytes, start, end } = encode(event);
         expect(CachedEvent.decode(bytes.subarray(start, end))).toEqual({
           ...CachedEvent.create(),
           eventId: event.eventId,
@@ -50,25 +50,25 @@ describe("an event frame", () => {
 
   it.each([0, 1, 127, 128, 16_383, 16_384, 262_144])("holds a body of %d bytes", (size) => {
     const event = messageEvent("$a", { body: Buffer.alloc(size, 0x81), roomVersion: "org.example" });
-    const frame = frameOf(event);
-    expect(frameBody(frame).equals(event.body)).toBe(true);
-    expect(frameRoomVersion(frame)).toBe("org.example");
-    const { body } = CachedEvent.decode(frame.bytes.subarray(frame.start, frame.end));
+    const encoded = encode(event);
+    expect(encodedBody(encoded).equals(event.body)).toBe(true);
+    expect(encodedRoomVersion(encoded)).toBe("org.example");
+    const { body } = CachedEvent.decode(encoded.bytes.subarray(encoded.start, encoded.end));
     expect(body.equals(event.body)).toBe(true);
-    expect(frameHolds(frame, event)).toBe(true);
+    expect(isEncodingOf(encoded, event)).toBe(true);
   });
 
-  it("gives back its room version and its body", () => {
+  it("returns its room version and its body", () => {
     fc.assert(
       fc.property(anyEvent, (event) => {
-        const frame = frameOf(event);
-        expect(frameRoomVersion(frame)).toBe(event.roomVersion);
-        expect(frameBody(frame)).toEqual(Buffer.from(event.body));
+        const encoded = encode(event);
+        expect(encodedRoomVersion(encoded)).toBe(event.roomVersion);
+        expect(encodedBody(encoded)).toEqual(Buffer.from(event.body));
       }),
     );
   });
 
-  it("tells its own event from every other", () => {
+  it("distinguishes its own event from every other", () => {
     fc.assert(
       fc.property(anyEvent, anyEvent, (event, other) => {
         const same =
@@ -76,8 +76,8 @@ describe("an event frame", () => {
           event.roomId === other.roomId &&
           event.roomVersion === other.roomVersion &&
           Buffer.from(event.body).equals(Buffer.from(other.body));
-        expect(frameHolds(frameOf(event), other)).toBe(same);
-        expect(frameHolds(frameOf(event), { ...event, body: Buffer.from(event.body) })).toBe(true);
+        expect(isEncodingOf(encode(event), other)).toBe(same);
+        expect(isEncodingOf(encode(event), { ...event, body: Buffer.from(event.body) })).toBe(true);
       }),
     );
   });
@@ -92,21 +92,21 @@ describe("an event frame", () => {
     ["form of the ID: é as one code point or as two", { eventId: eventId("$a\u0301") }],
   ])("tells two events apart that differ only in their %s", (_, change) => {
     const event = messageEvent("$\u00e1", { body: Buffer.from("{a}") });
-    expect(frameHolds(frameOf(event), event)).toBe(true);
-    expect(frameHolds(frameOf(event), { ...event, ...change })).toBe(false);
+    expect(isEncodingOf(encode(event), event)).toBe(true);
+    expect(isEncodingOf(encode(event), { ...event, ...change })).toBe(false);
   });
 
   it("begins its body's field where event ID, room ID and room version end", () => {
     const event = messageEvent("$é", { roomId: roomId("x".repeat(200)), roomVersion: "10" });
-    const frame = frameOf(event);
-    const head = frame.bytes.subarray(frame.start, bodyFieldStart(frame));
+    const encoded = encode(event);
+    const head = encoded.bytes.subarray(encoded.start, bodyFieldStart(encoded));
     expect(CachedEvent.decode(head)).toMatchObject({
       eventId: event.eventId,
       roomId: event.roomId,
       roomVersion: "10",
       body: Buffer.alloc(0),
     });
-    expect(frame.bytes[bodyFieldStart(frame)]).toBe(0x22);
+    expect(encoded.bytes[bodyFieldStart(encoded)]).toBe(0x22);
   });
 });
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { frameBody } from "../../../../src/core/memory/encoded-event.js";
+import { encodedBody } from "../../../../src/core/memory/encoded-event.js";
 import type { Variant } from "../../../../src/core/memory/event-cache.js";
 import { newCaches } from "../../../support/core/parts.js";
 import { eventId, messageEvent, OTHER_ROOM } from "../../../support/store/store-harness.js";
 
-const bodyOf = (variant: Variant) => frameBody(variant.frame!).toString();
+const bodyOf = (variant: Variant) => encodedBody(variant.range!).toString();
 
 const event = (id: string, text: string) => messageEvent(id, { body: Buffer.from(text) });
 
@@ -19,7 +19,7 @@ describe("EventCache", () => {
     events.release(first);
     expect(bodyOf(first)).toBe("text");
     events.release(first);
-    expect(first.frame).toBeUndefined();
+    expect(first.range).toBeUndefined();
     expect(events.stats()).toMatchObject({ entries: 0, bytes: 0, heapBytes: 0, evictions: 0 });
     expect(events.acquire(event("$a", "text"))).not.toBe(first);
   });
@@ -65,7 +65,7 @@ describe("EventCache", () => {
     const kept = events.acquire(event("$a", "kept"));
     const next = events.acquire(event("$b", "next"));
     expect(orphans).toEqual([2]);
-    expect(old.frame).toBeUndefined();
+    expect(old.range).toBeUndefined();
     events.release(old);
     events.release(old);
     expect(events.stats()).toMatchObject({ entries: 2, evictions: 1 });
@@ -78,7 +78,7 @@ describe("EventCache", () => {
     const { events, orphans } = newCaches({ events: { entriesMax: 1 } });
     const variants = ["one", "two", "three"].map((text) => events.acquire(event("$a", text)));
     expect(orphans).toEqual([1, 1]);
-    expect(variants.map((variant) => variant.frame !== undefined)).toEqual([false, false, true]);
+    expect(variants.map((variant) => variant.range !== undefined)).toEqual([false, false, true]);
     expect(bodyOf(variants[2]!)).toBe("three");
     expect(events.acquire(event("$a", "three"))).toBe(variants[2]);
   });
@@ -89,9 +89,9 @@ describe("EventCache", () => {
     events.acquire(event("$a", "text"));
     events.touch(b!);
     events.acquire(event("$d", "text"));
-    expect([a, b, c].map((variant) => variant!.frame !== undefined)).toEqual([true, true, false]);
+    expect([a, b, c].map((variant) => variant!.range !== undefined)).toEqual([true, true, false]);
     events.acquire(event("$e", "text"));
-    expect([a, b].map((variant) => variant!.frame !== undefined)).toEqual([false, true]);
+    expect([a, b].map((variant) => variant!.range !== undefined)).toEqual([false, true]);
   });
 
   it("counts the bytes and the heap of what it holds, long IDs and bodies too", () => {
@@ -102,7 +102,7 @@ describe("EventCache", () => {
     };
     const [small, longId, longBody] = [cost("$", 100), cost("$".padEnd(1001), 100), cost("$", 1100)];
     expect(longId.heapBytes - small.heapBytes).toBe(1000);
-    // An ID lies in the heap as the key, and in the frame.
+    // An ID lies in the heap as the key, and in the encoded event.
     expect(longId.bytes - small.bytes).toBeGreaterThan(2000);
     expect(longBody.heapBytes).toBe(small.heapBytes);
     expect(longBody.bytes - small.bytes).toBeGreaterThan(1000);

@@ -106,7 +106,7 @@ describe("MetadataCache", () => {
     }
   });
 
-  it("gives back body, room and place of an entry that it evicts", () => {
+  it("releases body, room and place of an entry that it evicts", () => {
     const caches = newCaches({ metadata: { entriesMax: 1 } });
     const owner = new HomeserverMetadata();
     putBoth(caches, owner, "$a");

@@ -115,7 +115,7 @@ describe("ShardedLru", () => {
     expect(seen).toEqual([["a", 1, 75, 55, 1]]);
   });
 
-  it("ignores the deletion of what it does not hold, and the use of it", () => {
+  it("ignores the deletion and the use of absent keys", () => {
     const { lru } = newLru();
     const [a] = addAll(lru, "ab", cost(10));
     lru.delete(a!);

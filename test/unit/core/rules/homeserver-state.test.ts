@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { HomeserverMetadata } from "../../../../src/core/memory/metadata-cache.js";
 import { HomeserverState } from "../../../../src/core/rules/homeserver-state.js";
 import { at, epoch, laterTurns } from "../../../support/core/parts.js";
-import { ALPHA, eventId, storeLogInto } from "../../../support/store/store-harness.js";
+import { ALPHA, eventId, recordStore } from "../../../support/store/store-harness.js";
 
 function newState() {
   const logged: string[] = [];
@@ -14,7 +14,7 @@ function newState() {
     clock: () => 0,
     defer: turns.defer,
     discard: (metadata) => discarded.push(metadata),
-    log: storeLogInto(logged),
+    observer: recordStore(logged),
   });
   state.restart(at(0), "started");
   const setCurrent = (value: boolean) => {

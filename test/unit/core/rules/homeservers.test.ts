@@ -4,7 +4,7 @@ import { HOMESERVER_IDLE_MS } from "../../../../src/core/model/limits.js";
 import { HomeserverState } from "../../../../src/core/rules/homeserver-state.js";
 import { Homeservers } from "../../../../src/core/rules/homeservers.js";
 import { at } from "../../../support/core/parts.js";
-import { ALPHA, BETA, eventId, homeserver, storeLogInto } from "../../../support/store/store-harness.js";
+import { ALPHA, BETA, eventId, homeserver, recordStore } from "../../../support/store/store-harness.js";
 
 const GAMMA = homeserver("gamma.example");
 
@@ -45,7 +45,7 @@ function newHomeservers(homeserversMax = 2, logBytesMax = 1000, clock = () => 0)
         clock,
         defer: (run: () => void) => void setImmediate(run),
         discard: () => {},
-        log: storeLogInto([]),
+        observer: recordStore([]),
       };
       const state = new HomeserverState(name, nowMs, () => true, { ...deps, onLogStarts });
       state.restart(at(0), "started");

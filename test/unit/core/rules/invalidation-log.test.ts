@@ -185,7 +185,7 @@ describe("InvalidationLog", () => {
     expect(batches.every((batch, from) => batch?.from.sequence === from)).toBe(true);
   });
 
-  it("lets go of what it forgets at once, however large it is", async () => {
+  it("releases forgotten changes at once, however large they are", async () => {
     const log = newLog({ bytesMax: 4096 });
     const forgotten: WeakRef<readonly EventId[]>[] = [];
     const append = () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { frameBody } from "../../../../src/core/memory/encoded-event.js";
+import { encodedBody } from "../../../../src/core/memory/encoded-event.js";
 import type { SetRedactionRequest, SetRejectedRequest } from "../../../../src/core/model/store.js";
 import type { Epoch, Homeserver, NewEvent, Position, PutOutcome } from "../../../../src/core/model/types.js";
 import { HomeserverState } from "../../../../src/core/rules/homeserver-state.js";
@@ -13,7 +13,7 @@ import {
   messageEvent,
   OTHER_ROOM,
   ROOM,
-  storeLogInto,
+  recordStore,
 } from "../../../support/store/store-harness.js";
 
 const TTL = 1000;
@@ -39,7 +39,7 @@ function newCache(options: Partial<SplitCacheOptions> = {}) {
       clock: () => 0,
       defer: turns.defer,
       discard: (metadata) => cache.sweep.discard(metadata),
-      log: storeLogInto([]),
+      observer: recordStore([]),
     });
     state.restart({ epoch: `${name} ${++epochs}` as Epoch, sequence: 0 }, "started");
     return state;
@@ -82,7 +82,7 @@ describe("SplitCache", () => {
     expect(counts()).toEqual([2, 2]);
     put([theirs]);
     expect(counts()).toEqual([1, 2]);
-    expect(frameBody(get(["$a"])[0]!.frame)).toEqual(theirs.body);
+    expect(encodedBody(get(["$a"])[0]!.encoded)).toEqual(theirs.body);
   });
 
   it("drops an entry that a read finds dead, and its body with it", () => {

@@ -70,7 +70,7 @@ describe("SubscriberHub", () => {
     expect(await isPending(late.next())).toBe(true);
   });
 
-  it("resets who cannot resume, counts it by reason, and goes on from now", async () => {
+  it("resets a subscriber that cannot resume, counts it by reason, and continues from now", async () => {
     const { open, append, counters } = newHub({ bytesMax: 500 });
     append(10);
     const [otherEpoch, ahead, old] = [open(at(9, epoch("b"))), open(at(11)), open(at(1))];
@@ -101,7 +101,7 @@ describe("SubscriberHub", () => {
     expect((await frames.next()).value).toMatchObject({ kind: "batch", from: position });
   });
 
-  it("wakes who waits once a turn, for all changes of the turn", async () => {
+  it("wakes waiting subscribers once a turn, for all changes of the turn", async () => {
     const { open, append, turns } = newHub();
     const { frames } = open();
     await frames.next();
@@ -125,7 +125,7 @@ describe("SubscriberHub", () => {
     expect(await again).toEqual(frame({ kind: "batch", from: at(4), to: at(5) }));
   });
 
-  it("gives a sign of life a tick to who has been told everything, and changes first", async () => {
+  it("sends one Progress frame a tick to a subscriber that is up to date, and changes first", async () => {
     const { open, append, hub } = newHub();
     const { frames } = open();
     await frames.next();
@@ -142,7 +142,7 @@ describe("SubscriberHub", () => {
     expect(await isPending(frames.next())).toBe(true);
   });
 
-  it("shows no sign of life for ticks before the subscription began", async () => {
+  it("sends no Progress for ticks before the subscription began", async () => {
     const { open, hub } = newHub();
     hub.tick();
     const { frames } = open();

@@ -21,7 +21,7 @@ describe("a capacity", () => {
     expect(capacity.take({ connection: idleConnection() })).toBeUndefined();
   });
 
-  it("leaves half of it free whatever one connection takes, and that for each further one", () => {
+  it("leaves half of it free whatever one connection takes, and half of the rest for each further connection", () => {
     const capacity = new Capacity(256);
     const connections = Array.from({ length: 4 }, () => ({ connection: idleConnection() }));
     expect(connections.map((holder) => takeAll(capacity, holder))).toEqual([128, 64, 32, 16]);
@@ -61,7 +61,7 @@ describe("a capacity", () => {
     expect(capacity.take(of())).toBe("all");
   });
 
-  it("is whole again when everything was given back, in whatever order", () => {
+  it("is whole again when everything was released, in any order", () => {
     const step = fc.record({
       party: fc.nat(3),
       homeserver: fc.constantFrom(undefined, "alpha", "beta"),

@@ -34,7 +34,7 @@ describe("a place that is not in use", () => {
     ]);
   });
 
-  it("goes to nobody while there is room, nor once it is in use or given back", () => {
+  it("goes to no other call while there is room, nor once it is in use or released", () => {
     const { capacity, ended, take } = places(2);
     const [first, second] = [take("first", of()), take("second", of())] as [Place, Place];
     first.busy();

@@ -41,7 +41,7 @@ describe("usage in flight", () => {
     expect(all.usage()).toEqual({ calls: 0, bytes: 0 });
   });
 
-  it("counts nothing for a ticket that was given back, whatever is still reported of its call", () => {
+  it("counts nothing for a released ticket, even if its call reports more", () => {
     const { all, admit, message } = inFlight();
     for (const ticket of [admit(), message()]) {
       ticket.addBytes(100);
@@ -56,7 +56,7 @@ describe("usage in flight", () => {
     expect(message().assign("alpha")).toBeUndefined();
   });
 
-  it("never gives back more than it took", () => {
+  it("never releases more than it took", () => {
     const { all, message } = inFlight();
     const ticket = message();
     ticket.addBytes(100);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { frameBytes, writeFrame } from "../../../../src/core/memory/encoded-event.js";
+import { encodedBytes, writeEncoded } from "../../../../src/core/memory/encoded-event.js";
 import { REPLY_BYTES_MAX } from "../../../../src/core/model/limits.js";
 import type { ReadRequest } from "../../../../src/core/model/store.js";
 import type { Epoch, NewEvent, RedactionView, StoredEvent } from "../../../../src/core/model/types.js";
@@ -9,11 +9,11 @@ import { ALPHA, eventId, messageEvent } from "../../../support/store/store-harne
 
 /** An event as a store holds it: its frame somewhere in a larger stretch of memory. */
 function stored(event: NewEvent): StoredEvent {
-  const bytes = Buffer.alloc(frameBytes(event) + 20, 255);
-  writeFrame(bytes, 10, event);
+  const bytes = Buffer.alloc(encodedBytes(event) + 20, 255);
+  writeEncoded(bytes, 10, event);
   return {
     eventId: event.eventId,
-    frame: { bytes, start: 10, end: bytes.byteLength - 10 },
+    encoded: { bytes, start: 10, end: bytes.byteLength - 10 },
     state: event,
     internalMetadata: Buffer.from(event.internalMetadata).toString("latin1"),
   };

@@ -1,6 +1,6 @@
 import { ErrorReply, SocketTimeoutError } from "@redis/client";
 import { describe, expect, it } from "vitest";
-import { tierLogTo } from "../../../../src/telemetry/backend-reports.js";
+import { reportTier } from "../../../../src/telemetry/backend-reports.js";
 import { Failures, failureOf, TierFailure } from "../../../../src/tier/redis/failures.js";
 import { EPISODE_MS } from "../../../../src/tier/redis/limits.js";
 
@@ -35,7 +35,7 @@ describe("failures of the tier", () => {
     let nowMs = 0;
     const lines: unknown[] = [];
     const write = (message: string, fields = {}) => lines.push({ message, ...fields });
-    const failures = new Failures(tierLogTo({ info: write, warn: write }), () => nowMs);
+    const failures = new Failures(reportTier({ info: write, warn: write }), () => nowMs);
     for (let n = 0; n < 100; n++) {
       nowMs += EPISODE_MS / 2;
       failures.note("full", "OOM");

@@ -30,7 +30,7 @@ it.each([
   expect(parseNotification(payload, KEY)).toEqual({ homeserver: "61", changes: undefined });
 });
 
-it("stays below the 8,000 bytes that PostgreSQL takes, whatever the name", () => {
+it("stays below the 8,000 bytes that PostgreSQL accepts, with any name", () => {
   const header = 2 * 255 + 1 + 32 + 1 + 16 + 1 + 33;
   expect(encodeChanges([Buffer.alloc(5300)])).toBeUndefined();
   expect(encodeChanges(Array.from({ length: 256 }, () => Buffer.alloc(30)))).toBeUndefined();
