@@ -32,8 +32,8 @@ export default defineConfig({
       project("unit", { isolate: false }),
       project("properties", { isolate: false }),
       project("tidy", { isolate: false }),
-      ...["contract", "protocol", "model", "integration", "soak", "interop", "attack"].map((name) =>
-        project(name),
+      ...["contract", "protocol", "model", "integration", "soak", "interop", "attack", "browser"].map(
+        (name) => project(name),
       ),
     ],
   },

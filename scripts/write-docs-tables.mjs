@@ -13,6 +13,8 @@ import { observeCalls } from "../dist/telemetry/call-metrics.js";
 import { registerConnectionMetrics, registerTlsMetrics } from "../dist/telemetry/connection-metrics.js";
 import { observeFloods } from "../dist/telemetry/floods.js";
 import { createMetrics } from "../dist/telemetry/metrics.js";
+// Writes or checks the schema of the chart's values, with the same arguments.
+import "./write-helm-schema.mjs";
 
 /** Each generated part: its page, the name in its markers, and what makes it. */
 const PARTS = [

@@ -18,6 +18,7 @@ import { createAdminHttp, type MetricsSource } from "./probes/http.js";
 import { createProbeServers } from "./probes/probe-server.js";
 import type { FloodObserver } from "./rpc/admission/connection.js";
 import { Gate } from "./rpc/admission/gate.js";
+import type { StatusPages } from "./status/pages.js";
 import { registerConnectionMetrics } from "./telemetry/connection-metrics.js";
 import { reportListeners } from "./telemetry/connection-reports.js";
 import type { Logger } from "./telemetry/logger.js";
@@ -37,6 +38,8 @@ export interface PortSources {
   readonly families: MetricFamilies;
   /** The source of /metrics. */
   readonly scrape: MetricsSource;
+  /** The status page and its resources. */
+  readonly pages: StatusPages;
   readonly logger: Logger;
   /** Called when a connection is closed because of a flood. */
   readonly onFlood: FloodObserver;
@@ -86,7 +89,8 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
   const http = createAdminHttp({
     isReady: () => health.ready,
     metrics: scrape,
-    metricsAccess: security.metricsAccess,
+    pages: sources.pages,
+    operatorAccess: security.operatorAccess,
     // Over TLS a page of another name has no certificate, so the check has nothing to do.
     ...(config.http === "off" || security.secureHttp !== undefined
       ? {}

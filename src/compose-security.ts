@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import { CallAccess } from "./auth/call-access.js";
 import { certificateNamesOf } from "./auth/certificate-names.js";
 import { type ClientEntry, Clients } from "./auth/clients.js";
+import { asBearer } from "./auth/http-basic.js";
 import { mayAdministrate } from "./auth/principal.js";
 import { type AuthSurroundings, type ReadClients, readClients } from "./auth/read-clients.js";
 import type { ListenAddress } from "./config/address.js";
@@ -17,7 +18,7 @@ import { readTlsFiles, type TlsMaterial, tlsPaths } from "./config/tls-files.js"
 import { CacheError } from "./core/model/errors.js";
 import { CertifiedConnections } from "./net/certified-connections.js";
 import { type Secure, TlsFront } from "./net/tls-front.js";
-import type { MetricsAccess } from "./probes/http.js";
+import type { OperatorAccess } from "./probes/http.js";
 import type { Logger } from "./telemetry/logger.js";
 import { type Reloadable, reportSecurity, type SecurityObserver } from "./telemetry/security-reports.js";
 
@@ -32,8 +33,8 @@ export interface Security {
   opened(session: ServerHttp2Session, socket: Socket, listener: ListenAddress): void;
   /** Undefined without an auth file. */
   readonly access: CallAccess | undefined;
-  /** Whether a request may read the metrics; undefined: any. */
-  readonly metricsAccess: ((request: IncomingMessage) => MetricsAccess) | undefined;
+  /** Whether an HTTP request comes from an operator; undefined: it is not asked. */
+  readonly operatorAccess: ((request: IncomingMessage) => OperatorAccess) | undefined;
   /** Milliseconds since 1970 when the server certificate expires; undefined without TLS. */
   expiresMs(): number | undefined;
   /** Reads all files again. A file with an error changes nothing. */
@@ -116,7 +117,7 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
     secureHttp: fronts.http?.secure,
     secureAdmin: fronts.admin?.secure,
     access,
-    metricsAccess: clients && ((request) => metricsAccess(clients, request)),
+    operatorAccess: clients && ((request) => operatorAccess(clients, request)),
     expiresMs: () => material?.expiresMs,
     reload: () => watch.checkNow(),
     stop: () => watch.stop(),
@@ -148,11 +149,11 @@ function surroundingsOf({ homeservers, listen, adminListen, tlsClientCaFile }: C
   return { homeservers, unixSockets: sockets, hasClientCa: tlsClientCaFile !== undefined };
 }
 
-/** Metrics name the homeservers, so they are for operators. */
-function metricsAccess(clients: Clients, { rawHeaders, socket }: IncomingMessage): MetricsAccess {
-  const authorization = rawHeaders.filter(
-    (_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === "authorization",
-  );
+/** Metrics and pages name the homeservers, so they are for operators of all homeservers. */
+function operatorAccess(clients: Clients, { rawHeaders, socket }: IncomingMessage): OperatorAccess {
+  const authorization = rawHeaders
+    .filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === "authorization")
+    .map(asBearer);
   const certificateNames = certificateNamesOf(socket);
   const found = clients.authenticate({
     authorization,

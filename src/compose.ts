@@ -6,6 +6,8 @@ import { ServiceState } from "./admin/service-state.js";
 import { type Backends, openBackends } from "./compose-backends.js";
 import { type ConnectionTables, openPorts, transportOf } from "./compose-ports.js";
 import { openSecurity, type Security } from "./compose-security.js";
+import { shutDown } from "./compose-shutdown.js";
+import { openStatus } from "./compose-status.js";
 import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
 import { HEAP_SHARE, PROGRESS_INTERVAL_MS, SILENCE_LIMIT_MS } from "./core/model/limits.js";
@@ -44,6 +46,8 @@ export interface ServerDeps {
   readonly openFilesMax?: number;
   /** How often the files of TLS and authentication are checked; 5 s unless given. */
   readonly fileCheckIntervalMs?: number;
+  /** The time between two samples of the status page. 5 s if absent. */
+  readonly statusIntervalMs?: number;
   /** Returns the number of log lines that could not be written. 0 if absent. */
   readonly droppedLogLines?: () => number;
   /** The registry of the metrics of the process. A new one if absent. */
@@ -169,8 +173,10 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   addReflection(rpc.server, { drain: stopping, absentServices: [ADMIN_SERVICE] });
   const service = new ServiceState({ health, rpc, logger });
   const { families, scrape } = metricsOf(registry, { store, rpc, backends, security }, config, deps);
+  const status = openStatus(config, { ...deps, registry, store, rpc, backends, health, clock });
 
   async function closeAll(): Promise<void> {
+    status.stop();
     security.stop();
     rpc.server.forceShutdown();
     await store.close();
@@ -179,6 +185,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     ...deps,
     families,
     scrape,
+    pages: status.pages,
     security,
     health,
     grpc: rpc.server,
@@ -201,19 +208,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   });
 
   let stopped: Promise<void> | undefined;
-  async function stop(): Promise<void> {
-    const until = clock() + config.shutdownTimeoutMs;
-    service.stop();
-    stopping.start();
-    // Sends GOAWAY, so that clients start no more calls.
-    rpc.server.tryShutdown(() => {});
-    const calls = await ports.drainGrpc(config.shutdownTimeoutMs);
-    if (calls > 0) logger.warn("the shutdown timeout has passed; unfinished calls were cut", { calls });
-    ports.destroy();
-    await closeAll();
-    await traces?.stop(until - clock());
-    logger.info("stopped");
-  }
+  const parts = { service, stopping, rpc, ports, closeAll, traces, logger, clock };
   return {
     addresses: ports.addresses,
     httpAddress: ports.httpAddress,
@@ -221,7 +216,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
     adminAddresses: ports.adminAddresses,
     reload: () => security.reload(),
     stop: () => {
-      stopped ??= stop();
+      stopped ??= shutDown(parts, config.shutdownTimeoutMs);
       return stopped;
     },
   };

@@ -43,6 +43,8 @@ try {
     const { addServeCommand } = await import("./serve.js");
     addServeCommand(serve, serveIo());
   } else {
+    // @grpc/grpc-js sends an IP address as the server name of TLS, of which Node.js would warn on stderr.
+    process.noDeprecation = true;
     const { addClientCommands } = await import("./cli/program.js");
     addClientCommands(program, clientIo());
   }
@@ -74,6 +76,7 @@ function serveIo(): ServeIo {
     stdout: process.stdout,
     stderr: process.stderr,
     logOutput,
+    logsToTerminal: process.stderr.isTTY === true,
     stopRequested,
     onReloadRequested: (reload) => void process.on("SIGHUP", reload),
     onUnexpectedFailure: (report) => {
@@ -124,7 +127,13 @@ function clientIo(): CliIo {
     stdin: process.stdin,
     env: process.env,
     isTty: process.stderr.isTTY === true,
-    columns: process.stdout.columns,
+    // They change with the size of the terminal's window.
+    get columns() {
+      return process.stdout.columns;
+    },
+    get rows() {
+      return process.stdout.rows;
+    },
     signal: stopRequested,
     setExitCode: (code) => {
       process.exitCode = code;

@@ -10,6 +10,7 @@ import type { ConfigFile } from "./config/settings.js";
 import { withoutSecrets } from "./config/without-secrets.js";
 import { MEMORY_BUDGET_BYTES_MIN } from "./core/model/limits.js";
 import { ListenError } from "./net/listeners.js";
+import { formatted } from "./telemetry/console-lines.js";
 import type { LineOutput } from "./telemetry/line-output.js";
 import { createLogger } from "./telemetry/logger.js";
 import { registerProcessMetrics } from "./telemetry/metrics.js";
@@ -31,6 +32,8 @@ export interface ServeIo {
   readonly stderr: { write(text: string): unknown };
   /** Receives the log lines. */
   readonly logOutput: LineOutput;
+  /** Whether a terminal shows the log lines. */
+  readonly logsToTerminal: boolean;
   /** Aborts at the first signal to stop, which is its reason. A second signal ends the process at once. */
   readonly stopRequested: AbortSignal;
   /** Calls back at each SIGHUP; from then on SIGHUP does not end the process. */
@@ -87,7 +90,8 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
 
 async function serve(config: ParsedConfig["config"], io: ServeIo): Promise<void> {
   const { logOutput } = io;
-  const logger = createLogger({ level: config.logLevel, to: logOutput });
+  const target = { isTerminal: io.logsToTerminal, env: io.env };
+  const logger = createLogger({ level: config.logLevel, to: formatted(logOutput, config.logFormat, target) });
   logOutput.onRecovered((dropped) =>
     logger.warn("log lines were dropped because they could not be written", { dropped }),
   );

@@ -6,11 +6,13 @@ import {
   ADMIN_ADDRESS_HELP,
   defaultAddress,
   defaultAdminAddress,
+  defaultProbeAddress,
+  PROBE_ADDRESS_HELP,
   parseAddress,
 } from "./client/address.js";
 import { connect, type SidecarConnection } from "./client/connection.js";
 import { describeFailure } from "./client/describe-failure.js";
-import { securityFlags, securityOf } from "./client/security.js";
+import { type ClientSecurity, securityFlags, securityOf } from "./client/security.js";
 import { CliError, ExitCode } from "./exit-code.js";
 import { choice, duration, type Flag, type Flags, faithful, parsed, text, type ValuesOf } from "./flags.js";
 import type { CliIo } from "./io/cli-io.js";
@@ -39,6 +41,8 @@ export interface Call<F extends Flags> {
   readonly io: CliIo;
   readonly args: readonly string[];
   readonly flags: ValuesOf<F>;
+  /** Whether `-o json` is given. */
+  readonly isJson: boolean;
   /** Prints the result: with `-o json` one object a line, else the text. */
   print(objects: readonly object[], text: string): void;
 }
@@ -64,20 +68,17 @@ const outputFlags = {
   output: choice("Selects the format of the output.", ["text", "json"], { short: "-o" }),
 };
 const timeout = duration("Limits the time of one call.", "5s");
-const sidecarFlags = {
-  address: parsed("<address>", "Names the sidecar: host:port or unix:path.", parseAddress, {
-    note: ADDRESS_HELP,
-  }),
+const connectionFlagsOf = (help: string, note: string) => ({
+  address: parsed("<address>", help, parseAddress, { note }),
   timeout,
   ...securityFlags,
-};
-const adminFlags = {
-  address: parsed("<address>", "Names the sidecar's admin listener: host:port or unix:path.", parseAddress, {
-    note: ADMIN_ADDRESS_HELP,
-  }),
-  timeout,
-  ...securityFlags,
-};
+});
+const sidecarFlags = connectionFlagsOf("Names the sidecar: host:port or unix:path.", ADDRESS_HELP);
+const probeFlags = connectionFlagsOf("Names the sidecar: host:port or unix:path.", PROBE_ADDRESS_HELP);
+const adminFlags = connectionFlagsOf(
+  "Names the sidecar's admin listener: host:port or unix:path.",
+  ADMIN_ADDRESS_HELP,
+);
 const homeserverFlags = {
   homeserver: text("<name>", "Names the homeserver to act for.", {
     short: "-H",
@@ -99,6 +100,13 @@ export function sidecarCommand<F extends Flags>(declared: Declaration<F, Sidecar
   return connectedCommand(declared, sidecarFlags, defaultAddress);
 }
 
+/** Declares a command that asks for health alone; adds the same flags. */
+export function probeCommand<F extends Flags>(declared: Declaration<F, SidecarCall<F>>): ClientCommand {
+  return connectedCommand(declared, probeFlags, (env, { tls }) =>
+    defaultProbeAddress(env, tls !== undefined),
+  );
+}
+
 /** Declares a command that calls the admin listener of a sidecar; adds the same flags. */
 export function adminCommand<F extends Flags>(declared: Declaration<F, SidecarCall<F>>): ClientCommand {
   return connectedCommand(declared, adminFlags, defaultAdminAddress);
@@ -107,16 +115,16 @@ export function adminCommand<F extends Flags>(declared: Declaration<F, SidecarCa
 function connectedCommand<F extends Flags>(
   declared: Declaration<F, SidecarCall<F>>,
   connectionFlags: typeof sidecarFlags,
-  addressOf: (env: CliIo["env"]) => string,
+  addressOf: (env: CliIo["env"], security: ClientSecurity) => string,
 ): ClientCommand {
   return localCommand({
     ...declared,
     flags: { ...connectionFlags, ...declared.flags },
     run: async (given) => {
-      const call = given as Pick<SidecarCall<F>, "io" | "args" | "flags" | "print">;
+      const call = given as Omit<SidecarCall<F>, "connection">;
       const { io, flags } = call;
-      const address = flags.address ?? addressOf(io.env);
       const security = securityOf(flags, io.env);
+      const address = flags.address ?? addressOf(io.env, security);
       const connection = connect({ address, timeoutMs: flags.timeout, signal: io.signal, security });
       try {
         return await declared.run({ ...call, connection });
@@ -169,11 +177,12 @@ export function addCommand(program: Command, io: CliIo, declared: ClientCommand)
     const values = Object.entries(declared.flags).map(([key, flag]) => [key, given[key] ?? flag.absent]);
     const flags: Record<string, unknown> = Object.fromEntries(values);
     const args = command.processedArgs.flat().filter((text): text is string => typeof text === "string");
+    const isJson = flags["output"] === "json";
     const print = (objects: readonly object[], text: string) => {
       const lines = objects.map((object) => `${JSON.stringify(object)}\n`).join("");
-      io.stdout.write(flags["output"] === "json" ? lines : text);
+      io.stdout.write(isJson ? lines : text);
     };
-    return runReporting(io, () => declared.run({ io, args, flags, print }));
+    return runReporting(io, () => declared.run({ io, args, flags, isJson, print }));
   });
 }
 

@@ -16,7 +16,8 @@ export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 /** What each code means, for `splitcache help exit-codes` and docs/. */
 export const EXIT_CODES: Readonly<Record<ExitCode, string>> = {
   [ExitCode.done]: "The command succeeded; serve stopped after a signal.",
-  [ExitCode.failure]: "The command failed, the sidecar does not serve, or serve cannot start.",
+  [ExitCode.failure]:
+    "The command failed, the sidecar does not serve, doctor found an error, or serve cannot start.",
   [ExitCode.usage]: "An argument, a file, the configuration or a request is not valid.",
   [ExitCode.incomplete]: "An event is missing (get) or was not stored (put).",
   [ExitCode.unavailable]: "No sidecar answers in time, or the sidecar is unavailable. Try again.",

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { addCommand, addGroup } from "./command.js";
 import { ADMIN, ADMIN_COMMANDS } from "./commands/admin.js";
+import { doctor } from "./commands/doctor.js";
 import { exitCodes } from "./commands/exit-codes.js";
 import { get } from "./commands/get.js";
 import { health } from "./commands/health.js";
@@ -12,6 +13,7 @@ import { put } from "./commands/put.js";
 import { redact } from "./commands/redact.js";
 import { reject } from "./commands/reject.js";
 import { stats } from "./commands/stats.js";
+import { top } from "./commands/top.js";
 import { wait } from "./commands/wait.js";
 import { watch } from "./commands/watch.js";
 import type { CliIo } from "./io/cli-io.js";
@@ -19,7 +21,7 @@ import type { CliIo } from "./io/cli-io.js";
 /** In the order of the help. */
 const COMMANDS = [
   ...[get, put, redact, reject, invalidate, purgeRoom, purgeHomeserver, watch],
-  ...[stats, health, wait, logSchema, exitCodes],
+  ...[stats, top, doctor, health, wait, logSchema, exitCodes],
 ];
 
 /**

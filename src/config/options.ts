@@ -8,6 +8,7 @@ import {
   REQUEST_BYTES_MAX,
   SUBSCRIBERS_MAX,
 } from "../core/model/limits.js";
+import { LOG_FORMATS } from "./log-formats.js";
 import { LOG_LEVELS } from "./log-levels.js";
 import { count, file, type OptionText, option, optionTexts } from "./option.js";
 import { quotaSetting } from "./quotas.js";
@@ -41,7 +42,7 @@ export const configSchema = z.strictObject({
   http: option(
     tcpAddressOrOff(),
     "http <address>",
-    "Serves /livez, /readyz and /metrics over HTTP at host:port; off disables it",
+    "Serves the status page, /livez, /readyz and /metrics over HTTP at host:port; off disables it",
     { default: "127.0.0.1:9464" },
   ),
   healthListen: option(
@@ -202,6 +203,12 @@ export const configSchema = z.strictObject({
     "log-level <level>",
     `Sets the least severe level of log lines: ${LOG_LEVELS.join(", ")}`,
     { default: "info" },
+  ),
+  logFormat: option(
+    oneOf(LOG_FORMATS),
+    "log-format <format>",
+    "Sets the format of log lines: json, console (for people), or auto (console on a terminal, else json)",
+    { default: "auto" },
   ),
 });
 

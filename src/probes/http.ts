@@ -8,8 +8,10 @@ export interface AdminSources {
   readonly isReady: () => boolean;
   /** If absent, there is no /metrics. */
   readonly metrics?: MetricsSource;
-  /** Whether a request may read the metrics; left out: any. */
-  readonly metricsAccess?: ((request: IncomingMessage) => MetricsAccess) | undefined;
+  /** Other pages, by their paths; none unless given. */
+  readonly pages?: ReadonlyMap<string, () => Page | Promise<Page>>;
+  /** Whether a request comes from an operator, which metrics and pages are for. If absent, anybody may read them. */
+  readonly operatorAccess?: ((request: IncomingMessage) => OperatorAccess) | undefined;
   /**
    * If given, a request to a loopback listener must have a loopback name or this name
    * as its Host. If absent, any Host is accepted.
@@ -19,7 +21,7 @@ export interface AdminSources {
   readonly requestTimeoutMs?: number;
 }
 
-export type MetricsAccess = "allowed" | "unauthenticated" | "denied";
+export type OperatorAccess = "allowed" | "unauthenticated" | "denied";
 
 /** Metrics in the text format of Prometheus. */
 export interface MetricsSource {
@@ -27,10 +29,14 @@ export interface MetricsSource {
   metrics(): Promise<Buffer>;
 }
 
-interface Answer {
-  readonly code: number;
+export interface Page {
   readonly body: Buffer;
   readonly contentType: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+interface Answer extends Page {
+  readonly code: number;
 }
 
 /** The time limit for the request of a probe or a scrape. */
@@ -77,18 +83,23 @@ export function createAdminHttp(sources: AdminSources): Server {
 type Route = (request: IncomingMessage) => Answer | Promise<Answer>;
 type Routes = ReadonlyMap<string, Route>;
 
-function routesOf({ isReady, metrics, metricsAccess = () => "allowed" }: AdminSources): Routes {
+function routesOf({ isReady, metrics, pages, operatorAccess = () => "allowed" }: AdminSources): Routes {
   const routes = new Map<string, Route>([
     ["/livez", () => plain(200, "ok")],
     ["/readyz", () => (isReady() ? plain(200, "ok") : plain(503, "draining"))],
   ]);
-  if (metrics !== undefined) {
-    routes.set("/metrics", async (request) => {
-      const access = metricsAccess(request);
+  // They show the data of every homeserver.
+  const addForOperators = (path: string, make: () => Page | Promise<Page>) =>
+    routes.set(path, async (request) => {
+      const access = operatorAccess(request);
       if (access !== "allowed") return plain(access === "denied" ? 403 : 401, OPERATORS_ONLY);
-      return { code: 200, body: await metrics.metrics(), contentType: metrics.contentType };
+      return { code: 200, ...(await make()) };
     });
+  if (metrics !== undefined) {
+    const { contentType } = metrics;
+    addForOperators("/metrics", async () => ({ body: await metrics.metrics(), contentType }));
   }
+  for (const [path, make] of pages ?? []) addForOperators(path, make);
   return routes;
 }
 
@@ -104,13 +115,14 @@ function handlerFor(routes: Routes, allowsHost: HostCheck): RequestListener {
         : Promise.resolve(plain(405, "only GET and HEAD"));
     void answer
       .catch(() => plain(500, "internal error"))
-      .then(({ code, body, contentType }) => {
+      .then(({ code, body, contentType, headers }) => {
         response.writeHead(code, {
+          ...headers,
           "content-type": contentType,
           "content-length": body.byteLength,
           "cache-control": "no-store",
           ...(isRead ? {} : { allow: "GET, HEAD" }),
-          ...(code === 401 ? { "www-authenticate": "Bearer" } : {}),
+          ...(code === 401 ? { "www-authenticate": CHALLENGES } : {}),
         });
         response.end(method === "HEAD" ? undefined : body);
       });
@@ -119,7 +131,10 @@ function handlerFor(routes: Routes, allowsHost: HostCheck): RequestListener {
 
 const WRONG_HOST = "Host must be localhost, a loopback address or the host of --http";
 
-const OPERATORS_ONLY = "metrics require the credentials of a client of role operator, without homeservers";
+/** A browser sends no bearer token unless a script makes the request. It asks for a name and a password. */
+const CHALLENGES = ["Bearer", 'Basic realm="splitcache: the password is the token", charset="UTF-8"'];
+
+const OPERATORS_ONLY = "this page requires the credentials of a client of role operator, without homeservers";
 
 function plain(code: number, line: string): Answer {
   return { code, body: Buffer.from(`${line}\n`), contentType: "text/plain; charset=utf-8" };

@@ -4,11 +4,13 @@ import { formatListenAddress, parseListenAddress, parseTcpAddress } from "../../
 import { CliError, ExitCode } from "../exit-code.js";
 import type { CliIo } from "../io/cli-io.js";
 
-/** What `defaultAddress` answers, for the help. */
+/** What the functions below answer, for the help. */
 export const ADDRESS_HELP =
   "env: SPLITCACHE_ADDRESS, else the first of SPLITCACHE_LISTEN; default: 127.0.0.1:50051";
 export const ADMIN_ADDRESS_HELP =
   "env: SPLITCACHE_ADMIN_ADDRESS, else the first of SPLITCACHE_ADMIN_LISTEN; default: 127.0.0.1:50052";
+export const PROBE_ADDRESS_HELP =
+  "env: SPLITCACHE_ADDRESS, else the first of SPLITCACHE_HEALTH_LISTEN or SPLITCACHE_LISTEN; default: 127.0.0.1:50051";
 export const HTTP_ADDRESS_HELP = "env: SPLITCACHE_HTTP; default: 127.0.0.1:9464";
 
 const ADDRESS_KIND = "host:port or [ipv6]:port with a port from 1 to 65535, or unix:path";
@@ -33,6 +35,12 @@ export function parseHttpAddress(text: string): string {
  */
 export function defaultAddress(env: CliIo["env"]): string {
   return addressOf(env, "SPLITCACHE_ADDRESS", "SPLITCACHE_LISTEN") ?? "127.0.0.1:50051";
+}
+
+/** The address that a probe asks if no flag gives it. Without TLS it is the listener of probes, which never uses it. */
+export function defaultProbeAddress(env: CliIo["env"], usesTls: boolean): string {
+  const health = usesTls ? undefined : addressOf(env, "SPLITCACHE_ADDRESS", "SPLITCACHE_HEALTH_LISTEN");
+  return health ?? defaultAddress(env);
 }
 
 /** The address of the sidecar's admin listener if no flag gives it. */

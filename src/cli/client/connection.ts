@@ -14,6 +14,7 @@ import { type ClientSecurity, type ClientTls, checkTokenIsSafe } from "./securit
 /** A channel to one sidecar. Connects with the first call, and again when it breaks. */
 export interface SidecarConnection {
   readonly address: string;
+  readonly security: ClientSecurity;
   /** For streams; single calls go through `call`. */
   readonly client: EventCacheServiceClient;
   /** Aborted when the user interrupts. */
@@ -79,6 +80,7 @@ export function connect({ address, timeoutMs, signal, security }: ConnectionOpti
   }
   return {
     address,
+    security,
     client,
     signal,
     call: (method, request, limitMs = timeoutMs) => call(client, method, request, limitMs, cancelOnAbort),

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { Agent, get, type IncomingMessage } from "node:http";
 import { get as getOverTls, Agent as TlsAgent } from "node:https";
-import { type ClientSecurity, checkTokenIsSafe } from "./security.js";
+import { type ClientSecurity, checkTokenIsSafe, tlsOptionsOf } from "./security.js";
 
 /** A page of metrics has some 100 lines for each homeserver; it is kept whole in memory. */
 const REPLY_BYTES_MAX = 64 * 1024 * 1024;
@@ -9,6 +9,8 @@ const REPLY_BYTES_MAX = 64 * 1024 * 1024;
 export interface HttpReply {
   readonly status: number;
   readonly text: string;
+  /** The time of the server's clock. */
+  readonly date: string | undefined;
 }
 
 /**
@@ -35,10 +37,6 @@ export async function httpGet(
     bytes += chunk.length;
     if (bytes > REPLY_BYTES_MAX) throw new Error(`the page has more than ${REPLY_BYTES_MAX} bytes`);
   }
-  return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() };
-}
-
-function tlsOptionsOf({ ca, cert, key, serverName }: NonNullable<ClientSecurity["tls"]>) {
-  const given = Object.entries({ ca, cert, key, servername: serverName });
-  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
+  const { statusCode = 0 } = response;
+  return { status: statusCode, text: Buffer.concat(chunks).toString(), date: response.headers.date };
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { ConnectionOptions } from "node:tls";
 import { isLocal, parseListenAddress } from "../../config/address.js";
 import { CliError, ExitCode } from "../exit-code.js";
 import { onOff, text, type ValuesOf } from "../flags.js";
@@ -91,6 +92,12 @@ function isTrue(env: CliIo["env"], variable: string): boolean {
   const value = env[variable] || "false";
   if (value === "true" || value === "false") return value === "true";
   throw new CliError(ExitCode.usage, `${variable}=${value}: expected true or false`);
+}
+
+/** The options of node:tls; what is undefined is left to its defaults. */
+export function tlsOptionsOf({ ca, cert, key, serverName }: ClientTls): ConnectionOptions {
+  const given = Object.entries({ ca, cert, key, servername: serverName });
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
 }
 
 function read(option: string, path: string): string;

@@ -1,10 +1,10 @@
 import { servingStatus } from "../client/calls.js";
-import { sidecarCommand } from "../command.js";
+import { probeCommand } from "../command.js";
 import { ExitCode } from "../exit-code.js";
 import { text } from "../flags.js";
 
 /** `health`: asks grpc.health.v1; an exec probe. */
-export const health = sidecarCommand({
+export const health = probeCommand({
   name: "health",
   summary: "Asks whether the sidecar serves",
   description:

@@ -1,9 +1,8 @@
-import { abortScope } from "../client/abort.js";
 import { defaultHttpAddress, HTTP_ADDRESS_HELP, parseHttpAddress } from "../client/address.js";
-import { httpGet } from "../client/http-get.js";
-import { type ClientSecurity, securityFlags, securityOf } from "../client/security.js";
+import { fetchPage } from "../client/fetch-page.js";
+import { securityFlags, securityOf } from "../client/security.js";
 import { localCommand } from "../command.js";
-import { CliError, ExitCode } from "../exit-code.js";
+import { ExitCode } from "../exit-code.js";
 import { duration, onOff, parsed } from "../flags.js";
 import { parseMetrics, type Sample } from "../io/metrics-text.js";
 import { formatTable } from "../io/text.js";
@@ -26,9 +25,9 @@ export const stats = localCommand({
   examples: ["stats", "stats --http 127.0.0.1:9464 -o json"],
   run: async ({ io, flags, print }) => {
     const address = flags.http ?? defaultHttpAddress(io.env);
-    const samples = parseMetrics(
-      await fetchMetrics(address, flags.timeout, io.signal, securityOf(flags, io.env)),
-    );
+    const request = { address, path: "/metrics", timeoutMs: flags.timeout, signal: io.signal };
+    const { text } = await fetchPage({ ...request, security: securityOf(flags, io.env) });
+    const samples = parseMetrics(text);
     const rows = flags.all ? samples.map(row) : summary(samples);
     print(
       samples.map(({ name, labels, value }) => ({ name, labels: Object.fromEntries(labels), value })),
@@ -37,28 +36,6 @@ export const stats = localCommand({
     return ExitCode.done;
   },
 });
-
-async function fetchMetrics(
-  address: string,
-  timeoutMs: number,
-  signal: AbortSignal,
-  security: ClientSecurity,
-): Promise<string> {
-  const url = `${security.tls === undefined ? "http" : "https"}://${address}/metrics`;
-  const limit = abortScope(signal, timeoutMs);
-  try {
-    const { status, text } = await httpGet(url, limit.signal, security);
-    if (status !== 200) throw new CliError(ExitCode.failure, `${url} answered with HTTP status ${status}`);
-    return text;
-  } catch (failure) {
-    if (failure instanceof CliError) throw failure;
-    const reason = failure instanceof Error ? failure.message : String(failure);
-    const problem = limit.signal.aborted ? "did not answer in time" : `cannot be read: ${reason}`;
-    throw new CliError(ExitCode.unavailable, `${url} ${problem}`, failure);
-  } finally {
-    limit.end();
-  }
-}
 
 /** The sidecar's own metrics; each histogram as its count and mean. */
 function summary(samples: readonly Sample[]): string[][] {

@@ -3,7 +3,7 @@ import { abortableDelay } from "../client/abort.js";
 import { servingStatus } from "../client/calls.js";
 import type { SidecarConnection } from "../client/connection.js";
 import { isUnavailable } from "../client/describe-failure.js";
-import { sidecarCommand } from "../command.js";
+import { probeCommand } from "../command.js";
 import { CliError, ExitCode } from "../exit-code.js";
 import { duration } from "../flags.js";
 
@@ -12,7 +12,7 @@ const ATTEMPT_INTERVAL_MS = 100;
 const ATTEMPT_MS_MAX = 1000;
 
 /** `wait`: until the sidecar serves. */
-export const wait = sidecarCommand({
+export const wait = probeCommand({
   name: "wait",
   summary: "Waits until the sidecar serves",
   description: "Waits until the sidecar serves. Exits with 4 if it does not become ready in time.",

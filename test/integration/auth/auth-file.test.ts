@@ -49,9 +49,14 @@ describe("the command line", () => {
       code: 0,
     });
     const http = server.httpUrl.replace("http://", "");
-    expect(await runCli(["stats", "--http", http], { env })).toMatchObject({ code: 0, stderr: "" });
+    for (const command of [["stats"], ["top", "-n", "1"], ["doctor", "--address", server.address]]) {
+      expect(await runCli([...command, "--http", http], { env })).toMatchObject({ code: 0, stderr: "" });
+    }
     const { SPLITCACHE_CLIENT_TOKEN_FILE: _, ...withoutToken } = env;
     expect((await runCli(purge, { env: withoutToken })).stderr).toContain("UNAUTHENTICATED");
+    expect((await runCli(["top", "-n", "1", "--http", http], { env: withoutToken })).stderr).toContain(
+      "--token-file",
+    );
     expect((await runCli([...purge, "--token-file", folder.path("none")])).stderr).toContain(
       "--token-file cannot be read",
     );

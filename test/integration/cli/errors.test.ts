@@ -55,7 +55,7 @@ describe("errors", () => {
   it("are explained by a help with examples, for every command", async () => {
     const { stdout } = await run(["--help"]);
     const commands = [...stdout.matchAll(/^ {2}([a-z][a-z-]+) /gm)].map(([, name = ""]) => name);
-    expect(commands).toHaveLength(15);
+    expect(commands).toHaveLength(17);
     for (const command of commands.filter((name) => name !== "help")) {
       const help = await run([command, "--help"]);
       expect(help.code).toBe(0);

@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildProgram, type Program } from "../../support/program/build-program.js";
+import { useSecretFolders } from "../../support/server/certificates.js";
 import { startTestServer, type TestServer } from "../../support/server/start-server.js";
+
+const makeFolder = useSecretFolders();
 
 /** Arguments, environment, streams and exit codes of the built program. */
 describe("the splitcache program as a client", () => {
@@ -37,6 +40,29 @@ describe("the splitcache program as a client", () => {
     expect(await program.run(["health"], env)).toMatchObject({ code: 0, stdout: "SERVING\n" });
     const nowhere = await program.run(["health", "--address", "127.0.0.1:1"]);
     expect(nowhere).toMatchObject({ code: 4, stdout: "" });
+  });
+
+  it("is an exec probe of a sidecar with TLS, with the environment of serve", async () => {
+    const own = await (await makeFolder()).certificate("server");
+    const secured = await startTestServer({ tlsCertFile: own.certFile, tlsKeyFile: own.keyFile });
+    const serving = {
+      SPLITCACHE_LISTEN: secured.address,
+      SPLITCACHE_TLS_CERT_FILE: own.certFile,
+      SPLITCACHE_TLS_KEY_FILE: own.keyFile,
+      SPLITCACHE_HEALTH_LISTEN: secured.healthAddress,
+    };
+    const run = await program.run(["health"], serving);
+    await secured.stop();
+    expect(run).toEqual({ code: 0, stdout: "SERVING\n", stderr: "" });
+  });
+
+  it("calls a sidecar with TLS at an IP address without a warning", async () => {
+    const own = await (await makeFolder()).certificate("server");
+    const secured = await startTestServer({ tlsCertFile: own.certFile, tlsKeyFile: own.keyFile });
+    const args = ["health", "--address", secured.address, "--tls-ca-file", own.certFile];
+    const run = await program.run(args);
+    await secured.stop();
+    expect(run).toEqual({ code: 0, stdout: "SERVING\n", stderr: "" });
   });
 
   it("never goes through the proxy of the environment", async () => {

@@ -15,6 +15,8 @@ export interface CliRunOptions {
   readonly signal?: AbortSignal;
   /** Adds the commands to the program; by default all commands. */
   readonly register?: (program: Command, io: CliIo) => void;
+  /** The size of a terminal that shows stdout; none unless given. */
+  readonly terminal?: { readonly columns: number; readonly rows: number };
   /** Called with all of stdout so far whenever there is more. */
   readonly onStdout?: (text: string) => void;
 }
@@ -35,6 +37,7 @@ export async function runCli(args: readonly string[], options: CliRunOptions = {
     stdin: Readable.from(bytesOf(options.stdin ?? "")),
     env: options.env ?? {},
     isTty: false,
+    ...options.terminal,
     signal: options.signal ?? new AbortController().signal,
     setExitCode: (exitCode) => {
       code = exitCode;

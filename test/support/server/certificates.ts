@@ -32,10 +32,10 @@ export interface SecretFolder {
 
 const openssl = (...args: readonly string[]) => promisify(execFile)("openssl", [...args]);
 
-/** Makes folders that are removed after each test. */
-export function useSecretFolders(): () => Promise<SecretFolder> {
+/** Makes folders that are removed after each test, or when `after` says. */
+export function useSecretFolders(after: typeof afterEach = afterEach): () => Promise<SecretFolder> {
   const folders: string[] = [];
-  afterEach(async () => {
+  after(async () => {
     for (const folder of folders.splice(0)) await rm(folder, { recursive: true });
   });
   return async () => {

@@ -49,7 +49,7 @@ const GIB = 2 ** 30;
 /** Starts a server on free ports, with the defaults of the configuration but for what is given. */
 export async function startTestServer(
   given: Partial<Config> = {},
-  deps: Pick<ServerDeps, "fileCheckIntervalMs"> = {},
+  deps: Pick<ServerDeps, "fileCheckIntervalMs" | "statusIntervalMs"> = {},
 ): Promise<TestServer> {
   const { config } = parseConfig({
     flags: { texts: new Map(), unknown: [] },
@@ -75,6 +75,7 @@ export async function startTestServer(
       nodeVersion: process.version,
       pid: process.pid,
       heapLimitBytes: 4 * GIB,
+      ...deps,
     },
   );
   const clients = new Set<EventCacheServiceClient>();

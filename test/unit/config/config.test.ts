@@ -23,6 +23,7 @@ describe("defaults", () => {
       connectionIdleTimeoutMs: 300_000,
       shutdownTimeoutMs: 10_000,
       logLevel: "info",
+      logFormat: "auto",
     });
   });
 
@@ -188,6 +189,7 @@ const EXAMPLES: Readonly<Record<keyof Config, string>> = {
   shutdownTimeoutMs: "1.5s",
   traceIds: "true",
   logLevel: "debug",
+  logFormat: "console",
 };
 
 /** The options that an option requires. */

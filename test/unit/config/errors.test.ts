@@ -87,6 +87,7 @@ describe("errors", () => {
     ["--admin-listen", "0.0.0.0:1"],
     ["--admin-listen", "localhost:1"],
     ["--log-level", "trace"],
+    ["--log-format", "text"],
   ])("refuse %s %j", (flag, value) => {
     expect(problemsOf({ flags: [flag, value] })).toEqual([expect.stringMatching(new RegExp(`^${flag}: `))]);
   });

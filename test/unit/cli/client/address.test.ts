@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   defaultAddress,
   defaultHttpAddress,
+  defaultProbeAddress,
   parseAddress,
   parseHttpAddress,
 } from "../../../../src/cli/client/address.js";
@@ -42,6 +43,22 @@ describe("the default address", () => {
     expect(() => defaultAddress({ SPLITCACHE_ADDRESS: "host:99999" })).toThrow(
       "SPLITCACHE_ADDRESS=host:99999: expected host:port",
     );
+  });
+});
+
+describe("the default address of a probe", () => {
+  const LISTEN = { SPLITCACHE_LISTEN: "0.0.0.0:1" };
+  const HEALTH = { ...LISTEN, SPLITCACHE_HEALTH_LISTEN: "0.0.0.0:2" };
+
+  it.each([
+    [HEALTH, false, "127.0.0.1:2"],
+    // The listener of probes never uses TLS.
+    [HEALTH, true, "127.0.0.1:1"],
+    [LISTEN, false, "127.0.0.1:1"],
+    [{ ...HEALTH, SPLITCACHE_ADDRESS: "sidecar:3" }, false, "sidecar:3"],
+    [{}, false, "127.0.0.1:50051"],
+  ])("of %j, with TLS: %s, is %s", (env, usesTls, address) => {
+    expect(defaultProbeAddress(env, usesTls)).toBe(address);
   });
 });
 

@@ -1,0 +1,8 @@
+/** The time between two samples, and between two refreshes of the page. */
+export const SAMPLE_INTERVAL_MS = 5000;
+/** Fifteen minutes of samples. */
+export const SAMPLES_MAX = 180;
+/** What live figures cover. */
+export const LIVE_SECONDS = 60;
+/** The homeservers and the subscribers that are listed. */
+export const ROWS_MAX = 100;

@@ -1,0 +1,244 @@
+import type { ChangeKind } from "../core/model/store.js";
+import { CHANGE_KINDS } from "./activity.js";
+import { hitRate, type StatusFigures, type Use } from "./figures.js";
+import {
+  formatBytes,
+  formatCount,
+  formatRate,
+  formatSeconds,
+  formatShare,
+  formatUptime,
+  UNKNOWN,
+} from "./format.js";
+import { quantile } from "./histogram.js";
+import type { Figure, Report, Section } from "./report-shape.js";
+import type { Snapshot } from "./sampler.js";
+import type { Sample } from "./samples.js";
+
+export function reportOf({ figures, samples, bounds }: Snapshot): Report {
+  const { version, nodeVersion, uptimeSeconds, isReady, log } = figures;
+  const state = isReady ? "serving" : "not serving: drained or stopping";
+  return {
+    title: `splitcache ${version} on Node.js ${nodeVersion}, up ${formatUptime(uptimeSeconds)}, ${state}`,
+    state: isReady && log.isUp ? "ok" : "bad",
+    sections: [
+      lookups(figures, samples, bounds),
+      memory(figures, samples),
+      logAndTier(figures, samples),
+      changes(figures, samples),
+      homeservers(figures, samples),
+      subscribers(figures, samples),
+    ],
+  };
+}
+
+function lookups(figures: StatusFigures, samples: readonly Sample[], bounds: readonly number[]): Section {
+  const { lastMinute: live, total, callsInFlight, callsInFlightMax, readStreams } = figures;
+  const perSecond = (count: number) => formatRate(live.seconds === 0 ? 0 : count / live.seconds);
+  const quantiles = (share: number) =>
+    samples.map(({ latencyCounts: counts }) => quantile({ bounds, counts }, share) ?? null);
+  return {
+    title: "Reads and calls, last minute",
+    figures: [
+      {
+        label: "Hit rate",
+        value: formatShare(live.hitRate),
+        note: `${formatCount(live.hits)} hits, ${formatCount(live.misses)} misses; since the start ${formatShare(hitRate(total))}`,
+        chartMax: 1,
+        lines: [samples.map(({ activity }) => hitRate(activity))],
+      },
+      {
+        label: "Latency, p50 and p99",
+        value: `${formatSeconds(live.p50Seconds)}, ${formatSeconds(live.p99Seconds)}`,
+        note: "of unary calls, until their reply has left",
+        lines: [quantiles(0.5), quantiles(0.99)],
+      },
+      {
+        label: "Calls",
+        value: perSecond(live.calls),
+        note: `${formatCount(live.calls)} unary calls, ${formatCount(live.failedCalls)} failed; ${formatCount(callsInFlight)} of at most ${formatCount(callsInFlightMax)} in flight; ${formatCount(readStreams)} read streams`,
+        lines: [rates(samples, ({ calls }) => calls)],
+      },
+    ],
+  };
+}
+
+function memory({ memory }: StatusFigures, samples: readonly Sample[]): Section {
+  const figure = (label: string, use: Use, lines: number[], note = ""): Figure => ({
+    label,
+    value: formatBytes(use.bytes),
+    note: `${formatShare(use.bytesMax === 0 ? null : use.bytes / use.bytesMax)} of ${formatBytes(use.bytesMax)}${note}`,
+    chartMax: use.bytesMax,
+    lines: [lines],
+  });
+  const counts = ({ entries, evictions }: typeof memory.events) =>
+    `; ${formatCount(entries)} entries, ${formatCount(evictions)} evicted`;
+  const { events, metadata, logs, heap, budgetBytes } = memory;
+  const values = (read: (sample: Sample) => number) => samples.map(read);
+  return {
+    title: `Memory, budget ${formatBytes(budgetBytes)}`,
+    figures: [
+      figure(
+        "Events",
+        events,
+        values(({ eventsBytes }) => eventsBytes),
+        counts(events),
+      ),
+      figure(
+        "Metadata",
+        metadata,
+        values(({ metadataBytes }) => metadataBytes),
+        counts(metadata),
+      ),
+      figure(
+        "Logs",
+        logs,
+        values(({ logsBytes }) => logsBytes),
+      ),
+      figure(
+        "JavaScript heap",
+        heap,
+        values(({ heapBytes }) => heapBytes),
+        " for entries",
+      ),
+    ],
+  };
+}
+
+function logAndTier({ log, tier }: StatusFigures, samples: readonly Sample[]): Section {
+  const state = (isUp: boolean) => (isUp ? "up" : "unavailable");
+  return {
+    title: "Log",
+    figures: [
+      {
+        label: "Invalidation log",
+        value: state(log.isUp),
+        note: log.isUp
+          ? log.memberCount === null
+            ? "in this process"
+            : `${formatCount(log.memberCount)} members`
+          : "reads miss and changes are refused",
+        isBad: !log.isUp,
+        chartMax: 1,
+        lines: [samples.map(({ isLogUp }) => Number(isLogUp))],
+      },
+      ...(tier === null
+        ? []
+        : [
+            {
+              label: "Tier",
+              value: state(tier.isUp),
+              note: tier.isUp ? "" : "sidecars that start are cold",
+              isBad: !tier.isUp,
+              lines: [],
+            },
+          ]),
+    ],
+  };
+}
+
+const CHANGE_LABELS: Readonly<Record<ChangeKind, string>> = {
+  redacted: "Redacted",
+  rejected: "Rejected",
+  invalidated: "Invalidated",
+  roomPurged: "Room purged",
+  homeserverPurged: "Homeserver purged",
+};
+
+function changes({ lastMinute, total }: StatusFigures, samples: readonly Sample[]): Section {
+  return {
+    title: "Changes, last minute",
+    figures: CHANGE_KINDS.map((kind) => ({
+      label: CHANGE_LABELS[kind],
+      value: formatCount(lastMinute.changes[kind]),
+      note: `${formatCount(total.changes[kind])} since the start`,
+      lines: [rates(samples, ({ activity }) => activity.changes[kind])],
+    })),
+  };
+}
+
+function homeservers({ homeservers, homeserverCount }: StatusFigures, samples: readonly Sample[]): Section {
+  return {
+    title: "Homeservers",
+    figures: [
+      {
+        label: "Homeservers",
+        value: formatCount(homeserverCount),
+        note: "in the cache",
+        lines: [samples.map(({ homeservers }) => homeservers)],
+      },
+    ],
+    table: {
+      headings: [
+        "Name",
+        "Hit rate",
+        "Hits",
+        "Misses",
+        "Changes",
+        "Entries",
+        "Bytes",
+        "Subscribers",
+        "Position",
+      ],
+      textColumns: 1,
+      rows: homeservers.map((shown) => [
+        shown.name,
+        formatShare(shown.hitRate),
+        formatCount(shown.hits),
+        formatCount(shown.misses),
+        formatCount(shown.changes),
+        formatCount(shown.entries),
+        formatBytes(shown.bytes),
+        formatCount(shown.subscribers),
+        shown.position === null ? UNKNOWN : formatCount(shown.position.sequence),
+      ]),
+      note: moreOf(homeserverCount - homeservers.length, "less busy"),
+    },
+  };
+}
+
+function subscribers(figures: StatusFigures, samples: readonly Sample[]): Section {
+  const { subscribers, subscriberCount, lagMax } = figures;
+  return {
+    title: "Subscribers",
+    figures: [
+      {
+        label: "Subscribers",
+        value: formatCount(subscriberCount),
+        note: "open subscriptions",
+        lines: [samples.map(({ subscribers }) => subscribers)],
+      },
+      {
+        label: "Largest lag",
+        value: formatCount(lagMax),
+        note: "changes that a subscriber has not been sent",
+        lines: [samples.map(({ lagMax }) => lagMax)],
+      },
+    ],
+    table: {
+      headings: ["Homeserver", "Subscriber", "State", "Lag"],
+      textColumns: 3,
+      rows: subscribers.map(({ homeserver, subscriber, state, lag }) => [
+        homeserver,
+        subscriber,
+        SUBSCRIBER_STATES.get(state) ?? state,
+        lag === null ? UNKNOWN : formatCount(lag),
+      ]),
+      note: moreOf(subscriberCount - subscribers.length, "with no larger lag"),
+    },
+  };
+}
+
+const SUBSCRIBER_STATES: ReadonlyMap<string, string> = new Map([
+  ["waitingForChange", "waiting for a change"],
+  ["sending", "sending"],
+  ["waitingForRoom", "client does not read"],
+]);
+
+function rates(samples: readonly Sample[], count: (sample: Sample) => number): number[] {
+  return samples.map((sample) => (sample.seconds === 0 ? 0 : count(sample) / sample.seconds));
+}
+
+function moreOf(count: number, which: string): string {
+  return count > 0 ? `and ${formatCount(count)} more, ${which}` : "";
+}

@@ -1,0 +1,144 @@
+import { describe, expect, it } from "vitest";
+import { hasHelm, helm, ofKind, parseManifests, render } from "./chart.js";
+
+describe.skipIf(!hasHelm)("values of the chart", () => {
+  const INSECURE = "config.insecure=true";
+  const POSTGRES = "config.log=postgres://u@h:5432/d";
+  const SIDECAR = ["mode=sidecar", POSTGRES];
+  const POD_MONITOR = ["metrics.podMonitor.enabled=true", "metrics.podMonitor.selector.matchLabels.a=b"];
+  const fileOf = (key: string) => [`secretFiles.${key}.secretName=a`, `secretFiles.${key}.key=b`];
+  const AUTH = fileOf("auth_file");
+  const TLS = [...fileOf("tls_cert_file"), ...fileOf("tls_key_file")];
+  const CERT_MANAGER = ["tls.certManager.enabled=true", "tls.certManager.issuerRef.name=ca"];
+  const MONITOR = "metrics.serviceMonitor.enabled=true";
+  const authorizationOf = (monitor: string) => [
+    `metrics.${monitor}.authorization.credentials.name=a`,
+    `metrics.${monitor}.authorization.credentials.key=b`,
+  ];
+  it.each([
+    // What the schema refuses.
+    [["config.lissen=x"], /config.*lissen|lissen.*config/],
+    [["config.memory=268435456"], /config.*memory/],
+    [["config.calls_in_flight_max=0"], /config.*calls_in_flight_max/],
+    [["secretFiles.listen.secretName=x"], /secretFiles.*listen|listen.*secretFiles/],
+    [["secretFiles.log_password_file.secretName=x"], /secretFiles.*log_password_file/],
+    [["mode=daemon"], /mode/],
+    [["replica=2"], /replica/],
+    [["replicas=0"], /replicas/],
+    [["sidecar.socketMode=660"], /sidecar.*socketMode/],
+    // What contradicts something else.
+    [["replicas=2"], /replicas: more than 1 requires config\.log/],
+    [["config.listen=127.0.0.1:1"], /config\.listen: is set by the chart/],
+    [["config.http=off"], /config\.http: is set by the chart/],
+    [["config.health_listen=127.0.0.1:1"], /config\.health_listen: is set by the chart/],
+    [
+      ["mode=sidecar", "sidecar.singlePod=true", "config.socket_mode=0600"],
+      /config\.socket_mode: is set by the chart/,
+    ],
+    [
+      [
+        "config.tier_key_file=/k",
+        "secretFiles.tier_key_file.secretName=a",
+        "secretFiles.tier_key_file.key=b",
+      ],
+      /config\.tier_key_file: is also set by secretFiles\.tier_key_file/,
+    ],
+    [["config.log=postgres://u:secret@h:5432/d"], /config\.log: must not contain a password/],
+    [["mode=sidecar"], /config\.log: mode sidecar requires/],
+    [[], /secretFiles\.auth_file: is required by mode service/],
+    [["config.tier=redis://h:1"], /config\.tier: requires config\.log/],
+    [[POSTGRES, "config.tier=redis://h:1"], /secretFiles\.tier_key_file: is required by config\.tier/],
+    [
+      ["config.shutdown_timeout=30s"],
+      /terminationGracePeriodSeconds: must exceed config\.shutdown_timeout \(30s\)/,
+    ],
+    [["config.shutdown_timeout=0.5m"], /terminationGracePeriodSeconds: must exceed/],
+    [["terminationGracePeriodSeconds=10"], /terminationGracePeriodSeconds: must exceed/],
+    [["metrics.podMonitor.enabled=true"], /metrics\.podMonitor\.enabled: is for mode sidecar/],
+    [[...SIDECAR, MONITOR], /metrics\.serviceMonitor\.enabled: is for mode service/],
+    [[...SIDECAR, "metrics.podMonitor.enabled=true"], /metrics\.podMonitor\.selector: is required/],
+    // Who may do what.
+    [[INSECURE, ...AUTH], /config\.insecure: remove it/],
+    [[INSECURE, "config.auth_file=/etc/auth.yaml"], /config\.insecure: remove it/],
+    [[...SIDECAR, INSECURE], /config\.insecure: is for mode service/],
+    [
+      [INSECURE, "service.type=LoadBalancer"],
+      /service\.type: LoadBalancer .* requires secretFiles\.auth_file/,
+    ],
+    [
+      [INSECURE, "config.admin_listen=0.0.0.0:50052"],
+      /config\.admin_listen: 0\.0\.0\.0:50052 .* requires secretFiles\.auth_file/,
+    ],
+    [
+      [INSECURE, "config.admin_listen[0]=127.0.0.1:1", "config.admin_listen[1]=127.0.0.1.nip.example:1"],
+      /config\.admin_listen: 127\.0\.0\.1\.nip\.example:1 may/,
+    ],
+    // TLS.
+    [[INSECURE, ...fileOf("tls_cert_file")], /secretFiles\.tls_key_file: is required by tls_cert_file/],
+    [[INSECURE, ...fileOf("tls_key_file")], /secretFiles\.tls_cert_file: is required by tls_key_file/],
+    [[...fileOf("tls_client_ca_file")], /secretFiles\.tls_client_ca_file: requires tls_cert_file/],
+    [[...AUTH, "tls.certManager.enabled=true"], /tls\.certManager\.issuerRef\.name: is required/],
+    [[...AUTH, ...CERT_MANAGER, ...TLS], /tls\.certManager\.enabled: sets tls_cert_file; remove it/],
+    [
+      [...AUTH, ...CERT_MANAGER, "config.tls_key_file=/k"],
+      /tls\.certManager\.enabled: sets tls_key_file; remove it/,
+    ],
+    [[...SIDECAR, ...CERT_MANAGER], /tls\.certManager\.enabled: is for mode service/],
+    // Metrics.
+    [[...AUTH, MONITOR], /metrics\.serviceMonitor\.authorization: is required, because auth_file/],
+    [
+      [INSECURE, MONITOR, ...authorizationOf("serviceMonitor")],
+      /metrics\.serviceMonitor\.authorization: requires secretFiles\.auth_file/,
+    ],
+    [
+      [INSECURE, MONITOR, "metrics.serviceMonitor.tlsConfig.serverName=x"],
+      /metrics\.serviceMonitor\.tlsConfig: requires secretFiles\.tls_cert_file/,
+    ],
+    [
+      [...TLS, ...fileOf("tls_client_ca_file"), MONITOR],
+      /metrics\.serviceMonitor\.tlsConfig\.cert: is required/,
+    ],
+    [
+      [...SIDECAR, ...POD_MONITOR, ...AUTH],
+      /metrics\.podMonitor\.authorization: is required, because auth_file/,
+    ],
+    [[...SIDECAR, ...POD_MONITOR, ...TLS], /metrics\.podMonitor\.tlsConfig: is required with TLS/],
+    [["metrics.serviceMonitor.authorization.type=Bearer"], /authorization.*credentials/],
+  ])("refuses %j with the name of the field", (values, message) => {
+    const { code, stderr } = helm("template", ...values.flatMap((value) => ["--set", value]));
+    expect(code).not.toBe(0);
+    expect(stderr.replaceAll("\n", " ")).toMatch(message);
+    expect(stderr).not.toContain("secret@");
+  });
+
+  it.each([
+    [[INSECURE, "config.shutdown_timeout=29s"]],
+    [[INSECURE, "config.shutdown_timeout=500ms", "terminationGracePeriodSeconds=1"]],
+    [["mode=sidecar", "sidecar.singlePod=true"]],
+    [[INSECURE, POSTGRES, "replicas=2"]],
+    [[INSECURE, "config.homeserver=one.example"]],
+    [[INSECURE, "config.log=postgres://user@h:5432/d?application_name=a@b"]],
+    [AUTH],
+    [[...AUTH, ...TLS, "service.type=LoadBalancer"]],
+    [["config.auth_file=/etc/auth.yaml", "config.tls_cert_file=/c", "config.tls_key_file=/k"]],
+    [[INSECURE, "config.admin_listen=127.0.0.1:50052\\,unix:/run/a"]],
+    [[...AUTH, "config.admin_listen=0.0.0.0:50052"]],
+    [[...SIDECAR, ...AUTH]],
+    [[...SIDECAR, ...POD_MONITOR, ...AUTH, ...authorizationOf("podMonitor")]],
+    [
+      [
+        ...TLS,
+        ...fileOf("tls_client_ca_file"),
+        MONITOR,
+        "metrics.serviceMonitor.tlsConfig.cert.secret.name=a",
+      ],
+    ],
+  ])("accepts %j", (values) => {
+    expect(helm("template", ...values.flatMap((value) => ["--set", value]))).toMatchObject({ code: 0 });
+  });
+
+  it("keeps large counts as they are written", () => {
+    const manifests = parseManifests(render("--set", INSECURE, "--set", "config.subscribers_max=100000"));
+    expect(ofKind(manifests, "ConfigMap").data["splitcache.yaml"]).toContain("subscribers_max: 100000\n");
+  });
+});
