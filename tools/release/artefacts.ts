@@ -2,7 +2,6 @@ import { execFile, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   copyFileSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -115,7 +114,6 @@ function archiveSources({ stage, target, version, epochSeconds }: Build): void {
   const proto = `splitcache-proto-${version}`;
   const names = ["LICENSE", "buf.yaml", "proto"];
   writeArchive(join(target, `${proto}.tar.gz`), { folder: stage, names, prefix: proto, epochSeconds });
-  if (!existsSync(join(stage, "deploy/helm"))) return;
   const chart = join(target, `splitcache-chart-${version}.tgz`);
   writeArchive(chart, { folder: join(stage, "deploy/helm"), names: ["splitcache"], epochSeconds });
 }

@@ -32,7 +32,12 @@ const PLACES: readonly Place[] = [
 ];
 
 /** Files that must have the version. */
-const REQUIRED = [SOURCE, "package-lock.json", "clients/synapse/pyproject.toml"];
+const REQUIRED = [
+  SOURCE,
+  "package-lock.json",
+  "clients/synapse/pyproject.toml",
+  "deploy/helm/splitcache/Chart.yaml",
+];
 
 export const VERSION = /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$/;
 
