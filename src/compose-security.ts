@@ -27,7 +27,7 @@ export interface Security {
   /** Undefined without TLS. */
   readonly secureGrpc: Secure | undefined;
   readonly secureHttp: Secure | undefined;
-  /** Apart from the others, so that stalled handshakes there do not end those of operators. */
+  /** Apart from the others, so that stalled handshakes there do not end the handshakes of operators. */
   readonly secureAdmin: Secure | undefined;
   /** Called for each gRPC connection, before its first call. */
   opened(session: ServerHttp2Session, socket: Socket, listener: ListenAddress): void;

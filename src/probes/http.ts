@@ -65,7 +65,7 @@ export function createAdminHttp(sources: AdminSources): Server {
   );
   // One request per connection: pipelined requests would all be held at the same time.
   server.maxRequestsPerSocket = 1;
-  // Node.js enforces its own time limits only in a server that listens itself, not behind one that ends TLS.
+  // Node.js enforces its own time limits only in a server that listens itself, not behind a server that ends TLS.
   const awaited = new WeakMap<Duplex, NodeJS.Timeout>();
   server.on("connection", (socket) => {
     const timer = setTimeout(() => socket.destroy(), CONNECTION_TIMEOUT_MS).unref();

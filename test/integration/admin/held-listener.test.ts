@@ -102,7 +102,7 @@ describe("operators reach the admin listener", () => {
     await eventually(() =>
       expect(server.logLines.map(({ problem }) => problem)).toContain("TOO_MANY_HANDSHAKES"),
     );
-    // Of the listener's own handshakes, those of the address with the most are ended.
+    // Of the listener's own handshakes, the handshakes of the address with the most are ended.
     for (const socket of [admin, stranger]) {
       const secured = connectTls({ socket, ca: own.cert, servername: "localhost", ALPNProtocols: ["h2"] });
       sockets.push(secured);

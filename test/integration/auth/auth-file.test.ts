@@ -167,7 +167,7 @@ describe("an auth file", () => {
     expect(error.problems).toHaveLength(4);
   });
 
-  it("has the errors of its other clients reported beside one that is no client", async () => {
+  it("has the errors of its other clients reported beside an invalid client", async () => {
     const folder = await makeFolder();
     const clients = [
       { ...READER, role: "x" },

@@ -24,7 +24,7 @@ import { cachedEvent, put } from "../../support/server/wire.js";
 const startServer = useGrpcServers();
 const QUIET = { refused: () => {}, denied: () => {}, called: () => {} };
 
-/** Counts those that wait for changes. */
+/** Counts the listeners for changes. */
 class ObservedClients extends Clients {
   listeners = 0;
 

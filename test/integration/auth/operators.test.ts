@@ -80,7 +80,7 @@ describe("the metrics", () => {
 });
 
 describe("the log", () => {
-  it("names the client that drains, changes the level or purges, and those that are refused", async () => {
+  it("names the client that drains, changes the level or purges, and the clients that are refused", async () => {
     const started = await start();
     const { tokens, server } = started;
     await purge(started, ALPHA, tokens.operator);

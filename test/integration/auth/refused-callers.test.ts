@@ -32,7 +32,7 @@ describe("callers without valid credentials", () => {
     expect(server.floods).toEqual(["unauthenticated"]);
   });
 
-  it("change nothing about the shares of those that have them: their health checks count apart", async () => {
+  it("change nothing about the shares of clients that have them: their health checks count apart", async () => {
     const server = await startWithAllServices({ access: access(), limits: { readStreamsMax: 4 } });
     const bytes = framed(
       wire.GetEventsStreamRequest.encode({ requestId: 1n, request: readOf(ALPHA) }).finish(),
