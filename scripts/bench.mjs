@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import process from "node:process";
 
 const PARTS = {
+  eviction: "hits on recorded reads with S3-FIFO and with LRU, at several budgets",
   fairness:
     "latency and hit rate of a quiet homeserver beside one that floods, purges or reads nothing, against its own alone",
   "get-events":

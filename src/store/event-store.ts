@@ -1,4 +1,5 @@
-import { ShardedLru, shardCount } from "../core/memory/sharded-lru.js";
+import { S3Fifo } from "../core/memory/s3-fifo.js";
+import { shardCount } from "../core/memory/sharded-queue.js";
 import { CacheError } from "../core/model/errors.js";
 import { HOMESERVERS_MAX, METADATA_TTL_MS_DEFAULT, SUBSCRIBERS_MAX } from "../core/model/limits.js";
 import { Quotas, type Refusal } from "../core/model/quotas.js";
@@ -70,7 +71,7 @@ class CachedEventStore implements EventStore {
     const quotas = options.quotas ?? new Quotas();
     const shards = shardCount(Math.max(budget.caches.eventBytesMax, budget.caches.metadataBytesMax));
     this.#cache = new SplitCache({
-      makeQueue: (charge) => new ShardedLru(shards, charge),
+      makeQueue: (charge) => new S3Fifo(shards, charge),
       ...budget.caches,
       promised: quotas.memoryMinTotal / options.memoryBytes,
       metadataTtlMs: this.#metadataTtlMs,

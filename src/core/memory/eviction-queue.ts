@@ -2,8 +2,8 @@
 export interface Queued {
   /** Any number that differs between items; spreads them over shards. */
   readonly hash: number;
-  /** When it was last used, as the queue counts. From `add` on only the queue changes it. */
-  lastUse: number;
+  /** How often it was used since the queue last considered it, up to a small number. Only the queue changes it. */
+  uses: number;
 }
 
 /**
@@ -12,9 +12,9 @@ export interface Queued {
  */
 export interface EvictionQueue<T extends Queued> {
   readonly size: number;
-  /** Adds an item that is not held, as the most recently used. */
+  /** Adds an item that is not held. */
   add(item: T): void;
-  /** Notes a use of a held item. */
+  /** Counts a use of a held item. */
   touch(item: T): void;
   delete(item: T): void;
   /** Removes and returns the item to evict; undefined if the queue is empty. */

@@ -80,7 +80,7 @@ export class MetadataCache {
     const entry: MetadataEntry = {
       hash,
       cost,
-      lastUse: 0,
+      uses: 0,
       eventId,
       room,
       variant,
@@ -106,7 +106,7 @@ export class MetadataCache {
     return entry !== undefined && this.deadBecause(entry, nowMs) === undefined ? entry : undefined;
   }
 
-  /** Notes a use of an entry. */
+  /** Counts a use of an entry. */
   touch(entry: MetadataEntry): void {
     entry.room.owner.holding.queue.touch(entry);
   }
@@ -187,7 +187,7 @@ export class MetadataCache {
   }
 }
 
-/** The entry object, its state, and its entries in the index and in the LRU order. */
+/** The entry object, its state, and its entries in the index and in the eviction queue. */
 const ENTRY_HEAP_BYTES = 168 + MAP_SLOT_BYTES + QUEUE_SLOT_BYTES;
 const STATE_HEAP_BYTES = 48;
 const REDACTION_HEAP_BYTES = 40;

@@ -9,12 +9,12 @@ import {
   MetadataCache,
   type MetadataEntry,
 } from "../../../src/core/memory/metadata-cache.js";
-import { ShardedLru } from "../../../src/core/memory/sharded-lru.js";
+import { S3Fifo } from "../../../src/core/memory/s3-fifo.js";
 import type { Epoch, EventState, NewEvent, Position } from "../../../src/core/model/types.js";
 import { messageEvent } from "../store/store-harness.js";
 
 /** The queue of the memory store: of one shard at the sizes of these tests, so exact. */
-export const makeQueue: MakeQueue = (charge) => new ShardedLru(1, charge);
+export const makeQueue: MakeQueue = (charge) => new S3Fifo(1, charge);
 
 export const ROOMY: Bounds = { bytesMax: 20 * 2 ** 20, heapBytesMax: 20 * 2 ** 20, entriesMax: 2 ** 20 };
 

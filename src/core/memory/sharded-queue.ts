@@ -1,22 +1,20 @@
 import { LRUCache } from "lru-cache";
-import type { EvictionQueue, Queued } from "./eviction-queue.js";
+import type { Queued } from "./eviction-queue.js";
 
 /**
- * A queue in the order of last use, over lru-cache.
+ * A queue, first in first out, from whose middle items can be deleted, over lru-cache.
  *
- * It is divided into shards, each with an LRU order of its own, because one Map of
+ * It is divided into shards, each with an order of its own, because one Map of
  * a million entries stops the process for tens of milliseconds when it grows or
- * shrinks. The shards give their least recently used item in turn. Items are spread
+ * shrinks. The shards give their oldest item in turn. Items are spread
  * evenly, so this item is among the oldest of all. Processors' set-associative caches
  * work the same way. A shard exists while it holds items, so a small queue is cheap.
  */
-export class ShardedLru<T extends Queued> implements EvictionQueue<T> {
+export class ShardedQueue<T extends Queued> {
   readonly #shards: (Shard<T> | undefined)[];
   readonly #charge: (heapBytes: number) => void;
   #size = 0;
   #nextVictim = 0;
-  /** The time by which uses are ordered: items added so far. */
-  #additions = 0;
 
   /** `shards` is a power of two. `charge` counts the heap bytes of shards. */
   constructor(shards: number, charge: (heapBytes: number) => void) {
@@ -28,8 +26,7 @@ export class ShardedLru<T extends Queued> implements EvictionQueue<T> {
     return this.#size;
   }
 
-  add(item: T): void {
-    item.lastUse = ++this.#additions;
+  push(item: T): void {
     const place = this.#placeOf(item);
     let shard = this.#shards[place];
     if (shard === undefined) {
@@ -42,20 +39,17 @@ export class ShardedLru<T extends Queued> implements EvictionQueue<T> {
     this.#size += 1;
   }
 
-  touch(item: T): void {
-    // An item among the newest eighth will not be evicted soon, so a read need not move it.
-    if (this.#additions - item.lastUse <= this.#size >> 3) return;
-    item.lastUse = this.#additions;
-    this.#shards[this.#placeOf(item)]?.items.get(item);
-  }
-
-  delete(item: T): void {
+  /** Returns whether it held the item. */
+  delete(item: T): boolean {
     const place = this.#placeOf(item);
     const shard = this.#shards[place];
-    if (shard?.items.delete(item) === true) this.#removed(place, shard);
+    if (shard?.items.delete(item) !== true) return false;
+    this.#removed(place, shard);
+    return true;
   }
 
-  pop(): T | undefined {
+  /** Removes and returns an item that is among the oldest. */
+  shift(): T | undefined {
     if (this.#size === 0) return undefined;
     for (;;) {
       const place = this.#nextVictim;
