@@ -55,7 +55,7 @@ export function describeInProcess(makeStore: MakeStore): void {
       expect(events.evictions).toBeGreaterThan(0);
       const hits = await alpha.hits(...ids);
       expect(hits).toHaveLength(events.entries);
-      // The least recently used went first.
+      // None was read, so the oldest went first.
       expect(hits).toEqual(ids.slice(-hits.length));
       await alpha.invalidate(hits);
       expect(store.stats().events.entries).toBe(0);

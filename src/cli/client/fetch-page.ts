@@ -20,7 +20,8 @@ export async function fetchPage(request: PageRequest): Promise<HttpReply> {
   try {
     const reply = await httpGet(url, limit.signal, security);
     if (reply.status === 200) return reply;
-    if (reply.status === 401) throw new CliError(ExitCode.failure, `${url} ${OPERATORS_ONLY}`);
+    if (reply.status === 401 || reply.status === 403)
+      throw new CliError(ExitCode.failure, `${url} ${OPERATORS_ONLY}`);
     throw new CliError(ExitCode.failure, `${url} answered with HTTP status ${reply.status}`);
   } catch (failure) {
     if (failure instanceof CliError) throw failure;

@@ -40,7 +40,7 @@ export class S3Fifo<T extends Queued> implements EvictionQueue<T> {
     if (item.uses < USES_MAX) item.uses += 1;
   }
 
-  /** An item that comes back after its deletion, as after an invalidation, is wanted like one that was evicted. */
+  /** An item that comes back after its deletion, as after an invalidation, is wanted like an evicted one. */
   delete(item: T): void {
     if (this.#small.delete(item) || this.#main.delete(item)) this.#ghosts.add(item.hash);
     if (this.size === 0) this.#ghosts.clear();

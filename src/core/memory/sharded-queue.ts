@@ -14,9 +14,11 @@ export class ShardedQueue<T extends Queued> {
   readonly #shards: (Shard<T> | undefined)[];
   readonly #charge: (heapBytes: number) => void;
   #size = 0;
+  /** Shards that hold items. */
+  #open = 0;
   #nextVictim = 0;
 
-  /** `shards` is a power of two. `charge` counts the heap bytes of shards. */
+  /** `shards` is a power of two. `charge` counts the heap bytes of shards, except the first: it belongs to the fixed cost of a homeserver. */
   constructor(shards: number, charge: (heapBytes: number) => void) {
     this.#shards = new Array<undefined>(shards).fill(undefined);
     this.#charge = charge;
@@ -32,7 +34,8 @@ export class ShardedQueue<T extends Queued> {
     if (shard === undefined) {
       shard = newShard();
       this.#shards[place] = shard;
-      this.#charge(SHARD_HEAP_BYTES);
+      this.#open += 1;
+      if (this.#open > 1) this.#charge(SHARD_HEAP_BYTES);
     }
     shard.items.set(item, item, SIZE);
     shard.peak = Math.max(shard.peak, shard.items.size);
@@ -72,7 +75,8 @@ export class ShardedQueue<T extends Queued> {
     const { size } = shard.items;
     if (size === 0) {
       this.#shards[place] = undefined;
-      this.#charge(-SHARD_HEAP_BYTES);
+      this.#open -= 1;
+      if (this.#open > 0) this.#charge(-SHARD_HEAP_BYTES);
     } else if (shard.peak >= COMPACTED_PEAK_MIN && size <= shard.peak >> 2) {
       const compact = newShard<T>();
       for (const item of shard.items.rkeys()) compact.items.set(item, item, SIZE);

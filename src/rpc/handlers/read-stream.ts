@@ -20,7 +20,7 @@ import { failureReply, streamedReply } from "../wire/reply-encoder.js";
 import type { Decoded } from "../wire/strict-decode.js";
 import { asSeenBy, readOf } from "./reader-view.js";
 import { serviceDefinition } from "./service-definition.js";
-import { StreamWriter } from "./stream-writer.js";
+import { SerialWrites, StreamWriter } from "./stream-writer.js";
 
 /** The state that all read streams of a server share. */
 export interface ReadStreamContext {
@@ -80,13 +80,13 @@ class ReadStream {
   /** Requests whose lookups wait, until their replies are written. */
   #underWay = 0;
   #idsUnderWay = 0;
-  #writing = 0;
-  #lastWrite: Promise<void> = Promise.resolve();
+  readonly #writes: SerialWrites<Message>;
   #wake: () => void = () => {};
 
   constructor(context: ReadStreamContext, call: Call, writer: StreamWriter<Message>) {
     this.#context = context;
     this.#writer = writer;
+    this.#writes = new SerialWrites(writer);
     this.#holder = { connection: connectionOf(call.metadata) };
     this.#principal = principalOf(call.metadata);
     this.#trace = traceOf(call.metadata);
@@ -127,7 +127,7 @@ class ReadStream {
   /** Bounds the pending replies and lookups if the client does not read or the store is slow. */
   #mayBeginNext(): boolean {
     const [next] = this.#accepted;
-    if (next === undefined || this.#writing > 0) return false;
+    if (next === undefined || this.#writes.pending > 0) return false;
     return this.#underWay === 0 || this.#idsUnderWay + eventIdsOf(next) <= STREAM_LOOKUP_IDS_MAX;
   }
 
@@ -199,7 +199,7 @@ class ReadStream {
         if (tooMany !== undefined) throw tooMany;
         trace?.note(readFacts(reply));
         // A reply that has to wait for others is encoded now: the events are only lent.
-        written = this.#write(requestId, this.#writing === 0 ? reply : Buffer.from(reply.encode()));
+        written = this.#write(requestId, this.#writes.pending === 0 ? reply : Buffer.from(reply.encode()));
       });
       if (waiting !== undefined) {
         onWait();
@@ -226,23 +226,9 @@ class ReadStream {
     return readOf(this.#principal, read);
   }
 
-  async #write(requestId: bigint, message: Message): Promise<void> {
-    const before = this.#lastWrite;
-    const isFirst = this.#writing === 0;
-    this.#writing += 1;
-    let written: () => void = () => {};
-    this.#lastWrite = new Promise((resolve) => {
-      written = resolve;
-    });
-    try {
-      if (!isFirst) await before;
-      await this.#writer.write(message);
-      // In the turn in which the last of it left: before a request that answers it can be read.
-      this.#requestIds.delete(requestId);
-    } finally {
-      this.#writing -= 1;
-      written();
-    }
+  #write(requestId: bigint, message: Message): Promise<void> {
+    // In the turn in which the last of it left: before a request that answers it can be read.
+    return this.#writes.write(message, () => this.#requestIds.delete(requestId));
   }
 
   #woken(): Promise<void> {

@@ -60,3 +60,34 @@ export class StreamWriter<Message> {
     this.#stopWaiting?.();
   }
 }
+
+/** Writes messages one after the other, each when the one before has left. */
+export class SerialWrites<M> {
+  readonly #writer: StreamWriter<M>;
+  #last: Promise<void> = Promise.resolve();
+  /** Messages that have not left. */
+  pending = 0;
+
+  constructor(writer: StreamWriter<M>) {
+    this.#writer = writer;
+  }
+
+  /** Resolves when the message has left. `onWritten` is called in the same turn. */
+  async write(message: M, onWritten: () => void): Promise<void> {
+    const before = this.#last;
+    const isFirst = this.pending === 0;
+    this.pending += 1;
+    let written: () => void = () => {};
+    this.#last = new Promise((resolve) => {
+      written = resolve;
+    });
+    try {
+      if (!isFirst) await before;
+      await this.#writer.write(message);
+      onWritten();
+    } finally {
+      this.pending -= 1;
+      written();
+    }
+  }
+}

@@ -91,13 +91,13 @@ describe("a process with few file descriptors", () => {
   });
 
   it("does not start with too few, and names the least limit", async () => {
-    const process = program.start(["serve", ...ARGS], { openFilesMax: 100 });
+    const process = program.start(["serve", ...ARGS], { openFilesMax: 160 });
     running.push(process);
     const { code, stderr } = await process.end;
     expect(code).toBe(1);
     expect(JSON.parse(stderr)).toMatchObject({
       level: "fatal",
-      msg: "cannot listen on 127.0.0.1:0: the limit of open files is 100 and must be at least 208; raise it with ulimit -n",
+      msg: "cannot listen on 127.0.0.1:0: the limit of open files is 160 and must be at least 208; raise it with ulimit -n",
     });
   });
 });
