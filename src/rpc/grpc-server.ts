@@ -138,23 +138,19 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const { auxiliaryCalls, auxiliaryStreams } = auxiliaryCapacities(clock, onFull);
   const { subscriptionBytesMax = SUBSCRIPTION_BYTES_MAX } = limits;
   const batches = new BatchCapacity(subscriptionBytesMax, clock, shared.activePeers);
+  const parts = { access, inFlight, drain, allowedHomeservers, observer, clock };
   const server = new Server({
     interceptors: [
       createInterceptor({
         gate,
-        access,
-        inFlight,
-        drain,
+        ...parts,
         readStreams,
         subscriptions,
         auxiliaryCalls,
         auxiliaryStreams,
-        allowedHomeservers,
-        observer,
         tracer: options.tracer,
         callTimeLimitMs: limits.callTimeLimitMs ?? CALL_TIME_LIMIT_MS,
         requestTimeLimitMs: limits.requestTimeLimitMs ?? REQUEST_TIME_LIMIT_MS,
-        clock,
       }),
     ],
     "grpc.max_receive_message_length": REQUEST_BYTES_MAX,
@@ -172,10 +168,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     createService({
       store,
       logger,
-      drain,
-      inFlight,
-      access,
-      allowedHomeservers,
+      ...parts,
       encoder: new FrameEncoder(options),
       batches,
       subscriptions: subscriptionTable,

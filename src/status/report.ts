@@ -50,13 +50,13 @@ function lookups(figures: StatusFigures, samples: readonly Sample[], bounds: rea
       {
         label: "Latency, p50 and p99",
         value: `${formatSeconds(live.p50Seconds)}, ${formatSeconds(live.p99Seconds)}`,
-        note: "of unary calls, until their reply has left",
+        note: "of unary calls and requests on read streams, until their reply has left",
         lines: [quantiles(0.5), quantiles(0.99)],
       },
       {
         label: "Calls",
         value: perSecond(live.calls),
-        note: `${formatCount(live.calls)} unary calls, ${formatCount(live.failedCalls)} failed; ${formatCount(callsInFlight)} of at most ${formatCount(callsInFlightMax)} in flight; ${formatCount(readStreams)} read streams`,
+        note: `${formatCount(live.calls)} calls and requests on read streams, ${formatCount(live.failedCalls)} failed; ${formatCount(callsInFlight)} of at most ${formatCount(callsInFlightMax)} in flight; ${formatCount(readStreams)} read streams`,
         lines: [rates(samples, ({ calls }) => calls)],
       },
     ],

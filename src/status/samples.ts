@@ -7,7 +7,7 @@ export interface Sample {
   /** The time since the sample before. */
   readonly seconds: number;
   readonly activity: Activity;
-  /** Ended unary calls, failed calls, and their durations: see `Histogram`. */
+  /** Ended calls and requests on read streams, how many of them failed, and their durations: see `Histogram`. */
   readonly calls: number;
   readonly failedCalls: number;
   readonly latencyCounts: readonly number[];

@@ -7,7 +7,7 @@ export interface StatusSources {
   readonly nodeVersion: string;
   readonly store: Pick<EventStore, "stats">;
   readonly subscriptions: Iterable<SubscriptionView> & { readonly size: number };
-  /** Reads the counts of unary calls. */
+  /** Reads the counts of unary calls and of requests on read streams. */
   readonly calls: () => Promise<CallCounts>;
   readonly usage: () => { readonly callsInFlight: number; readonly readStreams: number };
   readonly isReady: () => boolean;

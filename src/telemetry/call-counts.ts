@@ -1,6 +1,6 @@
 import type { Registry } from "prom-client";
 
-/** Unary calls of one service since the start. */
+/** Unary calls and requests on read streams of one service since the start. */
 export interface CallCounts {
   readonly ended: number;
   readonly failed: number;
@@ -8,10 +8,11 @@ export interface CallCounts {
   readonly latency: { readonly bounds: readonly number[]; readonly counts: readonly number[] };
 }
 
-/** Reads what `observeCalls` has counted of a service's unary calls. */
+/** Reads what `observeCalls` has counted of a service's unary calls and requests on read streams. */
 export async function readCallCounts(registry: Registry, service: string): Promise<CallCounts> {
   const isCounted = ({ labels }: MetricValue) =>
-    labels["grpc_service"] === service && labels["grpc_type"] === "unary";
+    labels["grpc_service"] === service &&
+    (labels["grpc_type"] === "unary" || labels["grpc_type"] === "stream_request");
   const handled = (await valuesOf(registry, "grpc_server_handled_total")).filter(isCounted);
   const buckets = (await valuesOf(registry, "grpc_server_handling_seconds")).filter(isCounted);
   const sum = (values: readonly MetricValue[]) => values.reduce((sum, { value }) => sum + value, 0);

@@ -30,7 +30,7 @@ export function observeCalls(registry: Registry): CallObserver {
   registerCounters(registry, methods);
   const seconds = new Histogram({
     name: "grpc_server_handling_seconds",
-    help: "Duration of calls: unary calls from their headers until their reply was sent, streams until they ended",
+    help: "Duration of calls: unary calls from their headers until their reply was sent, requests on read streams (stream_request) from their arrival, streams until they ended",
     labelNames: LABEL_NAMES,
     buckets: BUCKETS,
     registers: [registry],
@@ -61,7 +61,7 @@ export function observeCalls(registry: Registry): CallObserver {
 function registerCounters(registry: Registry, methods: ReadonlyMap<CallLabels, MethodCounts>): void {
   new Counter({
     name: "grpc_server_started_total",
-    help: "Calls whose headers have arrived",
+    help: "Calls whose headers have arrived, and requests on read streams (stream_request)",
     labelNames: LABEL_NAMES,
     registers: [registry],
     collect() {
@@ -71,7 +71,7 @@ function registerCounters(registry: Registry, methods: ReadonlyMap<CallLabels, M
   });
   new Counter({
     name: "grpc_server_handled_total",
-    help: "Calls that have ended, by gRPC status code",
+    help: "Calls that have ended, by gRPC status code; a request on a read stream (stream_request) counts as a call",
     labelNames: [...LABEL_NAMES, "grpc_code"] as const,
     registers: [registry],
     collect() {

@@ -1,6 +1,7 @@
 /** What kind of call a call is. Most of it are the labels of the usual gRPC metrics. */
 export interface CallLabels {
-  readonly type: "unary" | "client_stream" | "server_stream" | "bidi_stream";
+  /** A request on a read stream counts as a call, too: it has a status and a duration of its own. */
+  readonly type: "unary" | "client_stream" | "server_stream" | "bidi_stream" | "stream_request";
   /** The full name of the service, such as `splitcache.v1.EventCacheService`. */
   readonly service: string;
   /** The name of the method, such as `GetEvents`. */

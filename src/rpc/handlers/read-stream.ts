@@ -8,8 +8,10 @@ import { connectionOf, principalOf } from "../admission/connection.js";
 import type { Drain } from "../admission/drain.js";
 import type { Access } from "../admission/gate.js";
 import type { InFlight, InFlightTicket } from "../admission/in-flight.js";
+import type { CallObserver } from "../calls/call-observer.js";
 import { type CallTrace, traceOf } from "../calls/call-trace.js";
 import { denied, draining } from "../calls/refusals.js";
+import { beginStreamRequest } from "../calls/stream-request.js";
 import { readFacts, requestFacts } from "../calls/trace-facts.js";
 import { fromGetEvents } from "../convert/request.js";
 import { type AllowedHomeservers, checked, homeserverProblem } from "../convert/request-check.js";
@@ -30,6 +32,9 @@ export interface ReadStreamContext {
   readonly inFlight: InFlight;
   readonly allowedHomeservers: AllowedHomeservers;
   readonly access: Access | undefined;
+  readonly observer: CallObserver;
+  /** A monotonic clock in milliseconds. */
+  readonly clock: () => number;
 }
 
 const { path: PATH } = serviceDefinition.getEventsStream;
@@ -59,6 +64,7 @@ interface Accepted {
   /** The reason why it is not looked up. */
   readonly refusal: CacheError | undefined;
   readonly trace: CallTrace | undefined;
+  readonly handled: (statusCode: number) => void;
 }
 
 function eventIdsOf({ request }: Accepted): number {
@@ -120,7 +126,10 @@ class ReadStream {
       }
     } finally {
       forgetDrain();
-      for (const { ticket } of this.#accepted) ticket.release();
+      for (const accepted of this.#accepted) {
+        accepted.ticket.release();
+        accepted.handled(CANCELLED);
+      }
     }
   }
 
@@ -156,12 +165,10 @@ class ReadStream {
         denial ?? ticket.addBytes(decoded.byteLength) ?? (isNamed ? ticket.assign(homeserver) : undefined);
       this.#requestIds.add(request.requestId);
       const trace = this.#trace?.beginRequest();
-      this.#accepted.push(
-        refusal === undefined
-          ? { request, ticket, refusal, trace }
-          : // What is not counted is not kept either.
-            { request: { requestId: request.requestId, request: undefined }, ticket, refusal, trace },
-      );
+      const handled = beginStreamRequest(this.#context.observer, this.#context.clock);
+      // What is not counted is not kept either.
+      const kept = refusal === undefined ? request : { requestId: request.requestId, request: undefined };
+      this.#accepted.push({ request: kept, ticket, refusal, trace, handled });
     }
     this.#wake();
   }
@@ -186,7 +193,7 @@ class ReadStream {
   }
 
   /** If the lookup must wait, calls `onWait` before it returns. */
-  async #answer({ request, ticket, refusal, trace }: Accepted, onWait: () => void): Promise<void> {
+  async #answer({ request, ticket, refusal, trace, handled }: Accepted, onWait: () => void): Promise<void> {
     const { requestId } = request;
     let written: Promise<void> | undefined;
     let statusCode: number = OK;
@@ -213,7 +220,9 @@ class ReadStream {
       await this.#write(requestId, failureReply(requestId, failure));
     } finally {
       ticket.release();
-      trace?.end(this.#writer.gone.aborted ? CANCELLED : statusCode);
+      if (this.#writer.gone.aborted) statusCode = CANCELLED;
+      trace?.end(statusCode);
+      handled(statusCode);
     }
   }
 
