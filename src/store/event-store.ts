@@ -59,7 +59,7 @@ class CachedEventStore implements EventStore {
   readonly #stopBackgroundWork: () => void;
 
   constructor(options: EventStoreOptions) {
-    const { invalidationLog, tier, clock } = options;
+    const { invalidationLog, tier, clock, observer } = options;
     const budget = splitBudget(options.memoryBytes, options.heapBytesMax);
     this.#invalidationLog = invalidationLog;
     this.#tier = tier;
@@ -87,21 +87,13 @@ class CachedEventStore implements EventStore {
       create: (name, nowMs, onLogStarts) => {
         const { changesPerSecond } = quotas.of(name);
         const holding = this.#cache.newHolding(quotas.memoryOf(name, options.memoryBytes));
-        const deps = {
-          holding,
-          discard,
-          clock,
-          defer,
-          onLogStarts,
-          changesPerSecond,
-          observer: options.observer,
-        };
+        const deps = { holding, discard, clock, defer, onLogStarts, changesPerSecond, observer };
         return new ServedHomeserver(name, nowMs, invalidationLog, this.#cache, deps);
       },
       onForget: (homeserver) => {
         homeserver.leave();
         this.#cache.setIdle(homeserver.state, true);
-        options.observer.homeserverForgotten(homeserver.name);
+        observer.homeserverForgotten(homeserver.name);
       },
     });
     this.#stopBackgroundWork = startBackgroundWork({
@@ -125,7 +117,9 @@ class CachedEventStore implements EventStore {
   /** Checks that the copy is current and stores the events, in one synchronous step. */
   #putNow(homeserver: ServedHomeserver, request: PutRequest): PutResult {
     const { events } = request;
-    if (!homeserver.log.isCurrent()) {
+    // While it waited for its turn, the homeserver may have been forgotten.
+    const isServed = this.#homeservers.find(request.homeserver) === homeserver;
+    if (!isServed || !homeserver.log.isCurrent()) {
       homeserver.state.counters.puts.unverified += events.length;
       return { outcomes: events.map(() => "unverified"), position: undefined };
     }
@@ -200,7 +194,9 @@ class CachedEventStore implements EventStore {
   }
 
   #enter(name: Homeserver): ServedHomeserver {
-    return this.#homeservers.enter(name, this.#clock());
+    const homeserver = this.#homeservers.enter(name, this.#clock());
+    this.#cache.setIdle(homeserver.state, false);
+    return homeserver;
   }
 
   /** A change may be made while the copy is not current: then the log decides whether it can be confirmed. */

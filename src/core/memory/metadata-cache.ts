@@ -106,6 +106,12 @@ export class MetadataCache {
     return entry !== undefined && this.deadBecause(entry, nowMs) === undefined ? entry : undefined;
   }
 
+  /** Before room is made for an entry's successor: a dead entry must not count against the homeserver's share. */
+  dropIfDead(owner: HomeserverMetadata, eventId: EventId, nowMs: number): void {
+    const entry = owner.entries.get(eventId);
+    if (entry !== undefined && this.deadBecause(entry, nowMs) !== undefined) this.drop(entry);
+  }
+
   /** Counts a use of an entry. */
   touch(entry: MetadataEntry): void {
     entry.room.owner.holding.queue.touch(entry);

@@ -190,6 +190,7 @@ export class SplitCache {
 
   #store(owner: HomeserverMetadata, event: NewEvent, nowMs: number, expiresAtMs: number): void {
     const state = stateOf(event);
+    this.#metadata.dropIfDead(owner, event.eventId, nowMs);
     const variant = this.#events.acquire(event, owner.holding);
     this.sweep.expectExpiry(expiresAtMs);
     this.#metadata.put(owner, {

@@ -9,6 +9,7 @@ import type { Arrival } from "../admission/message-heads.js";
 import { type AllowedHomeservers, homeserverProblem } from "../convert/request-check.js";
 import type { CallLabels, CallObserver } from "./call-observer.js";
 import type { CallTrace, CallTracer } from "./call-trace.js";
+import type { QueuedRequests } from "./queued-requests.js";
 import { denied, displaced, full } from "./refusals.js";
 import type { TimeLimit } from "./time-limit.js";
 
@@ -83,19 +84,19 @@ export interface CallContext {
 }
 
 /**
- * Attributes a call's place to the homeserver that its request names. If the homeserver has
+ * Attributes a call's place, and its bytes that wait, to the homeserver that its request names. If the homeserver has
  * no room, returns the reason. A name that is refused later counts for nobody.
  */
 export function assignPlace(
   { principal, labels }: PolicedCall,
   place: Place | undefined,
   homeserver: string,
-  { allowed, what }: { allowed: AllowedHomeservers; what: string },
+  { allowed, what, queue }: { allowed: AllowedHomeservers; what: string; queue: QueuedRequests },
 ): CacheError | undefined {
   if (homeserverProblem(homeserver, allowed) !== undefined) return undefined;
   if (denied(principal, labels.path, homeserver) !== undefined) return undefined;
   const bound = place?.assign(homeserver);
-  return bound === undefined ? undefined : full(bound, what);
+  return bound === undefined ? queue.assign(homeserver) : full(bound, what);
 }
 
 /**

@@ -21,6 +21,11 @@ export class QueuedRequests {
     return this.#ticket.addBytes(bytes + messages * QUEUED_REQUEST_BYTES);
   }
 
+  /** Attributes these bytes, and those that arrive later, to a homeserver, once. If it has no room, returns the reason. */
+  assign(homeserver: string): CacheError | undefined {
+    return this.#ticket.assign(homeserver);
+  }
+
   /** The handler receives a request. */
   remove(message: unknown): void {
     // The service's deserialisers return nothing else.

@@ -85,7 +85,11 @@ export class ReadStreamPolicy implements CallPolicy {
     if (!request.ok) return undefined;
     const { allowedHomeservers: allowed } = this.#context;
     const homeserver = request.message.request?.homeserver ?? "";
-    return assignPlace(this.#call, this.#place, homeserver, { allowed, what: "read streams" });
+    return assignPlace(this.#call, this.#place, homeserver, {
+      allowed,
+      what: "read streams",
+      queue: this.#queue,
+    });
   }
 
   receivedHalfClose(): undefined {}

@@ -70,7 +70,8 @@ export class SubscriptionPolicy implements CallPolicy {
     this.#homeserver = homeserver;
     const { allowedHomeservers: allowed } = this.#context;
     return (
-      this.#denial() ?? assignPlace(this.#call, this.#place, homeserver, { allowed, what: "subscribers" })
+      this.#denial() ??
+      assignPlace(this.#call, this.#place, homeserver, { allowed, what: "subscribers", queue: this.#queue })
     );
   }
 

@@ -128,6 +128,7 @@ class ReadStream {
       forgetDrain();
       for (const accepted of this.#accepted) {
         accepted.ticket.release();
+        accepted.trace?.end(CANCELLED);
         accepted.handled(CANCELLED);
       }
     }

@@ -105,6 +105,8 @@ async function* framesOfStore(
         room?.resize(0);
         room = undefined;
       }
+      // The subscription may have ended before it used the room that it had waited for.
+      room?.resize(0);
       subscription.state = "waitingForRoom";
       room = await batches.wait(holder, signal);
     } while (room !== undefined);

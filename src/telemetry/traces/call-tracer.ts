@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http2";
 import {
   type Context,
+  isSpanContextValid,
   type Link,
   ROOT_CONTEXT,
   type Span,
@@ -36,7 +37,8 @@ export function createCallTracer(tracer: Tracer, options: CallTracerOptions): Ca
       const parent = parentOf(headers);
       if (call.type !== "bidi_stream") return new SpanTrace(tracer, options, { call, parent, links: [] });
       const remote = trace.getSpanContext(parent);
-      const links = remote === undefined ? [] : [{ context: remote }];
+      // A collector refuses a whole export for one link that is not valid.
+      const links = remote !== undefined && isSpanContextValid(remote) ? [{ context: remote }] : [];
       return new ReadStreamTrace(tracer, options, { call, parent: ROOT_CONTEXT, links });
     },
   };

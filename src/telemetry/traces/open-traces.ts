@@ -32,7 +32,7 @@ export async function openTraces(deps: TracesDeps): Promise<Traces | undefined> 
   if (exporters.length === 0) return undefined;
   try {
     const { startSdk } = await import("./sdk.js");
-    return startSdk(exporters, deps);
+    return await startSdk(exporters, deps);
   } catch (err) {
     if (!isNotInstalled(err))
       logger.error("traces are off: the OpenTelemetry SDK could not be started", { err });

@@ -14,6 +14,7 @@ import {
   servers,
   start,
 } from "../../support/server/running-sidecar.js";
+import { read } from "../../support/server/wire.js";
 
 const SERVICE = "splitcache.v1.EventCacheService";
 
@@ -116,10 +117,21 @@ describe("clients of the health listener", () => {
   });
 });
 
+/** Asks for each event on a read stream, and waits until the stream has ended. */
+async function askOnStream(client: EventCacheServiceClient, eventIds: readonly string[]): Promise<void> {
+  const stream = client.getEventsStream();
+  stream.resume();
+  for (const [at, eventId] of eventIds.entries())
+    stream.write({ requestId: BigInt(at), request: read([eventId], { homeserver: "hs.example" }) });
+  stream.end();
+  await once(stream, "end");
+}
+
 describe("/metrics", () => {
   it("counts hits, misses and calls, and labels none of them with an event or a room", async () => {
     const server = await start();
     await getEvents(server.newClient(), "hs.example", ["$absent", "$also-absent"]);
+    await askOnStream(server.newClient(), ["$a", ""]);
     const reply = await fetch(`${server.httpUrl}/metrics`);
     expect(reply.headers.get("content-type")).toMatch(/^text\/plain; version=0\.0\.4/);
     const text = await reply.text();
@@ -131,11 +143,16 @@ describe("/metrics", () => {
           sample.name === name &&
           Object.entries(labels).every(([label, text]) => sample.labels.get(label) === text),
       )?.value;
-    expect(sampleOf("splitcache_misses_total", { server_name: "hs.example", reason: "absent" })).toBe(2);
+    expect(sampleOf("splitcache_misses_total", { server_name: "hs.example", reason: "absent" })).toBe(3);
     expect(sampleOf("splitcache_memory_budget_bytes", {})).toBe(2 ** 28);
     expect(sampleOf("splitcache_build_info", { version: "0.0.0-test" })).toBe(1);
     const call = { grpc_type: "unary", grpc_service: SERVICE, grpc_method: "GetEvents" };
     expect(sampleOf("grpc_server_handled_total", { ...call, grpc_code: "OK" })).toBe(1);
     expect(sampleOf("grpc_server_handling_seconds_count", call)).toBe(1);
+    const request = { grpc_type: "stream_request", grpc_service: SERVICE, grpc_method: "GetEventsStream" };
+    expect(sampleOf("grpc_server_started_total", request)).toBe(2);
+    expect(sampleOf("grpc_server_handled_total", { ...request, grpc_code: "OK" })).toBe(1);
+    expect(sampleOf("grpc_server_handled_total", { ...request, grpc_code: "INVALID_ARGUMENT" })).toBe(1);
+    expect(sampleOf("grpc_server_handling_seconds_count", request)).toBe(2);
   });
 });

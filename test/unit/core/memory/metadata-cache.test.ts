@@ -15,6 +15,16 @@ function filled(...ids: string[]) {
 }
 
 describe("MetadataCache", () => {
+  it("drops a dead entry ahead of its successor, and no other", () => {
+    const caches = newCaches();
+    const owner = caches.newOwner();
+    putBoth(caches, owner, "$dead", { expiresAtMs: 10 });
+    putBoth(caches, owner, "$live", { expiresAtMs: 30 });
+    for (const id of ["$dead", "$live", "$absent"]) caches.metadata.dropIfDead(owner, eventId(id), 20);
+    expect(caches.metadata.stats().entries).toBe(1);
+    expect(owner.entries.get(eventId("$live"))).toBeDefined();
+  });
+
   it("holds what a homeserver said of an event, for it alone", () => {
     const { caches, owner, entry } = filled("$a");
     const other = caches.newOwner();
