@@ -33,11 +33,16 @@ export async function release(io: ReleaseIo): Promise<void> {
   const commit = commitChangelog(git, state.head, changelog, `Release ${version}`);
   const notes = notesOf(changelog, version);
   const names = await buildArtefacts(artefactsOf(io.root, commit, version, notes));
-  // All that can fail is done: only now the branch and the tags change.
-  git(["merge", "--ff-only", "--quiet", commit]);
+  // The tag first: a signer may fail, and the branch must not have moved then.
   git(["tag", "--annotate", "--cleanup=verbatim", "--file=-", tagOf(version), commit], {
     input: `splitcache ${version}\n\n${notes}\n`,
   });
+  try {
+    git(["merge", "--ff-only", "--quiet", commit]);
+  } catch (failure) {
+    git(["tag", "--delete", tagOf(version)]);
+    throw failure;
+  }
   printArtefacts(io, names);
   io.print(`Committed and tagged as ${tagOf(version)}. To publish it:`);
   io.print(`  git push --atomic origin ${state.branch} ${tagOf(version)}`);

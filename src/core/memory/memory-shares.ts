@@ -57,7 +57,7 @@ interface Demand<T extends Queued> {
  * Linux control groups divides it. Each homeserver has a share that is protected. It may
  * also use what others leave free. When a bound is reached, the homeserver that is most
  * above its share gives way, and its queue chooses the entry. So no homeserver loses an
- * entry to others while it uses no more than its share.
+ * entry to others while it uses no more than its share, but for FRUITLESS_MAX.
  *
  * An event that several homeservers hold is stored once and counts in full for each: its
  * body stays until the last of them has dropped its entry.
@@ -217,8 +217,9 @@ export class MemoryShares<T extends Queued> {
 }
 
 /**
- * So many entries in a row may be evicted without freeing memory, because other
- * homeservers hold the same events. Then the body goes, although others lose it: no
- * call waits for more.
+ * For each body that must leave memory, so many entries may be evicted in vain, because
+ * other homeservers hold the same events. Then a body goes although others lose it, also
+ * others within their shares: a put of large bodies would otherwise walk through a whole
+ * queue in one turn of the event loop.
  */
 const FRUITLESS_MAX = 64;

@@ -21,7 +21,7 @@ export class QueuedRequests {
     return this.#ticket.addBytes(bytes + messages * QUEUED_REQUEST_BYTES);
   }
 
-  /** Attributes these bytes, and those that arrive later, to a homeserver, once. If it has no room, returns the reason. */
+  /** Attributes these bytes, and all later ones, to a homeserver, once. If it has no room, returns the reason. */
   assign(homeserver: string): CacheError | undefined {
     return this.#ticket.assign(homeserver);
   }

@@ -228,18 +228,6 @@ describe("streams", () => {
     expect(spans).toHaveLength(3);
   });
 
-  it("have no link to an ID that no collector would take", async () => {
-    const { client } = sidecar;
-    const homeserver = newHomeserver();
-    const stream = client.getEventsStream(metadataOf({ "uber-trace-id": `${"a".repeat(4000)}:1:0:1` }));
-    stream.on("error", () => {});
-    stream.resume();
-    stream.write({ requestId: 1n, request: read(["$x"], { homeserver }) });
-    const span = await receiver.span("GetEventsStream", ofHomeserver(homeserver));
-    expect(span.links ?? []).toEqual([]);
-    stream.cancel();
-  });
-
   it("have a span for the start of a subscription", async () => {
     const { client } = sidecar;
     const homeserver = newHomeserver();

@@ -1,4 +1,4 @@
-import { status } from "@grpc/grpc-js";
+import { Metadata, status } from "@grpc/grpc-js";
 import { SpanStatusCode } from "@opentelemetry/api";
 import {
   AlwaysOffSampler,
@@ -40,6 +40,7 @@ async function startTraced({ store, sampler }: { store?: EventStore; sampler?: S
       method: span.attributes["rpc.method"],
       code: span.attributes["rpc.grpc.status_code"],
       status: span.status.code,
+      links: span.links,
       ids: { trace_id: span.spanContext().traceId, span_id: span.spanContext().spanId },
     }));
   return { client: server.client(), server, errors, spans };
@@ -52,6 +53,17 @@ function brokenStore(): EventStore {
     },
   });
 }
+
+it("a request of a read stream has no link to an ID that no collector would take", async () => {
+  const { client, spans } = await startTraced();
+  const headers = new Metadata();
+  headers.set("uber-trace-id", `${"a".repeat(4000)}:1:0:1`);
+  const stream = client.getEventsStream(headers);
+  stream.resume();
+  stream.write({ requestId: 1n, request: read(["$a"]) });
+  await eventually(() => expect(spans()).toMatchObject([{ method: "GetEventsStream", links: [] }]));
+  stream.end();
+});
 
 it("the log line of a defect names the span of its call", async () => {
   const { client, errors, spans } = await startTraced({ store: brokenStore() });
