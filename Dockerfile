@@ -32,7 +32,8 @@ USER 65532:65532
 # SPLITCACHE_LISTEN and SPLITCACHE_HTTP say otherwise.
 EXPOSE 50051 9464
 # Asks /readyz at SPLITCACHE_HEALTH_LISTEN, else at SPLITCACHE_HTTP, else at 127.0.0.1:9464. Where flags or a
-# file set these, or a client certificate is required, run with --no-healthcheck or a --health-cmd.
+# file set these, or a client certificate is required, run with --no-healthcheck or a --health-cmd. The same
+# holds for SPLITCACHE_HTTP=off without SPLITCACHE_HEALTH_LISTEN: nothing answers then.
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s \
   CMD ["/nodejs/bin/node", "/app/healthcheck.mjs"]
 # The heap may take half of the container's memory; bodies lie outside of it.

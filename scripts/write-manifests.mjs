@@ -70,7 +70,9 @@ function essValues(manifests) {
     },
   };
   return `${GENERATED} Values of ess-helm: splitcache beside each process of Synapse.
-# Before: helm install cache deploy/helm/splitcache -f deploy/helm/splitcache/examples/sidecar.yaml
+# Before: helm install cache deploy/helm/splitcache -n matrix -f deploy/helm/splitcache/examples/sidecar.yaml
+# An example for these values, the release "cache" and the namespace of ess-helm. helm get notes cache -n matrix
+# prints the same for your values: your image, resources, volumes and the files of your Secrets.
 # The pod's fsGroup, 10091 by default, is the group of the socket.
 # The volumes are also for the job that checks Synapse's configuration: it runs the init containers too.
 ${stringify(values)}`;

@@ -16,7 +16,7 @@ export interface StatusPage {
 export type StatusPages = ReadonlyMap<string, () => StatusPage | Promise<StatusPage>>;
 
 /**
- * The page that shows how the sidecar does, its resources, and the figures for machines. What they answer
+ * The page that shows the state of the sidecar, its resources, and the figures for machines. What they answer
  * is made once a sample, whatever the number of viewers.
  */
 export function createStatusPages(sampler: Pick<Sampler, "latest" | "intervalMs">): StatusPages {

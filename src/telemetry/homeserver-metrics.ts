@@ -122,7 +122,7 @@ const HOMESERVER_GAUGES: readonly (readonly [name: string, help: string, count: 
     "Part of the memory of both caches that is protected for the homeserver",
     (stats) => stats.memoryShareBytes,
   ],
-  ["splitcache_log_max_bytes", "Limit of that memory in bytes", (stats) => stats.logBytesMax],
+  ["splitcache_log_max_bytes", "Limit of splitcache_log_bytes", (stats) => stats.logBytesMax],
 ];
 
 /** Converts a name to the spelling of label values: `wrongEpoch` becomes `wrong_epoch`. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { hasHelm, helm, ofKind, parseManifests, render } from "./chart.js";
+import { hasHelm, helm, ofKind, parseManifests, render, sidecarOf } from "./chart.js";
 
 describe.skipIf(!hasHelm)("values of the chart", () => {
   const INSECURE = "config.insecure=true";
@@ -9,7 +9,8 @@ describe.skipIf(!hasHelm)("values of the chart", () => {
   const fileOf = (key: string) => [`secretFiles.${key}.secretName=a`, `secretFiles.${key}.key=b`];
   const AUTH = fileOf("auth_file");
   const TLS = [...fileOf("tls_cert_file"), ...fileOf("tls_key_file")];
-  const CERT_MANAGER = ["tls.certManager.enabled=true", "tls.certManager.issuerRef.name=ca"];
+  const ISSUER = "tls.certManager.issuerRef.name=ca";
+  const CERT_MANAGER = ["tls.certManager.enabled=true", ISSUER];
   const MONITOR = "metrics.serviceMonitor.enabled=true";
   const authorizationOf = (monitor: string) => [
     `metrics.${monitor}.authorization.credentials.name=a`,
@@ -44,6 +45,12 @@ describe.skipIf(!hasHelm)("values of the chart", () => {
       /config\.tier_key_file: is also set by secretFiles\.tier_key_file/,
     ],
     [["config.log=postgres://u:secret@h:5432/d"], /config\.log: must not contain a password/],
+    [["config.log=Postgres://u:secret@h:5432/d"], /config\.log: must not contain a password/],
+    [["config.log=postgres://u:s3/cret@h:5432/d"], /config\.log: must not contain a password/],
+    [["config.log=postgres://u@h:5432/d?a=b&Password=s3cret"], /config\.log: must not contain a password/],
+    [["config.tier=redis://u:secret@h:1"], /config\.tier: must not contain a user or a password/],
+    [["config.tier=redis-cluster://secret@h:1"], /config\.tier: must not contain a user or a password/],
+    [["config.tier=Rediss://h:1?password=s3cret"], /config\.tier: must not contain a user or a password/],
     [["mode=sidecar"], /config\.log: mode sidecar requires/],
     [[], /secretFiles\.auth_file: is required by mode service/],
     [["config.tier=redis://h:1"], /config\.tier: requires config\.log/],
@@ -65,19 +72,24 @@ describe.skipIf(!hasHelm)("values of the chart", () => {
       [INSECURE, "service.type=LoadBalancer"],
       /service\.type: LoadBalancer .* requires secretFiles\.auth_file/,
     ],
+    [[...AUTH, "service.type=LoadBalancer"], /service\.type: LoadBalancer .* requires TLS/],
+    [[...AUTH, "service.type=NodePort"], /service\.type: NodePort .* requires TLS/],
     [
-      [INSECURE, "config.admin_listen=0.0.0.0:50052"],
-      /config\.admin_listen: 0\.0\.0\.0:50052 .* requires secretFiles\.auth_file/,
+      [...AUTH, "config.admin_listen=0.0.0.0:50052"],
+      /config\.admin_listen: 0\.0\.0\.0:50052 is not a loopback address/,
     ],
     [
       [INSECURE, "config.admin_listen[0]=127.0.0.1:1", "config.admin_listen[1]=127.0.0.1.nip.example:1"],
-      /config\.admin_listen: 127\.0\.0\.1\.nip\.example:1 may/,
+      /config\.admin_listen: 127\.0\.0\.1\.nip\.example:1 is not/,
     ],
+    [[INSECURE, "extraEnv[0].name=SPLITCACHE_HTTP", "extraEnv[0].value=off"], /extraEnv/],
     // TLS.
     [[INSECURE, ...fileOf("tls_cert_file")], /secretFiles\.tls_key_file: is required by tls_cert_file/],
     [[INSECURE, ...fileOf("tls_key_file")], /secretFiles\.tls_cert_file: is required by tls_key_file/],
     [[...fileOf("tls_client_ca_file")], /secretFiles\.tls_client_ca_file: requires tls_cert_file/],
     [[...AUTH, "tls.certManager.enabled=true"], /tls\.certManager\.issuerRef\.name: is required/],
+    [[...AUTH, ISSUER], /tls\.certManager\.issuerRef: requires tls\.certManager\.enabled/],
+    [[...AUTH, "tls.certManager.dnsNames={a}"], /tls\.certManager\.dnsNames: requires/],
     [[...AUTH, ...CERT_MANAGER, ...TLS], /tls\.certManager\.enabled: sets tls_cert_file; remove it/],
     [
       [...AUTH, ...CERT_MANAGER, "config.tls_key_file=/k"],
@@ -108,7 +120,7 @@ describe.skipIf(!hasHelm)("values of the chart", () => {
     const { code, stderr } = helm("template", ...values.flatMap((value) => ["--set", value]));
     expect(code).not.toBe(0);
     expect(stderr.replaceAll("\n", " ")).toMatch(message);
-    expect(stderr).not.toContain("secret@");
+    expect(stderr).not.toMatch(/secret@|s3/);
   });
 
   it.each([
@@ -122,7 +134,8 @@ describe.skipIf(!hasHelm)("values of the chart", () => {
     [[...AUTH, ...TLS, "service.type=LoadBalancer"]],
     [["config.auth_file=/etc/auth.yaml", "config.tls_cert_file=/c", "config.tls_key_file=/k"]],
     [[INSECURE, "config.admin_listen=127.0.0.1:50052\\,unix:/run/a"]],
-    [[...AUTH, "config.admin_listen=0.0.0.0:50052"]],
+    [[INSECURE, "extraEnv[0].name=OTEL_TRACES_EXPORTER", "extraEnv[0].value=otlp"]],
+    [[INSECURE, POSTGRES, "config.tier=redis://h:1/0", ...fileOf("tier_key_file")]],
     [[...SIDECAR, ...AUTH]],
     [[...SIDECAR, ...POD_MONITOR, ...AUTH, ...authorizationOf("podMonitor")]],
     [
@@ -135,6 +148,21 @@ describe.skipIf(!hasHelm)("values of the chart", () => {
     ],
   ])("accepts %j", (values) => {
     expect(helm("template", ...values.flatMap((value) => ["--set", value]))).toMatchObject({ code: 0 });
+  });
+
+  it.each(["LoadBalancer", "NodePort"])("keeps metrics out of a Service of type %s", (type) => {
+    const values = [...AUTH, ...TLS, `service.type=${type}`].flatMap((value) => ["--set", value]);
+    const services = parseManifests(render(...values)).filter(({ kind }) => kind === "Service");
+    expect(services.map(({ spec }) => [spec.type, ...spec.ports.map(({ name }) => name)])).toEqual([
+      [type, "grpc"],
+      ["ClusterIP", "http-metrics"],
+    ]);
+  });
+
+  it("passes extraEnv to the container", () => {
+    const values = [INSECURE, "extraEnv[0].name=OTEL_TRACES_EXPORTER", "extraEnv[0].value=otlp"];
+    const manifests = parseManifests(render(...values.flatMap((value) => ["--set", value])));
+    expect(sidecarOf(manifests).env).toEqual([{ name: "OTEL_TRACES_EXPORTER", value: "otlp" }]);
   });
 
   it("keeps large counts as they are written", () => {

@@ -1,9 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import {
+  CHART,
   EXAMPLES,
   example,
   HELM,
@@ -40,6 +42,19 @@ function schemaErrors(text: string): string {
   return run.status === 0 ? "" : `${run.stdout}${run.stderr}`;
 }
 
+/** The notes of an install, which helm template does not print: here as a value of a manifest. */
+function notesOf(...args: readonly string[]): string {
+  const chart = join(folder, "notes");
+  cpSync(CHART, chart, { recursive: true });
+  const notes = readFileSync(join(CHART, "templates/NOTES.txt"), "utf8");
+  writeFileSync(join(chart, "templates/_notes.tpl"), `{{- define "notes" -}}\n${notes}{{- end -}}`);
+  writeFileSync(join(chart, "templates/notes.yaml"), 'notes: |\n{{ include "notes" . | indent 2 }}\n');
+  const options = ["--namespace", "matrix", "--kube-version", "1.33.0", "-s", "templates/notes.yaml"];
+  const run = spawnSync(HELM, ["template", "cache", chart, ...options, ...args], { encoding: "utf8" });
+  expect(run.stderr).toBe("");
+  return parse(run.stdout).notes;
+}
+
 describe.skipIf(!hasHelm)("the chart", () => {
   it.each(EXAMPLES)("passes helm lint with the values of %s", (name) => {
     const { code, stdout, stderr } = helm("lint", "--strict", "-f", example(name));
@@ -54,6 +69,13 @@ describe.skipIf(!hasHelm)("the chart", () => {
   it.skipIf(!hasKubernetesValidate)("finds a field that Kubernetes does not know", () => {
     const rendered = render("-f", example("service-memory.yaml"));
     expect(schemaErrors(rendered.replace("replicas: 1", "replica: 1"))).toContain("replica");
+  });
+
+  it("prints the values of ess-helm in mode sidecar, with the image of its values", () => {
+    const notes = notesOf("-f", example("sidecar.yaml"), "--set", "image.repository=registry.example/s");
+    const values = parse(notes.slice(notes.indexOf("\nsynapse:")));
+    const expected = readFileSync(example("ess-synapse.yaml"), "utf8");
+    expect(values).toEqual(parse(expected.replace("image: splitcache:", "image: registry.example/s:")));
   });
 
   it("renders the committed manifests and the values of ess-helm", () => {

@@ -30,6 +30,7 @@ export interface Probe {
 export interface Container {
   readonly name: string;
   readonly args: readonly string[];
+  readonly env?: readonly object[];
   readonly ports: readonly Port[];
   readonly startupProbe: Probe;
   readonly livenessProbe: Probe;
@@ -65,6 +66,7 @@ export interface Manifest {
   readonly kind: string;
   readonly data: Readonly<Record<string, string>>;
   readonly spec: {
+    readonly type: string;
     readonly template: { readonly spec: PodSpec };
     readonly ports: readonly ServicePort[];
     readonly endpoints: readonly Endpoint[];

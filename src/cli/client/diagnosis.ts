@@ -71,7 +71,7 @@ export function callFinding(failure: unknown, protocol: Protocol): Finding {
   if (protocol === "http1" || code === status.UNIMPLEMENTED) {
     return failed(
       "protocol",
-      protocol === "http1" ? "this is an HTTP listener, not gRPC" : "this gRPC server is no splitcache",
+      protocol === "http1" ? "this is an HTTP listener, not gRPC" : "this gRPC server is not splitcache",
       "Give the address of --listen, not of --http or --health-listen.",
     );
   }

@@ -14,10 +14,10 @@ import { terminalText } from "../io/text.js";
 
 const ITERATIONS_MAX = 1_000_000_000;
 
-/** `top`: how the sidecar does, again and again. */
+/** `top`: the state of the sidecar, again and again. */
 export const top = localCommand({
   name: "top",
-  summary: "Shows how the sidecar does, and refreshes",
+  summary: "Shows the state of the sidecar, and refreshes",
   description:
     "Reads the sidecar's /status.json over HTTP and shows hit rate, latency, memory, log, changes, homeservers " +
     "and subscribers. On a terminal it refreshes one screen until it is interrupted; elsewhere it prints one " +

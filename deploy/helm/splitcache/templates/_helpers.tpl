@@ -119,6 +119,7 @@ authorization:
 {{/* Fails if values contradict each other. */}}
 {{- define "splitcache.validate" -}}
 {{- $config := .Values.config -}}
+{{- include "splitcache.validateSecrets" . -}}
 {{- include "splitcache.validateTls" . -}}
 {{- $files := include "splitcache.secretFiles" . | fromYaml -}}
 {{- $log := $config.log | default "memory" -}}
@@ -127,9 +128,6 @@ authorization:
 {{- if hasKey $files $key -}}{{- fail (printf "config.%s: is also set by secretFiles.%s; remove one of them" $key $key) -}}{{- end -}}
 {{- fail (printf "config.%s: is set by the chart; remove it" $key) -}}
 {{- end -}}
-{{- end -}}
-{{- if regexMatch "^[a-z]+://[^/]*:[^/]*@" $log -}}
-{{- fail "config.log: must not contain a password; use secretFiles.log_password_file" -}}
 {{- end -}}
 {{- if and (eq .Values.mode "service") (gt (int .Values.replicas) 1) (eq $log "memory") -}}
 {{- fail "replicas: more than 1 requires config.log: postgres://…, or workers would read stale events" -}}
@@ -149,6 +147,19 @@ authorization:
 {{- include "splitcache.validateAccess" . -}}
 {{- end -}}
 
+{{/* Fails if a password would be in the ConfigMap. A password may contain / and ?, which end the authority of a valid URL. */}}
+{{- define "splitcache.validateSecrets" -}}
+{{- $parameter := "(?i)[?&][a-z_]*password=" -}}
+{{- $log := .Values.config.log | default "" -}}
+{{- if or (regexMatch "(?i)^\\s*[a-z-]+://([^@/?]*:[^@]*|[^?]*:[^?]*)@" $log) (regexMatch $parameter $log) -}}
+{{- fail "config.log: must not contain a password; use secretFiles.log_password_file" -}}
+{{- end -}}
+{{- $tier := .Values.config.tier | default "" -}}
+{{- if or (regexMatch "(?i)^\\s*[a-z-]+://.*@" $tier) (regexMatch $parameter $tier) -}}
+{{- fail "config.tier: must not contain a user or a password; use secretFiles.tier_username_file and secretFiles.tier_password_file" -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Fails if values about TLS contradict each other. */}}
 {{- define "splitcache.validateTls" -}}
 {{- if .Values.tls.certManager.enabled -}}
@@ -162,6 +173,12 @@ authorization:
 {{- end -}}
 {{- if not .Values.tls.certManager.issuerRef.name -}}
 {{- fail "tls.certManager.issuerRef.name: is required by tls.certManager.enabled" -}}
+{{- end -}}
+{{- else -}}
+{{- range list "issuerRef" "dnsNames" -}}
+{{- if get $.Values.tls.certManager . -}}
+{{- fail (printf "tls.certManager.%s: requires tls.certManager.enabled: true" .) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- $hasKey := include "splitcache.hasFile" (dict "root" . "key" "tls_key_file") -}}
@@ -199,11 +216,14 @@ authorization:
 {{- if and $config.insecure (ne .Values.service.type "ClusterIP") -}}
 {{- fail (printf "service.type: %s serves clients outside of the cluster, so it requires secretFiles.auth_file in place of config.insecure" .Values.service.type) -}}
 {{- end -}}
+{{- if and (ne .Values.service.type "ClusterIP") (not (include "splitcache.hasTls" .)) -}}
+{{- fail (printf "service.type: %s serves clients outside of the cluster, so it requires TLS: tls.certManager or secretFiles.tls_cert_file" .Values.service.type) -}}
+{{- end -}}
 {{- $adminListen := $config.admin_listen | default list -}}
 {{- if kindIs "string" $adminListen -}}{{- $adminListen = splitList "," $adminListen -}}{{- end -}}
 {{- range $adminListen -}}
-{{- if not (or $isAuthenticated (regexMatch "^(unix:|localhost:|127(\\.[0-9]+){3}:|\\[::1\\]:)" .)) -}}
-{{- fail (printf "config.admin_listen: %s may be reached from other pods, so it requires secretFiles.auth_file" .) -}}
+{{- if not (regexMatch "^(unix:|localhost:|127(\\.[0-9]+){3}:|\\[::1\\]:)" .) -}}
+{{- fail (printf "config.admin_listen: %s is not a loopback address, and the chart opens no port for it; use 127.0.0.1 and kubectl port-forward" .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -249,6 +269,10 @@ authorization:
 image: {{ include "splitcache.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 args: ["serve", "--config", "/etc/splitcache/config/splitcache.yaml"]
+{{- with .Values.extraEnv }}
+env:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 ports:
 {{- if ne .Values.mode "sidecar" }}
   - name: grpc
