@@ -109,7 +109,8 @@ class CachedEventStore implements EventStore {
   }
 
   async putEvents(request: PutRequest): Promise<PutResult> {
-    const events = await withRedactedBodies(request.events, { clock: this.#clock, defer });
+    const inTurn = (step: () => void) => this.#turns.run(request.homeserver, step);
+    const events = await withRedactedBodies(request.events, { clock: this.#clock, inTurn });
     const homeserver = await this.#enterCurrent(request.homeserver, request.asOf);
     return this.#turns.run(request.homeserver, () => this.#putNow(homeserver, { ...request, events }));
   }

@@ -89,7 +89,7 @@ export const SWEEP_SLICE_MS = 2;
 /** Between two slices: a call takes several turns of the event loop, and should meet one slice at most. */
 export const SWEEP_PAUSE_MS = 5;
 /** The longest slice of redacting for a put; one body of the largest size may take longer. */
-export const REDACT_SLICE_MS = 2;
+export const REDACT_SLICE_MS = 1;
 /** The longest that puts run in one turn of the event loop, if more than one wait: other calls come between. */
 export const PUT_SLICE_MS = 1;
 /** Passes of the sweep start this far apart; two of them are well within the minute promised. */

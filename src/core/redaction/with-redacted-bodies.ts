@@ -2,10 +2,11 @@ import { REDACT_SLICE_MS } from "../model/limits.js";
 import type { NewEvent } from "../model/types.js";
 import { redactEvent } from "./redaction.js";
 
-/** The clock that bounds a slice of work, and a way to yield to the event loop. */
+/** The clock that bounds a step of work, and the turns in which steps run. */
 export interface Pacing {
   readonly clock: () => number;
-  readonly defer: (run: () => void) => void;
+  /** Runs a step when it is its turn; steps of other calls share the turns. */
+  readonly inTurn: (step: () => void) => Promise<void>;
 }
 
 /**
@@ -18,15 +19,16 @@ export async function withRedactedBodies(
   pacing: Pacing,
 ): Promise<readonly NewEvent[]> {
   if (!events.some(needsRedactedBody)) return events;
-  const { clock, defer } = pacing;
-  let sliceEndMs = clock() + REDACT_SLICE_MS;
+  const { clock, inTurn } = pacing;
   const ready: NewEvent[] = [];
-  for (const event of events) {
-    ready.push(needsRedactedBody(event) ? redacted(event) : event);
-    if (clock() < sliceEndMs) continue;
-    await new Promise<void>(defer);
-    sliceEndMs = clock() + REDACT_SLICE_MS;
-  }
+  const step = () => {
+    const endMs = clock() + REDACT_SLICE_MS;
+    do {
+      const event = events[ready.length]!;
+      ready.push(needsRedactedBody(event) ? redacted(event) : event);
+    } while (ready.length < events.length && clock() < endMs);
+  };
+  while (ready.length < events.length) await inTurn(step);
   return ready;
 }
 

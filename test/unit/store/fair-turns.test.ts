@@ -1,6 +1,10 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import type { NewEvent } from "../../../src/core/model/types.js";
+import { withRedactedBodies } from "../../../src/core/redaction/with-redacted-bodies.js";
 import { FairTurns } from "../../../src/store/fair-turns.js";
 import { laterTurns } from "../../support/core/parts.js";
+import { eventId, messageEvent } from "../../support/store/store-harness.js";
 
 /** Puts that take a millisecond each, in the order in which they run. */
 function newTurns() {
@@ -55,5 +59,38 @@ describe("FairTurns", () => {
     const next = put("a1");
     turns.next();
     expect(await next).toBe("a1");
+  });
+
+  it("makes redacted bodies in the same turns, however many puts need them", async () => {
+    let nowMs = 0;
+    const turns = laterTurns();
+    const fair = new FairTurns(() => nowMs, turns.defer);
+    const slowToRedact = (id: string): NewEvent => {
+      const event = messageEvent(id, { redaction: { redactedBy: eventId("$r"), redactedBody: undefined } });
+      const { body } = event;
+      return {
+        ...event,
+        get body() {
+          nowMs += 0.5;
+          return body;
+        },
+      };
+    };
+    const puts = Array.from({ length: 20 }, (_, put) =>
+      withRedactedBodies(
+        Array.from({ length: 3 }, (_, n) => slowToRedact(`$${put}-${n}`)),
+        { clock: () => nowMs, inTurn: (step) => fair.run("a", step) },
+      ),
+    );
+    let longest = nowMs;
+    for (let turn = 0; turn < 100; turn++) {
+      const before = nowMs;
+      turns.next();
+      await nextTurn();
+      longest = Math.max(longest, nowMs - before);
+    }
+    expect((await Promise.all(puts)).flat()).toHaveLength(60);
+    // Two readings of the body for each event: one event a turn.
+    expect(longest).toBe(1);
   });
 });

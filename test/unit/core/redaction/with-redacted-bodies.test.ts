@@ -9,9 +9,9 @@ function pacing() {
   let turns = 0;
   return {
     clock: () => nowMs++,
-    defer: (run: () => void) => {
+    inTurn: async (step: () => void) => {
       turns += 1;
-      run();
+      step();
     },
     get turns() {
       return turns;
