@@ -4,6 +4,7 @@ import type { Drain } from "./rpc/admission/drain.js";
 import type { GrpcServer } from "./rpc/grpc-server.js";
 import type { Logger } from "./telemetry/logger.js";
 import type { Traces } from "./telemetry/traces/open-traces.js";
+
 /** What a shutdown stops, and in which order it does. */
 export interface RunningParts {
   readonly service: ServiceState;

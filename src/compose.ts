@@ -131,9 +131,10 @@ type RpcParts = Pick<GrpcServerOptions, "store" | "clock" | "observer" | "onFloo
   readonly logger: Logger;
   readonly security: Security;
   readonly traces: Traces | undefined;
+  readonly quotas: Quotas;
 };
 
-function createRpc(config: Config, { security, traces, ...parts }: RpcParts): GrpcServer {
+function createRpc(config: Config, { security, traces, quotas, ...parts }: RpcParts): GrpcServer {
   return createGrpcServer({
     ...parts,
     access: security.access,
@@ -141,7 +142,7 @@ function createRpc(config: Config, { security, traces, ...parts }: RpcParts): Gr
     onFull: reportFullCapacities(parts.logger),
     allowedHomeservers: config.homeservers.length === 0 ? undefined : new Set(config.homeservers),
     limits: config,
-    quotas: new Quotas(config.quotas),
+    quotas,
     silenceLimitMs: SILENCE_LIMIT_MS,
     progressIntervalMs: PROGRESS_INTERVAL_MS,
   });
@@ -165,7 +166,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   const quotas = new Quotas(config.quotas);
   const store = createEventStore({ ...config, ...backends, ...clocks, quotas, heapBytesMax, observer });
   const traces = await openTraces({ ...deps, ...clocks, showsIds: config.traceIds });
-  const callParts = { clock, observer: observeCalls(registry), onFlood, security, traces };
+  const callParts = { clock, observer: observeCalls(registry), onFlood, security, traces, quotas };
   const rpc = createRpc(config, { store, logger, ...callParts });
   const health = createHealth(backends);
   health.addTo(rpc.server);

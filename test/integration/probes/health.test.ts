@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
+import { connect as connectHttp2 } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { credentials, status } from "@grpc/grpc-js";
 import { service as healthService } from "grpc-health-check";
@@ -7,31 +7,22 @@ import { afterEach, describe, expect, it } from "vitest";
 import { parseMetrics } from "../../../src/cli/io/metrics-text.js";
 import { EventCacheServiceClient } from "../../../src/gen/splitcache/v1/event_cache_service.js";
 import {
-  callUnary,
+  checkHealth,
   clientOf,
   clients,
   getEvents,
-  servers,
+  SERVICE,
   start,
+  stopAll,
 } from "../../support/server/running-sidecar.js";
 import { read } from "../../support/server/wire.js";
 
-const SERVICE = "splitcache.v1.EventCacheService";
-
 const sockets: Socket[] = [];
-
-const sessions: ClientHttp2Session[] = [];
 
 afterEach(async () => {
   for (const socket of sockets.splice(0)) socket.destroy();
-  for (const session of sessions.splice(0)) session.destroy();
-  for (const client of clients.splice(0)) client.close();
-  await Promise.all(servers.splice(0).map((server) => server.stop()));
+  await stopAll();
 });
-
-function checkHealth(address: string, service: string): Promise<object> {
-  return callUnary(clientOf(address), healthService["Check"]!, { service });
-}
 
 describe("grpc.health.v1", () => {
   it.each(["", SERVICE])("says that %j serves, on both ports", async (name) => {

@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
-import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
@@ -12,32 +11,15 @@ import { ListenError } from "../../../src/net/listeners.js";
 import { eventually } from "../../support/eventually.js";
 import { type RawCall, rawCall } from "../../support/server/raw-call.js";
 import { ask, openReflection } from "../../support/server/reflection.js";
-import {
-  callUnary,
-  clientOf,
-  clients,
-  getEvents,
-  servers,
-  start,
-} from "../../support/server/running-sidecar.js";
+import { checkHealth, getEvents, SERVICE, start, stopAll } from "../../support/server/running-sidecar.js";
 import { startTestServer, type TestServer } from "../../support/server/start-server.js";
-
-const SERVICE = "splitcache.v1.EventCacheService";
-
-const sockets: Socket[] = [];
 
 const sessions: ClientHttp2Session[] = [];
 
 afterEach(async () => {
-  for (const socket of sockets.splice(0)) socket.destroy();
   for (const session of sessions.splice(0)) session.destroy();
-  for (const client of clients.splice(0)) client.close();
-  await Promise.all(servers.splice(0).map((server) => server.stop()));
+  await stopAll();
 });
-
-function checkHealth(address: string, service: string): Promise<object> {
-  return callUnary(clientOf(address), healthService["Check"]!, { service });
-}
 
 describe("stopping", () => {
   it("reports that it drains, takes no connections, and ends when the last call has", async () => {

@@ -1,4 +1,5 @@
 import { Client, credentials, type MethodDefinition } from "@grpc/grpc-js";
+import { service as healthService } from "grpc-health-check";
 import type { Config } from "../../../src/config/options.js";
 import type {
   EventCacheServiceClient,
@@ -6,9 +7,22 @@ import type {
 } from "../../../src/gen/splitcache/v1/event_cache_service.js";
 import { startTestServer, type TestServer } from "./start-server.js";
 
-export const servers: TestServer[] = [];
+export const SERVICE = "splitcache.v1.EventCacheService";
 
+const servers: TestServer[] = [];
+
+/** Closed by `stopAll`. */
 export const clients: Client[] = [];
+
+/** Ends what a test has started with this file: for `afterEach`. */
+export async function stopAll(): Promise<void> {
+  for (const client of clients.splice(0)) client.close();
+  await Promise.all(servers.splice(0).map((server) => server.stop()));
+}
+
+export function checkHealth(address: string, service: string): Promise<object> {
+  return callUnary(clientOf(address), healthService["Check"]!, { service });
+}
 
 export async function start(given: Partial<Config> = {}): Promise<TestServer> {
   const server = await startTestServer(given);

@@ -101,7 +101,7 @@ def check(certificates: Certificates) -> None:
     """Whether gRPC can use them. It would only say so when it connects.
 
     Raises:
-        CertificateError: they cannot be parsed, or the key is not that of the certificate.
+        CertificateError: they cannot be parsed, or the key does not belong to the certificate.
     """
     if certificates.root_certificates is not None:
         _parse_chain("tls_ca_file", certificates.root_certificates)

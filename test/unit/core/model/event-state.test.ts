@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import { rejectionOf, stateOf } from "../../../../src/core/model/event-state.js";
-import type { NewEvent } from "../../../../src/core/model/types.js";
+import { messageEvent } from "../../../support/store/store-harness.js";
 
-const event = { rejected: false, rejectedReason: "", redaction: undefined } as unknown as NewEvent;
+const event = messageEvent("$a");
 
 it("keeps no reason of an event that is not rejected: the bounds of the cache do not count it", () => {
   expect(stateOf({ ...event, rejectedReason: "why" })).toBe(stateOf(event));
