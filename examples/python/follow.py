@@ -128,7 +128,8 @@ class Printer:
 
 
 def said(*words: object) -> None:
-    print(*words, flush=True)
+    # One write: several threads print, and their lines must not mix.
+    print(" ".join(map(str, words)) + "\n", end="", flush=True)
 
 
 def describe(notice: pb.Notice) -> list[str]:

@@ -5,6 +5,10 @@ import { join } from "node:path";
 
 const FOLDER = join(import.meta.dirname, "..");
 
+/** Shorter than a test's own limit, so that the failure shows what the program printed. */
+const LINE_TIMEOUT_MS = 50_000;
+const OUTPUT_SHOWN_MAX = 2_000;
+
 export interface Language {
   readonly name: string;
   /** The program, as build.sh leaves it. */
@@ -34,7 +38,7 @@ export function another(language: Language): Language {
 
 /** A running example whose lines can be waited for, in order. */
 export interface Example {
-  /** The next line that matches; rejects if the program ends first. */
+  /** The next line that matches; rejects if the program ends first, or prints none for too long. */
   line(pattern: RegExp): Promise<RegExpMatchArray>;
   /** Writes a line to its standard input; resolves to the next line that matches. */
   ask(command: string, pattern: RegExp): Promise<RegExpMatchArray>;
@@ -62,6 +66,7 @@ export function runExample({ command: [file, ...first] }: Language, args: readon
     return { code: code as number | null, lines: lines() };
   });
   async function line(pattern: RegExp): Promise<RegExpMatchArray> {
+    const limit = AbortSignal.timeout(LINE_TIMEOUT_MS);
     for (;;) {
       const next = lines()[read];
       if (next !== undefined) {
@@ -71,7 +76,9 @@ export function runExample({ command: [file, ...first] }: Language, args: readon
       } else if (child.exitCode !== null) {
         throw new Error(`the example ended without ${pattern}: ${output}${errors}`);
       } else {
-        await Promise.race([once(child.stdout, "data"), end]);
+        await Promise.race([once(child.stdout, "data", { signal: limit }), end]).catch((error: unknown) => {
+          throw limit.aborted ? new Error(`no line ${pattern}: ${tail(output)}${tail(errors)}`) : error;
+        });
       }
     }
   }
@@ -84,6 +91,10 @@ export function runExample({ command: [file, ...first] }: Language, args: readon
     return end.then(({ code }) => code);
   };
   return { line, ask, stop, end };
+}
+
+function tail(output: string): string {
+  return output.slice(-OUTPUT_SHOWN_MAX);
 }
 
 /** As on a machine behind a proxy. Nobody listens there: an example that sends a call to it fails. */

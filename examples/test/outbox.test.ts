@@ -31,6 +31,14 @@ async function readUntil(worker: Example, source: RegExp): Promise<string[]> {
   }
 }
 
+/** Until a change is announced in time: the first one waits until the epoch counts, and a busy machine may let it pass. */
+async function changeUntilAnnounced(writer: Example, text: string): Promise<void> {
+  let outcome = "";
+  while (outcome !== "and announced") {
+    [, outcome = ""] = await writer.ask(`change ${ONE} ${text}`, /^changed \S+ (.*)$/);
+  }
+}
+
 async function commitAndDie(language: Language, file: string, text: string): Promise<void> {
   const { code, lines } = await start(language, "commit-and-die", file, ONE, text).end;
   expect(lines).toEqual([expect.stringMatching(/^committed \S+$/)]);
@@ -47,12 +55,10 @@ describe.each(LANGUAGES)("a worker in $name", (language) => {
     expect(new Set(await readUntil(reader, /^kept$/))).toEqual(new Set(["one"]));
     const writer = start(another(language), "worker", address, file);
     await writer.line(REGISTERED);
-    // The first one may have to wait until the epoch counts, which may take too long.
-    await writer.ask(`change ${ONE} two`, /^changed \S+ .*$/);
-    await writer.ask(`change ${ONE} three`, /^changed \S+ and announced$/);
+    await changeUntilAnnounced(writer, "two");
     // What the sidecar has is new at once. What the reader keeps lasts until its notice comes.
-    await expect.poll(() => read(reader), { timeout: 20_000 }).toMatchObject({ text: "three" });
-    expect(new Set(await readUntil(reader, /^kept$/))).toEqual(new Set(["three"]));
+    await expect.poll(() => read(reader), { timeout: 20_000 }).toMatchObject({ text: "two" });
+    expect(new Set(await readUntil(reader, /^kept$/))).toEqual(new Set(["two"]));
   });
 
   example("relays a change whose process died before it announced it", async () => {
