@@ -252,7 +252,7 @@ authorization:
 {{- fail (printf "metrics.%s.tlsConfig: requires secretFiles.tls_cert_file or tls.certManager" $name) -}}
 {{- end -}}
 {{- if and $hasAuthFile (not $monitor.authorization) (not $monitor.tlsConfig.cert) -}}
-{{- fail (printf "metrics.%s.authorization: is required, because auth_file shows metrics to clients of role operator alone" $name) -}}
+{{- fail (printf "metrics.%s.authorization: is required, because auth_file shows metrics to clients of role metrics or operator alone" $name) -}}
 {{- end -}}
 {{- if and $hasClientCa (not $hasAuthFile) (not $monitor.tlsConfig.cert) -}}
 {{- fail (printf "metrics.%s.tlsConfig.cert: is required, because tls_client_ca_file without auth_file requires a client certificate" $name) -}}
