@@ -84,7 +84,7 @@ export function mayReadMetrics(principal: Principal): boolean {
 
 /** Whether a role may call a method. Reflection shows nothing but the contract, so every role but metrics may use it. */
 function mayCall(role: Role, path: string): boolean {
-  // Prometheus keeps the credential. It must be of no use to whoever reads it there.
+  // Prometheus keeps the credential. A reader of its configuration must not be able to call anything.
   if (role === "metrics") return false;
   return METHODS[role].has(path) || REFLECTION.some((service) => path.startsWith(service));
 }
