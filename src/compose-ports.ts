@@ -90,7 +90,7 @@ export async function openPorts(config: Config, sources: PortSources): Promise<P
     isReady: () => health.ready,
     metrics: scrape,
     pages: sources.pages,
-    operatorAccess: security.operatorAccess,
+    access: security.httpAccess,
     // Over TLS a page of another name has no certificate, so the check has nothing to do.
     ...(config.http === "off" || security.secureHttp !== undefined
       ? {}

@@ -7,7 +7,7 @@ import { CallAccess } from "./auth/call-access.js";
 import { certificateNamesOf } from "./auth/certificate-names.js";
 import { type ClientEntry, Clients } from "./auth/clients.js";
 import { asBearer } from "./auth/http-basic.js";
-import { mayAdministrate } from "./auth/principal.js";
+import { mayAdministrate, mayReadMetrics } from "./auth/principal.js";
 import { type AuthSurroundings, type ReadClients, readClients } from "./auth/read-clients.js";
 import type { ListenAddress } from "./config/address.js";
 import { FileWatch } from "./config/file-watch.js";
@@ -18,7 +18,7 @@ import { readTlsFiles, type TlsMaterial, tlsPaths } from "./config/tls-files.js"
 import { CacheError } from "./core/model/errors.js";
 import { CertifiedConnections } from "./net/certified-connections.js";
 import { type Secure, TlsFront } from "./net/tls-front.js";
-import type { OperatorAccess } from "./probes/http.js";
+import type { AccessResult, HttpAccess, Resource } from "./probes/http.js";
 import type { Logger } from "./telemetry/logger.js";
 import { type Reloadable, reportSecurity, type SecurityObserver } from "./telemetry/security-reports.js";
 
@@ -33,8 +33,8 @@ export interface Security {
   opened(session: ServerHttp2Session, socket: Socket, listener: ListenAddress): void;
   /** Undefined without an auth file. */
   readonly access: CallAccess | undefined;
-  /** Whether an HTTP request comes from an operator; undefined: it is not asked. */
-  readonly operatorAccess: ((request: IncomingMessage) => OperatorAccess) | undefined;
+  /** Decides about HTTP requests for metrics and pages; undefined without an auth file. */
+  readonly httpAccess: HttpAccess | undefined;
   /** Milliseconds since 1970 when the server certificate expires; undefined without TLS. */
   expiresMs(): number | undefined;
   /** Reads all files again. A file with an error changes nothing. */
@@ -117,7 +117,7 @@ export async function openSecurity(config: Config, deps: SecurityDeps): Promise<
     secureHttp: fronts.http?.secure,
     secureAdmin: fronts.admin?.secure,
     access,
-    operatorAccess: clients && ((request) => operatorAccess(clients, request)),
+    httpAccess: clients && ((request, resource) => httpAccess(clients, request, resource)),
     expiresMs: () => material?.expiresMs,
     reload: () => watch.checkNow(),
     stop: () => watch.stop(),
@@ -149,8 +149,12 @@ function surroundingsOf({ homeservers, listen, adminListen, tlsClientCaFile }: C
   return { homeservers, unixSockets: sockets, hasClientCa: tlsClientCaFile !== undefined };
 }
 
-/** Metrics and pages name the homeservers, so they are for operators of all homeservers. */
-function operatorAccess(clients: Clients, { rawHeaders, socket }: IncomingMessage): OperatorAccess {
+/** Metrics and pages name all homeservers, so a client of a homeserver reads neither. */
+function httpAccess(
+  clients: Clients,
+  { rawHeaders, socket }: IncomingMessage,
+  resource: Resource,
+): AccessResult {
   const authorization = rawHeaders
     .filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === "authorization")
     .map(asBearer);
@@ -161,7 +165,8 @@ function operatorAccess(clients: Clients, { rawHeaders, socket }: IncomingMessag
     unixSocket: undefined,
   });
   if (found instanceof CacheError) return "unauthenticated";
-  return mayAdministrate(found) ? "allowed" : "denied";
+  const mayRead = resource === "metrics" ? mayReadMetrics(found) : mayAdministrate(found);
+  return mayRead ? "allowed" : "denied";
 }
 
 function isOther(read: TlsMaterial, used: TlsMaterial | undefined): boolean {

@@ -4,6 +4,8 @@ import type { Config } from "./config/options.js";
 import type { EventStore } from "./core/model/store.js";
 import type { Health } from "./probes/health.js";
 import type { GrpcServer } from "./rpc/grpc-server.js";
+import type { LastChanges } from "./status/last-changes.js";
+import { Members } from "./status/members.js";
 import { createStatusPages, type StatusPages } from "./status/pages.js";
 import { Sampler } from "./status/sampler.js";
 import { readCallCounts } from "./telemetry/call-counts.js";
@@ -15,6 +17,7 @@ export interface StatusParts {
   readonly rpc: GrpcServer;
   readonly backends: Backends;
   readonly health: Health;
+  readonly lastChanges: LastChanges;
   readonly logger: Logger;
   readonly version: string;
   readonly nodeVersion: string;
@@ -42,14 +45,22 @@ export function openStatus(config: Config, parts: StatusParts): Status {
       isReady: () => health.ready,
       log: backends.invalidationLog,
       tier: backends.tier,
+      lastChanges: () => parts.lastChanges.list(),
       limits: config,
     },
     clock,
     onError: (err) => logger.error("the figures of the status page could not be read", { err }),
     ...(statusIntervalMs !== undefined && { intervalMs: statusIntervalMs }),
   });
+  const source = backends.invalidationLog.members;
+  const members = new Members({
+    source,
+    isShared: config.log !== "memory",
+    clock,
+    maxAgeMs: sampler.intervalMs,
+  });
   if (config.http !== "off") sampler.start();
-  return { pages: createStatusPages(sampler), stop: () => sampler.stop() };
+  return { pages: createStatusPages(sampler, members), stop: () => sampler.stop() };
 }
 
 const EVENT_CACHE_SERVICE = "splitcache.v1.EventCacheService";

@@ -12,7 +12,7 @@ import type { ListenAddress } from "./config/address.js";
 import type { Config } from "./config/options.js";
 import { HEAP_SHARE, PROGRESS_INTERVAL_MS, SILENCE_LIMIT_MS } from "./core/model/limits.js";
 import { Quotas } from "./core/model/quotas.js";
-import type { EventStore } from "./core/model/store.js";
+import type { EventStore, StoreObserver } from "./core/model/store.js";
 import { createHealth, type Health } from "./probes/health.js";
 import type { MetricsSource } from "./probes/http.js";
 import { addReflection } from "./probes/reflection.js";
@@ -20,6 +20,7 @@ import type { FloodObserver } from "./rpc/admission/connection.js";
 import { Drain } from "./rpc/admission/drain.js";
 import { Gate } from "./rpc/admission/gate.js";
 import { createGrpcServer, type GrpcServer, type GrpcServerOptions } from "./rpc/grpc-server.js";
+import { LastChanges } from "./status/last-changes.js";
 import { createEventStore } from "./store/event-store.js";
 import { observeCalls } from "./telemetry/call-metrics.js";
 import { registerTlsMetrics } from "./telemetry/connection-metrics.js";
@@ -156,7 +157,11 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   const onFlood = observeFloods(registry, logger);
   reportGrpcLibrary(logger);
   const heapBytesMax = Math.floor(HEAP_SHARE * deps.heapLimitBytes);
-  const observer = reportStore(logger, config.homeserversMax);
+  const lastChanges = new LastChanges(Date.now);
+  const observer: StoreObserver = {
+    ...reportStore(logger, config.homeserversMax),
+    changed: (homeserver, kind) => lastChanges.add(homeserver, kind),
+  };
   const clocks = { clock, wallClock: Date.now };
   const security = await openSecurity(config, { ...deps, ...clocks });
   const backends = await openBackends(config, { ...deps, ...clocks }).catch((failure: unknown) => {
@@ -174,7 +179,7 @@ export async function startServer(config: Config, deps: ServerDeps): Promise<Run
   addReflection(rpc.server, { drain: stopping, absentServices: [ADMIN_SERVICE] });
   const service = new ServiceState({ health, rpc, logger });
   const { families, scrape } = metricsOf(registry, { store, rpc, backends, security }, config, deps);
-  const status = openStatus(config, { ...deps, registry, store, rpc, backends, health, clock });
+  const status = openStatus(config, { ...deps, registry, store, rpc, backends, health, clock, lastChanges });
 
   async function closeAll(): Promise<void> {
     status.stop();

@@ -101,11 +101,27 @@ function problemsOf(path: string, error: z.ZodError, within: readonly PropertyKe
 function incompleteness(client: DescribedClient): Problem[] {
   const { place, role, homeservers, token_files, tokens_sha256, certificate_names, unix_sockets } = client;
   const problems: Problem[] = [];
-  if (role !== "operator" && homeservers === undefined) {
+  if (role === "metrics") problems.push(...unusable(client));
+  else if (role !== "operator" && homeservers === undefined) {
     problems.push({ place, problem: `homeservers is required for the role ${role}` });
   }
   if (token_files.length + tokens_sha256.length + certificate_names.length + unix_sockets.length === 0) {
     const problem = "has no credentials: give token_files, tokens_sha256, certificate_names or unix_sockets";
+    problems.push({ place, problem });
+  }
+  return problems;
+}
+
+/** What a client that may only read /metrics has no use for. Ignored keys would look like limits. */
+function unusable({ place, homeservers, unix_sockets }: DescribedClient): Problem[] {
+  const problems: Problem[] = [];
+  if (homeservers !== undefined) {
+    const problem = "homeservers must be left out for the role metrics: the metrics show all homeservers";
+    problems.push({ place, problem });
+  }
+  if (unix_sockets.length > 0) {
+    const problem =
+      "unix_sockets must be left out for the role metrics: /metrics is served at the address of --http only";
     problems.push({ place, problem });
   }
   return problems;

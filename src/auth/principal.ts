@@ -1,7 +1,7 @@
 import { CacheError } from "../core/model/errors.js";
 
 /** What a client may be. */
-export const ROLES = ["homeserver", "reader", "operator"] as const;
+export const ROLES = ["homeserver", "reader", "operator", "metrics"] as const;
 
 export type Role = (typeof ROLES)[number];
 
@@ -43,7 +43,7 @@ const READ_METHODS = ["GetEvents", "GetEventsStream", "Subscribe"] as const;
 const PURGE_METHODS = ["InvalidateEvents", "PurgeRoom", "PurgeHomeserver"] as const;
 
 /** A method that is not listed is for nobody. */
-const METHODS: Readonly<Record<Role, ReadonlySet<string>>> = {
+const METHODS: Readonly<Record<Exclude<Role, "metrics">, ReadonlySet<string>>> = {
   homeserver: methods(
     ...READ_METHODS,
     ...PURGE_METHODS,
@@ -72,13 +72,20 @@ export function callRefusal(principal: Principal, path: string): CacheError | un
   );
 }
 
-/** Whether a client may use AdminService and read the metrics, which are about all homeservers. */
+/** Whether a client may use AdminService and read the status page, which are about all homeservers. */
 export function mayAdministrate({ rights }: Principal): boolean {
   return rights?.role === "operator" && rights.homeservers === undefined;
 }
 
-/** Whether a role may call a method. Reflection shows nothing but the contract, so each role may use it. */
+/** Whether a client may read /metrics, which name all homeservers. */
+export function mayReadMetrics(principal: Principal): boolean {
+  return principal.rights?.role === "metrics" || mayAdministrate(principal);
+}
+
+/** Whether a role may call a method. Reflection shows nothing but the contract, so every role but metrics may use it. */
 function mayCall(role: Role, path: string): boolean {
+  // Prometheus keeps the credential. A reader of its configuration must not be able to call anything.
+  if (role === "metrics") return false;
   return METHODS[role].has(path) || REFLECTION.some((service) => path.startsWith(service));
 }
 

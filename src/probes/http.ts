@@ -10,8 +10,8 @@ export interface AdminSources {
   readonly metrics?: MetricsSource;
   /** Other pages, by their paths; none unless given. */
   readonly pages?: ReadonlyMap<string, () => Page | Promise<Page>>;
-  /** Whether a request comes from an operator, which metrics and pages are for. If absent, anybody may read them. */
-  readonly operatorAccess?: ((request: IncomingMessage) => OperatorAccess) | undefined;
+  /** Whether the client of a request may read the metrics or a page. If absent, anybody may read them. */
+  readonly access?: HttpAccess | undefined;
   /**
    * If given, a request to a loopback listener must have a loopback name or this name
    * as its Host. If absent, any Host is accepted.
@@ -21,7 +21,12 @@ export interface AdminSources {
   readonly requestTimeoutMs?: number;
 }
 
-export type OperatorAccess = "allowed" | "unauthenticated" | "denied";
+export type HttpAccess = (request: IncomingMessage, resource: Resource) => AccessResult;
+
+/** What is not for everybody: the data of every homeserver are in both. */
+export type Resource = "metrics" | "pages";
+
+export type AccessResult = "allowed" | "unauthenticated" | "denied";
 
 /** Metrics in the text format of Prometheus. */
 export interface MetricsSource {
@@ -83,23 +88,22 @@ export function createAdminHttp(sources: AdminSources): Server {
 type Route = (request: IncomingMessage) => Answer | Promise<Answer>;
 type Routes = ReadonlyMap<string, Route>;
 
-function routesOf({ isReady, metrics, pages, operatorAccess = () => "allowed" }: AdminSources): Routes {
+function routesOf({ isReady, metrics, pages, access = () => "allowed" }: AdminSources): Routes {
   const routes = new Map<string, Route>([
     ["/livez", () => plain(200, "ok")],
     ["/readyz", () => (isReady() ? plain(200, "ok") : plain(503, "draining"))],
   ]);
-  // They show the data of every homeserver.
-  const addForOperators = (path: string, make: () => Page | Promise<Page>) =>
+  const add = (path: string, resource: Resource, make: () => Page | Promise<Page>) =>
     routes.set(path, async (request) => {
-      const access = operatorAccess(request);
-      if (access !== "allowed") return plain(access === "denied" ? 403 : 401, OPERATORS_ONLY);
+      const result = access(request, resource);
+      if (result !== "allowed") return plain(result === "denied" ? 403 : 401, REQUIRED[resource]);
       return { code: 200, ...(await make()) };
     });
   if (metrics !== undefined) {
     const { contentType } = metrics;
-    addForOperators("/metrics", async () => ({ body: await metrics.metrics(), contentType }));
+    add("/metrics", "metrics", async () => ({ body: await metrics.metrics(), contentType }));
   }
-  for (const [path, make] of pages ?? []) addForOperators(path, make);
+  for (const [path, make] of pages ?? []) add(path, "pages", make);
   return routes;
 }
 
@@ -134,7 +138,12 @@ const WRONG_HOST = "Host must be localhost, a loopback address or the host of --
 /** A browser sends no bearer token unless a script makes the request. It asks for a name and a password. */
 const CHALLENGES = ["Bearer", 'Basic realm="splitcache: the password is the token", charset="UTF-8"'];
 
-const OPERATORS_ONLY = "this page requires the credentials of a client of role operator, without homeservers";
+/** What to present for each resource. */
+const REQUIRED: Readonly<Record<Resource, string>> = {
+  metrics:
+    "metrics require the credentials of a client of role metrics, or of role operator without homeservers",
+  pages: "this page requires the credentials of a client of role operator, without homeservers",
+};
 
 function plain(code: number, line: string): Answer {
   return { code, body: Buffer.from(`${line}\n`), contentType: "text/plain; charset=utf-8" };

@@ -2,6 +2,7 @@ import type { CacheStats, ChangeKind } from "../core/model/store.js";
 import type { HomeserverActivity } from "./activity.js";
 import { missCount } from "./activity.js";
 import { quantile } from "./histogram.js";
+import type { LastChange } from "./last-changes.js";
 import type { Span } from "./samples.js";
 import type { StatusSources } from "./sources.js";
 import type { SubscriberFigures, SubscriberList } from "./subscribers.js";
@@ -28,6 +29,8 @@ export interface StatusFigures {
   readonly lagMax: number;
   /** Those with the largest lag. */
   readonly subscribers: readonly SubscriberFigures[];
+  /** The newest first. */
+  readonly lastChanges: readonly LastChange[];
 }
 
 export interface Counts {
@@ -109,6 +112,7 @@ export function figuresOf(sources: StatusSources, observed: Observed): StatusFig
     subscriberCount: subscribers.count,
     lagMax: subscribers.lagMax,
     subscribers: subscribers.slowest,
+    lastChanges: sources.lastChanges(),
   };
 }
 

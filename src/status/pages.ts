@@ -1,6 +1,7 @@
 import { ICON, SCRIPT, STYLE } from "./assets.js";
 import { chartPaths } from "./charts.js";
 import { pageHtml } from "./html.js";
+import type { MemberList, Members } from "./members.js";
 import { reportOf } from "./report.js";
 import type { Report } from "./report-shape.js";
 import type { Sampler, Snapshot } from "./sampler.js";
@@ -19,10 +20,14 @@ export type StatusPages = ReadonlyMap<string, () => StatusPage | Promise<StatusP
  * The page that shows the state of the sidecar, its resources, and the figures for machines. What they answer
  * is made once a sample, whatever the number of viewers.
  */
-export function createStatusPages(sampler: Pick<Sampler, "latest" | "intervalMs">): StatusPages {
+export function createStatusPages(
+  sampler: Pick<Sampler, "latest" | "intervalMs">,
+  members: Pick<Members, "list">,
+): StatusPages {
   const { intervalMs } = sampler;
-  const html = oncePerSample(sampler, (snapshot) => pageHtml(reportOf(snapshot), intervalMs));
-  const json = oncePerSample(sampler, (snapshot) => `${JSON.stringify(statusJson(snapshot, intervalMs))}\n`);
+  const read = async (): Promise<View> => [await sampler.latest(), await members.list()];
+  const html = oncePerView(read, (view) => pageHtml(reportOf(...view), intervalMs));
+  const json = oncePerView(read, (view) => `${JSON.stringify(statusJson(view, intervalMs))}\n`);
   return new Map<string, () => StatusPage | Promise<StatusPage>>([
     ["/", async () => page(await html(), "text/html")],
     ["/status.json", async () => page(await json(), "application/json")],
@@ -32,8 +37,11 @@ export function createStatusPages(sampler: Pick<Sampler, "latest" | "intervalMs"
   ]);
 }
 
-function statusJson(snapshot: Snapshot, intervalMs: number) {
-  return { intervalMs, figures: snapshot.figures, report: withPaths(reportOf(snapshot)) };
+type View = readonly [Snapshot, MemberList];
+
+function statusJson(view: View, intervalMs: number) {
+  const [{ figures }, { members }] = view;
+  return { intervalMs, figures: { ...figures, members }, report: withPaths(reportOf(...view)) };
 }
 
 /** Adds the paths of each chart, so that the page's script has nothing to compute. */
@@ -45,11 +53,12 @@ function withPaths(report: Report) {
   return { ...report, sections };
 }
 
-function oncePerSample(sampler: Pick<Sampler, "latest">, write: (snapshot: Snapshot) => string) {
-  let made: { readonly of: Snapshot; readonly body: Buffer } | undefined;
+function oncePerView(read: () => Promise<View>, write: (view: View) => string) {
+  let made: { readonly of: View; readonly body: Buffer } | undefined;
   return async () => {
-    const snapshot = await sampler.latest();
-    if (made?.of !== snapshot) made = { of: snapshot, body: Buffer.from(write(snapshot)) };
+    const view = await read();
+    const isMade = made?.of[0] === view[0] && made.of[1] === view[1];
+    if (made === undefined || !isMade) made = { of: view, body: Buffer.from(write(view)) };
     return made.body;
   };
 }

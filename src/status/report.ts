@@ -1,21 +1,14 @@
-import type { ChangeKind } from "../core/model/store.js";
 import { CHANGE_KINDS } from "./activity.js";
 import { hitRate, type StatusFigures, type Use } from "./figures.js";
-import {
-  formatBytes,
-  formatCount,
-  formatRate,
-  formatSeconds,
-  formatShare,
-  formatUptime,
-  UNKNOWN,
-} from "./format.js";
+import { formatBytes, formatCount, formatRate, formatSeconds, formatShare, formatUptime } from "./format.js";
 import { quantile } from "./histogram.js";
+import type { MemberList } from "./members.js";
+import { CHANGE_LABELS, homeservers, lastChangesTable, membersTable, subscribers } from "./report-lists.js";
 import type { Figure, Report, Section } from "./report-shape.js";
 import type { Snapshot } from "./sampler.js";
 import type { Sample } from "./samples.js";
 
-export function reportOf({ figures, samples, bounds }: Snapshot): Report {
+export function reportOf({ figures, samples, bounds }: Snapshot, members: MemberList): Report {
   const { version, nodeVersion, uptimeSeconds, isReady, log } = figures;
   const state = isReady ? "serving" : "not serving: drained or stopping";
   return {
@@ -24,7 +17,7 @@ export function reportOf({ figures, samples, bounds }: Snapshot): Report {
     sections: [
       lookups(figures, samples, bounds),
       memory(figures, samples),
-      logAndTier(figures, samples),
+      logAndTier(figures, samples, members),
       changes(figures, samples),
       homeservers(figures, samples),
       subscribers(figures, samples),
@@ -105,7 +98,7 @@ function memory({ memory }: StatusFigures, samples: readonly Sample[]): Section 
   };
 }
 
-function logAndTier({ log, tier }: StatusFigures, samples: readonly Sample[]): Section {
+function logAndTier({ log, tier }: StatusFigures, samples: readonly Sample[], members: MemberList): Section {
   const state = (isUp: boolean) => (isUp ? "up" : "unavailable");
   return {
     title: "Log",
@@ -134,18 +127,11 @@ function logAndTier({ log, tier }: StatusFigures, samples: readonly Sample[]): S
             },
           ]),
     ],
+    ...(members.isShared && { table: membersTable(members) }),
   };
 }
 
-const CHANGE_LABELS: Readonly<Record<ChangeKind, string>> = {
-  redacted: "Redacted",
-  rejected: "Rejected",
-  invalidated: "Invalidated",
-  roomPurged: "Room purged",
-  homeserverPurged: "Homeserver purged",
-};
-
-function changes({ lastMinute, total }: StatusFigures, samples: readonly Sample[]): Section {
+function changes({ lastMinute, total, lastChanges }: StatusFigures, samples: readonly Sample[]): Section {
   return {
     title: "Changes, last minute",
     figures: CHANGE_KINDS.map((kind) => ({
@@ -154,91 +140,10 @@ function changes({ lastMinute, total }: StatusFigures, samples: readonly Sample[
       note: `${formatCount(total.changes[kind])} since the start`,
       lines: [rates(samples, ({ activity }) => activity.changes[kind])],
     })),
+    table: lastChangesTable(lastChanges),
   };
 }
-
-function homeservers({ homeservers, homeserverCount }: StatusFigures, samples: readonly Sample[]): Section {
-  return {
-    title: "Homeservers",
-    figures: [
-      {
-        label: "Homeservers",
-        value: formatCount(homeserverCount),
-        note: "in the cache",
-        lines: [samples.map(({ homeservers }) => homeservers)],
-      },
-    ],
-    table: {
-      headings: [
-        "Name",
-        "Hit rate",
-        "Hits",
-        "Misses",
-        "Changes",
-        "Entries",
-        "Bytes",
-        "Subscribers",
-        "Position",
-      ],
-      textColumns: 1,
-      rows: homeservers.map((shown) => [
-        shown.name,
-        formatShare(shown.hitRate),
-        formatCount(shown.hits),
-        formatCount(shown.misses),
-        formatCount(shown.changes),
-        formatCount(shown.entries),
-        formatBytes(shown.bytes),
-        formatCount(shown.subscribers),
-        shown.position === null ? UNKNOWN : formatCount(shown.position.sequence),
-      ]),
-      note: moreOf(homeserverCount - homeservers.length, "less busy"),
-    },
-  };
-}
-
-function subscribers(figures: StatusFigures, samples: readonly Sample[]): Section {
-  const { subscribers, subscriberCount, lagMax } = figures;
-  return {
-    title: "Subscribers",
-    figures: [
-      {
-        label: "Subscribers",
-        value: formatCount(subscriberCount),
-        note: "open subscriptions",
-        lines: [samples.map(({ subscribers }) => subscribers)],
-      },
-      {
-        label: "Largest lag",
-        value: formatCount(lagMax),
-        note: "changes that a subscriber has not been sent",
-        lines: [samples.map(({ lagMax }) => lagMax)],
-      },
-    ],
-    table: {
-      headings: ["Homeserver", "Subscriber", "State", "Lag"],
-      textColumns: 3,
-      rows: subscribers.map(({ homeserver, subscriber, state, lag }) => [
-        homeserver,
-        subscriber,
-        SUBSCRIBER_STATES.get(state) ?? state,
-        lag === null ? UNKNOWN : formatCount(lag),
-      ]),
-      note: moreOf(subscriberCount - subscribers.length, "with no larger lag"),
-    },
-  };
-}
-
-const SUBSCRIBER_STATES: ReadonlyMap<string, string> = new Map([
-  ["waitingForChange", "waiting for a change"],
-  ["sending", "sending"],
-  ["waitingForRoom", "client does not read"],
-]);
 
 function rates(samples: readonly Sample[], count: (sample: Sample) => number): number[] {
   return samples.map((sample) => (sample.seconds === 0 ? 0 : count(sample) / sample.seconds));
-}
-
-function moreOf(count: number, which: string): string {
-  return count > 0 ? `and ${formatCount(count)} more, ${which}` : "";
 }

@@ -1,5 +1,6 @@
 import type { EventStore } from "../core/model/store.js";
 import type { Homeserver, Position } from "../core/model/types.js";
+import type { LastChange } from "./last-changes.js";
 
 /** Everything that the status page reads. */
 export interface StatusSources {
@@ -13,7 +14,23 @@ export interface StatusSources {
   readonly isReady: () => boolean;
   readonly log: { status(): { readonly isUp: boolean; readonly memberCount: number } };
   readonly tier: { status(): { readonly isUp: boolean } } | undefined;
+  readonly lastChanges: () => readonly LastChange[];
   readonly limits: StatusLimits;
+}
+
+/** The members of the invalidation log: see `LogMembers` in src/log/port.ts. */
+export interface MemberSource {
+  list(page: { readonly afterId: string; readonly limit: number }): Promise<readonly MemberView[]>;
+}
+
+export interface MemberView {
+  readonly id: string;
+  readonly isSelf: boolean;
+  readonly isLive: boolean;
+  /** Milliseconds since 1970. */
+  readonly joinedAtMs: number | undefined;
+  readonly homeservers: number;
+  readonly lag: number;
 }
 
 export interface StatusLimits {

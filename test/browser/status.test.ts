@@ -66,6 +66,14 @@ describe.skipIf(CHROMIUM === undefined)("the status page", () => {
     return figure(page, label).locator(".value").textContent();
   }
 
+  /** The first cells of each row of the table in a section. */
+  async function rowsOf(page: Page, title: string): Promise<string[][]> {
+    const section = page.locator("section", {
+      has: page.getByRole("heading", { name: title, exact: true, level: 2 }),
+    });
+    return (await section.locator("tbody tr").allInnerTexts()).map((row) => row.split("\t").slice(0, 5));
+  }
+
   function figure(page: Page, label: string) {
     return page.locator("article", { has: page.getByRole("heading", { name: label, exact: true }) });
   }
@@ -132,12 +140,20 @@ describe.skipIf(CHROMIUM === undefined)("the status page", () => {
     expect(await shownValue(page, "Invalidation log")).toBe("up");
     await eventually(async () => expect(await shownValue(page, "Homeservers")).toBe("2"));
     expect(await shownValue(page, "Subscribers")).toBe("1");
-    const rows = page.locator("tbody tr");
-    expect((await rows.allInnerTexts()).map((row) => row.split("\t").slice(0, 5))).toEqual([
+    expect(await rowsOf(page, "Homeservers")).toEqual([
       ["example.org", "75.0 %", "3", "1", "3"],
       [HOSTILE, "–", "0", "0", "0"],
+    ]);
+    expect(await rowsOf(page, "Subscribers")).toEqual([
       ["example.org", "<b>worker</b>", "waiting for a change", "0"],
     ]);
+    const changes = await rowsOf(page, "Changes, last minute");
+    expect(changes.map(([, ...cells]) => cells)).toEqual([
+      ["example.org", "Room purged", "1"],
+      ["example.org", "Invalidated", "2"],
+    ]);
+    for (const [time = ""] of changes) expect(Date.now() - Date.parse(`${time}Z`)).toBeLessThan(60_000);
+    expect(await page.textContent("body")).not.toMatch(/!room|\$one/);
     const drawn = await figure(page, "Hit rate").locator("path").getAttribute("d");
     expect(drawn).toMatch(/^M\d+ [\d.]+h0/);
     await screenshot(page, "light");
@@ -171,7 +187,7 @@ describe.skipIf(CHROMIUM === undefined)("the status page", () => {
       expect(await shownValue(page, "Hit rate")).toBe("75.0 %");
       expect(await figure(page, "Hit rate").locator("path").getAttribute("d")).toMatch(/^M/);
     });
-    expect(await page.locator("tbody").first().textContent()).toContain(HOSTILE);
+    expect(await rowsOf(page, "Homeservers")).toContainEqual([HOSTILE, "–", "0", "0", "0"]);
   });
 
   it.each(["light", "dark"] as const)("fits a phone, %s", async (colorScheme) => {

@@ -61,6 +61,11 @@ describe.skipIf(!hasHelm)("values of the chart", () => {
     ],
     [["config.shutdown_timeout=0.5m"], /terminationGracePeriodSeconds: must exceed/],
     [["terminationGracePeriodSeconds=10"], /terminationGracePeriodSeconds: must exceed/],
+    [
+      [INSECURE, POSTGRES, "terminationGracePeriodSeconds=15"],
+      /terminationGracePeriodSeconds: must exceed preStopSleepSeconds \(5\) and config\.shutdown_timeout \(10s\) tog/,
+    ],
+    [["preStopSleepSeconds=-1"], /preStopSleepSeconds/],
     [["metrics.podMonitor.enabled=true"], /metrics\.podMonitor\.enabled: is for mode sidecar/],
     [[...SIDECAR, MONITOR], /metrics\.serviceMonitor\.enabled: is for mode service/],
     [[...SIDECAR, "metrics.podMonitor.enabled=true"], /metrics\.podMonitor\.selector: is required/],
@@ -128,6 +133,7 @@ describe.skipIf(!hasHelm)("values of the chart", () => {
     [[INSECURE, "config.shutdown_timeout=500ms", "terminationGracePeriodSeconds=1"]],
     [["mode=sidecar", "sidecar.singlePod=true"]],
     [[INSECURE, POSTGRES, "replicas=2"]],
+    [[INSECURE, POSTGRES, "preStopSleepSeconds=0", "terminationGracePeriodSeconds=11"]],
     [[INSECURE, "config.homeserver=one.example"]],
     [[INSECURE, "config.log=postgres://user@h:5432/d?application_name=a@b"]],
     [AUTH],
@@ -157,6 +163,36 @@ describe.skipIf(!hasHelm)("values of the chart", () => {
       [type, "grpc"],
       ["ClusterIP", "http-metrics"],
     ]);
+  });
+
+  const sleepWith = (...args: readonly string[]) =>
+    sidecarOf(parseManifests(render("--set", INSECURE, ...args))).lifecycle?.preStop.sleep.seconds;
+
+  it("lets a pod serve on while it is removed from the Service, if another can take its clients", () => {
+    expect(sleepWith("--set", POSTGRES)).toBe(5);
+    expect(sleepWith("--set", POSTGRES, "--set", "preStopSleepSeconds=8")).toBe(8);
+    expect(sleepWith("--set", POSTGRES, "--set", "preStopSleepSeconds=0")).toBeUndefined();
+    expect(sleepWith()).toBeUndefined();
+    expect(sleepWith("--set", POSTGRES, "--kube-version", "1.29.9")).toBeUndefined();
+    expect(sleepWith("--set", POSTGRES, "--kube-version", "1.30.0-gke.1")).toBe(5);
+  });
+
+  it("opens the port of metrics to the namespace monitoring, to the peers of the values, or to nobody", () => {
+    const ingressWith = (...args: readonly string[]) =>
+      ofKind(parseManifests(render("--set", INSECURE, ...args)), "NetworkPolicy").spec.ingress;
+    const metricsWith = (...args: readonly string[]) =>
+      ingressWith(...args).filter(({ ports }) => ports.some(({ port }) => port === "http-metrics"));
+    const namespace = { "kubernetes.io/metadata.name": "monitoring" };
+    expect(metricsWith().map(({ from }) => from)).toEqual([
+      [{ namespaceSelector: { matchLabels: namespace } }],
+    ]);
+    const peer = "networkPolicy.monitoring[0].podSelector.matchLabels.app=prometheus";
+    expect(metricsWith("--set", peer).map(({ from }) => from)).toEqual([
+      [{ podSelector: { matchLabels: { app: "prometheus" } } }],
+    ]);
+    expect(metricsWith("--set-json", "networkPolicy.monitoring=[]")).toEqual([]);
+    // Probes come from the node, which no peer names.
+    expect(ingressWith().filter(({ from }) => from === undefined)).toEqual([{ ports: [{ port: "health" }] }]);
   });
 
   it("passes extraEnv to the container", () => {

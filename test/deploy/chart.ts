@@ -35,6 +35,7 @@ export interface Container {
   readonly startupProbe: Probe;
   readonly livenessProbe: Probe;
   readonly readinessProbe?: Probe;
+  readonly lifecycle?: { readonly preStop: { readonly sleep: { readonly seconds: number } } };
   readonly resources: { readonly limits: { readonly memory: string } };
   readonly securityContext: object;
   readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
@@ -73,6 +74,10 @@ export interface Manifest {
     readonly podMetricsEndpoints: readonly Endpoint[];
     readonly secretName: string;
     readonly dnsNames: readonly string[];
+    readonly ingress: readonly {
+      readonly from?: object;
+      readonly ports: readonly { readonly port: string }[];
+    }[];
   };
 }
 

@@ -192,7 +192,7 @@ describe.skipIf(!hasPrometheus)("a real Prometheus", () => {
 async function startSecured(secrets: SecretFolder, token: string) {
   const certificate = await secrets.certificate("server", { names: "DNS:cache-splitcache.matrix.svc" });
   const digest = createHash("sha256").update(token).digest("hex");
-  const clients = [{ name: "metrics", role: "operator", tokens_sha256: [digest] }];
+  const clients = [{ name: "metrics", role: "metrics", tokens_sha256: [digest] }];
   const server = await startTestServer({
     authFile: await secrets.write("auth.yaml", JSON.stringify({ clients })),
     tlsCertFile: certificate.certFile,

@@ -15,7 +15,7 @@ import { type Certificate, useSecretFolders } from "../support/server/certificat
 import { MANIFESTS, type Manifest, ofKind, parseManifests, ROOT, sidecarOf } from "./chart.js";
 
 const makeFolder = useSecretFolders();
-/** The token of an operator. */
+/** The token of Prometheus. */
 const TOKEN = randomBytes(32).toString("hex");
 const HOST = "cache-splitcache.matrix.svc";
 
@@ -72,7 +72,7 @@ async function localManifests(name: string): Promise<Local> {
 /** The content of a Secret, by the key of the configuration. */
 function secretOf(key: string, { cert, key: privateKey }: Certificate): string {
   const digest = createHash("sha256").update(TOKEN).digest("hex");
-  const clients = [{ name: "metrics", role: "operator", tokens_sha256: [digest] }];
+  const clients = [{ name: "metrics", role: "metrics", tokens_sha256: [digest] }];
   const known: Record<string, string> = {
     auth_file: JSON.stringify({ clients }),
     tls_cert_file: cert,

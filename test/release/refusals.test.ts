@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { linesOf } from "../../tools/release/git.js";
 import { type ReleaseIo, ReleaseRefused, release } from "../../tools/release/release.js";
@@ -92,7 +92,31 @@ describe("a release that fails changes nothing", () => {
     clone().git(["commit", "--quiet", "--message=Test"]);
     await failsWith(clone().io, /LICENSE/);
   });
+
+  it("because the tag cannot be made: the tag comes before the branch moves", async () => {
+    const hook = join(clone().git(["rev-parse", "--absolute-git-dir"]).trim(), "hooks/reference-transaction");
+    mkdirSync(dirname(hook), { recursive: true });
+    writeFileSync(hook, REFUSES_TAGS, { mode: 0o755 });
+    await failsWith(clone().io, /no tags today/);
+    rmSync(hook);
+  });
+
+  it("because the branch cannot move: its tag is removed again, and the work of another stays", async () => {
+    const { git, io } = clone();
+    const [before, changelog] = [stateOf(clone()), changelogWith(clone(), "\n### Added\n\n- Meanwhile.\n\n")];
+    const check = () => writeFileSync(join(io.root, "CHANGELOG.md"), changelog);
+    await expect(release({ ...io, check })).rejects.toThrow(/CHANGELOG\.md/);
+    expect(stateOf(clone())).toEqual({ ...before, status: expect.stringMatching(/^ ?M CHANGELOG\.md$/) });
+    expect(git(["diff"])).toContain("+- Meanwhile.");
+  });
 });
+
+/** Git asks it before it changes refs; it fails for a new tag. */
+const REFUSES_TAGS = `#!/bin/sh
+while read old new ref; do
+  case "$1 $ref" in "prepared refs/tags/"*) echo "no tags today" >&2; exit 1 ;; esac
+done
+`;
 
 /** One clone for a block of tests, and what puts it back to its first state. */
 function useClone(): { clone: () => Clone; reset: () => void } {

@@ -21,7 +21,7 @@ export async function fetchPage(request: PageRequest): Promise<HttpReply> {
     const reply = await httpGet(url, limit.signal, security);
     if (reply.status === 200) return reply;
     if (reply.status === 401 || reply.status === 403)
-      throw new CliError(ExitCode.failure, `${url} ${OPERATORS_ONLY}`);
+      throw new CliError(ExitCode.failure, `${url} ${requirement(path)}`);
     throw new CliError(ExitCode.failure, `${url} answered with HTTP status ${reply.status}`);
   } catch (failure) {
     if (failure instanceof CliError) throw failure;
@@ -33,5 +33,7 @@ export async function fetchPage(request: PageRequest): Promise<HttpReply> {
   }
 }
 
-const OPERATORS_ONLY =
-  "requires the credentials of a client of role operator: give --token-file, or --tls-cert-file and --tls-key-file";
+function requirement(path: string): string {
+  const roles = path === "/metrics" ? "role metrics or operator" : "role operator";
+  return `requires the credentials of a client of ${roles}: give --token-file, or --tls-cert-file and --tls-key-file`;
+}

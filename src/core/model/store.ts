@@ -197,4 +197,6 @@ export interface StoreObserver {
   logRestarted(homeserver: Homeserver, epoch: Epoch, reason: RestartReason): void;
   /** An idle homeserver was forgotten. */
   homeserverForgotten(homeserver: Homeserver): void;
+  /** A change was applied. Called for each of them, so it must be cheap. */
+  changed?(homeserver: Homeserver, kind: ChangeKind): void;
 }

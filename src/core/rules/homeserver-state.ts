@@ -102,6 +102,7 @@ export class HomeserverState {
     if (this.log.size.changes === 0) this.#deps.onLogStarts(this.log);
     this.log.append(change);
     this.counters.changes[change.kind] += 1;
+    this.#deps.observer.changed?.(this.name, change.kind);
     this.hub.wake();
   }
 

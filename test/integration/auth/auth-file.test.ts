@@ -71,7 +71,7 @@ describe("an auth file", () => {
     [
       "with an unknown role",
       () => [{ ...READER, role: "admin", tokens_sha256: [SHA] }],
-      /clients\[0\]\.role: must be one of homeserver, reader, operator/,
+      /clients\[0\]\.role: must be one of homeserver, reader, operator, metrics/,
     ],
     ["with an unknown key", () => [{ ...READER, token: "x" }], /clients\[0\]: unknown key token/],
     [
@@ -84,6 +84,16 @@ describe("an auth file", () => {
       "without homeservers",
       () => [{ name: "r", role: "reader", tokens_sha256: [SHA] }],
       /homeservers is required/,
+    ],
+    [
+      "with homeservers for the metrics, which show all homeservers",
+      () => [{ name: "m", role: "metrics", homeservers: [ALPHA], tokens_sha256: [SHA] }],
+      /clients\[0\] \(m\): homeservers must be left out for the role metrics/,
+    ],
+    [
+      "with a socket for the metrics, which no socket serves",
+      () => [{ name: "m", role: "metrics", unix_sockets: ["/none"] }],
+      /clients\[0\] \(m\): unix_sockets must be left out for the role metrics/,
     ],
     [
       "with an empty list of homeservers, which would mean all",

@@ -2,7 +2,13 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { BUILD_TIMEOUT_MS, buildProgram, type Program } from "../../support/program/build-program.js";
+import {
+  type Alteration,
+  alterProgram,
+  BUILD_TIMEOUT_MS,
+  buildProgram,
+  type Program,
+} from "../../support/program/build-program.js";
 import { HOMESERVER, ROOM_ID, read } from "../../support/server/wire.js";
 import { type OtlpReceiver, startOtlpReceiver } from "../../support/traces/otlp-receiver.js";
 import { callWith, startTraced, type TracedProgram } from "../../support/traces/traced-program.js";
@@ -133,6 +139,34 @@ describe("a wrong value is reported and stops nothing:", () => {
     }
     expect(code).toBe(0);
     expect(receiver.requests).toHaveLength(1);
+  });
+});
+
+describe("an SDK that cannot start leaves the sidecar serving without traces, and the log says so:", () => {
+  const failing = "const { logger } = deps;";
+  it.each<[string, Alteration, RegExp]>([
+    [
+      "it fails",
+      ["telemetry/traces/sdk.js", failing, `${failing} await null; throw new Error("no SDK today");`],
+      /no SDK today.*traces are off: the OpenTelemetry SDK could not be started/,
+    ],
+    [
+      "it is not installed",
+      ["telemetry/traces/sdk.js", '"@opentelemetry/sdk-trace-base"', '"@opentelemetry/absent"'],
+      /traces are off: the OpenTelemetry SDK is not installed; install optional dependencies too/,
+    ],
+  ])("%s", async (_, alteration, problem) => {
+    const altered = await alterProgram(program, [alteration]);
+    onTestFinished(() => altered.remove());
+    const sidecar = await startTraced(altered, { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url });
+    onTestFinished(() => sidecar.kill());
+    const { missingEventIds } = await callWith(sidecar.client, sidecar.client.getEvents, read(["$a"]));
+    expect(missingEventIds).toEqual(["$a"]);
+    const { code, stderr } = await sidecar.stop();
+    expect(stderr).toMatch(problem);
+    expect(stderr).not.toContain("traces are on");
+    expect(code).toBe(0);
+    expect(receiver.requests).toEqual([]);
   });
 });
 

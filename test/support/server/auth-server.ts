@@ -30,7 +30,7 @@ export function authYaml(clients: readonly ClientText[]): string {
 /** A sidecar with one client of each role, and their tokens. `operator`: the homeservers of the operator. */
 export async function start({ operator }: { readonly operator?: readonly string[] } = {}) {
   const folder = await makeFolder();
-  const tokens = { alpha: token(), beta: token(), reader: token(), operator: token() };
+  const tokens = { alpha: token(), beta: token(), reader: token(), operator: token(), metrics: token() };
   const entry = async (name: keyof typeof tokens, role: string, homeservers?: readonly string[]) => ({
     name,
     role,
@@ -42,6 +42,7 @@ export async function start({ operator }: { readonly operator?: readonly string[
     await entry("beta", "homeserver", [BETA]),
     await entry("reader", "reader", [ALPHA]),
     await entry("operator", "operator", operator),
+    await entry("metrics", "metrics"),
   ];
   const authFile = await folder.write("auth.yaml", authYaml(clients));
   const server = await startTestServer({ authFile }, { fileCheckIntervalMs: 3_600_000 });

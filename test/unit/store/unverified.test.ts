@@ -188,4 +188,22 @@ describe("a store over a log that others append to", () => {
     expect(left).toEqual([[ALPHA, 0]]);
     await store.close();
   });
+
+  it("stores nothing for a homeserver that it forgot while the put waited", async () => {
+    const log = new LogUnderTest();
+    const { store, advance } = makeMemoryStore({ invalidationLog: log, homeserversMax: 1 });
+    const alpha = asHomeserver(store, ALPHA);
+    const asOf = await alpha.position();
+    log.isCurrent = false;
+    const putting = alpha.put([messageEvent("$a")], asOf);
+    await new Promise(setImmediate);
+    await advance(10 * 60 * 1000);
+    log.isCurrent = true;
+    await asHomeserver(store, BETA).position();
+    log.settle();
+    expect(await putting).toEqual(["unverified"]);
+    // What it stored would be reached by nobody, and would stay.
+    expect(store.stats()).toMatchObject({ events: { entries: 0 }, metadata: { entries: 0 } });
+    await store.close();
+  });
 });

@@ -116,6 +116,19 @@ authorization:
 {{- mulf (trimSuffix $unit . | float64) (get (dict "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0 "d" 86400.0) $unit) -}}
 {{- end -}}
 
+{{/*
+How long the pod serves on while it is removed from the Service. With the memory log no other pod could take its
+clients, and the next one waits for its end. Kubernetes before 1.30 does not know the action.
+*/}}
+{{- define "splitcache.preStopSleepSeconds" -}}
+{{- $hasMemoryLog := eq (.Values.config.log | default "memory") "memory" -}}
+{{- if or $hasMemoryLog (not (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version)) -}}
+0
+{{- else -}}
+{{- .Values.preStopSleepSeconds -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Fails if values contradict each other. */}}
 {{- define "splitcache.validate" -}}
 {{- $config := .Values.config -}}
@@ -139,9 +152,13 @@ authorization:
 {{- if eq $log "memory" -}}{{- fail "config.tier: requires config.log: postgres://…" -}}{{- end -}}
 {{- if not (or (hasKey $files "tier_key_file") $config.tier_key_file) -}}{{- fail "secretFiles.tier_key_file: is required by config.tier" -}}{{- end -}}
 {{- end -}}
-{{- $shutdown := include "splitcache.seconds" ($config.shutdown_timeout | default "10s") | float64 -}}
+{{- $timeout := $config.shutdown_timeout | default "10s" -}}
+{{- $sleep := include "splitcache.preStopSleepSeconds" . | float64 -}}
+{{- $shutdown := addf $sleep (include "splitcache.seconds" $timeout | float64) -}}
 {{- if and (eq .Values.mode "service") (ge $shutdown (float64 .Values.terminationGracePeriodSeconds)) -}}
-{{- fail (printf "terminationGracePeriodSeconds: must exceed config.shutdown_timeout (%s)" ($config.shutdown_timeout | default "10s")) -}}
+{{- $terms := printf "config.shutdown_timeout (%s)" $timeout -}}
+{{- if gt $sleep 0.0 -}}{{- $terms = printf "preStopSleepSeconds (%v) and %s together" $sleep $terms -}}{{- end -}}
+{{- fail (printf "terminationGracePeriodSeconds: must exceed %s" $terms) -}}
 {{- end -}}
 {{- include "splitcache.validateMonitors" . -}}
 {{- include "splitcache.validateAccess" . -}}
@@ -252,7 +269,7 @@ authorization:
 {{- fail (printf "metrics.%s.tlsConfig: requires secretFiles.tls_cert_file or tls.certManager" $name) -}}
 {{- end -}}
 {{- if and $hasAuthFile (not $monitor.authorization) (not $monitor.tlsConfig.cert) -}}
-{{- fail (printf "metrics.%s.authorization: is required, because auth_file shows metrics to clients of role operator alone" $name) -}}
+{{- fail (printf "metrics.%s.authorization: is required, because auth_file shows metrics to clients of role metrics or operator alone" $name) -}}
 {{- end -}}
 {{- if and $hasClientCa (not $hasAuthFile) (not $monitor.tlsConfig.cert) -}}
 {{- fail (printf "metrics.%s.tlsConfig.cert: is required, because tls_client_ca_file without auth_file requires a client certificate" $name) -}}
@@ -302,6 +319,12 @@ readinessProbe:
     port: health
   periodSeconds: 5
   timeoutSeconds: 5
+{{- with include "splitcache.preStopSleepSeconds" . | int }}
+lifecycle:
+  preStop:
+    sleep:
+      seconds: {{ . }}
+{{- end }}
 {{- end }}
 resources:
   {{- toYaml .Values.resources | nindent 2 }}
