@@ -1,0 +1,125 @@
+/**
+ * Reads of a sidecar against Redis and against fixed replies: CPU a request of the server, on a
+ * core of its own. bench/README.md describes the options. Needs go, redis-server and taskset.
+ */
+import { parseArgs } from "node:util";
+import { type CorpusDescription, LoadGenerator } from "./peers/load.js";
+import { measureReads, READS, type ServerName } from "./peers/reads.js";
+import { cpuRatio, figure, type Measured } from "./peers/rounds.js";
+import {
+  ON_LOAD_CORE,
+  type Peer,
+  startFixedPeer,
+  startRedisPeer,
+  startSidecarPeer,
+} from "./peers/servers.js";
+import { printMachine, printTable } from "./support/report.js";
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: "string", default: "stream,calls,lua,mget,grpc-js-stream,grpc-js-calls" },
+    ids: { type: "string", default: "1,10,100,mix" },
+    rounds: { type: "string", default: "3" },
+    events: { type: "string", default: "100000" },
+    homeservers: { type: "string", default: "1" },
+    hits: { type: "string", default: "1" },
+    writes: { type: "string", default: "0" },
+    "measure-ms": { type: "string", default: "2000" },
+    "warmup-ms": { type: "string", default: "700" },
+    node: { type: "string" },
+    other: { type: "string" },
+  },
+});
+const variants = options.only.split(",");
+const unknown = variants.filter((name) => !Object.hasOwn(READS, name));
+if (unknown.length > 0) throw new Error(`--only: unknown ${unknown}; there are ${Object.keys(READS)}`);
+const shape = { events: Number(options.events), homeservers: Number(options.homeservers) };
+const node = options.node ?? process.execPath;
+
+printMachine();
+const load = new LoadGenerator({ events: shape.events, prefix: ON_LOAD_CORE });
+const peers = new Map<ServerName, Peer>();
+try {
+  const description = await load.run<CorpusDescription>({ workload: "describe" });
+  console.log(JSON.stringify(description));
+  for (const server of new Set(variants.map((name) => READS[name]!.server))) {
+    peers.set(server, await start(server, description.meanReplyBytes));
+  }
+  const spec = {
+    ...shape,
+    hitShare: Number(options.hits),
+    writeShare: Number(options.writes),
+    measureMs: Number(options["measure-ms"]),
+    warmupMs: Number(options["warmup-ms"]),
+  };
+  const scenario = {
+    name: "reads",
+    variants,
+    sizes: options.ids.split(","),
+    spec,
+    rounds: Number(options.rounds),
+  };
+  print(await measureReads(scenario, load, peers, description.meanReplyBytes));
+} finally {
+  await load.stop();
+  for (const peer of peers.values()) await peer.stop();
+}
+
+async function start(server: ServerName, fixedBytes: number): Promise<Peer> {
+  if (server === "grpc-js" || server === "http2") return startFixedPeer(server, fixedBytes, node);
+  if (server === "redis") {
+    const peer = await startRedisPeer();
+    await load.run({ workload: "fill-redis", address: peer.address, ...shape });
+    return peer;
+  }
+  const main = server === "other" ? options.other : undefined;
+  const peer = await startSidecarPeer({ memory: "4GiB", node, ...(main === undefined ? {} : { main }) });
+  await load.run({ workload: "fill-sidecar", address: peer.address, ...shape });
+  return peer;
+}
+
+function print(all: readonly Measured[]): void {
+  const rows: string[][] = [
+    [
+      "IDs",
+      "variant",
+      "CPU µs/request",
+      "low",
+      "high",
+      "CPU µs/ID",
+      "requests/s",
+      "server busy",
+      "load busy",
+      "others",
+      "p50 µs",
+      "p99 µs",
+      "ratio",
+      "low",
+      "high",
+    ],
+  ];
+  for (const each of all) {
+    const first = all.find(({ size }) => size === each.size)!;
+    const cpu = figure(each, "cpuPerOperation");
+    const ratio = cpuRatio(first, each);
+    const percent = (key: "serverBusy" | "loadBusy" | "othersBusy") =>
+      `${(100 * figure(each, key).median).toFixed(0)} %`;
+    rows.push([
+      each.size,
+      each.variant,
+      ...[cpu.median, cpu.low, cpu.high].map((value) => value.toFixed(1)),
+      figure(each, "cpuPerEvent").median.toFixed(2),
+      figure(each, "perSecond").median.toFixed(0),
+      percent("serverBusy"),
+      percent("loadBusy"),
+      percent("othersBusy"),
+      figure(each, "p50").median.toFixed(0),
+      figure(each, "p99").median.toFixed(0),
+      ...[ratio.median, ratio.low, ratio.high].map((value) => value.toFixed(2)),
+    ]);
+  }
+  printTable(rows);
+  console.log(
+    `ratio: CPU of a request of the variant, by CPU of a request of ${all[0]?.variant}, in the same round`,
+  );
+}
