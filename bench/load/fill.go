@@ -14,7 +14,7 @@ func fillSidecar(from *corpus, what spec) error {
 		return err
 	}
 	defer conn.close()
-	for n := range what.Homeservers {
+	for n := what.FirstHomeserver; n < what.Homeservers; n++ {
 		homeserver := homeserverName(n)
 		asOf, err := conn.position(homeserver)
 		if err != nil {
@@ -75,7 +75,7 @@ func fillRedis(from *corpus, what spec) (string, error) {
 		return "", err
 	}
 	defer conn.close()
-	for n := range what.Homeservers {
+	for n := what.FirstHomeserver; n < what.Homeservers; n++ {
 		for at := 0; at < what.Events; at += eventsAPut {
 			events := from.events[at:min(at+eventsAPut, what.Events)]
 			if _, err := conn.call(appendPut(nil, homeserverName(n), events), 1+len(events)); err != nil {

@@ -46,6 +46,10 @@ func run(from *corpus, what spec) string {
 		sha, err := fillRedis(from, what)
 		luaSHA = sha
 		return answer(result{}, err)
+	case "puts", "redis-puts":
+		return answer(measurePuts(from, what))
+	case "fan-out", "redis-fan-out":
+		return answer(measureFanOut(what))
 	}
 	return answer(measureReads(from, what))
 }

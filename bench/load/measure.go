@@ -33,7 +33,10 @@ func (h *histogram) merge(other *histogram) {
 
 // microseconds returns the duration below which the share of all durations lies.
 func (h *histogram) microseconds(share float64) float64 {
-	left := uint64(share * float64(h.total))
+	if h.total == 0 {
+		return 0
+	}
+	left := min(uint64(share*float64(h.total)), h.total-1)
 	for at, count := range h.counts {
 		if count > left {
 			return float64(bucketStart(at)) / 1000

@@ -26,6 +26,8 @@ type spec struct {
 	FixedBytes  int     `json:"fixedBytes"` // Reply bytes for each ID of a peer with fixed replies.
 	Subscribers int     `json:"subscribers"`
 	Batch       int     `json:"batch"` // Events a put.
+	// A fill begins with this homeserver.
+	FirstHomeserver int `json:"firstHomeserver"`
 }
 
 func (s *spec) setDefaults(events int) {

@@ -21,11 +21,13 @@ export interface LoadSpec {
   readonly fixedBytes?: number;
   readonly subscribers?: number;
   readonly batch?: number;
+  readonly firstHomeserver?: number;
 }
 
 /** The figures of one measurement: CPU and latencies in microseconds, `…Busy` as shares of a core. */
 export interface LoadResult {
   readonly operations: number;
+  readonly events: number;
   readonly perSecond: number;
   readonly cpuPerOperation: number;
   readonly cpuPerEvent: number;

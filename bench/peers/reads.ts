@@ -3,7 +3,7 @@ import type { Measured } from "./rounds.js";
 import { type Peer, SERVER_CORE } from "./servers.js";
 
 /** The servers that a scenario measures. */
-export type ServerName = "sidecar" | "other" | "redis" | "grpc-js" | "http2";
+export type ServerName = "sidecar" | "other" | "three" | "redis" | "grpc-js" | "http2";
 
 interface Variant {
   readonly server: ServerName;
@@ -19,6 +19,7 @@ export const READS: Readonly<Record<string, Variant>> = {
   calls: { server: "sidecar", spec: { workload: "calls" } },
   "other-stream": { server: "other", spec: { workload: "stream" } },
   "other-calls": { server: "other", spec: { workload: "calls" } },
+  "three-stream": { server: "three", spec: { workload: "stream" } },
   lua: { server: "redis", spec: { workload: "lua" } },
   "lua-plain": { server: "redis", spec: { workload: "lua", ...ONE_EACH } },
   mget: { server: "redis", spec: { workload: "mget" } },
@@ -30,11 +31,20 @@ export const READS: Readonly<Record<string, Variant>> = {
   "stream-unix": { server: "sidecar", spec: { workload: "stream" }, overUnix: true },
   "calls-unix": { server: "sidecar", spec: { workload: "calls" }, overUnix: true },
   "lua-unix": { server: "redis", spec: { workload: "lua" }, overUnix: true },
+  puts: { server: "sidecar", spec: { workload: "puts", inFlight: 4 } },
+  "other-puts": { server: "other", spec: { workload: "puts", inFlight: 4 } },
+  "redis-puts": { server: "redis", spec: { workload: "redis-puts", inFlight: 4 } },
+  "fan-out": { server: "sidecar", spec: { workload: "fan-out", connections: 1 } },
+  "redis-fan-out": { server: "redis", spec: { workload: "redis-fan-out", connections: 1 } },
 };
+
+/** What the sizes of a scenario count. */
+export type SizeKey = "ids" | "subscribers" | "batch";
 
 export interface ReadScenario {
   readonly name: string;
   readonly variants: readonly string[];
+  readonly sizeKey?: SizeKey;
   /** IDs a read; "mix": the recorded sizes. */
   readonly sizes: readonly string[];
   /** For all variants: homeservers, hits, writes, times. */
@@ -50,23 +60,28 @@ export async function measureReads(
   fixedBytes: number,
 ): Promise<Measured[]> {
   const all: Measured[] = [];
+  const run = (name: string, size: string, times: Partial<LoadSpec> = {}) => {
+    const { server, spec, overUnix } = READS[name]!;
+    const peer = peers.get(server)!;
+    return load.run({
+      ...scenario.spec,
+      ...spec,
+      ...times,
+      address: overUnix === true ? peer.unixAddress! : peer.address,
+      serverPid: peer.pid,
+      serverCore: SERVER_CORE,
+      [scenario.sizeKey ?? "ids"]: size === "mix" ? 0 : Number(size),
+      fixedBytes,
+    });
+  };
+  // Code that was not compiled yet costs several times as much.
+  for (const name of scenario.variants)
+    await run(name, scenario.sizes.at(-1)!, { warmupMs: 1500, measureMs: 1 });
   for (const size of scenario.sizes) {
     const rounds = scenario.variants.map(() => [] as LoadResult[]);
     for (let round = 0; round < scenario.rounds; round++) {
       for (const [at, name] of scenario.variants.entries()) {
-        const { server, spec, overUnix } = READS[name]!;
-        const peer = peers.get(server)!;
-        rounds[at]!.push(
-          await load.run({
-            ...scenario.spec,
-            ...spec,
-            address: overUnix === true ? peer.unixAddress! : peer.address,
-            serverPid: peer.pid,
-            serverCore: SERVER_CORE,
-            ids: size === "mix" ? 0 : Number(size),
-            fixedBytes,
-          }),
-        );
+        rounds[at]!.push(await run(name, size));
       }
     }
     for (const [at, variant] of scenario.variants.entries()) {

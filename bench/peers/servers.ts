@@ -34,6 +34,8 @@ export async function startSidecarPeer(options: SidecarOptions): Promise<Peer> {
   const flags = ["--listen", unixAddress, "--memory", options.memory, ...(options.flags ?? [])];
   const sidecar = await startSidecar(flags, {
     prefix: options.prefix ?? ON_SERVER_CORE,
+    // A large budget needs a larger heap.
+    nodeFlags: "--max-semi-space-size=2 --max-old-space-size=8192",
     ...(options.node === undefined ? {} : { node: options.node }),
     ...(options.main === undefined ? {} : { main: options.main }),
   });
@@ -51,7 +53,10 @@ export async function startSidecarPeer(options: SidecarOptions): Promise<Peer> {
 export async function startRedisPeer(): Promise<Peer> {
   const folder = mkdtempSync(join(tmpdir(), "splitcache-bench-"));
   const socket = join(folder, "redis.sock");
-  const redis = await startRedisServer({ prefix: ON_SERVER_CORE, args: ["--unixsocket", socket] });
+  const redis = await startRedisServer({
+    prefix: ON_SERVER_CORE,
+    args: ["--unixsocket", socket, "--client-output-buffer-limit", "pubsub 0 0 0"],
+  });
   return {
     pid: redis.pid,
     address: `127.0.0.1:${redis.port}`,
