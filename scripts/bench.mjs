@@ -1,4 +1,4 @@
-// Runs one part of the benchmarks, or lists what each part shows.
+// Runs the whole comparison, or one part of the benchmarks; --help lists what each part shows.
 import { spawnSync } from "node:child_process";
 import process from "node:process";
 
@@ -16,15 +16,18 @@ const PARTS = {
   recovery:
     "time until every sidecar serves again after a network cut, a restart or a promotion of PostgreSQL",
   tier: "memory, time and CPU of the Redis tier against MGET and against separate copies",
+  results: "the whole comparison with Redis: RESULTS.md and its charts; the default",
   "warm-start": "reads of the database that a new sidecar needs, with and without a warm tier",
 };
 
-const [part, ...args] = process.argv.slice(2);
-if (!Object.hasOwn(PARTS, part ?? "")) {
+const words = process.argv.slice(2);
+const isDefault = words.length === 0 || (words[0].startsWith("--") && words[0] !== "--help");
+const [part, ...args] = isDefault ? ["results", ...words] : words;
+if (!Object.hasOwn(PARTS, part)) {
   const width = Math.max(...Object.keys(PARTS).map((name) => name.length));
   const lines = Object.entries(PARTS).map(([name, shows]) => `  ${name.padEnd(width)}  ${shows}`);
-  console.log(`Usage: npm run bench -- <part>\n\n${lines.join("\n")}`);
-  process.exitCode = part === undefined ? 0 : 2;
+  console.log(`Usage: npm run bench -- [<part>] [<options>]\n\n${lines.join("\n")}`);
+  process.exitCode = part === "--help" ? 0 : 2;
 } else {
   const run = (command, commandArgs) => {
     const { status } = spawnSync(command, commandArgs, { stdio: "inherit" });

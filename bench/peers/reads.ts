@@ -3,7 +3,7 @@ import type { Measured } from "./rounds.js";
 import { type Peer, SERVER_CORE } from "./servers.js";
 
 /** The servers that a scenario measures. */
-export type ServerName = "sidecar" | "other" | "three" | "redis" | "grpc-js" | "http2";
+export type ServerName = "sidecar" | "other" | "three" | "node" | "redis" | "grpc-js" | "http2";
 
 interface Variant {
   readonly server: ServerName;
@@ -20,6 +20,9 @@ export const READS: Readonly<Record<string, Variant>> = {
   "other-stream": { server: "other", spec: { workload: "stream" } },
   "other-calls": { server: "other", spec: { workload: "calls" } },
   "three-stream": { server: "three", spec: { workload: "stream" } },
+  "node-stream": { server: "node", spec: { workload: "stream" } },
+  "node-calls": { server: "node", spec: { workload: "calls" } },
+  "node-puts": { server: "node", spec: { workload: "puts", inFlight: 4 } },
   lua: { server: "redis", spec: { workload: "lua" } },
   "lua-plain": { server: "redis", spec: { workload: "lua", ...ONE_EACH } },
   mget: { server: "redis", spec: { workload: "mget" } },
