@@ -43,20 +43,26 @@ const versionOf = (program: string) => execFileSync(program, ["--version"]).toSt
 const load = new LoadGenerator({ events: plan.maxEvents, prefix: ON_LOAD_CORE });
 const measured: Measured[] = [];
 const singles: Single[] = [];
+const failures: string[] = [];
 let corpus: CorpusDescription;
 try {
   const { events } = plan.groups[0]!;
   corpus = await load.run<CorpusDescription>({ workload: "describe", events });
-  for (const group of plan.groups) measured.push(...(await measureGroup(group, corpus.meanReplyBytes)));
-  progress("many events");
-  const million = await measureMillion(plan, load, options.node);
-  measured.push(...million.measured);
-  singles.push(...million.singles);
+  for (const group of plan.groups) {
+    const name = `servers with ${group.events} events, ${group.homeservers} homeservers`;
+    await attempt(name, () => measureGroup(group, corpus.meanReplyBytes));
+  }
+  await attempt("many events", async () => {
+    const million = await measureMillion(plan, load, options.node);
+    measured.push(...million.measured);
+    singles.push(...million.singles);
+  });
 } finally {
   await load.stop();
 }
-progress("one sidecar alone");
-singles.push(...(await measureAlone(plan, options.node)));
+await attempt("one sidecar alone", async () => {
+  singles.push(...(await measureAlone(plan, options.node)));
+});
 report({
   date: new Date(startedMs).toISOString().slice(0, 10),
   machine: `${cpus().length} × ${cpus()[0]?.model ?? "unknown CPU"}`,
@@ -71,14 +77,14 @@ report({
   corpus,
   events: plan.groups[0]!.events,
   millionEvents: plan.millionEvents,
+  failures,
   measured,
   singles,
 });
 
-async function measureGroup(group: Group, fixedBytes: number): Promise<Measured[]> {
+async function measureGroup(group: Group, fixedBytes: number): Promise<void> {
   const { events, homeservers } = group;
   const peers = new Map<ServerName, Peer>();
-  const all: Measured[] = [];
   try {
     for (const server of serversOf(group, (variant) => READS[variant]!.server)) {
       const peer = await startPeer(server, load, {
@@ -91,18 +97,26 @@ async function measureGroup(group: Group, fixedBytes: number): Promise<Measured[
       peers.set(server, peer);
     }
     for (const scenario of group.scenarios) {
-      progress(scenario.name);
-      const spec = { events, homeservers, ...scenario.spec };
-      all.push(...(await measureReads({ ...scenario, spec }, load, peers, fixedBytes)));
+      await attempt(scenario.name, async () => {
+        const spec = { events, homeservers, ...scenario.spec };
+        measured.push(...(await measureReads({ ...scenario, spec }, load, peers, fixedBytes)));
+      });
     }
   } finally {
     for (const peer of peers.values()) await peer.stop();
   }
-  return all;
 }
 
-function progress(name: string): void {
+/** An error costs the figures of one scenario, and is reported with the others. */
+async function attempt(name: string, work: () => Promise<void>): Promise<void> {
   console.error(`${Math.round((Date.now() - startedMs) / 1000)} s: ${name}`);
+  try {
+    await work();
+  } catch (error) {
+    console.error(error);
+    failures.push(`${name}: ${error}`);
+    process.exitCode = 1;
+  }
 }
 
 function report(run: Run): void {

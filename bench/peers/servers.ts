@@ -35,7 +35,7 @@ export async function startSidecarPeer(options: SidecarOptions): Promise<Peer> {
   const sidecar = await startSidecar(flags, {
     prefix: options.prefix ?? ON_SERVER_CORE,
     // A large budget needs a larger heap.
-    nodeFlags: "--max-semi-space-size=2 --max-old-space-size=8192",
+    nodeFlags: "--max-semi-space-size=2 --max-old-space-size=12288",
     ...(options.node === undefined ? {} : { node: options.node }),
     ...(options.main === undefined ? {} : { main: options.main }),
   });

@@ -48,6 +48,7 @@ function conditions(run: Run): string[] {
     `- Node ${run.node}; Redis ${run.redis}`,
     `- ${run.events} events of ${corpus.meanReplyBytes} bytes on average ("many": ${run.millionEvents})`,
     `- recorded mix: ${corpus.batchMedian} ID at the median, ${corpus.batchP90} at the 90th and ${corpus.batchP99} at the 99th percentile, ${corpus.batchMean.toFixed(1)} on average`,
+    ...run.failures.map((failure) => `- **failed**: ${failure}`),
     "- 4 connections with 16 requests in flight each, unless the name of a row says otherwise; the server has one core, the load another",
   ];
 }

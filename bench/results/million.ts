@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { LoadGenerator } from "../peers/load.js";
+import type { LoadGenerator, LoadResult } from "../peers/load.js";
 import { measureReads } from "../peers/reads.js";
 import type { Measured } from "../peers/rounds.js";
 import { type Peer, SERVER_CORE, startRedisPeer, startSidecarPeer } from "../peers/servers.js";
@@ -19,7 +19,7 @@ export async function measureMillion(
   node: string,
 ): Promise<{ measured: Measured[]; singles: Single[] }> {
   const events = plan.millionEvents;
-  const sidecar = await startSidecarPeer({ memory: "8GiB", node });
+  const sidecar = await startSidecarPeer({ memory: "12GiB", node });
   const redis = await startRedisPeer();
   const small = await startSidecarPeer({ memory: "64MiB", node });
   try {
@@ -76,22 +76,22 @@ async function measureMemory(
 
 /** The slowest reads of 10 IDs, at a fixed rate below what the server can do, with 5 % writes. */
 async function measureTail(plan: Plan, load: LoadGenerator, large: Peer, small: Peer): Promise<Measured[]> {
-  const all: Measured[] = [];
-  for (const [variant, peer, events] of [
-    ["many entries", large, plan.millionEvents],
-    ["1,000 entries", small, SMALL_EVENTS],
-  ] as const) {
-    all.push({ scenario: "slowest reads", variant, size: "10", rounds: [] });
-    for (let round = 0; round < plan.rounds; round++) {
-      const result = await load.run({
-        ...{ workload: "stream", address: peer.address, serverPid: peer.pid, serverCore: SERVER_CORE },
-        ...{ ids: 10, events, writeShare: 0.05, rate: TAIL_RATE, warmupMs: 500, measureMs: plan.tailMs },
-      });
-      const last = all.pop()!;
-      all.push({ ...last, rounds: [...last.rounds, result] });
-    }
+  const many: LoadResult[] = [];
+  const few: LoadResult[] = [];
+  const slowest = (peer: Peer, events: number) =>
+    load.run({
+      ...{ workload: "stream", address: peer.address, serverPid: peer.pid, serverCore: SERVER_CORE },
+      ...{ ids: 10, events, writeShare: 0.05, rate: TAIL_RATE, warmupMs: 500, measureMs: plan.tailMs },
+    });
+  for (let round = 0; round < plan.rounds; round++) {
+    many.push(await slowest(large, plan.millionEvents));
+    few.push(await slowest(small, SMALL_EVENTS));
   }
-  return all;
+  const scenario = "slowest reads";
+  return [
+    { scenario, variant: "many entries", size: "10", rounds: many },
+    { scenario, variant: "1,000 entries", size: "10", rounds: few },
+  ];
 }
 
 export function residentMib(pid: number): number {

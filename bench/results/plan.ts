@@ -59,7 +59,7 @@ export function makePlan(isShort: boolean, hasOtherNode: boolean): Plan {
   const groups: Group[] = [
     { events, homeservers: 1, scenarios: one },
     {
-      events: isShort ? 5000 : events,
+      events: isShort ? 5000 : 20_000,
       homeservers: 20,
       scenarios: [scenario("20 homeservers", SIDECAR_AND_LUA, ["10", "mix"])],
     },

@@ -20,6 +20,8 @@ export interface Run {
   readonly corpus: CorpusDescription;
   readonly events: number;
   readonly millionEvents: number;
+  /** Scenarios that failed, with their errors. */
+  readonly failures: readonly string[];
   readonly measured: readonly Measured[];
   readonly singles: readonly Single[];
 }
