@@ -4,7 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import { type CorpusDescription, LoadGenerator } from "./peers/load.js";
-import { measureReads, READS, type ServerName } from "./peers/reads.js";
+import { measureReads, READS, type ServerName, type SizeKey } from "./peers/reads.js";
 import { cpuRatio, figure, type Measured } from "./peers/rounds.js";
 import {
   ON_LOAD_CORE,
@@ -18,6 +18,8 @@ import { printMachine, printTable } from "./support/report.js";
 const { values: options } = parseArgs({
   options: {
     only: { type: "string", default: "stream,calls,lua,mget,grpc-js-stream,grpc-js-calls" },
+    size: { type: "string", default: "ids" },
+    rate: { type: "string", default: "0" },
     ids: { type: "string", default: "1,10,100,mix" },
     rounds: { type: "string", default: "3" },
     events: { type: "string", default: "100000" },
@@ -33,6 +35,8 @@ const { values: options } = parseArgs({
 const variants = options.only.split(",");
 const unknown = variants.filter((name) => !Object.hasOwn(READS, name));
 if (unknown.length > 0) throw new Error(`--only: unknown ${unknown}; there are ${Object.keys(READS)}`);
+if (!["ids", "subscribers", "batch"].includes(options.size))
+  throw new Error("--size: ids, subscribers or batch");
 const shape = { events: Number(options.events), homeservers: Number(options.homeservers) };
 const node = options.node ?? process.execPath;
 
@@ -49,12 +53,14 @@ try {
     ...shape,
     hitShare: Number(options.hits),
     writeShare: Number(options.writes),
+    rate: Number(options.rate),
     measureMs: Number(options["measure-ms"]),
     warmupMs: Number(options["warmup-ms"]),
   };
   const scenario = {
     name: "reads",
     variants,
+    sizeKey: options.size as SizeKey,
     sizes: options.ids.split(","),
     spec,
     rounds: Number(options.rounds),

@@ -16,11 +16,7 @@ export function targetRows(run: Run): Row[] {
 
 function readRows(run: Run): Row[] {
   const against = (what: string, of: string, other: string, size: string, least: number) =>
-    atLeast(
-      `${what}, ${size === "mix" ? "the mix" : `${size} IDs`}`,
-      ratio(run, "reads", of, other, size),
-      least,
-    );
+    atLeast(`${what}, ${sizeText(size)}`, ratio(run, "reads", of, other, size), least);
   return [
     against("GetEventsStream against pipelined Lua", "stream", "lua", "mix", 1.3),
     against("GetEventsStream against pipelined Lua", "stream", "lua", "1", 0.65),
@@ -99,13 +95,18 @@ function nodeRows(run: Run): Row[] {
   for (const variant of ["stream", "calls"]) {
     for (const size of ["1", "10", "100", "mix"]) {
       const measured = ratio(run, "nodes", `node-${variant}`, variant, size);
-      const what = `the other Node against this, ${variant}, ${size === "mix" ? "the mix" : `${size} IDs`}`;
+      const what = `the other Node against this, ${variant}, ${sizeText(size)}`;
       if (measured !== undefined) rows.push(atLeast(what, measured, 0.9));
     }
   }
   const puts = ratio(run, "nodes, puts", "node-puts", "puts", "100");
   if (puts !== undefined) rows.push(atLeast("the other Node against this, puts of 100", puts, 0.9));
   return rows;
+}
+
+function sizeText(size: string): string {
+  if (size === "mix") return "the mix";
+  return size === "1" ? "1 ID" : `${size} IDs`;
 }
 
 function atLeast(what: string, measured: Spread | undefined, least: number): Row {
@@ -129,7 +130,7 @@ function divided(
   return one && two && spread(one.rounds.map((round, at) => round[key] / two.rounds[at]![key]));
 }
 
-/** CPU of a delivery of a sidecar by that of Redis, without what the publishing calls cost. */
+/** CPU of a delivery of a sidecar by the CPU of a delivery of Redis, without what the publishing calls cost. */
 function deliveries(run: Run, scenario: string, size: string): Spread | undefined {
   const [one, two] = ["fan-out", "redis-fan-out"].map((variant) => deliveryCpu(run, scenario, variant, size));
   return one && two && spread(one.map((value, at) => value / two[at]!));
