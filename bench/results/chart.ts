@@ -36,6 +36,7 @@ export function drawBars({ title, unit, groups }: Bars): string {
   }
   return [
     `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 ${WIDTH} ${y + 8}' font-family='sans-serif' font-size='12'>`,
+    `<title>${escaped(title)}</title>`,
     "<rect width='100%' height='100%' fill='#ffffff'/>",
     text(12, 22, `${title} (${unit})`, "font-size='14' font-weight='bold'"),
     ...parts,
@@ -44,6 +45,9 @@ export function drawBars({ title, unit, groups }: Bars): string {
 }
 
 function text(x: number, y: number, content: string, attributes = ""): string {
-  const escaped = content.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-  return `<text x='${x.toFixed(1)}' y='${y}' fill='#222222' ${attributes}>${escaped}</text>`;
+  return `<text x='${x.toFixed(1)}' y='${y}' fill='#222222' ${attributes}>${escaped(content)}</text>`;
+}
+
+function escaped(content: string): string {
+  return content.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }
