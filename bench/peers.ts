@@ -6,13 +6,8 @@ import { parseArgs } from "node:util";
 import { type CorpusDescription, LoadGenerator } from "./peers/load.js";
 import { measureReads, READS, type ServerName, type SizeKey } from "./peers/reads.js";
 import { cpuRatio, figure, type Measured } from "./peers/rounds.js";
-import {
-  ON_LOAD_CORE,
-  type Peer,
-  startFixedPeer,
-  startRedisPeer,
-  startSidecarPeer,
-} from "./peers/servers.js";
+import { ON_LOAD_CORE, type Peer } from "./peers/servers.js";
+import { startPeer } from "./results/peers-of-group.js";
 import { printMachine, printTable } from "./support/report.js";
 
 const { values: options } = parseArgs({
@@ -30,6 +25,7 @@ const { values: options } = parseArgs({
     "warmup-ms": { type: "string", default: "700" },
     node: { type: "string" },
     other: { type: "string" },
+    "other-node": { type: "string" },
   },
 });
 const variants = options.only.split(",");
@@ -47,7 +43,12 @@ try {
   const description = await load.run<CorpusDescription>({ workload: "describe" });
   console.log(JSON.stringify(description));
   for (const server of new Set(variants.map((name) => READS[name]!.server))) {
-    peers.set(server, await start(server, description.meanReplyBytes));
+    const fixedBytes = description.meanReplyBytes;
+    const peer = await startPeer(server, load, {
+      ...{ node, otherNode: options["other-node"], main: options.other },
+      ...{ fixedBytes, ...shape },
+    });
+    peers.set(server, peer);
   }
   const spec = {
     ...shape,
@@ -69,19 +70,6 @@ try {
 } finally {
   await load.stop();
   for (const peer of peers.values()) await peer.stop();
-}
-
-async function start(server: ServerName, fixedBytes: number): Promise<Peer> {
-  if (server === "grpc-js" || server === "http2") return startFixedPeer(server, fixedBytes, node);
-  if (server === "redis") {
-    const peer = await startRedisPeer();
-    await load.run({ workload: "fill-redis", address: peer.address, ...shape });
-    return peer;
-  }
-  const main = server === "other" ? options.other : undefined;
-  const peer = await startSidecarPeer({ memory: "4GiB", node, ...(main === undefined ? {} : { main }) });
-  await load.run({ workload: "fill-sidecar", address: peer.address, ...shape });
-  return peer;
 }
 
 function print(all: readonly Measured[]): void {

@@ -15,29 +15,41 @@ const SIDECARS_OVER_ONE_LOG = 3;
 export interface PeerOptions {
   readonly node: string;
   readonly otherNode: string | undefined;
+  /** The program of another build, for the server `other`. */
+  readonly main?: string | undefined;
   readonly fixedBytes: number;
   readonly events: number;
   readonly homeservers: number;
 }
 
-/** Starts a server and fills it. */
+/** Starts a server and fills it. Nothing is left running if that fails. */
 export async function startPeer(
   server: ServerName,
   load: LoadGenerator,
-  { node, otherNode, fixedBytes, events, homeservers }: PeerOptions,
+  options: PeerOptions,
+): Promise<Peer> {
+  const peer = await startEmptyPeer(server, options);
+  if (server === "grpc-js" || server === "http2") return peer;
+  const { events, homeservers } = options;
+  const workload = server === "redis" ? "fill-redis" : "fill-sidecar";
+  try {
+    await load.run({ workload, address: peer.address, events, homeservers });
+  } catch (error) {
+    await peer.stop();
+    throw error;
+  }
+  return peer;
+}
+
+function startEmptyPeer(
+  server: ServerName,
+  { node, otherNode, fixedBytes, main }: PeerOptions,
 ): Promise<Peer> {
   if (server === "grpc-js" || server === "http2") return startFixedPeer(server, fixedBytes, node);
-  if (server === "redis") {
-    const peer = await startRedisPeer();
-    await load.run({ workload: "fill-redis", address: peer.address, events, homeservers });
-    return peer;
-  }
-  const peer =
-    server === "three"
-      ? await startThree(node)
-      : await startSidecarPeer({ memory: MEMORY, node: server === "node" ? otherNode! : node });
-  await load.run({ workload: "fill-sidecar", address: peer.address, events, homeservers });
-  return peer;
+  if (server === "redis") return startRedisPeer();
+  if (server === "three") return startThree(node);
+  const other = server === "other" && main !== undefined ? { main } : {};
+  return startSidecarPeer({ memory: MEMORY, node: server === "node" ? otherNode! : node, ...other });
 }
 
 /** A sidecar, and two more over the same log beside the load. */
