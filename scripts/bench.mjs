@@ -1,4 +1,4 @@
-// Runs one part of the benchmarks, or lists what each part shows.
+// Runs the whole comparison, or one part of the benchmarks; --help lists what each part shows.
 import { spawnSync } from "node:child_process";
 import process from "node:process";
 
@@ -10,20 +10,24 @@ const PARTS = {
     "GetEvents calls per second against a Redis Lua script that does the same read, on one core each",
   log: "latency and server CPU of a change over the PostgreSQL log, against a bare INSERT, by members",
   memory: "resident memory of a full cache against the promised bound, for several sizes of bodies",
+  peers: "CPU of a read of a sidecar against Redis, and against servers with fixed replies",
   "purge-room": "duration of PurgeRoom for small and large rooms, and how long a read waits meanwhile",
   "read-by-log": "CPU of a read over the memory log, over PostgreSQL, and with a Redis tier",
   recovery:
     "time until every sidecar serves again after a network cut, a restart or a promotion of PostgreSQL",
   tier: "memory, time and CPU of the Redis tier against MGET and against separate copies",
+  results: "the whole comparison with Redis: RESULTS.md and its charts; the default",
   "warm-start": "reads of the database that a new sidecar needs, with and without a warm tier",
 };
 
-const [part, ...args] = process.argv.slice(2);
-if (!Object.hasOwn(PARTS, part ?? "")) {
+const words = process.argv.slice(2);
+const isDefault = words.length === 0 || (words[0].startsWith("--") && words[0] !== "--help");
+const [part, ...args] = isDefault ? ["results", ...words] : words;
+if (!Object.hasOwn(PARTS, part)) {
   const width = Math.max(...Object.keys(PARTS).map((name) => name.length));
   const lines = Object.entries(PARTS).map(([name, shows]) => `  ${name.padEnd(width)}  ${shows}`);
-  console.log(`Usage: npm run bench -- <part>\n\n${lines.join("\n")}`);
-  process.exitCode = part === undefined ? 0 : 2;
+  console.log(`Usage: npm run bench -- [<part>] [<options>]\n\n${lines.join("\n")}`);
+  process.exitCode = part === "--help" ? 0 : 2;
 } else {
   const run = (command, commandArgs) => {
     const { status } = spawnSync(command, commandArgs, { stdio: "inherit" });

@@ -21,13 +21,13 @@ export async function startSidecar(
     node = process.execPath,
     prefix = [] as readonly string[],
     main = new URL("../../../dist/main.js", import.meta.url).pathname,
+    nodeFlags = process.env["BENCH_NODE_FLAGS"] ?? "--max-semi-space-size=2",
   } = {},
 ): Promise<Sidecar> {
-  const nodeFlags = (process.env["BENCH_NODE_FLAGS"] ?? "--max-semi-space-size=2").split(" ");
   const command = [
     ...prefix,
     node,
-    ...nodeFlags,
+    ...nodeFlags.split(" "),
     main,
     "serve",
     "--listen",
