@@ -1,0 +1,28 @@
+/** Milliseconds that never go back. Clocks of two processes are never compared. */
+export type Clock = () => number;
+
+/** A difference between the two clocks above it means that the machine was suspended. */
+const SUSPENDED_MS = 250;
+
+/**
+ * A monotonic clock that continues while the machine is suspended. The clock of Node.js stops then, so what
+ * it measures would be too young: the time that the wall clock is ahead is added. A wall clock that is set
+ * forward adds time as well. Then a proof is too old, which is safe.
+ */
+export function suspendAwareClock(monotonic: Clock = () => performance.now(), wall: Clock = Date.now): Clock {
+  let monotonicBefore = monotonic();
+  let wallBefore = wall();
+  let suspendedMs = 0;
+  return () => {
+    const monotonicNow = monotonic();
+    const wallNow = wall();
+    const ahead = wallNow - wallBefore - (monotonicNow - monotonicBefore);
+    if (ahead > SUSPENDED_MS) suspendedMs += ahead;
+    // An advance that is too small for one look is kept for the next one, unless the clock went back.
+    if (ahead > SUSPENDED_MS || ahead < 0) {
+      monotonicBefore = monotonicNow;
+      wallBefore = wallNow;
+    }
+    return monotonicNow + suspendedMs;
+  };
+}
