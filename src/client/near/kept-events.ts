@@ -7,6 +7,8 @@ interface Kept {
   readonly redacted: Readonly<CachedEvent> | undefined;
   readonly original: Readonly<CachedEvent> | undefined;
   readonly bytes: number;
+  /** The interval in which it was last used. */
+  usedIn: number;
 }
 
 interface KeptRoom {
@@ -15,15 +17,24 @@ interface KeptRoom {
 }
 
 /** An upper bound of the heap's part of an entry: event, buffers, slot, list links, and its ID in the room's set. */
-const ENTRY_BYTES = 800;
+const ENTRY_BYTES = 850;
+/**
+ * A hit moves its entry to the front of the list once in this time: to do it for each hit would cost several
+ * times the lookup.
+ */
+const INTERVAL_MS = 500;
 /** IDs of a purged room that are removed in one turn of the event loop. */
 const SWEPT_MAX = 500;
 
 /** Events by ID, bounded by bytes, the least recently used go first. Knows nothing of freshness. */
 export class KeptEvents {
   readonly #maxBytes: number;
+  /** Bounds the entries and orders them by use. */
   #entries: LRUCache<string, Kept>;
+  /** The same entries: a lookup needs no list. */
+  #byId = new Map<string, Kept>();
   #rooms = new Map<string, KeptRoom>();
+  #interval = 0;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
@@ -38,9 +49,18 @@ export class KeptEvents {
     return this.#entries.calculatedSize;
   }
 
+  /** Tells the time, once for each batch. */
+  tick(now: number): void {
+    this.#interval = Math.floor(now / INTERVAL_MS);
+  }
+
   get(id: string, view: RedactionView): Readonly<CachedEvent> | undefined {
-    const kept = this.#entries.get(id);
+    const kept = this.#byId.get(id);
     if (kept === undefined || kept.room.isPurged) return undefined;
+    if (kept.usedIn !== this.#interval) {
+      kept.usedIn = this.#interval;
+      this.#entries.get(id);
+    }
     return view === RedactionView.ORIGINAL ? kept.original : kept.redacted;
   }
 
@@ -56,9 +76,12 @@ export class KeptEvents {
     const bytes = bytesOf(kept.redacted) + bytesOf(kept.original);
     // Before the set: disposing of the entry that is replaced takes the ID out of its room.
     this.#entries.delete(eventId);
-    this.#entries.set(eventId, { room, ...kept, bytes });
-    if (this.#entries.has(eventId)) room.ids.add(eventId);
-    else if (room.ids.size === 0) this.#rooms.delete(roomId);
+    const entry = { room, ...kept, bytes, usedIn: this.#interval };
+    this.#entries.set(eventId, entry);
+    if (this.#entries.has(eventId)) {
+      this.#byId.set(eventId, entry);
+      room.ids.add(eventId);
+    } else if (room.ids.size === 0) this.#rooms.delete(roomId);
   }
 
   delete(ids: Iterable<string>): void {
@@ -77,6 +100,7 @@ export class KeptEvents {
   /** In constant time. */
   clear(): void {
     this.#entries = this.#newEntries();
+    this.#byId = new Map();
     this.#rooms = new Map();
   }
 
@@ -108,6 +132,7 @@ export class KeptEvents {
       maxEntrySize: Math.ceil(this.#maxBytes / 2),
       sizeCalculation: ({ bytes }) => bytes,
       dispose: ({ room, redacted, original }, id) => {
+        this.#byId.delete(id);
         room.ids.delete(id);
         const roomId = (redacted ?? original)?.roomId;
         if (room.ids.size === 0 && roomId !== undefined && this.#rooms.get(roomId) === room)

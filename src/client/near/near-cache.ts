@@ -43,6 +43,7 @@ export class NearCache {
   /** Whether what is kept may be used at this moment. Ask once for each batch. */
   isUsable(now: number = this.#clock()): boolean {
     const proof = this.#proof;
+    this.#events.tick(now);
     return (
       now - proof.provedAt < PROOF_AGE_MS_MAX &&
       now < proof.silentAt &&
