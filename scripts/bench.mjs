@@ -10,6 +10,7 @@ const PARTS = {
     "GetEvents calls per second against a Redis Lua script that does the same read, on one core each",
   log: "latency and server CPU of a change over the PostgreSQL log, against a bare INSERT, by members",
   memory: "resident memory of a full cache against the promised bound, for several sizes of bodies",
+  "near-cache": "near hits per second of processor time, against a bare Map, lru-cache and a read stream",
   "purge-room": "duration of PurgeRoom for small and large rooms, and how long a read waits meanwhile",
   "read-by-log": "CPU of a read over the memory log, over PostgreSQL, and with a Redis tier",
   recovery:

@@ -45,7 +45,7 @@ function bufferOf(bytes: Uint8Array | string | undefined): Buffer {
 
 /**
  * An event of a reply, frozen, with bodies of its own: small ones share a block of memory with their neighbours
- * otherwise, and one that is kept would hold all of it.
+ * otherwise, and a kept event would hold all of it.
  */
 export function sharedEvent(event: CachedEvent): Readonly<CachedEvent> {
   const { redaction } = event;

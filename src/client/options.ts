@@ -64,13 +64,13 @@ export function checkTimeout(timeoutMs: number): number {
 }
 
 /**
- * Checks IDs before they share a request with those of other callers: an invalid one would fail all of them.
+ * Checks IDs before they share a request with IDs of other callers: an invalid ID would fail all of them.
  */
 export function checkIds(ids: readonly string[]): void {
   for (let index = 0; index < ids.length; index += 1) checkText(`ids[${index}]`, ids[index], ID_BYTES_MAX);
 }
 
-export function checkText(name: string, text: unknown, bytesMax: number): asserts text is string {
+function checkText(name: string, text: unknown, bytesMax: number): asserts text is string {
   if (typeof text !== "string") throw new TypeError(`${name}: must be a string`);
   const bytes = text.length > bytesMax ? text.length : Buffer.byteLength(text);
   if (bytes < 1 || bytes > bytesMax)

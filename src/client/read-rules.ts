@@ -61,7 +61,7 @@ export class ReadRules implements ReplyRules, Permission {
 
   /** Takes the epoch of a reply or frame that was requested at `mark`. Returns whether it is the current one. */
   sees(epoch: string, mark: number): boolean {
-    // With an outbox, the registered epoch is the only one that counts.
+    // With an outbox, only the registered epoch counts.
     if (this.#gate !== undefined) return this.#gate.uses(epoch);
     if (!this.#epochs.sees(epoch, mark)) this.stop();
     return !this.#hasTwoLogs && epoch === this.#epochs.current;

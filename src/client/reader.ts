@@ -15,7 +15,7 @@ export interface ReplyRules {
   /** Whether a lookup may be sent now. Otherwise all its events are missing. */
   readonly mayRead: boolean;
   sending(view: RedactionView): ReceiveReply;
-  /** Whether a lookup may join one that was sent before it began. */
+  /** Whether a lookup may join a lookup that was sent before. */
   readonly joinsSent: boolean;
 }
 

@@ -139,7 +139,7 @@ export class SplitCache implements AsyncDisposable {
   /**
    * Looks up events, and has what is missing read by `fetch`, which is called after the reply. What it returns is
    * put in the background with the position of that reply: so the fence is kept. A sidecar that does not answer
-   * makes all events missing. Returns the events by ID; those that do not exist are absent.
+   * makes all events missing. Returns the events by ID. Events that do not exist are absent.
    */
   getOrFetch(
     ids: readonly string[],

@@ -25,7 +25,11 @@ interface Bom {
  * that both need, such as commander, so it gets files that have nothing to omit.
  */
 export function withoutDevelopment(text: string): string {
-  const { devDependencies: _, workspaces: __, ...manifest } = JSON.parse(text) as LockedPackage & Partial<Lock>;
+  const {
+    devDependencies: _,
+    workspaces: __,
+    ...manifest
+  } = JSON.parse(text) as LockedPackage & Partial<Lock>;
   if (manifest.packages === undefined) return JSON.stringify(manifest);
   const kept = Object.entries(manifest.packages)
     .filter(([path, { dev = false }]) => !dev && (path === "" || path.startsWith("node_modules/")))

@@ -1,13 +1,13 @@
 // Reads through the cache, writes with the outbox, follows changes, and survives a restart.
 // Run: DATABASE_URL=postgres://… node newcomer.mjs [ADDRESS]. Commands: `read ID`, `write ID TEXT`.
 import { readFile, writeFile } from "node:fs/promises";
-import process from "node:process";
 import { createInterface } from "node:readline";
 import { formatPosition, parsePosition, SplitCache } from "@splitcache/client";
 import pg from "pg";
 
 const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL });
-await pool.query("CREATE TABLE IF NOT EXISTS events (id TEXT PRIMARY KEY, room TEXT NOT NULL, body TEXT NOT NULL)");
+await pool.query("CREATE TABLE IF NOT EXISTS events (id TEXT PRIMARY KEY, room TEXT, body TEXT)");
+const UPSERT = "INSERT INTO events VALUES ($1, '!r', $2) ON CONFLICT (id) DO UPDATE SET body = $2";
 
 const cache = await SplitCache.connect({
   address: process.argv[2] ?? "127.0.0.1:50051",
@@ -15,7 +15,7 @@ const cache = await SplitCache.connect({
   nearCache: { maxBytes: 64 * 2 ** 20 },
   outbox: {
     connect: async () => {
-      const client = new pg.Client({ connectionString: process.env.DATABASE_URL });
+      const client = new pg.Client(process.env.DATABASE_URL);
       await client.connect();
       return client;
     },
@@ -45,7 +45,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (command === "write") {
     const body = JSON.stringify({ content: { body: text.join(" ") } });
     const { isVisible } = await cache.outbox.transaction(pool, async (client, changed) => {
-      await client.query("INSERT INTO events VALUES ($1, '!r', $2) ON CONFLICT (id) DO UPDATE SET body = $2", [id, body]);
+      await client.query(UPSERT, [id, body]);
       changed({ events: { "!r": [id] } });
     });
     console.log("written", isVisible ? "and visible" : "and left to the relays");

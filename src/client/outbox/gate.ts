@@ -2,11 +2,11 @@ import type { Clock } from "../clock.js";
 
 export const POLL_MS = 1000;
 /** R, G, A and T of docs/announcing.md. */
-export const RELAY_AFTER_MS = 2000;
+const RELAY_AFTER_MS = 2000;
 export const POLL_AGE_MS_MAX = 3000;
-export const ROW_AGE_MS_MAX = 4000;
+const ROW_AGE_MS_MAX = 4000;
 export const WRITE_WAIT_MS = 4000;
-export const EPOCH_SILENCE_MS = 30_000;
+const EPOCH_SILENCE_MS = 30_000;
 export const ROWS_MAX = 10_000;
 
 /** What one poll of the outbox showed. */
@@ -20,7 +20,7 @@ export interface Poll {
   /** The generation of the database that answered, and the recorded one. */
   readonly generation: string;
   readonly recordedGeneration: string;
-  /** Raised by pollers: `heard` by those that have had a reply of the registered epoch. */
+  /** Raised by pollers: `heard` by pollers that have had a reply of the registered epoch. */
   readonly counter: bigint;
   readonly heard: bigint;
 }

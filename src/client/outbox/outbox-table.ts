@@ -94,7 +94,7 @@ export async function deleteRows(client: Queryable, ids: readonly string[], epoc
 }
 
 /**
- * Registers an epoch in place of the one that this poll showed, unless it was superseded before. Records the
+ * Registers an epoch in place of the epoch that this poll showed, unless it was superseded before. Records the
  * generation of the database with it. `client` is not in a transaction.
  */
 export async function registerEpoch(client: Queryable, epoch: string, replaced: Poll): Promise<boolean> {

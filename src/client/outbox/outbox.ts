@@ -29,7 +29,7 @@ export interface Committed<T> {
   readonly result: T;
   /**
    * Whether no lookup that begins later is stale. False: announcing took too long. Readers have closed their
-   * gates by now, and whoever polls relays the row.
+   * gates by now, and the processes that poll relay the row.
    */
   readonly isVisible: boolean;
 }

@@ -1,33 +1,8 @@
-import { afterEach, describe, expect, it } from "vitest";
-import type { ConnectOptions } from "../../../src/client/options.js";
-import { SplitCache } from "../../../src/client/split-cache.js";
+import { describe, expect, it } from "vitest";
+import { event, useClients } from "../../support/client/use-clients.js";
 import { eventually } from "../../support/eventually.js";
-import { startTestServer, type TestServer } from "../../support/server/start-server.js";
 
-const ends: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
-});
-
-async function start(): Promise<TestServer> {
-  const server = await startTestServer();
-  ends.push(() => server.stop());
-  return server;
-}
-
-async function connect(address: string, options: Partial<ConnectOptions> = {}): Promise<SplitCache> {
-  const cache = await SplitCache.connect({ address, homeserver: "example.org", ...options });
-  ends.push(() => cache.close());
-  return cache;
-}
-
-const event = (eventId: string, text = "hello") => ({
-  eventId,
-  roomId: "!room",
-  roomVersion: "10",
-  body: JSON.stringify({ type: "m.room.message", content: { body: text } }),
-});
+const { start, connect } = useClients();
 
 describe("SplitCache", () => {
   it("reads through: what is missing is fetched once, then hit", async () => {
