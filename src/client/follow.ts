@@ -181,7 +181,7 @@ function checkEpoch(epochs: EpochHistory, position: Position): void {
   if (epochs.sees(epochOf(position))) return;
   throw new SplitCacheError(
     "TWO_LOGS",
-    `two separate invalidation logs answer: epoch ${epochOf(position)} came back after another epoch. Workers ` +
+    `TWO SEPARATE INVALIDATION LOGS answer: epoch ${epochOf(position)} came back after another epoch. Workers ` +
       "may read stale events. Stop using this cache; use one sidecar for the homeserver, or give all sidecars " +
       "the same PostgreSQL log",
   );

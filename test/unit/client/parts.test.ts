@@ -1,6 +1,8 @@
+import { status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
 import { suspendAwareClock } from "../../../src/client/clock.js";
 import { EpochHistory } from "../../../src/client/epoch-history.js";
+import { statusError } from "../../../src/client/errors.js";
 import { callsOf, outboxRow } from "../../../src/client/outbox/announcement.js";
 import { formatPosition, parsePosition } from "../../../src/client/position.js";
 import { at } from "../../support/client/near-under-test.js";
@@ -87,5 +89,15 @@ describe("positions", () => {
   it("are stored as text", () => {
     expect(parsePosition(formatPosition(at(7)))).toEqual(at(7));
     expect(() => parsePosition("abc:1")).toThrow("32 hexadecimal digits");
+  });
+});
+
+describe("statusError", () => {
+  it("permits a repeat after UNAVAILABLE, and after RESOURCE_EXHAUSTED with RetryInfo alone", () => {
+    const retryInfo = { typeUrl: "type.googleapis.com/google.rpc.RetryInfo", value: Buffer.alloc(0) };
+    expect(statusError(status.UNAVAILABLE, "", []).retryAfterMs).toBeGreaterThan(0);
+    expect(statusError(status.RESOURCE_EXHAUSTED, "", [retryInfo]).retryAfterMs).toBeGreaterThan(0);
+    for (const code of [status.RESOURCE_EXHAUSTED, status.INVALID_ARGUMENT, status.INTERNAL])
+      expect(statusError(code, "", []).retryAfterMs).toBeUndefined();
   });
 });
