@@ -10,13 +10,14 @@ const PARTS = {
     "GetEvents calls per second against a Redis Lua script that does the same read, on one core each",
   log: "latency and server CPU of a change over the PostgreSQL log, against a bare INSERT, by members",
   memory: "resident memory of a full cache against the promised bound, for several sizes of bodies",
+  "near-cache": "near hits per second of processor time, against a bare Map, lru-cache and a read stream",
   peers: "CPU of a read of a sidecar against Redis, and against servers with fixed replies",
   "purge-room": "duration of PurgeRoom for small and large rooms, and how long a read waits meanwhile",
   "read-by-log": "CPU of a read over the memory log, over PostgreSQL, and with a Redis tier",
   recovery:
     "time until every sidecar serves again after a network cut, a restart or a promotion of PostgreSQL",
-  tier: "memory, time and CPU of the Redis tier against MGET and against separate copies",
   results: "the whole comparison with Redis: RESULTS.md and its charts; the default",
+  tier: "memory, time and CPU of the Redis tier against MGET and against separate copies",
   "warm-start": "reads of the database that a new sidecar needs, with and without a warm tier",
 };
 

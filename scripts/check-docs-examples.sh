@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the examples of docs/clients.md and the README's first session, as they stand there, against a
+# Runs the examples of docs/clients.md, docs/clients/node.md and the README's first session, as they stand there, against a
 # sidecar at the default address.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -62,6 +62,12 @@ diff <(echo "$wanted") <(echo "$printed")
 
 example docs/clients.md node >.docs-example.mjs
 expect "[ '\$event' ] [ 'PUT_OUTCOME_STORED' ] {}" node .docs-example.mjs
+
+npx tsc -p clients/node/tsconfig.json
+mkdir -p "$work/node_modules/@splitcache"
+ln -s "$PWD/clients/node" "$work/node_modules/@splitcache/client"
+example docs/clients/node.md node-client >"$work/client.mjs"
+expect "$(example docs/clients/node.md node-client-output)" node "$work/client.mjs"
 
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check grpcio grpcio-tools

@@ -4,8 +4,8 @@ import { getHeapStatistics } from "node:v8";
 import { abortScope } from "../../src/cli/client/abort.js";
 import { askPosition } from "../../src/cli/client/calls.js";
 import { connect, type SidecarConnection } from "../../src/cli/client/connection.js";
-import { follow } from "../../src/cli/client/follow.js";
 import { formatPairs } from "../../src/cli/io/text.js";
+import { follow } from "../../src/client/follow.js";
 import { startServer } from "../../src/compose.js";
 import { formatListenAddress } from "../../src/config/address.js";
 import { parseConfig } from "../../src/config/parse-config.js";
@@ -86,7 +86,7 @@ async function demonstrate(worker: SidecarConnection, sampleDir: string, print: 
   print(`of ${corpus.size} events in ${rooms.size} rooms, and a subscriber follows the log.\n`);
 
   const subscription = { homeserver: HOMESERVER, resumeAfter: undefined, subscriber: "demo" };
-  const subscriber = new NoticeCollector(follow(worker, { ...subscription, random: Math.random }));
+  const subscriber = new NoticeCollector(follow(worker.client, { ...subscription, signal: worker.signal }));
   const start = await subscriber.until();
   const observer = new ChangeObserver(worker, HOMESERVER);
   const trace = readTrace(join(sampleDir, "trace.jsonl.gz"));

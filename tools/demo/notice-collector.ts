@@ -1,5 +1,5 @@
-import type { Followed } from "../../src/cli/client/follow.js";
 import { CliError, ExitCode } from "../../src/cli/exit-code.js";
+import type { Followed } from "../../src/client/follow.js";
 import type { Notice, Position } from "../../src/gen/splitcache/v1/event_cache_service.js";
 
 /** Collects the notices of a followed log until its signal is aborted. */

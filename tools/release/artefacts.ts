@@ -86,7 +86,11 @@ function runWith(epochSeconds: number): Build["run"] {
 
 /** The program, the generated client and its types. The script `prepack` compiles them. */
 async function packNpm({ stage, target, run }: Build): Promise<void> {
-  await run("npm", ["pack", "--silent", `--pack-destination=${target}`], stage);
+  const options = ["pack", "--silent", `--pack-destination=${target}`];
+  await run("npm", options, stage);
+  // The client's package, with a part of the same sources.
+  copyFileSync(join(stage, "LICENSE"), join(stage, "clients/node/LICENSE"));
+  await run("npm", options, join(stage, "clients/node"));
 }
 
 /** Synapse's module. PYTHON names the interpreter. */

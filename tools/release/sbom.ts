@@ -4,7 +4,10 @@ import { createHash } from "node:crypto";
 
 interface LockedPackage {
   readonly dev?: boolean;
+  /** A workspace's. */
+  readonly link?: boolean;
   readonly devDependencies?: Readonly<Record<string, string>>;
+  readonly workspaces?: readonly string[];
 }
 
 interface Lock {
@@ -17,15 +20,21 @@ interface Bom {
 }
 
 /**
- * A package.json or a lock file without the packages of development. `npm sbom --omit=dev` also omits packages
+ * A package.json or a lock file without the packages of development and without workspaces, which the program
+ * is not installed with. `npm sbom --omit=dev` also omits packages
  * that both need, such as commander, so it gets files that have nothing to omit.
  */
 export function withoutDevelopment(text: string): string {
-  const { devDependencies: _, ...manifest } = JSON.parse(text) as LockedPackage & Partial<Lock>;
+  const {
+    devDependencies: _,
+    workspaces: __,
+    ...manifest
+  } = JSON.parse(text) as LockedPackage & Partial<Lock>;
   if (manifest.packages === undefined) return JSON.stringify(manifest);
   const kept = Object.entries(manifest.packages)
-    .filter(([, { dev = false }]) => !dev)
-    .map(([path, { devDependencies: _, ...rest }]) => [path, rest]);
+    .filter(([path, { dev = false }]) => !dev && (path === "" || path.startsWith("node_modules/")))
+    .filter(([, { link = false }]) => !link)
+    .map(([path, { devDependencies: _, workspaces: __, ...rest }]) => [path, rest]);
   return JSON.stringify({ ...manifest, packages: Object.fromEntries(kept) });
 }
 

@@ -11,8 +11,8 @@ interface Place {
 
 const SOURCE = "package.json";
 const NPM: Place = {
-  paths: /^package(-lock)?\.json$/,
-  pattern: /("name": "splitcache",\n\s*"version": ")([^"]*)(")/g,
+  paths: /^(package(-lock)?|clients\/node\/package)\.json$/,
+  pattern: /("name": "(?:splitcache|@splitcache\/client)",\n\s*"version": ")([^"]*)(")/g,
 };
 const PLACES: readonly Place[] = [
   NPM,
@@ -35,6 +35,7 @@ const PLACES: readonly Place[] = [
 const REQUIRED = [
   SOURCE,
   "package-lock.json",
+  "clients/node/package.json",
   "clients/synapse/pyproject.toml",
   "deploy/helm/splitcache/Chart.yaml",
 ];

@@ -1,6 +1,6 @@
-import { chunks } from "../../src/cli/client/batches.js";
 import type { SidecarConnection } from "../../src/cli/client/connection.js";
 import { terminalText } from "../../src/cli/io/text.js";
+import { chunks } from "../../src/client/events.js";
 import { BATCH_MAX } from "../../src/core/model/limits.js";
 import {
   type CachedEvent,

@@ -1,6 +1,7 @@
-import { chunks, putBatches } from "../../src/cli/client/batches.js";
 import type { SidecarConnection } from "../../src/cli/client/connection.js";
 import { CliError, ExitCode } from "../../src/cli/exit-code.js";
+import { chunks, putBatches } from "../../src/client/events.js";
+import { ReadStream } from "../../src/client/read-stream.js";
 import { BATCH_MAX } from "../../src/core/model/limits.js";
 import {
   type CachedEvent,
@@ -11,7 +12,6 @@ import {
   type RedactionView,
   type SetOutcome,
 } from "../../src/gen/splitcache/v1/event_cache_service.js";
-import { EventReader } from "./event-reader.js";
 import { Latencies } from "./latencies.js";
 import type { Effect } from "./trace-database.js";
 
@@ -23,13 +23,14 @@ export class ReplayClient {
   readonly latencies = new Latencies();
   readonly #connection: SidecarConnection;
   readonly #homeserver: string;
-  #reads: EventReader;
+  #reads: ReadStream;
+  #release: () => void = () => undefined;
   #position: Position | undefined;
 
   constructor(connection: SidecarConnection, homeserver: string) {
     this.#connection = connection;
     this.#homeserver = homeserver;
-    this.#reads = new EventReader(connection);
+    this.#reads = this.#newStream();
   }
 
   /** The position of the last reply: the as_of of rows that are read from the database now. */
@@ -94,18 +95,26 @@ export class ReplayClient {
   }
 
   /** Opens a new read stream, like a worker that has just started. */
-  async reopen(): Promise<void> {
-    await this.#reads.close();
-    this.#reads = new EventReader(this.#connection);
+  reopen(): void {
+    this.close();
+    this.#reads = this.#newStream();
   }
 
-  async close(): Promise<void> {
-    await this.#reads.close();
+  /** Ends the stream. Reads that have no reply yet reject. */
+  close(): void {
+    this.#release();
+    this.#reads.close();
   }
 
-  /** Closes the connection at once. */
-  cancel(): void {
-    this.#reads.cancel();
+  #newStream(): ReadStream {
+    const { client, timeoutMs } = this.#connection;
+    const stream = new ReadStream(
+      () => client.getEventsStream(),
+      timeoutMs,
+      () => undefined,
+    );
+    this.#release = this.#connection.cancelOnAbort({ cancel: () => stream.close() });
+    return stream;
   }
 
   #saw<Reply extends { position: Position | undefined }>(reply: Reply): Reply {

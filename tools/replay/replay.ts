@@ -1,6 +1,6 @@
-import { chunks } from "../../src/cli/client/batches.js";
 import type { SidecarConnection } from "../../src/cli/client/connection.js";
 import { outcomeName } from "../../src/cli/io/contract-text.js";
+import { chunks } from "../../src/client/events.js";
 import { BATCH_MAX } from "../../src/core/model/limits.js";
 import {
   type CachedEvent,
@@ -55,10 +55,8 @@ export async function replay(
     await client.purgeHomeserver();
     for await (const line of lines) await run.step(line);
     await run.finish();
-    await client.close();
-  } catch (failure) {
-    client.cancel();
-    throw failure;
+  } finally {
+    client.close();
   }
   run.report.durationMs = performance.now() - start;
   run.report.latencies = client.latencies.summaries();

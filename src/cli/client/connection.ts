@@ -1,20 +1,20 @@
 import {
-  type ChannelCredentials,
-  credentials,
   InterceptingCall,
   type Interceptor,
   Metadata,
   type MethodDefinition,
   type ServiceError,
 } from "@grpc/grpc-js";
-import { EventCacheServiceClient } from "../../gen/splitcache/v1/event_cache_service.js";
+import { openChannel } from "../../client/channel.js";
+import type { EventCacheServiceClient } from "../../gen/splitcache/v1/event_cache_service.js";
 import { CliError, ExitCode } from "../exit-code.js";
-import { type ClientSecurity, type ClientTls, checkTokenIsSafe } from "./security.js";
+import { type ClientSecurity, checkTokenIsSafe } from "./security.js";
 
 /** A channel to one sidecar. Connects with the first call, and again when it breaks. */
 export interface SidecarConnection {
   readonly address: string;
   readonly security: ClientSecurity;
+  readonly timeoutMs: number;
   /** For streams; single calls go through `call`. */
   readonly client: EventCacheServiceClient;
   /** Aborted when the user interrupts. */
@@ -49,24 +49,9 @@ export interface ConnectionOptions {
   readonly security: ClientSecurity;
 }
 
-/**
- * A sidecar is on the same machine or close to it, so a client reconnects without a long
- * backoff and never goes through the proxy of the environment.
- */
-const CHANNEL_OPTIONS = {
-  "grpc.enable_http_proxy": 0,
-  "grpc.initial_reconnect_backoff_ms": 100,
-  "grpc.max_reconnect_backoff_ms": 1000,
-};
-
 export function connect({ address, timeoutMs, signal, security }: ConnectionOptions): SidecarConnection {
   checkTokenIsSafe(security, address);
-  const { tls, token } = security;
-  const client = new EventCacheServiceClient(address, channelCredentials(tls), {
-    ...CHANNEL_OPTIONS,
-    ...(tls?.serverName !== undefined && { "grpc.ssl_target_name_override": tls.serverName }),
-    interceptors: [keepContentType, ...(token === undefined ? [] : [sendToken(token)])],
-  });
+  const client = openChannelOf(address, security);
   // One listener for all calls: Node.js warns of a leak if a signal has more than ten.
   const running = new Set<Cancellable>();
   const cancelAll = () => {
@@ -81,6 +66,7 @@ export function connect({ address, timeoutMs, signal, security }: ConnectionOpti
   return {
     address,
     security,
+    timeoutMs,
     client,
     signal,
     call: (method, request, limitMs = timeoutMs) => call(client, method, request, limitMs, cancelOnAbort),
@@ -92,27 +78,13 @@ export function connect({ address, timeoutMs, signal, security }: ConnectionOpti
   };
 }
 
-function channelCredentials(tls: ClientTls | undefined): ChannelCredentials {
-  if (tls === undefined) return credentials.createInsecure();
-  const { ca = null, key = null, cert = null } = tls;
-  const bytes = (pem: string | null) => (pem === null ? null : Buffer.from(pem));
+function openChannelOf(address: string, { tls, token }: ClientSecurity): EventCacheServiceClient {
   try {
-    return credentials.createSsl(bytes(ca), bytes(key), bytes(cert));
+    return openChannel({ address, tls, token }, [keepContentType]);
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
     throw new CliError(ExitCode.usage, `the files of --tls-… are not valid: ${problem}`, error);
   }
-}
-
-/** Adds the token to each call. Call credentials of grpc-js would require TLS, which a Unix socket does not need. */
-function sendToken(token: () => string): Interceptor {
-  return (options, nextCall) =>
-    new InterceptingCall(nextCall(options), {
-      start: (metadata, listener, next) => {
-        metadata.set("authorization", `Bearer ${token()}`);
-        next(metadata, listener);
-      },
-    });
 }
 
 /**

@@ -1,4 +1,5 @@
 import { type ServiceError, status } from "@grpc/grpc-js";
+import { SplitCacheError } from "../../client/errors.js";
 import { BadRequest } from "../../gen/google/rpc/error_details.js";
 import { Status } from "../../gen/google/rpc/status.js";
 import { CliError, ExitCode } from "../exit-code.js";
@@ -9,11 +10,28 @@ import { CliError, ExitCode } from "../exit-code.js";
  */
 export function describeFailure(failure: unknown, address = "an unknown address"): CliError {
   if (failure instanceof CliError) return failure;
+  if (failure instanceof SplitCacheError) return describeLibraryFailure(failure, address);
   if (isServiceError(failure)) {
     return new CliError(exitCodeOf(failure.code), messageOf(failure, address), failure);
   }
   const message = failure instanceof Error ? failure.message : String(failure);
   return new CliError(ExitCode.failure, message, failure);
+}
+
+function describeLibraryFailure(error: SplitCacheError, address: string): CliError {
+  if (isServiceError(error.cause)) return describeFailure(error.cause, address);
+  switch (error.code) {
+    case "TWO_LOGS":
+      return new CliError(ExitCode.twoLogs, error.message.replace("answer:", `answer at ${address}:`), error);
+    case "CLOSED":
+      return new CliError(ExitCode.interrupted, "interrupted", error);
+    case "UNAVAILABLE":
+    case "DEADLINE_EXCEEDED":
+    case "RESOURCE_EXHAUSTED":
+      return new CliError(ExitCode.unavailable, error.message, error);
+    default:
+      return new CliError(ExitCode.failure, error.message, error);
+  }
 }
 
 /** Whether a call may succeed when it is repeated: no server was there, or none answered in time. */
@@ -28,20 +46,6 @@ export function isUnavailable(failure: unknown): boolean {
 function isAnswered(failure: unknown): boolean {
   return isServiceError(failure) && /^application\/grpc/.test(String(failure.metadata.get("content-type")));
 }
-
-/** Whether a stream that failed in this way would fail again, whichever sidecar answers. */
-export function isPermanent(failure: unknown): boolean {
-  return !isServiceError(failure) || PERMANENT.has(failure.code);
-}
-
-/** Whether a server refused the credentials of a call. */
-export function isRefused(failure: unknown): boolean {
-  return isServiceError(failure) && REFUSED.has(failure.code);
-}
-
-const REFUSED: ReadonlySet<status> = new Set([status.UNAUTHENTICATED, status.PERMISSION_DENIED]);
-
-const PERMANENT: ReadonlySet<status> = new Set([status.INVALID_ARGUMENT, status.UNIMPLEMENTED, ...REFUSED]);
 
 function isServiceError(failure: unknown): failure is ServiceError {
   return failure instanceof Error && "code" in failure && "details" in failure && "metadata" in failure;

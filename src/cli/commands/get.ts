@@ -1,3 +1,4 @@
+import { chunks } from "../../client/events.js";
 import { BATCH_MAX } from "../../core/model/limits.js";
 import {
   type CachedEvent,
@@ -5,7 +6,6 @@ import {
   type Position,
   RedactionView,
 } from "../../gen/splitcache/v1/event_cache_service.js";
-import { chunks } from "../client/batches.js";
 import type { SidecarConnection } from "../client/connection.js";
 import { homeserverCommand } from "../command.js";
 import { ExitCode } from "../exit-code.js";

@@ -1,9 +1,9 @@
+import { chunks } from "../../client/events.js";
 import { BATCH_MAX } from "../../core/model/limits.js";
 import {
   EventCacheServiceService as Calls,
   type Position,
 } from "../../gen/splitcache/v1/event_cache_service.js";
-import { chunks } from "../client/batches.js";
 import { homeserverCommand } from "../command.js";
 import { ExitCode } from "../exit-code.js";
 import { changeResult, roomFlag, warnOfIds } from "./change.js";

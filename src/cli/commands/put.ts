@@ -1,9 +1,9 @@
+import { putBatches } from "../../client/events.js";
 import {
   type CachedEvent,
   EventCacheServiceService as Calls,
   PutOutcome,
 } from "../../gen/splitcache/v1/event_cache_service.js";
-import { putBatches } from "../client/batches.js";
 import { askPosition } from "../client/calls.js";
 import { homeserverCommand } from "../command.js";
 import { CliError, ExitCode } from "../exit-code.js";

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "commander";
+import { follow } from "../../client/follow.js";
 import type { Position } from "../../gen/splitcache/v1/event_cache_service.js";
 import { abortScope } from "../client/abort.js";
-import { follow } from "../client/follow.js";
 import { homeserverCommand } from "../command.js";
 import { CliError, ExitCode } from "../exit-code.js";
 import { duration, onOff, parsed, text } from "../flags.js";
@@ -43,9 +43,9 @@ export const watch = homeserverCommand({
     let position: Position | undefined;
     const options = { homeserver, resumeAfter, subscriber, random: Math.random, signal: limit.signal };
     try {
-      for await (const item of follow(connection, options)) {
+      for await (const item of follow(connection.client, options)) {
         if ("position" in item) position = item.position;
-        const line = followedText(item);
+        const line = followedText(item, connection.address);
         if (item.kind === "disconnected") io.stderr.write(`${line}\n`);
         else if (line !== undefined) print([followedObject(item)], `${line}\n`);
         if (item.kind === "notice") count += 1;

@@ -22,7 +22,7 @@ export function formatPosition(position: Position | undefined): string {
 }
 
 /** The epoch alone, in hexadecimal digits. */
-export function epochText(position: Position): string {
+function epochText(position: Position): string {
   return Buffer.from(position.epoch).toString("hex");
 }
 

@@ -1,10 +1,11 @@
+import type { Followed } from "../../client/follow.js";
 import { type Notice, ResetReason } from "../../gen/splitcache/v1/event_cache_service.js";
-import type { Followed } from "../client/follow.js";
+import { describeFailure } from "../client/describe-failure.js";
 import { formatPosition, outcomeName } from "./contract-text.js";
 import { terminalText } from "./text.js";
 
 /** A line for people; undefined for an item that is not shown. */
-export function followedText(followed: Followed): string | undefined {
+export function followedText(followed: Followed, address: string): string | undefined {
   switch (followed.kind) {
     case "ready":
       return `ready at ${formatPosition(followed.position)}${followed.resumed ? ", resumed" : ""}`;
@@ -17,7 +18,9 @@ export function followedText(followed: Followed): string | undefined {
     case "goingAway":
       return "the sidecar is going away";
     case "disconnected":
-      return terminalText(`${followed.reason}; retrying in ${Math.round(followed.retryInMs)} ms`);
+      return terminalText(
+        `${describeFailure(followed.error, address).message}; retrying in ${Math.round(followed.retryInMs)} ms`,
+      );
     case "progress":
       return undefined;
   }

@@ -1,6 +1,6 @@
 import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
-import { describeFailure, isPermanent, isUnavailable } from "../../../../src/cli/client/describe-failure.js";
+import { describeFailure, isUnavailable } from "../../../../src/cli/client/describe-failure.js";
 import { CliError } from "../../../../src/cli/exit-code.js";
 import { BadRequest } from "../../../../src/gen/google/rpc/error_details.js";
 import { Status } from "../../../../src/gen/google/rpc/status.js";
@@ -72,13 +72,10 @@ describe("describeFailure", () => {
   });
 });
 
-describe("isUnavailable and isPermanent", () => {
+describe("isUnavailable", () => {
   it("separate failures that another attempt may cure from permanent ones", () => {
     expect(isUnavailable(serviceError(status.UNAVAILABLE, ""))).toBe(true);
     expect(isUnavailable(serviceError(status.INTERNAL, ""))).toBe(false);
-    expect(isPermanent(serviceError(status.INTERNAL, ""))).toBe(false);
-    expect(isPermanent(serviceError(status.INVALID_ARGUMENT, ""))).toBe(true);
-    expect(isPermanent(new CliError(5, "two logs"))).toBe(true);
   });
 });
 

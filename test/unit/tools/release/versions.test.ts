@@ -15,6 +15,7 @@ function filesOf(version: string, others: Readonly<Record<string, string>> = {})
   const files = {
     "package.json": `{\n  "name": "splitcache",\n  "version": "${version}"\n}`,
     "package-lock.json": lockOf(version),
+    "clients/node/package.json": `{\n  "name": "@splitcache/client",\n  "version": "${version}"\n}`,
     "clients/synapse/pyproject.toml": `[project]\nname = "splitcache-synapse"\nversion = "${version}"\nx = "0.1.0"`,
     "deploy/helm/splitcache/Chart.yaml": `apiVersion: v2\nversion: ${version}\nappVersion: "${version}"`,
     "deploy/manifests/a.yaml": `app.kubernetes.io/version: "${version}"\nhelm.sh/chart: splitcache-${version}\nimage: splitcache:${version}\nother: 0.1.0`,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { EpochHistory } from "../../../../src/cli/client/epoch-history.js";
+import { EpochHistory } from "../../../src/client/epoch-history.js";
 
 describe("EpochHistory", () => {
   it("accepts an epoch as long as it lasts, and every new one", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { putBatches } from "../../../../src/cli/client/batches.js";
-import { BODY_BYTES_MAX, REQUEST_BYTES_MAX } from "../../../../src/core/model/limits.js";
-import { type CachedEvent, PutEventsRequest } from "../../../../src/gen/splitcache/v1/event_cache_service.js";
+import { putBatches } from "../../../src/client/events.js";
+import { BODY_BYTES_MAX, REQUEST_BYTES_MAX } from "../../../src/core/model/limits.js";
+import { type CachedEvent, PutEventsRequest } from "../../../src/gen/splitcache/v1/event_cache_service.js";
 
 function event(bodyBytes: number): CachedEvent {
   return {
