@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from splitcache_synapse.outbox_poll import Poll
-from splitcache_synapse.outbox_rules import OutboxRules
+from splitcache_client.outbox_poll import Poll
+from splitcache_client.outbox_rules import OutboxRules
 
 E1, E2, E3 = b"1" * 16, b"2" * 16, b"3" * 16
 

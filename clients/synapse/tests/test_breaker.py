@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.task import Clock
 
-from splitcache_synapse.breaker import CLOSED, FAILURES_TO_OPEN, HALF_OPEN, OPEN, Breaker
+from splitcache_client.breaker import CLOSED, FAILURES_TO_OPEN, HALF_OPEN, OPEN, Breaker
 
 
 def opened(clock: Clock) -> tuple[Breaker, list[int]]:

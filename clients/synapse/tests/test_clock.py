@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from splitcache_synapse.clock import monotonic
+from splitcache_client.clock import monotonic
 
 
 def test_counts_seconds_since_the_machine_was_started() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from splitcache_synapse.epoch_rules import COUNTS_AFTER_S
-from splitcache_synapse.outbox_rules import POLL_AGE_MAX_S
+from splitcache_client.epoch_rules import COUNTS_AFTER_S
+from splitcache_client.outbox_rules import POLL_AGE_MAX_S
 from tests.polls import E1, E2, E3, poll, polled
 
 

@@ -16,8 +16,8 @@ import datetime
 from google.protobuf.duration_pb2 import Duration
 from splitcache_proto.v1 import event_cache_service_pb2 as others
 from splitcache_proto.v1 import event_cache_service_pb2_grpc
-from splitcache_synapse import transport
-from splitcache_synapse.gen import event_cache_service_pb2 as ours
+from splitcache_client import transport
+from splitcache_client.gen import event_cache_service_pb2 as ours
 
 span = Duration(seconds=2)
 frame = others.SubscribeResponse(ready=others.Ready(progress_interval=span))

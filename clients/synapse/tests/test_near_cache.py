@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from splitcache_synapse.near_cache import POSITION_AGE_MAX_S, NearCache
+from splitcache_client.near_cache import POSITION_AGE_MAX_S, NearCache
 from tests.polls import E1, E2
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from splitcache_synapse.outbox_poll import ROWS_MAX
-from splitcache_synapse.outbox_rules import RELAY_AFTER_S, ROW_AGE_MAX_S
-from splitcache_synapse.outbox_table import OutboxUnavailable
+from splitcache_client.outbox_poll import ROWS_MAX
+from splitcache_client.outbox_rules import RELAY_AFTER_S, ROW_AGE_MAX_S
+from splitcache_client.outbox_table import OutboxUnavailable
 from tests.bridge import Bridge, event, sample
 from tests.conftest import SidecarProcess
 

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from splitcache_synapse.outbox_poll import ROWS_MAX, Change
-from splitcache_synapse.outbox_rules import (
+from splitcache_client.outbox_poll import ROWS_MAX, Change
+from splitcache_client.outbox_rules import (
     POLL_AGE_MAX_S,
     RELAY_AFTER_S,
     ROW_AGE_MAX_S,

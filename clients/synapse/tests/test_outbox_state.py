@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from splitcache_synapse.outbox_rules import OutboxRules
-from splitcache_synapse.outbox_state import RulesState
+from splitcache_client.outbox_rules import OutboxRules
+from splitcache_client.outbox_state import RulesState
 from tests.polls import poll
 
 

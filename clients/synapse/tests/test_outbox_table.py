@@ -15,10 +15,10 @@ from synapse.storage.engines import create_engine
 
 from e2e.postgres import USER, postgres
 from e2e.processes import free_port
+from splitcache_client.outbox_poll import ROWS_MAX, Change
+from splitcache_client.outbox_table import OutboxTable, OutboxUnavailable
+from splitcache_client.pending import Pending
 from splitcache_synapse.outbox_database import OutboxDatabase, insert
-from splitcache_synapse.outbox_poll import ROWS_MAX, Change
-from splitcache_synapse.outbox_table import OutboxTable, OutboxUnavailable
-from splitcache_synapse.pending import Pending
 from tests.bridge import sqlite_database
 from tests.polls import E1, E2, E3
 

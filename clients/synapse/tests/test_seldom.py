@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from splitcache_synapse.seldom import INTERVAL_S, SeldomLog
+from splitcache_client.seldom import INTERVAL_S, SeldomLog
 
 
 def test_logs_the_first_then_one_a_minute_with_a_count(caplog: pytest.LogCaptureFixture) -> None:

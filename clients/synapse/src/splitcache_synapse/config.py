@@ -12,8 +12,8 @@ from typing import Any, Literal
 from synapse.config._base import Config as SynapseConfig
 from synapse.config._base import ConfigError
 
-from splitcache_synapse.certificates import CertificateError
-from splitcache_synapse.channel import NO_SECURITY, Security, certificate_files
+from splitcache_client.certificates import CertificateError
+from splitcache_client.channel import NO_SECURITY, Security, certificate_files
 
 Transport = Literal["grpc", "blocking"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from splitcache_synapse.outbox_rules import REPLY_AGE_MAX_S, OutboxRules
+from splitcache_client.outbox_rules import REPLY_AGE_MAX_S, OutboxRules
 
 
 class RulesState:

@@ -1,4 +1,4 @@
-"""Follows what changes in the homeserver's log, and has it dropped from Synapse's own caches."""
+"""Follows what changes in the homeserver's log, and has it dropped from the near cache."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, Protocol
 
 import grpc
 
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.near_cache import NearCache
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.near_cache import NearCache
 
 logger = logging.getLogger(__name__)
 
-# Frames that wait for the reactor. Beyond it the sidecar waits, which costs it nothing.
+# Frames that wait for the loop. Beyond it the sidecar waits, which costs it nothing.
 _FRAMES_MAX = 64
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
@@ -24,7 +24,7 @@ _SILENCE_LIMIT_S = 5.0
 
 
 class Drop(Protocol):
-    """What drops from Synapse's own caches."""
+    """What drops from the near cache."""
 
     def event(self, event_id: str) -> None: ...
 
@@ -37,7 +37,7 @@ class Drop(Protocol):
 
 
 class Subscription:
-    """On the reactor's thread, but for the thread that waits for frames."""
+    """On the loop's thread, but for the thread that waits for frames."""
 
     def __init__(
         self,

@@ -8,7 +8,7 @@
 # PYTHON names the interpreter that has grpcio-tools.
 set -euo pipefail
 cd "$(dirname "$0")"
-package=splitcache_synapse/gen
+package=splitcache_client/gen
 proto=event_cache_service.proto
 declaration='package splitcache.v1;'
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from splitcache_synapse.outbox_table import OutboxTable, OutboxUnavailable
+from splitcache_client.outbox_table import OutboxTable, OutboxUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class Deletions:
         self._waiting: dict[bytes, list[tuple[str, Callable[[bool], None]]]] = {}
 
     def add(self, row: str, epoch: bytes, on_done: Callable[[bool], None]) -> None:
-        """`on_done` is called on the reactor's thread: whether the row was deleted in the epoch."""
+        """`on_done` is called on the loop's thread: whether the row was deleted in the epoch."""
         waiting = self._waiting.setdefault(epoch, [])
         if len(waiting) < _WAITING_MAX:
             waiting.append((row, on_done))

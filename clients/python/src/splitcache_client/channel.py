@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from splitcache_synapse.certificates import CertificateFiles, Certificates
+from splitcache_client.certificates import CertificateFiles, Certificates
 
 logger = logging.getLogger(__name__)
 

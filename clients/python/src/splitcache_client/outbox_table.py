@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from splitcache_synapse.outbox_database import OutboxDatabase
-from splitcache_synapse.outbox_poll import ROWS_MAX, Change, Poll
+from splitcache_client.outbox_database import OutboxDatabase
+from splitcache_client.outbox_poll import ROWS_MAX, Change, Poll
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_client.gen import event_cache_service_pb2 as pb
 
 # Limit of the contract: IDs a request.
 IDS_MAX = 500

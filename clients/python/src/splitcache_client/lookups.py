@@ -1,4 +1,4 @@
-"""The lookups of one turn of the reactor, which go to the sidecar as one."""
+"""The lookups of one turn of the loop, which go to the sidecar as one."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from twisted.internet.defer import Deferred
-
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.lookup_request import LookupRequest, is_askable
-from splitcache_synapse.metrics import BridgeMetrics
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.lookup_request import LookupRequest, is_askable
+from splitcache_client.metrics import ClientMetrics
 
 logger = logging.getLogger(__name__)
 
-# Below the contract's limit of 500: a reply is decoded in one go, and the reactor should turn in
-# between. Synapse itself builds 500 events in one go.
+# Below the contract's limit of 500: a reply is decoded in one go, and the loop should turn in
+# between.
 IDS_MAX = 100
 # Requests of one lookup that are under way at a time. The sidecar answers them in parallel with
-# what the reactor does; more would only wait, for the sidecar or for being decoded.
+# what the loop does; more would only wait, for the sidecar or for being decoded.
 REQUESTS_MAX = 4
 
 Decode = Callable[[pb.CachedEvent], Any]
@@ -48,7 +46,7 @@ class Lookup(NamedTuple):
 
 class _Caller(NamedTuple):
     event_ids: Collection[str]
-    result: Deferred[Lookup]
+    on_done: Callable[[Lookup], None]
     on_missed: OnMissed | None
 
 
@@ -56,14 +54,15 @@ class Round:
     """Collects lookups, asks once for each event, and gives each caller its own events.
 
     A few requests at a time, so that a lookup of thousands neither waits for each of them in turn,
-    nor floods the sidecar, nor holds up the reactor. After one that failed no more are sent:
+    nor floods the sidecar, nor holds up the loop. After one that failed no more are sent:
     the callers have waited long enough.
     """
 
     def __init__(
         self,
         homeserver: str,
-        metrics: BridgeMetrics,
+        view: pb.RedactionView,
+        metrics: ClientMetrics,
         decode: Decode,
         monotonic: Callable[[], float],
         may_use: Permits,
@@ -74,6 +73,7 @@ class Round:
         `may_keep` are asked when callers are answered. `on_end` is called once, after all callers
         have been answered or have left."""
         self._homeserver = homeserver
+        self._view = view
         self._metrics = metrics
         self._decode = decode
         self._monotonic = monotonic
@@ -99,19 +99,22 @@ class Round:
         return not self._callers or self._size + len(event_ids) <= IDS_MAX
 
     def join(
-        self, event_ids: Collection[str], on_missed: OnMissed | None = None
-    ) -> Deferred[Lookup]:
-        """The result may be cancelled; when nobody waits any longer, the lookup has ended.
+        self,
+        event_ids: Collection[str],
+        on_done: Callable[[Lookup], None],
+        on_missed: OnMissed | None = None,
+    ) -> Callable[[], None]:
+        """Returns what leaves again; when nobody waits any longer, the lookup has ended.
 
         `on_missed` is called with what a request has missed while others are still to be answered.
         """
-        result: Deferred[Lookup] = Deferred(self._leave)
-        self._callers.append(_Caller(event_ids, result, on_missed))
+        caller = _Caller(event_ids, on_done, on_missed)
+        self._callers.append(caller)
         self._size += len(event_ids)
-        return result
+        return lambda: self._leave(caller)
 
-    def _leave(self, left: Deferred[Lookup]) -> None:
-        self._callers = [caller for caller in self._callers if caller.result is not left]
+    def _leave(self, left: _Caller) -> None:
+        self._callers = [caller for caller in self._callers if caller is not left]
         if not self._callers:
             self._end()
 
@@ -148,7 +151,7 @@ class Round:
             self._end()
 
     def _ask_next(self, ask: Ask, on_reply: OnReply) -> None:
-        request = LookupRequest(self._left[: -IDS_MAX - 1 : -1], self._monotonic())
+        request = LookupRequest(self._left[: -IDS_MAX - 1 : -1], self._monotonic(), self._view)
         del self._left[-IDS_MAX:]
         self._under_way.add(request)
 
@@ -210,11 +213,15 @@ class Round:
         self._ended = True
         # Whom one caller's answer leads to leave is no longer there.
         while self._callers:
-            event_ids, result, _ = self._callers.pop(0)
+            event_ids, on_done, _ = self._callers.pop(0)
             # Anew for each caller: a caller before it may have led to an invalidation.
             found = self._found(event_ids)
             self._metrics.looked_up(len(found.hits), len(event_ids) - len(found.hits))
-            result.callback(found)
+            try:
+                on_done(found)
+            except Exception:
+                # The other callers must have their answers.
+                logger.exception("splitcache: a lookup's answer could not be handed over")
         self._on_end(self)
 
     def _found(self, event_ids: Collection[str]) -> Lookup:

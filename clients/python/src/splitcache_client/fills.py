@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.metrics import BridgeMetrics
-from splitcache_synapse.seldom import SeldomLog
-from splitcache_synapse.transport import Transport
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.metrics import ClientMetrics
+from splitcache_client.seldom import SeldomLog
+from splitcache_client.transport import Transport
 
 logger = logging.getLogger(__name__)
 
 # Below the contract's limits (500 events, 4 MiB), since a request is encoded in one go and the
-# reactor should turn in between.
+# loop should turn in between.
 EVENTS_MAX = 100
 # A request that has reached this many bytes is sent; the largest event has some 300 kB.
 FULL_BYTES = 1024 * 1024
@@ -54,7 +54,7 @@ class Fills:
         transport: Transport,
         reactor: Any,
         homeserver: str,
-        metrics: BridgeMetrics,
+        metrics: ClientMetrics,
         prepare: Prepare,
         monotonic: Callable[[], float],
         observe: Callable[[pb.Position, float], None],
@@ -74,7 +74,7 @@ class Fills:
         self._waiting_entries = 0
         self._in_flight = 0
         self._failures = SeldomLog(logger, monotonic)
-        # Whether a turn of the reactor is booked for the next request.
+        # Whether a turn of the loop is booked for the next request.
         self._booked = False
 
     def put(

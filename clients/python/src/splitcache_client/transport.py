@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import grpc
 from google.protobuf.message import Message
 
-from splitcache_synapse.certificates import Certificates
-from splitcache_synapse.channel import Channels
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.read_stream import ReadStream
+from splitcache_client.certificates import Certificates
+from splitcache_client.channel import Channels
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.read_stream import ReadStream
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ CHANNEL_OPTIONS = [
 
 
 class Transport(Protocol):
-    """How calls are made. Each `on_done` runs exactly once, on the reactor's thread."""
+    """How calls are made. Each `on_done` runs exactly once, on the loop's thread."""
 
     # Whether calls are made at once, in the caller's thread.
     immediate: bool
@@ -169,7 +169,7 @@ class GrpcTransport:
 
 
 class BlockingTransport:
-    """Makes each call at once and waits for it: for Synapse's own tests, whose reactor is fake."""
+    """Makes each call at once and waits for it: for tests whose reactor is fake."""
 
     immediate = True
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from splitcache_synapse.channel import Channels
-from splitcache_synapse.metrics import BridgeMetrics
-from splitcache_synapse.pending import Announcement, Pending, purge_homeserver
-from splitcache_synapse.transport import CHANNEL_OPTIONS, call, is_refused
+from splitcache_client.channel import Channels
+from splitcache_client.metrics import ClientMetrics
+from splitcache_client.pending import Announcement, Pending, purge_homeserver
+from splitcache_client.transport import CHANNEL_OPTIONS, call, is_refused
 
 logger = logging.getLogger(__name__)
 
@@ -27,9 +27,9 @@ class Relayed(NamedTuple):
 
 
 class Relay:
-    """At most one task at a time. A channel of its own: a busy reactor does not delay it."""
+    """At most one task at a time. A channel of its own: a busy loop does not delay it."""
 
-    def __init__(self, channels: Channels, homeserver: str, metrics: BridgeMetrics) -> None:
+    def __init__(self, channels: Channels, homeserver: str, metrics: ClientMetrics) -> None:
         self._channels = channels
         self._homeserver = homeserver
         self._metrics = metrics

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_client.gen import event_cache_service_pb2 as pb
 
 # Limit of the contract.
 ID_BYTES_MAX = 1020
@@ -11,9 +11,10 @@ ID_BYTES_MAX = 1020
 class LookupRequest:
     """What was asked, when, and which of it has been invalidated since."""
 
-    def __init__(self, event_ids: list[str], sent_at: float) -> None:
+    def __init__(self, event_ids: list[str], sent_at: float, view: pb.RedactionView) -> None:
         self.event_ids = event_ids
         self.sent_at = sent_at
+        self._view = view
         # What was invalidated since it was sent: its reply may be from before.
         self._unverified: set[str] = set()
         self._all_unverified = False
@@ -22,8 +23,7 @@ class LookupRequest:
         return pb.GetEventsRequest(
             homeserver=homeserver,
             event_ids=self.event_ids,
-            # Synapse keeps the original of a redacted event, and prunes it itself.
-            redaction_view=pb.REDACTION_VIEW_ORIGINAL,
+            redaction_view=self._view,
         )
 
     def invalidated(self, event_id: str | None) -> None:

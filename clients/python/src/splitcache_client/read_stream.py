@@ -12,14 +12,14 @@ from typing import Any
 
 import grpc
 
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.seldom import SeldomLog
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.seldom import SeldomLog
 
 logger = logging.getLogger(__name__)
 
 _METHOD = "/splitcache.v1.EventCacheService/GetEventsStream"
 
-# More than a reactor asks in one turn; beyond it the database is the better answer.
+# More than a loop asks in one turn; beyond it the database is the better answer.
 IN_FLIGHT_MAX = 256
 # A stream on which nothing comes for this long, while lookups wait, is opened anew: it may be stuck
 # though its connection is not.
@@ -66,7 +66,7 @@ class _Waiting:
 
 
 class ReadStream:
-    """Keeps one stream open. All but the inside of its thread runs on the reactor's thread."""
+    """Keeps one stream open. All but the inside of its thread runs on the loop's thread."""
 
     def __init__(self, channel: grpc.Channel, reactor: Any, heard: Callable[[], None]) -> None:
         """`heard` is called when anything comes."""
@@ -133,7 +133,7 @@ class ReadStream:
         waiting = self._waiting.get(request_id)
         if waiting is not None:
             waiting.timer = None
-        # A reply may lie here, and the reactor have been too busy to take it.
+        # A reply may lie here, and the loop have been too busy to take it.
         if self._connection is not None:
             self._connection.take()
         if request_id not in self._waiting:
@@ -231,7 +231,7 @@ class _Connection:
             self._reactor.callFromThread(self._end, self)
 
     def _hand_over(self, reply: pb.GetEventsStreamResponse) -> None:
-        # The reactor is woken once for all replies that come before it turns.
+        # The loop is woken once for all replies that come before it turns.
         with self._lock:
             self._replies.append(reply)
             first = len(self._replies) == 1
@@ -239,7 +239,7 @@ class _Connection:
             self._reactor.callFromThread(self.take)
 
     def take(self) -> None:
-        """Hands over what has come. On the reactor's thread."""
+        """Hands over what has come. On the loop's thread."""
         with self._lock:
             replies, self._replies = self._replies, []
         if replies:

@@ -1,6 +1,6 @@
-"""When what was read from the sidecar, and is kept in Synapse's own caches, may be used.
+"""When what was read from the sidecar, and is kept in the near cache, may be used.
 
-Pure: all times are seconds of one monotonic clock, and are passed in. On the reactor's thread.
+Pure: all times are seconds of one monotonic clock, and are passed in. On the loop's thread.
 """
 
 from __future__ import annotations

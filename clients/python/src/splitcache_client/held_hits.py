@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from splitcache_synapse.lookups import Lookup, Permits
+from splitcache_client.lookups import Lookup, Permits
 
 
 class HeldHits:

@@ -1,6 +1,6 @@
 """Follows the outbox: polls it, relays what others left behind, and keeps the gate.
 
-In a thread of its own, so that a busy reactor neither closes the gate nor delays a relay. The rules
+In a thread of its own, so that a busy loop neither closes the gate nor delays a relay. The rules
 are in outbox_rules, the statements in outbox_table; here they are put together.
 """
 
@@ -12,13 +12,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from splitcache_synapse.deletions import Deletions
-from splitcache_synapse.metrics import BridgeMetrics
-from splitcache_synapse.outbox_poll import Change, Poll
-from splitcache_synapse.outbox_rules import POLL_INTERVAL_S, OutboxRules
-from splitcache_synapse.outbox_state import RulesState
-from splitcache_synapse.outbox_table import OutboxTable, OutboxUnavailable
-from splitcache_synapse.relay import Relay, Relayed
+from splitcache_client.deletions import Deletions
+from splitcache_client.metrics import ClientMetrics
+from splitcache_client.outbox_poll import Change, Poll
+from splitcache_client.outbox_rules import POLL_INTERVAL_S, OutboxRules
+from splitcache_client.outbox_state import RulesState
+from splitcache_client.outbox_table import OutboxTable, OutboxUnavailable
+from splitcache_client.relay import Relay, Relayed
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Outbox:
         rules: OutboxRules,
         reactor: Any,
         monotonic: Callable[[], float],
-        metrics: BridgeMetrics,
+        metrics: ClientMetrics,
     ) -> None:
         self._table = table
         self._relay = relay

@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Freshness(Protocol):
-    """Asked on the reactor's thread."""
+    """Asked on the loop's thread."""
 
     def is_open(self) -> bool:
         """Whether a lookup may be sent now, and what is kept may be used."""
@@ -30,7 +30,7 @@ class Freshness(Protocol):
 
 
 class Unchecked:
-    """Freshness for Synapse's own tests, whose reactor and database are not real: one process that
+    """Freshness for tests whose reactor and database are not real: one process that
     announces all it changes. Everything is fresh, in the epoch that replied last."""
 
     def __init__(self) -> None:

@@ -12,8 +12,8 @@ import math
 import threading
 from collections.abc import Iterable
 
-from splitcache_synapse.epoch_rules import EPOCH_SILENCE_MAX_S, EpochRules
-from splitcache_synapse.outbox_poll import ROWS_MAX, Change, Poll
+from splitcache_client.epoch_rules import EPOCH_SILENCE_MAX_S, EpochRules
+from splitcache_client.outbox_poll import ROWS_MAX, Change, Poll
 
 # How often a process polls the table.
 POLL_INTERVAL_S = 1.0
