@@ -13,6 +13,7 @@ import pytest
 from synapse.config._base import ConfigError
 from synapse.storage.engines import create_engine
 
+from client_support.polls import E1, E2, E3
 from e2e.postgres import USER, postgres
 from e2e.processes import free_port
 from splitcache_client.outbox_poll import ROWS_MAX, Change
@@ -20,7 +21,6 @@ from splitcache_client.outbox_table import OutboxTable, OutboxUnavailable
 from splitcache_client.pending import Pending
 from splitcache_synapse.outbox_database import OutboxDatabase, insert
 from tests.bridge import sqlite_database
-from tests.polls import E1, E2, E3
 
 
 @pytest.fixture(scope="module")

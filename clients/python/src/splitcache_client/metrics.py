@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from typing import Protocol
 
 
@@ -55,3 +57,44 @@ class ClientMetrics:
 
     def replied_in_another_epoch(self) -> None:
         """A reply was of an epoch that is not the registered one."""
+
+
+class Counters(ClientMetrics):
+    """Counts what happened since the start. For any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def read(self) -> dict[str, int]:
+        """By name, such as `hits`, `misses`, `near_hits`, `error_deadline`, `filled_stored`."""
+        with self._lock:
+            return dict(self._counts)
+
+    def looked_up(self, hits: int, misses: int) -> None:
+        with self._lock:
+            self._counts["hits"] += hits
+            self._counts["misses"] += misses
+
+    def near(self, hits: int) -> None:
+        with self._lock:
+            self._counts["near_hits"] += hits
+
+    def request_done(self, seconds: float, batch_size: int) -> None:
+        self._add("requests")
+
+    def error(self, kind: str) -> None:
+        self._add(f"error_{kind}")
+
+    def filled(self, outcome: str, events: int = 1) -> None:
+        self._add(f"filled_{outcome}", events)
+
+    def announced(self, kind: str, outcome: str) -> None:
+        self._add(f"announced_{outcome}")
+
+    def replied_in_another_epoch(self) -> None:
+        self._add("other_epoch_replies")
+
+    def _add(self, name: str, number: int = 1) -> None:
+        with self._lock:
+            self._counts[name] += number

@@ -39,6 +39,11 @@ class NearCache:
     def applied(self) -> int:
         return self.position[1]
 
+    @property
+    def proved_at(self) -> float:
+        """When the newest request was sent whose position is applied; -inf if none was."""
+        return self._proved_at
+
     def began(self, epoch: bytes, sequence: int, now: float) -> None:
         """Reset, or Ready with resumed: false. All that was kept must have been dropped."""
         self.position = (epoch, sequence)

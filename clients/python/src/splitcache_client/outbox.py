@@ -63,6 +63,11 @@ class Outbox:
         """Does what was asked of it before, then ends. Returns at once."""
         self._tasks.put(None)
 
+    def join(self, timeout_s: float) -> None:
+        """Waits until it has ended."""
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
     # --- Freshness
 
     def is_open(self) -> bool:

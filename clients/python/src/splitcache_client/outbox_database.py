@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any
@@ -57,6 +58,19 @@ class OutboxDatabase:
         self._connect = connect
         self.is_postgres = is_postgres
         self._mark = "?" if paramstyle == "qmark" else "%s"
+
+    @classmethod
+    def sqlite(cls, path: str) -> OutboxDatabase:
+        """A file, since the outbox needs a connection of its own."""
+        if not path or path == ":memory:":
+            raise ValueError("path must be a file: a second connection cannot open :memory:")
+        timeout_s = STATEMENT_TIMEOUT_MS / 1000
+        return cls(lambda: sqlite3.connect(path, timeout=timeout_s), is_postgres=False)
+
+    @classmethod
+    def postgres(cls, connect: Callable[[], Any]) -> OutboxDatabase:
+        """`connect` is that of psycopg2 or psycopg, to the primary, without autocommit."""
+        return cls(connect, is_postgres=True, paramstyle="pyformat")
 
     @property
     def generation_sql(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from splitcache_client.drop import Drop
 from splitcache_client.gen import event_cache_service_pb2 as pb
 
 # Limit of the contract: IDs a request.
@@ -52,6 +53,17 @@ class Pending:
         """Anything may change."""
         with self._lock:
             self._homeserver = True
+
+    def drop_from(self, drop: Drop) -> None:
+        """Drops what it changes from a cache of this process."""
+        with self._lock:
+            if self._homeserver:
+                drop.everything()
+            for room_id in self._rooms:
+                drop.room(room_id)
+            for event_ids in self._event_ids.values():
+                for event_id in event_ids:
+                    drop.event(event_id)
 
     def text(self) -> str:
         """What the outbox row says, for any process to announce it. ASCII."""

@@ -6,10 +6,11 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 
+from splitcache_client.drop import Drop
 from splitcache_client.gen import event_cache_service_pb2 as pb
 from splitcache_client.near_cache import NearCache
 
@@ -21,19 +22,6 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 # Until the stream says which.
 _SILENCE_LIMIT_S = 5.0
-
-
-class Drop(Protocol):
-    """What drops from the near cache."""
-
-    def event(self, event_id: str) -> None: ...
-
-    def room(self, room_id: str) -> None: ...
-
-    def everything(self) -> None: ...
-
-    def kept(self) -> None:
-        """What lookups have brought, and no more than that."""
 
 
 class Subscription:

@@ -27,7 +27,7 @@ class OutboxDatabase(outbox_database.OutboxDatabase):
     """Opens connections as homeserver.yaml says."""
 
     def __init__(self, engine: Any, database_config: Any) -> None:
-        arguments: dict[str, Any] = {
+        self._arguments = arguments = {
             name: value
             for name, value in database_config.config.get("args", {}).items()
             if not name.startswith("cp_")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from client_support.polls import E1, E2, E3, poll, polled
 from splitcache_client.epoch_rules import COUNTS_AFTER_S
 from splitcache_client.outbox_rules import POLL_AGE_MAX_S
-from tests.polls import E1, E2, E3, poll, polled
 
 
 def test_only_the_registered_epoch_is_used() -> None:

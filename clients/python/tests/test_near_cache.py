@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from client_support.polls import E1, E2
 from splitcache_client.near_cache import POSITION_AGE_MAX_S, NearCache
-from tests.polls import E1, E2
 
 
 @pytest.fixture

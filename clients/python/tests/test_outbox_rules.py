@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from client_support.polls import E1, E2, E3, poll, polled
 from splitcache_client.outbox_poll import ROWS_MAX, Change
 from splitcache_client.outbox_rules import (
     POLL_AGE_MAX_S,
@@ -14,7 +15,6 @@ from splitcache_client.outbox_rules import (
     WRITE_WAIT_S,
     OutboxRules,
 )
-from tests.polls import E1, E2, E3, poll, polled
 
 FLOOD = tuple(f"row{n}" for n in range(ROWS_MAX + 1))
 

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
+from client_support.polls import poll
 from splitcache_client.outbox_rules import OutboxRules
 from splitcache_client.outbox_state import RulesState
-from tests.polls import poll
 
 
 class Clock:
