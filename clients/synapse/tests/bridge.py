@@ -154,7 +154,7 @@ class Bridge:
     def stop(self) -> None:
         self.subscription.stop()
         self.outbox.stop()
-        self.outbox._thread.join(20)
+        self.outbox.thread.join(20)
         self.sidecar.stop()
 
 

@@ -118,8 +118,8 @@ class AsyncSplitCache:
         check_timeout("timeout_s", timeout_s)
         reading = Reading(self._core, event_ids)
         if reading.to_ask:
-            lookup = self._core.look(reading.to_ask)
-            reading.answered(await self._wait(lookup, timeout_s))
+            answer = await self._wait(self._core.look(reading.to_ask), timeout_s)
+            reading.answered(answer)
         return reading
 
     async def _wait(self, future: Future[Result], timeout_s: float) -> Result | None:

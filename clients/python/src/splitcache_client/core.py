@@ -197,7 +197,7 @@ class Core:
         ended.wait(timeout_s)
         if self.outbox is not None:
             self.outbox.stop()
-            self.outbox.join(timeout_s)
+            self.outbox.thread.join(timeout_s)
         self.loop.callFromThread(self.sidecar.stop)
         self.loop.stop(timeout_s)
 

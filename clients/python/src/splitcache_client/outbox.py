@@ -52,21 +52,16 @@ class Outbox:
         self._poll_before: Poll | None = None
         self._polls_at = 0.0
         self._is_unavailable = False
-        self._thread = threading.Thread(target=self._run, name="splitcache-outbox", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="splitcache-outbox", daemon=True)
         metrics.watch_outbox(RulesState(rules, monotonic))
 
     def start(self) -> None:
         self._relay.start()
-        self._thread.start()
+        self.thread.start()
 
     def stop(self) -> None:
         """Does what was asked of it before, then ends. Returns at once."""
         self._tasks.put(None)
-
-    def join(self, timeout_s: float) -> None:
-        """Waits until it has ended."""
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
 
     # --- Freshness
 

@@ -96,8 +96,7 @@ class Sidecar:
     ) -> Callable[[], None]:
         """Asks the sidecar for the events. `on_done` gets the hits and, if what is missing may be
         put, the position from before which the database must not have been read. `on_missed` gets
-        some of that before, with such a position, while a large lookup goes on. Returns what
-        cancels it: `on_done` is not called after that."""
+        some of that earlier, while a large lookup goes on. The result cancels it."""
         if self._closed or not self._freshness.is_open() or not self._breaker.allows():
             self._metrics.looked_up(0, len(event_ids))
             # A dict of its own: a caller may add to it.
