@@ -35,6 +35,8 @@ def counted(cache: SplitCache, name: str) -> int:
 def test_reads_through_and_puts_what_was_missing(writer: SplitCache, connect: Connect) -> None:
     truth = Truth(event("$a"), event("$b"))
     found = writer.get_or_fetch(["$a", "$none", "$b"], truth.fetch)
+    assert writer.settled(timeout_s=20)
+    assert counted(writer, "filled_stored") == 2
     assert list(found) == ["$a", "$b"]
     assert truth.asked == [["$a", "$none", "$b"]]
     other = connect()

@@ -26,7 +26,7 @@ from e2e.processes import free_port
 from splitcache_client.gen import event_cache_service_pb2 as pb
 from splitcache_client.transport import CHANNEL_OPTIONS
 from splitcache_synapse.stored_event import to_cached
-from tests.conftest import MAIN
+from client_support.sidecar_process import MAIN
 from tests.corpus import (
     AGE_AT_TOP,
     AGE_IN_UNSIGNED,

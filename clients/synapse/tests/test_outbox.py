@@ -15,7 +15,7 @@ from splitcache_client.outbox_poll import ROWS_MAX
 from splitcache_client.outbox_rules import RELAY_AFTER_S, ROW_AGE_MAX_S
 from splitcache_client.outbox_table import OutboxUnavailable
 from tests.bridge import Bridge, event, sample
-from tests.conftest import SidecarProcess
+from client_support.sidecar_process import SidecarProcess
 
 Start = Callable[[str], SidecarProcess]
 

@@ -19,7 +19,7 @@ from splitcache_client.read_stream import LookupFailed
 from splitcache_client.relay import Relay
 from splitcache_synapse.metrics import BridgeMetrics
 from tests.bridge import HOME, Bridge, event, fills, requests
-from tests.conftest import SidecarProcess
+from client_support.sidecar_process import SidecarProcess
 from tests.swallower import Swallower
 
 Start = Callable[[str], SidecarProcess]

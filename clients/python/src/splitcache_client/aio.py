@@ -104,6 +104,11 @@ class AsyncSplitCache:
         finally:
             self._core.drops.unfollow(follower)
 
+    async def settled(self, *, timeout_s: float = READ_TIMEOUT_S) -> bool:
+        """As SplitCache.settled."""
+        check_timeout("timeout_s", timeout_s)
+        return await asyncio.to_thread(self._core.settled, timeout_s)
+
     @property
     def freshness(self) -> FreshnessReport:
         """As SplitCache.freshness."""

@@ -117,13 +117,18 @@ class SplitCache:
             self._core.drops.unfollow(follower)
 
     def wait_until_current(self, *, timeout_s: float = 10.0) -> bool:
-        """Waits until what is kept may be used, as soon after a start. Whether it may."""
+        """Waits until the near cache may answer and, with a database, fills are accepted: some
+        seconds after a start. Nothing requires this call. False: not within the timeout."""
         deadline = monotonic() + check_timeout("timeout_s", timeout_s)
-        while not self._core.sidecar.may_use_kept():
+        while not self._core.is_current():
             if monotonic() >= deadline:
                 return False
             time.sleep(0.01)
         return True
+
+    def settled(self, *, timeout_s: float = READ_TIMEOUT_S) -> bool:
+        """Waits for the fills of `get_or_fetch`, which run in the background. Whether all ended."""
+        return self._core.settled(check_timeout("timeout_s", timeout_s))
 
     @property
     def freshness(self) -> FreshnessReport:

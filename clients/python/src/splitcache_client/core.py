@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from functools import partial
 
 from splitcache_client.announcer import Announcer
@@ -90,6 +90,8 @@ class Core:
             near=self.near,
             drop=self.drops,
         )
+        # Puts under way: few more than Fills lets wait.
+        self._puts: set[Future[None]] = set()
         self._is_closed = threading.Event()
         self.loop.callFromThread(self._start)
         self.loop.start()
@@ -160,8 +162,20 @@ class Core:
                 future.set_result(None)
 
         self._check_open()
+        self._puts.add(future)
+        future.add_done_callback(self._puts.discard)
         self.loop.callFromThread(self.sidecar.put, events, as_of, done)
         return future
+
+    def settled(self, timeout_s: float) -> bool:
+        """Waits for the puts of before. Whether all have ended."""
+        return not wait(set(self._puts), timeout_s).not_done
+
+    def is_current(self) -> bool:
+        """Whether what is kept may be used and, with a database, what is read may be put."""
+        if not self.sidecar.may_use_kept():
+            return False
+        return self.outbox is None or self.outbox.fills(self.near.epoch)
 
     def announce(self, pending: Pending) -> Future[None]:
         """After COMMIT was answered."""
