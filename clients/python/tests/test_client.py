@@ -19,6 +19,7 @@ from splitcache_client import (
     Redaction,
     Reset,
     RoomPurged,
+    Security,
     SplitCache,
     View,
 )
@@ -277,6 +278,8 @@ def test_closes_twice_and_leaves_no_thread(connect: Connect, database: OutboxDat
         ({"near_bytes_max": -1}, "near_bytes_max"),
         ({"read_deadline_s": 0}, "read_deadline_s"),
         ({"subscriber": "x" * 256}, "subscriber"),
+        ({"address": "far:1", "security": Security(token_file="t")}, "without TLS"),
+        ({"security": Security(tls_cert_file="c")}, "both or neither"),
     ],
 )
 def test_refuses_wrong_options(options: dict[str, object], text: str) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from client_support.sidecar_process import SidecarProcess
 from splitcache_client.outbox_poll import ROWS_MAX
 from splitcache_client.outbox_rules import RELAY_AFTER_S, ROW_AGE_MAX_S
 from splitcache_client.outbox_table import OutboxUnavailable
 from tests.bridge import Bridge, event, sample
-from client_support.sidecar_process import SidecarProcess
 
 Start = Callable[[str], SidecarProcess]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from client_support.sidecar_process import SidecarProcess
 from splitcache_client.breaker import FAILURES_TO_OPEN
 from splitcache_client.channel import Channels
 from splitcache_client.gen import event_cache_service_pb2 as pb
@@ -19,7 +20,6 @@ from splitcache_client.read_stream import LookupFailed
 from splitcache_client.relay import Relay
 from splitcache_synapse.metrics import BridgeMetrics
 from tests.bridge import HOME, Bridge, event, fills, requests
-from client_support.sidecar_process import SidecarProcess
 from tests.swallower import Swallower
 
 Start = Callable[[str], SidecarProcess]

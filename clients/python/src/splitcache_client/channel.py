@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +39,22 @@ class Security:
 
 
 NO_SECURITY = Security()
+
+
+def sends_cleartext_token(address: str, security: Security) -> bool:
+    """Whether anybody on the network could read the token."""
+    return security.token_file is not None and not security.uses_tls and not _is_local(address)
+
+
+def _is_local(address: str) -> bool:
+    """Whether what is sent there does not leave this host."""
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def certificate_files(

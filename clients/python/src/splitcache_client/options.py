@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from splitcache_client.channel import NO_SECURITY, Security
+from splitcache_client.channel import NO_SECURITY, Security, sends_cleartext_token
 from splitcache_client.gen import event_cache_service_pb2 as pb
 from splitcache_client.metrics import ClientMetrics, Counters
 from splitcache_client.outbox_database import OutboxDatabase
@@ -36,6 +36,8 @@ class Options:
     homeserver: str
     # Credentials: TLS files and a token file.
     security: Security = NO_SECURITY
+    # A token without TLS over a network is refused otherwise.
+    allow_cleartext_token: bool = False
     # Bound of the near cache; 0: none is kept.
     near_bytes_max: int = 64 * 1024 * 1024
     view: View = View.REDACTED
@@ -55,6 +57,13 @@ class Options:
         _check_text("subscriber", self.subscriber, 0, SUBSCRIBER_BYTES_MAX)
         if not 0 <= self.near_bytes_max <= NEAR_BYTES_MAX:
             raise ValueError(f"near_bytes_max must be 0 to {NEAR_BYTES_MAX}")
+        if (self.security.tls_cert_file is None) != (self.security.tls_key_file is None):
+            raise ValueError("security: tls_cert_file and tls_key_file: give both or neither")
+        if not self.allow_cleartext_token and sends_cleartext_token(self.address, self.security):
+            raise ValueError(
+                "security: token_file: the token would be sent without TLS: set tls, or, if the "
+                "network is encrypted otherwise, allow_cleartext_token"
+            )
         check_timeout("read_deadline_s", self.read_deadline_s)
 
 
