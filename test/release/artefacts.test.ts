@@ -121,9 +121,9 @@ describe("a release", () => {
     expect(client).toContain(`Version: ${VERSION}\n`);
     for (const name of ["/py.typed", "/gen/event_cache_service_pb2.pyi", "/LICENSE"])
       expect(client).toContain(name);
-    expect(sh(work, 'venv/bin/python -c "import splitcache_client; print(splitcache_client.SplitCache)"')).toContain(
-      "splitcache_client.client.SplitCache",
-    );
+    expect(
+      sh(work, 'venv/bin/python -c "import splitcache_client; print(splitcache_client.SplitCache)"'),
+    ).toContain("splitcache_client.client.SplitCache");
     const module = sh(work, `${pip} show --files splitcache-synapse`);
     expect(module).toContain(`Version: ${VERSION}\n`);
     for (const name of ["/py.typed", "/known_functions.json", "/LICENSE"]) expect(module).toContain(name);

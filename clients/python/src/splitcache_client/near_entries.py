@@ -109,11 +109,8 @@ class NearEntries:
                 room = self._purged[0]
                 while room.event_ids and left > 0:
                     left -= 1
-                    event_id = next(iter(room.event_ids))
-                    entry = self._entries.get(event_id)
-                    if entry is not None and entry.room is room:
-                        self._remove(event_id)
-                    room.event_ids.discard(event_id)
+                    # What was kept of the room since has another room object.
+                    self._remove(room.event_ids.pop())
                 if not room.event_ids:
                     self._purged.popleft()
 
