@@ -72,6 +72,5 @@ expect $'ready\n[\'room_purged\']' env PYTHONPATH="$work" "$work/venv/bin/python
 
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check ./clients/python
 example docs/clients/python.md python-client >"$work/client.py"
-cd "$work"
-expect "$(example "$OLDPWD/docs/clients/python.md" python-client-output)" "$work/venv/bin/python" client.py
-cd "$OLDPWD"
+wanted=$(example docs/clients/python.md python-client-output)
+(cd "$work" && expect "$wanted" venv/bin/python client.py)

@@ -45,6 +45,8 @@ class Reading:
 
     @property
     def to_ask(self) -> list[str]:
+        if len(self._near) == len(self._wanted):
+            return []
         return [one for one in self._wanted if one not in self._near]
 
     def answered(self, lookup: Lookup | None) -> None:
@@ -53,6 +55,9 @@ class Reading:
 
     def found(self) -> Found:
         """What may be used now."""
+        if len(self._near) == len(self._wanted):
+            # In the order of the call, and the caller's own.
+            return Found(dict(self._near), (), None)
         hits = dict(self._near)
         as_of: Position | None = None
         if self._lookup is not None:
