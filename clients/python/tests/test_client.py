@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -19,18 +18,12 @@ from splitcache_client import (
     Redaction,
     Reset,
     RoomPurged,
-    Security,
     SplitCache,
     View,
 )
-from splitcache_client.changes import WAITING_MAX, Follower
-from tests.world import ROOM, Truth, commit, event, fill, keep, until
+from tests.world import ROOM, Truth, commit, counted, event, fill, keep, until
 
 Connect = Callable[..., SplitCache]
-
-
-def counted(cache: SplitCache, name: str) -> int:
-    return cache.metrics.read().get(name, 0)  # type: ignore[attr-defined]
 
 
 def test_reads_through_and_puts_what_was_missing(writer: SplitCache, connect: Connect) -> None:
@@ -150,43 +143,6 @@ def test_a_restart_of_the_sidecar_is_a_reset_and_empties_the_near_cache(
     second.stop()
 
 
-def test_without_a_sidecar_everything_is_missing_and_nothing_raises(connect: Connect) -> None:
-    cache = connect(address="127.0.0.1:9")
-    assert cache.get_many(["$a"]).missing == ("$a",)
-    assert cache.get_or_fetch(["$a"], Truth(event("$a")).fetch) == {"$a": event("$a")}
-    assert not cache.freshness.near_is_open
-
-
-def test_a_silent_sidecar_costs_no_more_than_the_timeout(
-    tmp_path: object, database: OutboxDatabase, connect: Connect
-) -> None:
-    silent = socket.socket(socket.AF_UNIX)
-    silent.bind(f"{tmp_path}/silent.sock")
-    silent.listen()
-    cache = connect(address=f"unix:{tmp_path}/silent.sock", read_deadline_s=60.0)
-    assert cache.get_many(["$a"], timeout_s=0.05).missing == ("$a",)
-    silent.close()
-
-
-def test_a_client_without_a_database_fills_nothing_and_must_not_change(
-    reader: SplitCache,
-) -> None:
-    truth = Truth(event("$a"))
-    for _ in range(2):
-        assert reader.get_or_fetch(["$a"], truth.fetch) == {"$a": event("$a")}
-    assert len(truth.asked) == 2
-    assert counted(reader, "filled_stored") == 0
-    with pytest.raises(ValueError, match="without a database"):
-        reader.announce(Pending())
-
-
-def test_a_change_that_is_not_in_the_outbox_is_refused(writer: SplitCache) -> None:
-    pending = Pending()
-    pending.add_events(ROOM, ["$a"])
-    with pytest.raises(ValueError, match="not inserted"):
-        writer.announce(pending)
-
-
 def test_a_row_of_a_transaction_that_was_rolled_back_is_not_there(
     writer: SplitCache, database: OutboxDatabase, tmp_path: object
 ) -> None:
@@ -197,11 +153,6 @@ def test_a_row_of_a_transaction_that_was_rolled_back_is_not_there(
     connection.rollback()
     assert connection.execute("SELECT count(*) FROM splitcache_outbox").fetchone() == (0,)
     connection.close()
-
-
-def test_refuses_an_event_that_was_not_asked_for(writer: SplitCache) -> None:
-    with pytest.raises(ValueError, match="not asked for"):
-        writer.get_or_fetch(["$a"], lambda _: [event("$b")])
 
 
 def test_what_was_kept_is_read_again_if_it_changed_during_a_fetch(
@@ -248,15 +199,6 @@ def test_many_threads_read_in_few_requests(reader: SplitCache) -> None:
     assert counted(reader, "requests") <= 20
 
 
-def test_a_slow_follower_gets_a_reset() -> None:
-    follower = Follower()
-    for number in range(WAITING_MAX):
-        follower.add(EventChanged(f"${number}"))
-    follower.add(EventChanged("$one too many"))
-    assert follower.take(0) == Reset()
-    assert follower.take(0) is None
-
-
 def test_closes_twice_and_leaves_no_thread(connect: Connect, database: OutboxDatabase) -> None:
     cache = connect(database=database)
     changes = cache.changes()
@@ -266,32 +208,6 @@ def test_closes_twice_and_leaves_no_thread(connect: Connect, database: OutboxDat
     until(lambda: not [t for t in threading.enumerate() if t.name == "splitcache-outbox"])
     with pytest.raises(RuntimeError, match="closed"):
         cache.get_many(["$a"])
-
-
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({"address": "nowhere"}, "address"),
-        ({"address": "unix:relative"}, "absolute"),
-        ({"homeserver": ""}, "homeserver must be text of 1 to 255 bytes"),
-        ({"homeserver": "x" * 256}, "homeserver"),
-        ({"near_bytes_max": -1}, "near_bytes_max"),
-        ({"read_deadline_s": 0}, "read_deadline_s"),
-        ({"subscriber": "x" * 256}, "subscriber"),
-        ({"address": "far:1", "security": Security(token_file="t")}, "without TLS"),
-        ({"security": Security(tls_cert_file="c")}, "both or neither"),
-    ],
-)
-def test_refuses_wrong_options(options: dict[str, object], text: str) -> None:
-    with pytest.raises(ValueError, match=text):
-        SplitCache.connect(**{"address": "127.0.0.1:1", "homeserver": "h", **options})
-
-
-def test_refuses_too_many_ids_and_no_timeout(reader: SplitCache) -> None:
-    with pytest.raises(ValueError, match="event_ids must be at most"):
-        reader.get_many(f"${n}" for n in range(100_001))
-    with pytest.raises(ValueError, match="timeout_s must be above 0"):
-        reader.get_many(["$a"], timeout_s=0)
 
 
 def test_put_with_a_position(writer: SplitCache) -> None:

@@ -72,3 +72,7 @@ def keep(cache: SplitCache, event_ids: Sequence[str]) -> None:
         return len(cache._core.near_hits(event_ids)) == len(event_ids)
 
     until(kept)
+
+
+def counted(cache: SplitCache, name: str) -> int:
+    return cache.metrics.read().get(name, 0)  # type: ignore[attr-defined]
