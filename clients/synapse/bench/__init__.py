@@ -4,4 +4,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(HERE / "src"), *(str(HERE.parent / "python" / more) for more in (".", "src"))]
+CLIENT = HERE.parent / "python"
+sys.path[:0] = [str(HERE / "src"), str(CLIENT / "src")]
+# Last: its tests are a package of the same name as the module's.
+sys.path.append(str(CLIENT))
