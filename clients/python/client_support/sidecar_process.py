@@ -29,6 +29,7 @@ class SidecarProcess:
         self._child.send_signal(signal.SIGHUP)
 
     def stop(self) -> None:
+        """May be called again."""
         self._child.terminate()
         self._child.wait(20)
         assert self._child.stderr is not None

@@ -22,6 +22,20 @@ def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SidecarProcess
 
 
 @pytest.fixture
+def start_sidecar() -> Iterator[Callable[[str], SidecarProcess]]:
+    """Starts sidecars of the test's own."""
+    started: list[SidecarProcess] = []
+
+    def start(listen: str) -> SidecarProcess:
+        started.append(SidecarProcess(listen))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
 def homeserver(request: pytest.FixtureRequest) -> str:
     return f"{abs(hash(request.node.nodeid)):x}.{HOME}"
 

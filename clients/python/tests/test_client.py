@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -124,23 +125,25 @@ def test_a_purge_of_a_room_drops_it_from_the_near_cache(
 
 
 def test_a_restart_of_the_sidecar_is_a_reset_and_empties_the_near_cache(
-    tmp_path: object, database: OutboxDatabase, connect: Connect
+    tmp_path: Path,
+    database: OutboxDatabase,
+    connect: Connect,
+    start_sidecar: Callable[[str], SidecarProcess],
 ) -> None:
     address = f"unix:{tmp_path}/own.sock"
-    first = SidecarProcess(address)
+    first = start_sidecar(address)
     cache = connect(address=address, database=database)
     assert cache.wait_until_current()
     fill(cache, Truth(event("$a")))
     changes = cache.changes(timeout_s=20)
     first.stop()
-    second = SidecarProcess(address)
+    start_sidecar(address)
     assert next(changes) == Reset()
     assert cache._core.entries.get(["$a"], lambda: True) == {}
     assert cache.get_many(["$a"]).missing == ("$a",)
     # It becomes usable again by itself.
     fill(cache, Truth(event("$a")))
     cache.close()
-    second.stop()
 
 
 def test_a_row_of_a_transaction_that_was_rolled_back_is_not_there(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from client_support.sidecar_process import SidecarProcess
@@ -25,8 +26,10 @@ def run(address: str, folder: Path) -> list[str]:
     return sorted(done.stdout.splitlines())
 
 
-def test_reads_through_writes_follows_and_survives_a_restart(tmp_path: Path) -> None:
-    sidecar = SidecarProcess(f"unix:{tmp_path}/s.sock")
+def test_reads_through_writes_follows_and_survives_a_restart(
+    tmp_path: Path, start_sidecar: Callable[[str], SidecarProcess]
+) -> None:
+    sidecar = start_sidecar(f"unix:{tmp_path}/s.sock")
     first = run(sidecar.address, tmp_path)
     assert first == sorted(
         [
@@ -48,7 +51,6 @@ def test_reads_through_writes_follows_and_survives_a_restart(tmp_path: Path) -> 
             'read: {"n":2}',
         ]
     )
-    sidecar.stop()
 
 
 def test_has_sixty_lines_at_most() -> None:
