@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the examples of docs/clients.md, docs/clients/node.md and the README's first session, as they stand there, against a
+# Runs the examples of docs/clients.md, docs/clients and the README's first session, as they stand there, against a
 # sidecar at the default address.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -75,3 +75,8 @@ python3 -m venv "$work/venv"
   --python_out="$work" --grpc_python_out="$work" splitcache_proto/v1/event_cache_service.proto
 example docs/clients.md python >"$work/example.py"
 expect $'ready\n[\'room_purged\']' env PYTHONPATH="$work" "$work/venv/bin/python" "$work/example.py"
+
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check ./clients/python
+example docs/clients/python.md python-client >"$work/client.py"
+wanted=$(example docs/clients/python.md python-client-output)
+(cd "$work" && expect "$wanted" venv/bin/python client.py)

@@ -23,7 +23,7 @@ from email import message_from_string
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "src"))
+sys.path[:0] = [str(HERE / "src"), str(HERE.parent / "python" / "src")]
 # Not the package itself, which imports Synapse.
 from splitcache_synapse.relied_on import RELIED_ON  # noqa: E402
 from splitcache_synapse.source_hash import Definition, definitions, hash_of, parse  # noqa: E402

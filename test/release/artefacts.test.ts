@@ -110,15 +110,23 @@ describe("a release", () => {
     sh(folder, "test -s node_modules/splitcache/proto/splitcache/v1/event_cache_service.proto");
   });
 
-  it("has the wheel of Synapse's module", () => {
-    const wheel = join(artefacts, `splitcache_synapse-${VERSION}-py3-none-any.whl`);
+  it("has the wheels of the Python client and of Synapse's module", () => {
+    const wheels = ["client", "synapse"]
+      .map((name) => join(artefacts, `splitcache_${name}-${VERSION}-py3-none-any.whl`))
+      .join(" ");
     sh(work, `${PYTHON} -m venv --without-pip venv`);
     const pip = `${PYTHON} -m pip --python venv/bin/python --disable-pip-version-check`;
-    sh(work, `${pip} install --quiet ${wheel}`);
-    const installed = sh(work, `${pip} show --files splitcache-synapse`);
-    expect(installed).toContain(`Version: ${VERSION}\n`);
-    for (const name of ["/py.typed", "/known_functions.json", "/gen/event_cache_service_pb2.pyi", "/LICENSE"])
-      expect(installed).toContain(name);
+    sh(work, `${pip} install --quiet ${wheels}`);
+    const client = sh(work, `${pip} show --files splitcache-client`);
+    expect(client).toContain(`Version: ${VERSION}\n`);
+    for (const name of ["/py.typed", "/gen/event_cache_service_pb2.pyi", "/LICENSE"])
+      expect(client).toContain(name);
+    expect(
+      sh(work, 'venv/bin/python -c "import splitcache_client; print(splitcache_client.SplitCache)"'),
+    ).toContain("splitcache_client.client.SplitCache");
+    const module = sh(work, `${pip} show --files splitcache-synapse`);
+    expect(module).toContain(`Version: ${VERSION}\n`);
+    for (const name of ["/py.typed", "/known_functions.json", "/LICENSE"]) expect(module).toContain(name);
   });
 
   it.skipIf(!hasSynapse())("has a wheel whose module can be imported (needs Synapse in PYTHON)", () => {

@@ -55,7 +55,7 @@ export async function buildArtefacts(options: ArtefactOptions): Promise<string[]
     mkdirSync(target, { recursive: true });
     const build: Build = { stage, target, version, epochSeconds, run: runWith(epochSeconds) };
     archiveSources(build);
-    await allOf([packNpm(build), buildWheel(build), writeBom(build, work)]);
+    await allOf([packNpm(build), buildWheels(build), writeBom(build, work)]);
     writeFileSync(join(target, "RELEASE_NOTES.md"), await releaseNotes(build, notes));
     return writeChecksums(target);
   } finally {
@@ -93,12 +93,12 @@ async function packNpm({ stage, target, run }: Build): Promise<void> {
   await run("npm", options, join(stage, "clients/node"));
 }
 
-/** Synapse's module. PYTHON names the interpreter. */
-async function buildWheel({ stage, target, run }: Build): Promise<void> {
-  const module = join(stage, "clients/synapse");
-  copyFileSync(join(stage, "LICENSE"), join(module, "LICENSE"));
+/** The Python client, and Synapse's module, which depends on it. PYTHON names the interpreter. */
+async function buildWheels({ stage, target, run }: Build): Promise<void> {
+  const projects = ["clients/python", "clients/synapse"].map((path) => join(stage, path));
+  for (const project of projects) copyFileSync(join(stage, "LICENSE"), join(project, "LICENSE"));
   const options = ["--quiet", "--disable-pip-version-check", "--no-deps", `--wheel-dir=${target}`];
-  await run(process.env["PYTHON"] || "python3", ["-m", "pip", "wheel", ...options, module], stage);
+  await run(process.env["PYTHON"] || "python3", ["-m", "pip", "wheel", ...options, ...projects], stage);
 }
 
 async function writeBom({ stage, target, version, epochSeconds, run }: Build, work: string): Promise<void> {

@@ -17,8 +17,8 @@ const NPM: Place = {
 const PLACES: readonly Place[] = [
   NPM,
   {
-    paths: /^clients\/synapse\/pyproject\.toml$/,
-    pattern: /(^name = "splitcache-synapse"\nversion = ")([^"]*)(")/gm,
+    paths: /^clients\/(python|synapse)\/pyproject\.toml$/,
+    pattern: /(^name = "splitcache-(?:client|synapse)"\nversion = "|"splitcache-client==)([^"]*)(")/gm,
   },
   {
     paths: /^deploy\/helm\/[\w-]+\/Chart\.yaml$/,
@@ -36,6 +36,7 @@ const REQUIRED = [
   SOURCE,
   "package-lock.json",
   "clients/node/package.json",
+  "clients/python/pyproject.toml",
   "clients/synapse/pyproject.toml",
   "deploy/helm/splitcache/Chart.yaml",
 ];

@@ -17,9 +17,9 @@ from typing import Any
 
 import grpc
 
-from splitcache_synapse.channel import Channels
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.transport import GrpcTransport
+from splitcache_client.channel import Channels
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.transport import GrpcTransport
 from tests.loop_reactor import LoopReactor
 
 HOME = "bench.example"

@@ -22,11 +22,11 @@ from typing import Any
 import grpc
 from synapse.storage.databases.main.events_worker import EventCacheEntry
 
+from client_support.sidecar_process import MAIN
 from e2e.processes import free_port
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.transport import CHANNEL_OPTIONS
 from splitcache_synapse.stored_event import to_cached
-from splitcache_synapse.transport import CHANNEL_OPTIONS
-from tests.conftest import MAIN
 from tests.corpus import (
     AGE_AT_TOP,
     AGE_IN_UNSIGNED,

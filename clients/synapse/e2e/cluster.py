@@ -199,7 +199,9 @@ class Cluster:
     def _add_synapse(self, name: str, app: str, configs: list[str]) -> None:
         here = Path(__file__).resolve().parents[1]
         env = {
-            "PYTHONPATH": os.pathsep.join([str(here / "src"), str(here)]),
+            "PYTHONPATH": os.pathsep.join(
+                [str(here / "src"), str(here.parent / "python" / "src"), str(here)]
+            ),
             "PYTHONUNBUFFERED": "1",
         }
         command = [sys.executable, "-m", f"synapse.app.{app}"]

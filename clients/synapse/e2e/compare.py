@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_client.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.stored_event import own_facts
 
 from .client import HttpError, User

@@ -8,8 +8,8 @@ from typing import Any
 
 import grpc
 
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.transport import CHANNEL_OPTIONS, call
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.transport import CHANNEL_OPTIONS, call
 
 TIMEOUT_S = 10.0
 

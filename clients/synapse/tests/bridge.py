@@ -11,20 +11,20 @@ from typing import Any
 from prometheus_client import REGISTRY
 from synapse.storage.engines import create_engine
 
+from splitcache_client.channel import Channels
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.near_cache import NearCache
+from splitcache_client.outbox import Outbox
+from splitcache_client.outbox_rules import OutboxRules
+from splitcache_client.outbox_table import OutboxTable
+from splitcache_client.pending import Pending
+from splitcache_client.relay import Relay
+from splitcache_client.subscription import Subscription
+from splitcache_client.transport import GrpcTransport
 from splitcache_synapse.announcer import Announcer
-from splitcache_synapse.channel import Channels
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
-from splitcache_synapse.near_cache import NearCache
-from splitcache_synapse.outbox import Outbox
 from splitcache_synapse.outbox_database import OutboxDatabase, insert
-from splitcache_synapse.outbox_rules import OutboxRules
-from splitcache_synapse.outbox_table import OutboxTable
-from splitcache_synapse.pending import Pending
-from splitcache_synapse.relay import Relay
 from splitcache_synapse.sidecar import Sidecar
-from splitcache_synapse.subscription import Subscription
-from splitcache_synapse.transport import GrpcTransport
 from tests.loop_reactor import LoopReactor
 
 HOME = "alpha.example"
@@ -154,7 +154,7 @@ class Bridge:
     def stop(self) -> None:
         self.subscription.stop()
         self.outbox.stop()
-        self.outbox._thread.join(20)
+        self.outbox.thread.join(20)
         self.sidecar.stop()
 
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from splitcache_synapse.channel import Channels, Security
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.transport import CHANNEL_OPTIONS, call
+from splitcache_client.channel import Channels, Security
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.transport import CHANNEL_OPTIONS, call
 from tests.bridge import HOME
 from tests.loop_reactor import PATIENCE_S
 

@@ -19,10 +19,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.selectreactor import SelectReactor
 from twisted.python.failure import Failure
 
+from splitcache_client.channel import Channels
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.transport import BlockingTransport
 from splitcache_synapse import SplitcacheModule
-from splitcache_synapse.channel import Channels
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.transport import BlockingTransport
 from tests.loop_reactor import PATIENCE_S
 
 NAME = "hooks.example"

@@ -7,8 +7,8 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.pending import Pending
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.pending import Pending
 
 EVENTS = ("$a", "$b")
 

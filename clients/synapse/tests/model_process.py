@@ -9,15 +9,15 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.outbox import Outbox
+from splitcache_client.outbox_poll import Change, Poll
+from splitcache_client.outbox_rules import REPLY_AGE_MAX_S, WRITE_WAIT_S, OutboxRules
+from splitcache_client.outbox_table import OutboxUnavailable
+from splitcache_client.pending import Pending
+from splitcache_client.relay import Relayed
 from splitcache_synapse.announcer import Announcer
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
-from splitcache_synapse.outbox import Outbox
-from splitcache_synapse.outbox_poll import Change, Poll
-from splitcache_synapse.outbox_rules import REPLY_AGE_MAX_S, WRITE_WAIT_S, OutboxRules
-from splitcache_synapse.outbox_table import OutboxUnavailable
-from splitcache_synapse.pending import Pending
-from splitcache_synapse.relay import Relayed
 from tests.model import Database, Log
 
 _METRICS = BridgeMetrics("model.example")

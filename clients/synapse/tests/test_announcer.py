@@ -9,12 +9,12 @@ import grpc
 import pytest
 from twisted.internet.task import Clock
 
+from client_support.polls import E1, E2
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.outbox_rules import WRITE_WAIT_S
+from splitcache_client.pending import EVENTS_MAX, Pending
 from splitcache_synapse.announcer import Announcer
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
-from splitcache_synapse.outbox_rules import WRITE_WAIT_S
-from splitcache_synapse.pending import EVENTS_MAX, Pending
-from tests.polls import E1, E2
 
 
 class Refused(grpc.RpcError):

@@ -12,6 +12,8 @@ from synapse.storage.databases.main.events_worker import EventCacheEntry
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.lookups import Lookup
 from splitcache_synapse.audit import (
     BATCH_MAX,
     CONFIRM_AFTER_S,
@@ -21,8 +23,6 @@ from splitcache_synapse.audit import (
     Audit,
 )
 from splitcache_synapse.audited import AuditedSidecar, ShadowedSidecar
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.lookups import Lookup
 from splitcache_synapse.metrics import AuditMetrics
 from tests.test_comparison import entry
 

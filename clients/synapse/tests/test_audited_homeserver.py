@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import REGISTRY
 
+from splitcache_client.clock import monotonic
+from splitcache_client.gen import event_cache_service_pb2 as pb
 from splitcache_synapse import audit
 from splitcache_synapse.audited import ShadowedSidecar
-from splitcache_synapse.clock import monotonic
 from splitcache_synapse.database_reader import DatabaseReader
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from tests.homeserver import NAME, Homeserver
 
 

@@ -11,10 +11,10 @@ import grpc
 import pytest
 from synapse.config._base import ConfigError
 
-from splitcache_synapse.channel import TOKEN_AGE_MAX_S, Channels, Security, TokenFile
+from splitcache_client.channel import TOKEN_AGE_MAX_S, Channels, Security, TokenFile
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.transport import CHANNEL_OPTIONS, call
 from splitcache_synapse.config import parse_config
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.transport import CHANNEL_OPTIONS, call
 from tests.guarded_sidecar import make_certificate
 
 

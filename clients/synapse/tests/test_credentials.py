@@ -14,13 +14,13 @@ from typing import Any
 import grpc
 import pytest
 
-from splitcache_synapse.certificates import CERTIFICATES_AGE_MAX_S
-from splitcache_synapse.channel import TOKEN_AGE_MAX_S, Channels
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_client.certificates import CERTIFICATES_AGE_MAX_S
+from splitcache_client.channel import TOKEN_AGE_MAX_S, Channels
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.pending import Pending
+from splitcache_client.relay import Relay
+from splitcache_client.transport import GrpcTransport
 from splitcache_synapse.metrics import BridgeMetrics
-from splitcache_synapse.pending import Pending
-from splitcache_synapse.relay import Relay
-from splitcache_synapse.transport import GrpcTransport
 from tests.bridge import HOME, ROOM, Bridge
 from tests.guarded_sidecar import Certificate, GuardedSidecar
 from tests.loop_reactor import LoopReactor
@@ -186,10 +186,10 @@ def test_grpcs_authorities_need_no_other_key(sidecar: GuardedSidecar) -> None:
     sidecar.admit(by_token, sidecar.security(), token_files=[str(token)])
     program = (
         "import sys\n"
-        "from splitcache_synapse.channel import Channels\n"
+        "from splitcache_client.channel import Channels\n"
         "from splitcache_synapse.config import parse_config\n"
-        "from splitcache_synapse.gen import event_cache_service_pb2 as pb\n"
-        "from splitcache_synapse.transport import call\n"
+        "from splitcache_client.gen import event_cache_service_pb2 as pb\n"
+        "from splitcache_client.transport import call\n"
         "given = {'address': sys.argv[1], 'token_file': sys.argv[2], 'tls': True}\n"
         "config = parse_config(given)\n"
         "with Channels(config.address, config.security).open([]) as channel:\n"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from twisted.internet.task import Clock
 
-from splitcache_synapse.fills import WAITING_MAX, Fills
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_client.fills import WAITING_MAX, Fills
+from splitcache_client.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
 from tests.bridge import HOME, event, fills
 

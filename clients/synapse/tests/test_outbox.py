@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from splitcache_synapse.outbox_poll import ROWS_MAX
-from splitcache_synapse.outbox_rules import RELAY_AFTER_S, ROW_AGE_MAX_S
-from splitcache_synapse.outbox_table import OutboxUnavailable
+from client_support.sidecar_process import SidecarProcess
+from splitcache_client.outbox_poll import ROWS_MAX
+from splitcache_client.outbox_rules import RELAY_AFTER_S, ROW_AGE_MAX_S
+from splitcache_client.outbox_table import OutboxUnavailable
 from tests.bridge import Bridge, event, sample
-from tests.conftest import SidecarProcess
 
 Start = Callable[[str], SidecarProcess]
 
@@ -38,7 +38,7 @@ def test_a_process_that_starts_reads_nothing_before_what_is_owed_is_announced(
     first = start(address).ready()
     first.fill("$a", "$b")
     first.outbox.stop()
-    first.outbox._thread.join(20)
+    first.outbox.thread.join(20)
     first.commit("$a")
     second = start(address)
     second.reactor.run_until(lambda: bool(second.look("$a", "$b").hits))
@@ -171,7 +171,7 @@ def test_a_process_that_has_not_polled_since_cannot_fill_after_a_change_of_gener
     first, second = start(address).ready(), start(address).ready()
     before = second.rules.epoch
     second.outbox.stop()
-    second.outbox._thread.join(20)
+    second.outbox.thread.join(20)
     monkeypatch.setattr(second.rules, "_closes_at", math.inf)
     connection = sqlite3.connect(first.path)
     connection.execute("UPDATE splitcache_state SET generation = 'before'")

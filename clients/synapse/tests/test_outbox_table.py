@@ -9,18 +9,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg2
 import pytest
 from synapse.config._base import ConfigError
 from synapse.storage.engines import create_engine
 
+from client_support.polls import E1, E2, E3
 from e2e.postgres import USER, postgres
 from e2e.processes import free_port
+from splitcache_client import outbox_database as client
+from splitcache_client.outbox_poll import ROWS_MAX, Change
+from splitcache_client.outbox_table import OutboxTable, OutboxUnavailable
+from splitcache_client.pending import Pending
 from splitcache_synapse.outbox_database import OutboxDatabase, insert
-from splitcache_synapse.outbox_poll import ROWS_MAX, Change
-from splitcache_synapse.outbox_table import OutboxTable, OutboxUnavailable
-from splitcache_synapse.pending import Pending
 from tests.bridge import sqlite_database
-from tests.polls import E1, E2, E3
 
 
 @pytest.fixture(scope="module")
@@ -302,6 +304,26 @@ def test_uses_tables_that_are_there_though_it_may_create_none(server: OutboxData
         cursor.execute("DROP ROLE guest")
         connection.commit()
         connection.close()
+
+
+def test_a_client_without_synapse_uses_the_same_tables(server: OutboxDatabase) -> None:
+    server.create_tables()
+    alone = client.OutboxDatabase.postgres(lambda: psycopg2.connect(**server._arguments))
+    alone.create_tables()
+    assert alone.generation() == OutboxTable(server, time.monotonic).poll().generation
+    pending = Pending()
+    pending.add_events("!room", ["$a"])
+    connection = alone.connect()
+    cursor = connection.cursor()
+    cursor.execute("SHOW transaction_isolation")
+    assert cursor.fetchone() == ("read committed",)
+    alone.insert(cursor, pending)
+    connection.commit()
+    connection.close()
+    table = OutboxTable(alone, time.monotonic)
+    assert pending.row_id in table.poll().rows
+    assert table.announcements([pending.row_id or ""]) == {pending.row_id: pending.text()}
+    table.close()
 
 
 def test_has_the_next_poll_purge_everything_when_it_is_switched_off(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from splitcache_synapse.outbox_rules import POLL_AGE_MAX_S, ROW_AGE_MAX_S
+from splitcache_client.outbox_rules import POLL_AGE_MAX_S, ROW_AGE_MAX_S
 from tests.model import EVENTS, Log
 from tests.model_process import Process, World
 

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_client.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.read_back import EVENTS_MAX, PUT_TIMEOUT_S, WAITING_MAX, ReadBack
 from tests.homeserver import NAME, Homeserver

@@ -12,9 +12,9 @@ from typing import Any
 import grpc
 import pytest
 
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.read_stream import FIRST_PAUSE_S, LookupFailed, ReadStream
-from splitcache_synapse.transport import CHANNEL_OPTIONS
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.read_stream import FIRST_PAUSE_S, LookupFailed, ReadStream
+from splitcache_client.transport import CHANNEL_OPTIONS
 from tests.loop_reactor import LoopReactor
 
 

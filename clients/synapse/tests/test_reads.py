@@ -15,8 +15,8 @@ from synapse.logging.context import (
 )
 from twisted.internet.defer import Deferred
 
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.outbox_rules import REPLY_AGE_MAX_S
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.outbox_rules import REPLY_AGE_MAX_S
 from tests.homeserver import NAME, Homeserver
 
 

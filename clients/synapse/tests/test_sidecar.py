@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from splitcache_synapse.breaker import FAILURES_TO_OPEN
-from splitcache_synapse.channel import Channels
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.lookups import REQUESTS_MAX, Lookup
+from client_support.sidecar_process import SidecarProcess
+from splitcache_client.breaker import FAILURES_TO_OPEN
+from splitcache_client.channel import Channels
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.lookups import REQUESTS_MAX, Lookup
+from splitcache_client.outbox_rules import REPLY_AGE_MAX_S
+from splitcache_client.read_stream import LookupFailed
+from splitcache_client.relay import Relay
 from splitcache_synapse.metrics import BridgeMetrics
-from splitcache_synapse.outbox_rules import REPLY_AGE_MAX_S
-from splitcache_synapse.read_stream import LookupFailed
-from splitcache_synapse.relay import Relay
 from tests.bridge import HOME, Bridge, event, fills, requests
-from tests.conftest import SidecarProcess
 from tests.swallower import Swallower
 
 Start = Callable[[str], SidecarProcess]

@@ -12,9 +12,9 @@ from synapse.events import Event
 from synapse.storage.databases.main.events_worker import EventCacheEntry
 from synapse.synapse_rust.events import EventInternalMetadata
 
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.seldom import SeldomLog
 from splitcache_synapse import stored_event
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.seldom import SeldomLog
 from splitcache_synapse.stored_event import from_cached, to_cached
 from tests.corpus import (
     AGE_AT_TOP,

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from splitcache_synapse.channel import Channels
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.transport import BlockingTransport
+from splitcache_client.channel import Channels
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.transport import BlockingTransport
 from tests.bridge import HOME, Bridge
 
 

@@ -15,7 +15,7 @@ from synapse.api.constants import EventTypes, RejectedReason
 from synapse.events import make_event_from_dict
 from synapse.events.snapshot import EventContext
 
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_client.gen import event_cache_service_pb2 as pb
 from tests.changes import (
     REDACT_ALL,
     ban_for_a_while,

@@ -200,7 +200,9 @@ def run_trials(source: Path, options: argparse.Namespace, env: Mapping[str, str]
 def start_trial(
     source: Path, n: int, suites: Sequence[str], env: Mapping[str, str], *, to_file: bool
 ) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join([str(source), str(HERE.parent / "src")])
+    path = os.pathsep.join(
+        [str(source), str(HERE.parent / "src"), str(HERE.parents[1] / "python" / "src")]
+    )
     command = [sys.executable, str(HERE / "trial.py"),
                "--temp-directory", str(source / f"_trial_{n}"), *suites]  # fmt: skip
     extra = {**env, "PYTHONPATH": path, "UPSTREAM_OUTCOMES": str(source / f"{n}.jsonl")}

@@ -21,10 +21,10 @@ from synapse.logging.context import (  # type: ignore[attr-defined]
 from synapse.storage.databases.main.events_worker import EventCacheEntry
 from twisted.internet.defer import Deferred
 
+from splitcache_client.lookups import Lookup
+from splitcache_client.seldom import SeldomLog
 from splitcache_synapse.comparison import Fields, differing, fields
-from splitcache_synapse.lookups import Lookup
 from splitcache_synapse.metrics import AuditMetrics
-from splitcache_synapse.seldom import SeldomLog
 
 logger = logging.getLogger(__name__)
 

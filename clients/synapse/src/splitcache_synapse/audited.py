@@ -9,10 +9,10 @@ from typing import Any
 from synapse.storage.databases.main.events_worker import EventCacheEntry
 from twisted.internet.defer import Deferred
 
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.lookups import Lookup
 from splitcache_synapse.audit import Audit, Entries
 from splitcache_synapse.comparison import Fields, fields
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.lookups import Lookup
 from splitcache_synapse.sidecar import Sidecar
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ import logging
 import threading
 from typing import Any
 
+from splitcache_client.seldom import SeldomLog
 from splitcache_synapse.outbox_database import OutboxDatabase
-from splitcache_synapse.seldom import SeldomLog
 
 logger = logging.getLogger(__name__)
 

@@ -6,14 +6,18 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from ipaddress import ip_address
 from typing import Any, Literal
 
 from synapse.config._base import Config as SynapseConfig
 from synapse.config._base import ConfigError
 
-from splitcache_synapse.certificates import CertificateError
-from splitcache_synapse.channel import NO_SECURITY, Security, certificate_files
+from splitcache_client.certificates import CertificateError
+from splitcache_client.channel import (
+    NO_SECURITY,
+    Security,
+    certificate_files,
+    sends_cleartext_token,
+)
 
 Transport = Literal["grpc", "blocking"]
 
@@ -97,24 +101,13 @@ def _security(given: Mapping[str, Any], is_used: bool) -> Security:
 
 
 def _refuse_cleartext_token(address: str, security: Security) -> None:
-    if security.token_file is None or security.uses_tls or _is_local(address):
+    if not sends_cleartext_token(address, security):
         return
     raise ConfigError(
         f"splitcache: token_file: the token would be sent to {address} without TLS, readable for "
         "anybody on the network: set tls: true, tls_ca_file or tls_server_name, or, if the network "
         "is encrypted otherwise, allow_cleartext_token: true"
     )
-
-
-def _is_local(address: str) -> bool:
-    """Whether what is sent there does not leave this host."""
-    if address.startswith("unix:"):
-        return True
-    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 _SECURITY = frozenset(field.name for field in fields(Security)) - {"tls"}

@@ -14,7 +14,7 @@ from synapse.logging.context import (
 )
 from twisted.internet.defer import Deferred
 
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
+from splitcache_client.gen import event_cache_service_pb2 as pb
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from synapse.logging.context import (  # type: ignore[attr-defined]
 )
 from twisted.internet.defer import Deferred
 
-from splitcache_synapse.outbox_rules import OutboxRules
+from splitcache_client.outbox_rules import OutboxRules
 
 logger = logging.getLogger(__name__)
 

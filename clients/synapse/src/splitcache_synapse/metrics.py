@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from prometheus_client import Counter, Gauge, Histogram
+
+from splitcache_client.metrics import ClientMetrics, OutboxState
 
 _SERVER = "server_name"
 _ACTIVE = Gauge(
@@ -92,25 +92,11 @@ _OTHER_EPOCHS = Counter(
 )
 
 
-class OutboxState(Protocol):
-    """What is to be seen of the outbox from outside."""
-
-    def is_open(self) -> bool: ...
-
-    def gate_age_s(self) -> float: ...
-
-    def bound_s(self) -> float: ...
-
-    def rows(self) -> int: ...
-
-    def oldest_row_s(self) -> float: ...
-
-
 def report_active(server_name: str, is_active: bool) -> None:
     _ACTIVE.labels(server_name).set(is_active)
 
 
-class BridgeMetrics:
+class BridgeMetrics(ClientMetrics):
     """The metrics of one homeserver. Several of one process share the registry."""
 
     def __init__(self, server_name: str) -> None:

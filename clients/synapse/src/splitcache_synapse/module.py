@@ -8,31 +8,31 @@ from typing import Any
 
 from synapse.logging.context import make_deferred_yieldable, run_in_background
 
+from splitcache_client.channel import Channels
+from splitcache_client.clock import monotonic
+from splitcache_client.epoch_rules import EPOCH_SILENCE_MAX_S
+from splitcache_client.freshness import Freshness, Unchecked
+from splitcache_client.near_cache import NearCache
+from splitcache_client.outbox import Outbox
+from splitcache_client.outbox_rules import OutboxRules
+from splitcache_client.outbox_table import OutboxTable
+from splitcache_client.pending import Pending
+from splitcache_client.relay import Relay
+from splitcache_client.subscription import Subscription
+from splitcache_client.transport import BlockingTransport, GrpcTransport, Transport
 from splitcache_synapse.announcer import Announcer
 from splitcache_synapse.audit import Audit
 from splitcache_synapse.audited import AuditedSidecar, ShadowedSidecar
-from splitcache_synapse.channel import Channels
-from splitcache_synapse.clock import monotonic
 from splitcache_synapse.config import BridgeConfig
 from splitcache_synapse.database_reader import DatabaseReader
-from splitcache_synapse.epoch_rules import EPOCH_SILENCE_MAX_S
 from splitcache_synapse.event_cache import replace_event_cache
-from splitcache_synapse.freshness import Freshness, Unchecked
 from splitcache_synapse.generation import PoolGeneration
 from splitcache_synapse.metrics import AuditMetrics, BridgeMetrics
-from splitcache_synapse.near_cache import NearCache
-from splitcache_synapse.outbox import Outbox
 from splitcache_synapse.outbox_database import OutboxDatabase
-from splitcache_synapse.outbox_rules import OutboxRules
-from splitcache_synapse.outbox_table import OutboxTable
-from splitcache_synapse.pending import Pending
 from splitcache_synapse.read_back import ReadBack
 from splitcache_synapse.reads import LocalCaches, Reads
-from splitcache_synapse.relay import Relay
 from splitcache_synapse.sidecar import Sidecar
 from splitcache_synapse.stored_event import from_cached, prepare
-from splitcache_synapse.subscription import Subscription
-from splitcache_synapse.transport import BlockingTransport, GrpcTransport, Transport
 from splitcache_synapse.writes import Writes
 
 logger = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from synapse.logging.context import make_deferred_yieldable
 from twisted.internet.defer import Deferred, TimeoutError
 
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.seldom import SeldomLog
 from splitcache_synapse.database_reader import DatabaseReader
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.metrics import BridgeMetrics
-from splitcache_synapse.seldom import SeldomLog
 from splitcache_synapse.sidecar import Sidecar
 
 logger = logging.getLogger(__name__)

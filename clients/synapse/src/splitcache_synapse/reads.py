@@ -11,9 +11,9 @@ from synapse.logging.context import make_deferred_yieldable
 from synapse.storage.databases.main.events_worker import EventCacheEntry
 from twisted.internet.defer import CancelledError, TimeoutError
 
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.lookups import Lookup
 from splitcache_synapse.early_reads import EarlyReads
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.lookups import Lookup
 from splitcache_synapse.metrics import BridgeMetrics
 from splitcache_synapse.sidecar import Sidecar
 

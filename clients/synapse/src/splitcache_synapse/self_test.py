@@ -14,8 +14,8 @@ from synapse.events import make_event_from_dict
 from synapse.events.utils import prune_event
 from synapse.storage.databases.main.events_worker import EventCacheEntry
 
+from splitcache_client.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.comparison import differing, fields
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.stored_event import from_cached, to_cached
 
 _HASH = "3Xk0FZ1mCq3ZpJt4uJbBfW5M3cVqBzV6f3qQn1o3x2E"

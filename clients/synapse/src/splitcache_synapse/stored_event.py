@@ -23,8 +23,8 @@ from synapse.events import EventBase, make_event_from_dict
 from synapse.events.utils import prune_event
 from synapse.storage.databases.main.events_worker import EventCacheEntry
 
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
-from splitcache_synapse.seldom import SeldomLog
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.seldom import SeldomLog
 
 try:
     from synapse.events import make_event_from_json

@@ -9,10 +9,10 @@ from typing import Any
 
 from synapse.logging.context import make_deferred_yieldable
 
+from splitcache_client.gen import event_cache_service_pb2 as pb
+from splitcache_client.pending import Pending
 from splitcache_synapse.announcer import Announcer
-from splitcache_synapse.gen import event_cache_service_pb2 as pb
 from splitcache_synapse.outbox_database import insert
-from splitcache_synapse.pending import Pending
 
 logger = logging.getLogger(__name__)
 

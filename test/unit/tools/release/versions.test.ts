@@ -16,7 +16,8 @@ function filesOf(version: string, others: Readonly<Record<string, string>> = {})
     "package.json": `{\n  "name": "splitcache",\n  "version": "${version}"\n}`,
     "package-lock.json": lockOf(version),
     "clients/node/package.json": `{\n  "name": "@splitcache/client",\n  "version": "${version}"\n}`,
-    "clients/synapse/pyproject.toml": `[project]\nname = "splitcache-synapse"\nversion = "${version}"\nx = "0.1.0"`,
+    "clients/python/pyproject.toml": `[project]\nname = "splitcache-client"\nversion = "${version}"\nx = "0.1.0"`,
+    "clients/synapse/pyproject.toml": `[project]\nname = "splitcache-synapse"\nversion = "${version}"\nx = "0.1.0"\ndependencies = ["splitcache-client==${version}"]`,
     "deploy/helm/splitcache/Chart.yaml": `apiVersion: v2\nversion: ${version}\nappVersion: "${version}"`,
     "deploy/manifests/a.yaml": `app.kubernetes.io/version: "${version}"\nhelm.sh/chart: splitcache-${version}\nimage: splitcache:${version}\nother: 0.1.0`,
     ...others,
@@ -36,7 +37,9 @@ describe("the version", () => {
 
   it.each([
     ["package-lock.json", lockOf("0.2.0")],
+    ["clients/python/pyproject.toml", 'name = "splitcache-client"\nversion = "0.2.0"'],
     ["clients/synapse/pyproject.toml", 'name = "splitcache-synapse"\nversion = "0.2.0"'],
+    ["clients/synapse/pyproject.toml", 'dependencies = ["splitcache-client==0.2.0"]'],
     ["deploy/helm/splitcache/Chart.yaml", "version: 0.1.0\nappVersion: 0.2.0"],
     ["docs/operations.md", "`docker build -t splitcache:0.2.0 .`"],
   ])("is the same in %s", (path, text) => {
