@@ -3,12 +3,13 @@
 FROM node:24.18.0-bookworm-slim@sha256:6f7b03f7c2c8e2e784dcf9295400527b9b1270fd37b7e9a7285cf83b6951452d AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --ignore-scripts --no-audit --no-fund
+# Without the workspace of the client library, which the program does not need.
+RUN npm ci --workspaces=false --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 # `npm run build` would leave what a next build needs.
 RUN npx tsc -p tsconfig.build.json
-RUN npm prune --omit=dev --ignore-scripts --no-audit --no-fund
+RUN npm prune --workspaces=false --omit=dev --ignore-scripts --no-audit --no-fund
 COPY scripts/write-third-party-licences.mjs scripts/
 RUN node scripts/write-third-party-licences.mjs > THIRD_PARTY_LICENCES
 

@@ -74,6 +74,9 @@ done
 for name in LICENSE THIRD_PARTY_LICENCES package.json dist/main.js; do
   [[ -s $root/app/$name ]] || fail "/app/$name is missing"
 done
+# Such as the link of a workspace that was not copied.
+dangling=$(find "$root/app" -xtype l -print -quit)
+[[ -z $dangling ]] || fail "a link leads nowhere: $dangling"
 size=$(du -sk "$root/app" | cut -f 1)
 ((size <= APP_KIB_MAX)) || fail "/app has $size KiB, more than $APP_KIB_MAX"
 grep -q "$registry" -rI "$root/app" --include=package.json --exclude-dir=node_modules && fail "the registry is in the image"
