@@ -43,7 +43,9 @@ function notAsLocked(root: string): string[] {
   if (!existsSync(installed)) return ["node_modules does not exist"];
   const lockOf = (path: string) => JSON.parse(readFileSync(path, "utf8")) as Lock;
   const { packages } = lockOf(join(root, "package-lock.json"));
+  // A workspace is a part of this repository, whose commit says what it is.
   return Object.entries(lockOf(installed).packages)
+    .filter(([path]) => path.startsWith("node_modules/"))
     .filter(([path, { version, integrity }]) => {
       const locked = packages[path];
       return locked?.version !== version || locked?.integrity !== integrity;
